@@ -1,0 +1,439 @@
+//! Framing: the bytes around the envelope and the parts.
+//!
+//! ```text
+//!  0  magic            8   89 42 4c 53 0d 0a 1a 0a
+//!  8  format version   4   little-endian, 1
+//! 12  part count       4   1 ..= PARTS_MAX
+//! 16  total length     8   of the whole file
+//! 24  envelope length  8
+//! 32  envelope SHA-256 32
+//! 64  part records     40 each: SHA-256 as stored, length as stored
+//!     envelope         then zeros up to a multiple of 16
+//!     parts            each followed by zeros up to a multiple of 16
+//! ```
+//!
+//! Nothing in the file is a position: all positions are computed here from
+//! lengths, so overlapping or out-of-order layouts cannot be expressed. May
+//! assume nothing about its input. Guarantees: a [`Frame`] fits the file exactly
+//! and its envelope hashes to what the header says. Does not look at parts or
+//! padding: whoever reads those bytes checks them against [`Frame::parts`] and
+//! [`Frame::paddings`].
+
+use crate::digest::Sha256;
+use crate::limits::{ARTIFACT_BYTES_MAX, ENVELOPE_BYTES_MAX, PARTS_MAX};
+use std::fmt;
+use std::ops::Range;
+
+/// The first eight bytes of every artifact. The high bit and the line ends
+/// show a transfer that mangled the file, as in PNG.
+pub const MAGIC: [u8; 8] = *b"\x89BLS\r\n\x1a\n";
+/// The only format version this crate reads and writes.
+pub const FORMAT_VERSION: u32 = 1;
+/// Bytes before the first part record.
+pub const HEADER_LEN: usize = 64;
+/// Bytes of one part record.
+pub const RECORD_LEN: usize = 40;
+/// What the end of the envelope and of each part is padded to, in bytes.
+pub const ALIGNMENT: u64 = 16;
+
+/// Why bytes are not an artifact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FrameError {
+    /// Shorter than a header.
+    TooShort,
+    /// The magic is missing; the name says what the bytes look like.
+    NotAnArtifact(&'static str),
+    /// A format version that this program does not know.
+    FutureFormat(u32),
+    /// No part, or more than [`PARTS_MAX`].
+    PartCount(u32),
+    /// The header's total length is not the file's.
+    TotalLength {
+        /// What the header says.
+        declared: u64,
+        /// What the file has.
+        actual: u64,
+    },
+    /// A length above its cap.
+    TooLong(&'static str),
+    /// The lengths do not add up to the total.
+    LengthsDisagree,
+    /// The envelope does not hash to what the header says.
+    EnvelopeDigest,
+    /// A part does not hash to what its record says.
+    PartDigest(usize),
+    /// A byte of padding is not zero; its position.
+    Padding(u64),
+}
+
+impl fmt::Display for FrameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooShort => write!(f, "the file is too short to be an artifact"),
+            Self::NotAnArtifact(kind) => write!(f, "this is {kind}, not an artifact"),
+            Self::FutureFormat(version) => write!(
+                f,
+                "artifact format {version} is not known; this program reads format {FORMAT_VERSION}"
+            ),
+            Self::PartCount(count) => {
+                write!(f, "{count} parts; an artifact has 1 to {PARTS_MAX}")
+            }
+            Self::TotalLength { declared, actual } => write!(
+                f,
+                "the header says {declared} bytes, the file has {actual}: it is truncated or has something appended"
+            ),
+            Self::TooLong(what) => write!(f, "the {what} is longer than the format allows"),
+            Self::LengthsDisagree => {
+                write!(f, "the lengths in the header do not add up to the file's")
+            }
+            Self::EnvelopeDigest => {
+                write!(f, "the envelope does not match its digest: the file is damaged")
+            }
+            Self::PartDigest(index) => {
+                write!(f, "part {index} does not match its digest: the file is damaged")
+            }
+            Self::Padding(position) => {
+                write!(f, "byte {position} is padding and must be zero")
+            }
+        }
+    }
+}
+
+impl std::error::Error for FrameError {}
+
+impl FrameError {
+    /// What a user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::NotAnArtifact("a WebAssembly module") => {
+                "compile it first: bls-compile app.wasm"
+            }
+            Self::NotAnArtifact(_) => "an artifact is what bls-compile writes: bls-compile app.wasm",
+            Self::FutureFormat(_) => "use a newer bls-load, or compile with an older bls-compile",
+            _ => "fetch the artifact again, or compare sha256sum with its origin",
+        }
+    }
+}
+
+/// The fixed header, checked for everything that needs no other byte.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    part_count: u32,
+    total_length: u64,
+    envelope_length: u64,
+    envelope_digest: Sha256,
+}
+
+impl Header {
+    /// Reads the first [`HEADER_LEN`] bytes of a file of `file_length` bytes.
+    ///
+    /// # Errors
+    /// Any [`FrameError`] that the header alone shows.
+    pub fn parse(bytes: &[u8], file_length: u64) -> Result<Self, FrameError> {
+        if bytes.get(..8) != Some(&MAGIC) {
+            return Err(match foreign_kind(bytes) {
+                Some(kind) => FrameError::NotAnArtifact(kind),
+                None => FrameError::TooShort,
+            });
+        }
+        let mut fields = Fields(&bytes[8..]);
+        let version = fields.u32().ok_or(FrameError::TooShort)?;
+        if version != FORMAT_VERSION {
+            return Err(FrameError::FutureFormat(version));
+        }
+        let mut rest = || {
+            Some(Self {
+                part_count: fields.u32()?,
+                total_length: fields.u64()?,
+                envelope_length: fields.u64()?,
+                envelope_digest: fields.digest()?,
+            })
+        };
+        let header = rest().ok_or(FrameError::TooShort)?;
+        if header.total_length != file_length {
+            return Err(FrameError::TotalLength {
+                declared: header.total_length,
+                actual: file_length,
+            });
+        }
+        if header.total_length > ARTIFACT_BYTES_MAX {
+            return Err(FrameError::TooLong("artifact"));
+        }
+        if header.envelope_length > ENVELOPE_BYTES_MAX {
+            return Err(FrameError::TooLong("envelope"));
+        }
+        if header.part_count == 0 || header.part_count > PARTS_MAX {
+            return Err(FrameError::PartCount(header.part_count));
+        }
+        if header.prefix_length() as u64 > header.total_length {
+            return Err(FrameError::LengthsDisagree);
+        }
+        Ok(header)
+    }
+
+    /// Bytes of header, part records and envelope together: what
+    /// [`Frame::parse`] wants. At most a little over [`ENVELOPE_BYTES_MAX`].
+    #[must_use]
+    pub fn prefix_length(&self) -> usize {
+        HEADER_LEN + self.part_count as usize * RECORD_LEN + self.envelope_length as usize
+    }
+}
+
+/// One part as it lies in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartRecord {
+    /// SHA-256 of the stored bytes.
+    pub sha256: Sha256,
+    /// Computed position in the file, in bytes.
+    pub offset: u64,
+    /// Stored length, in bytes.
+    pub length: u64,
+}
+
+/// A file whose framing fits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    envelope: Range<usize>,
+    parts: Vec<PartRecord>,
+    paddings: Vec<Range<u64>>,
+}
+
+impl Frame {
+    /// Reads records and envelope. `prefix` is the file's first
+    /// [`Header::prefix_length`] bytes.
+    ///
+    /// # Errors
+    /// Any [`FrameError`] that those bytes show.
+    pub fn parse(header: &Header, prefix: &[u8]) -> Result<Self, FrameError> {
+        if prefix.len() != header.prefix_length() {
+            return Err(FrameError::TooShort);
+        }
+        let records_end = HEADER_LEN + header.part_count as usize * RECORD_LEN;
+        let envelope = records_end..prefix.len();
+        if Sha256::of(&prefix[envelope.clone()]) != header.envelope_digest {
+            return Err(FrameError::EnvelopeDigest);
+        }
+
+        let mut fields = Fields(&prefix[HEADER_LEN..records_end]);
+        let mut parts = Vec::with_capacity(header.part_count as usize);
+        let mut paddings = Vec::with_capacity(header.part_count as usize + 1);
+        let mut end = prefix.len() as u64;
+        for _ in 0..header.part_count {
+            let offset = align(end);
+            paddings.push(end..offset);
+            let sha256 = fields.digest().ok_or(FrameError::TooShort)?;
+            let length = fields.u64().ok_or(FrameError::TooShort)?;
+            if length > ARTIFACT_BYTES_MAX {
+                return Err(FrameError::TooLong("part"));
+            }
+            end = offset + length;
+            parts.push(PartRecord { sha256, offset, length });
+        }
+        paddings.push(end..align(end));
+        if align(end) != header.total_length {
+            return Err(FrameError::LengthsDisagree);
+        }
+        paddings.retain(|padding| !padding.is_empty());
+        Ok(Self { envelope, parts, paddings })
+    }
+
+    /// Where the envelope lies in the prefix.
+    #[must_use]
+    pub fn envelope(&self) -> Range<usize> {
+        self.envelope.clone()
+    }
+
+    /// The parts, in file order.
+    #[must_use]
+    pub fn parts(&self) -> &[PartRecord] {
+        &self.parts
+    }
+
+    /// The ranges of the file that must be zero, each shorter than
+    /// [`ALIGNMENT`].
+    #[must_use]
+    pub fn paddings(&self) -> &[Range<u64>] {
+        &self.paddings
+    }
+}
+
+/// A whole artifact in memory, with every digest and padding byte checked.
+#[derive(Clone, Copy, Debug)]
+pub struct Contents<'a> {
+    /// The envelope's bytes.
+    pub envelope: &'a [u8],
+    bytes: &'a [u8],
+}
+
+impl<'a> Contents<'a> {
+    /// Reads an artifact that is in memory: framing, digests, padding.
+    ///
+    /// # Errors
+    /// Any [`FrameError`].
+    pub fn parse(bytes: &'a [u8]) -> Result<(Self, Vec<&'a [u8]>), FrameError> {
+        let header = Header::parse(bytes, bytes.len() as u64)?;
+        let frame = Frame::parse(&header, &bytes[..header.prefix_length()])?;
+        let mut parts = Vec::with_capacity(frame.parts.len());
+        for (index, record) in frame.parts.iter().enumerate() {
+            let stored = &bytes[record.offset as usize..][..record.length as usize];
+            if Sha256::of(stored) != record.sha256 {
+                return Err(FrameError::PartDigest(index));
+            }
+            parts.push(stored);
+        }
+        for padding in &frame.paddings {
+            for position in padding.clone() {
+                if bytes[position as usize] != 0 {
+                    return Err(FrameError::Padding(position));
+                }
+            }
+        }
+        Ok((Self { envelope: &bytes[frame.envelope()], bytes }, parts))
+    }
+
+    /// SHA-256 of the whole file: what `sha256sum` prints and `--digest` takes.
+    #[must_use]
+    pub fn file_digest(&self) -> Sha256 {
+        Sha256::of(self.bytes)
+    }
+}
+
+/// Writes an artifact.
+///
+/// # Panics
+/// When `parts` is empty or longer than [`PARTS_MAX`], or the envelope is
+/// longer than [`ENVELOPE_BYTES_MAX`]: our own bug, never the input's.
+#[must_use]
+pub fn write(envelope: &[u8], parts: &[&[u8]]) -> Vec<u8> {
+    assert!(!parts.is_empty() && parts.len() <= PARTS_MAX as usize);
+    assert!(envelope.len() as u64 <= ENVELOPE_BYTES_MAX);
+    let prefix = HEADER_LEN + parts.len() * RECORD_LEN + envelope.len();
+    let total = parts
+        .iter()
+        .fold(align(prefix as u64), |end, part| align(end + part.len() as u64));
+
+    let mut file = Vec::with_capacity(total as usize);
+    file.extend_from_slice(&MAGIC);
+    file.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+    file.extend_from_slice(&(parts.len() as u32).to_le_bytes());
+    file.extend_from_slice(&total.to_le_bytes());
+    file.extend_from_slice(&(envelope.len() as u64).to_le_bytes());
+    file.extend_from_slice(&Sha256::of(envelope).0);
+    for part in parts {
+        file.extend_from_slice(&Sha256::of(part).0);
+        file.extend_from_slice(&(part.len() as u64).to_le_bytes());
+    }
+    file.extend_from_slice(envelope);
+    file.resize(align(file.len() as u64) as usize, 0);
+    for part in parts {
+        file.extend_from_slice(part);
+        file.resize(align(file.len() as u64) as usize, 0);
+    }
+    debug_assert_eq!(file.len() as u64, total);
+    file
+}
+
+/// What bytes without our magic are, in words; `None` when there are too few
+/// to say.
+#[must_use]
+pub fn foreign_kind(bytes: &[u8]) -> Option<&'static str> {
+    const WASMTIME_ELF_ABI: u8 = 200;
+    match bytes {
+        [b'\0', b'a', b's', b'm', _, _, 0, 0, ..] => Some("a WebAssembly module"),
+        [b'\0', b'a', b's', b'm', _, _, 1, 0, ..] => Some("a WebAssembly component"),
+        [0x7f, b'E', b'L', b'F', _, _, _, WASMTIME_ELF_ABI, ..] => {
+            Some("a wasmtime precompiled file (.cwasm)")
+        }
+        [0x7f, b'E', b'L', b'F', ..] => Some("an ELF file"),
+        _ if bytes.len() < MAGIC.len() => None,
+        _ => Some("something else"),
+    }
+}
+
+/// The next multiple of [`ALIGNMENT`]. The caller's lengths are far below 2⁶⁴.
+fn align(position: u64) -> u64 {
+    position.next_multiple_of(ALIGNMENT)
+}
+
+/// Reads little-endian fields off the front of a slice.
+struct Fields<'a>(&'a [u8]);
+
+impl Fields<'_> {
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (field, rest) = self.0.split_first_chunk::<N>()?;
+        self.0 = rest;
+        Some(*field)
+    }
+
+    fn u32(&mut self) -> Option<u32> {
+        self.take().map(u32::from_le_bytes)
+    }
+
+    fn u64(&mut self) -> Option<u64> {
+        self.take().map(u64::from_le_bytes)
+    }
+
+    fn digest(&mut self) -> Option<Sha256> {
+        self.take().map(Sha256)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        for parts in [&[&b"one"[..]][..], &[&b""[..], b"0123456789abcdef", b"x"][..]] {
+            let file = write(b"{}", parts);
+            let (contents, read) = Contents::parse(&file).unwrap();
+            assert_eq!(contents.envelope, b"{}");
+            assert_eq!(read, parts);
+        }
+    }
+
+    #[test]
+    fn every_bit_and_every_truncation_is_refused() {
+        let file = write(b"{\"payload\":\"\"}", &[b"first part", b"second"]);
+        for length in 0..file.len() {
+            assert!(Contents::parse(&file[..length]).is_err(), "{length} bytes were accepted");
+        }
+        for bit in 0..file.len() * 8 {
+            let mut flipped = file.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(Contents::parse(&flipped).is_err(), "bit {bit} can be flipped");
+        }
+        let mut longer = file.clone();
+        longer.push(0);
+        assert!(Contents::parse(&longer).is_err());
+    }
+
+    #[test]
+    fn absurd_lengths_do_not_overflow() {
+        let mut file = write(b"{}", &[b"part"]);
+        for position in [16, 24, HEADER_LEN + 32] {
+            let saved = file.clone();
+            file[position..position + 8].copy_from_slice(&u64::MAX.to_le_bytes());
+            assert!(Contents::parse(&file).is_err());
+            file = saved;
+        }
+    }
+
+    #[test]
+    fn other_files_are_named() {
+        for (bytes, kind) in [
+            (&b"\0asm\x01\0\0\0"[..], "a WebAssembly module"),
+            (b"\0asm\x0d\0\x01\0", "a WebAssembly component"),
+            (b"\x7fELF\x02\x01\x01\xc8", "a wasmtime precompiled file (.cwasm)"),
+            (b"\x7fELF\x02\x01\x01\0", "an ELF file"),
+            (b"hello, world", "something else"),
+        ] {
+            assert_eq!(
+                Header::parse(bytes, bytes.len() as u64),
+                Err(FrameError::NotAnArtifact(kind))
+            );
+        }
+        assert_eq!(Header::parse(b"", 0), Err(FrameError::TooShort));
+    }
+}

@@ -1,0 +1,260 @@
+//! The envelope: DSSE over an in-toto Statement.
+//!
+//! [DSSE](https://github.com/secure-systems-lab/dsse) signs
+//! `DSSEv1 LEN(type) type LEN(payload) payload`, so one signature cannot be read
+//! as another type's. The JSON has exactly one spelling: this module writes what
+//! it read again and compares, so no byte of an envelope can change unnoticed.
+//!
+//! Guarantees: an [`Envelope`] has 1 to [`SIGNATURES_MAX`] signatures of
+//! different key ids, sorted by key id. Does not decide whom to trust, and does
+//! not read the payload.
+
+use crate::digest::Sha256;
+use crate::key::{KeyId, PrivateKey, PublicKey};
+use crate::limits::SIGNATURES_MAX;
+use base64ct::{Base64, Encoding as _};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The payload type of every envelope in an artifact.
+pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
+
+/// Why bytes are no envelope of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EnvelopeError {
+    /// Not the JSON of a DSSE envelope; what the parser said.
+    Json(String),
+    /// A payload type that is not [`PAYLOAD_TYPE`].
+    PayloadType(String),
+    /// Not strict base64 (RFC 4648, section 4, padded).
+    Base64(&'static str),
+    /// Valid, but not the one spelling that is allowed.
+    NotCanonical,
+    /// No signature at all.
+    Unsigned,
+    /// More than [`SIGNATURES_MAX`] signatures.
+    TooManySignatures(usize),
+    /// One key id twice, or key ids out of order.
+    SignatureOrder,
+}
+
+impl fmt::Display for EnvelopeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Json(what) => write!(f, "the envelope is not valid: {what}"),
+            Self::PayloadType(kind) => {
+                write!(f, "the envelope's payload type is {kind:?}, not {PAYLOAD_TYPE:?}")
+            }
+            Self::Base64(what) => write!(f, "the envelope's {what} is not strict base64"),
+            Self::NotCanonical => write!(f, "the envelope is not in canonical form"),
+            Self::Unsigned => write!(f, "the artifact carries no signature"),
+            Self::TooManySignatures(count) => {
+                write!(f, "{count} signatures; at most {SIGNATURES_MAX} are read")
+            }
+            Self::SignatureOrder => {
+                write!(f, "signatures must be sorted by key id, each key once")
+            }
+        }
+    }
+}
+
+impl std::error::Error for EnvelopeError {}
+
+/// One signature and whose it claims to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The key that is said to have signed.
+    pub key_id: KeyId,
+    signature: [u8; 64],
+}
+
+/// A payload with its signatures, none of them checked yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Envelope {
+    payload: Vec<u8>,
+    claims: Vec<Claim>,
+}
+
+/// The JSON form. Field order is the canonical order.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Json {
+    payload: String,
+    #[serde(rename = "payloadType")]
+    payload_type: String,
+    signatures: Vec<JsonSignature>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JsonSignature {
+    keyid: Sha256,
+    sig: String,
+}
+
+impl Envelope {
+    /// Signs `payload` with each key.
+    ///
+    /// # Panics
+    /// When there is no key, or more than [`SIGNATURES_MAX`].
+    #[must_use]
+    pub fn sign(payload: Vec<u8>, keys: &[&PrivateKey]) -> Self {
+        assert!(!keys.is_empty() && keys.len() <= SIGNATURES_MAX);
+        let message = pre_authentication_encoding(&payload);
+        let mut claims: Vec<Claim> = keys
+            .iter()
+            .map(|key| Claim { key_id: key.public().id(), signature: key.sign(&message) })
+            .collect();
+        claims.sort_by_key(|claim| claim.key_id);
+        claims.dedup_by_key(|claim| claim.key_id);
+        Self { payload, claims }
+    }
+
+    /// Reads an envelope.
+    ///
+    /// # Errors
+    /// [`EnvelopeError`] for anything that [`Envelope::to_bytes`] would not
+    /// have written.
+    pub fn parse(bytes: &[u8]) -> Result<Self, EnvelopeError> {
+        let json: Json =
+            serde_json::from_slice(bytes).map_err(|error| EnvelopeError::Json(error.to_string()))?;
+        if json.payload_type != PAYLOAD_TYPE {
+            return Err(EnvelopeError::PayloadType(json.payload_type));
+        }
+        if json.signatures.is_empty() {
+            return Err(EnvelopeError::Unsigned);
+        }
+        if json.signatures.len() > SIGNATURES_MAX {
+            return Err(EnvelopeError::TooManySignatures(json.signatures.len()));
+        }
+        if !json.signatures.is_sorted_by(|a, b| a.keyid < b.keyid) {
+            return Err(EnvelopeError::SignatureOrder);
+        }
+        let payload =
+            Base64::decode_vec(&json.payload).map_err(|_| EnvelopeError::Base64("payload"))?;
+        let mut claims = Vec::with_capacity(json.signatures.len());
+        for entry in &json.signatures {
+            let mut signature = [0; 64];
+            match Base64::decode(&entry.sig, &mut signature) {
+                Ok(decoded) if decoded.len() == 64 => {}
+                _ => return Err(EnvelopeError::Base64("signature")),
+            }
+            claims.push(Claim { key_id: entry.keyid, signature });
+        }
+        let envelope = Self { payload, claims };
+        // Base64 was strict, so writing the strings again shows every other
+        // freedom: white space, escapes, field order.
+        if serde_json::to_vec(&json).ok().as_deref() != Some(bytes) {
+            return Err(EnvelopeError::NotCanonical);
+        }
+        Ok(envelope)
+    }
+
+    /// The one spelling of this envelope.
+    ///
+    /// # Panics
+    /// Never: there is nothing in it that JSON cannot say.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let json = Json {
+            payload: Base64::encode_string(&self.payload),
+            payload_type: PAYLOAD_TYPE.to_owned(),
+            signatures: self
+                .claims
+                .iter()
+                .map(|claim| JsonSignature {
+                    keyid: claim.key_id,
+                    sig: Base64::encode_string(&claim.signature),
+                })
+                .collect(),
+        };
+        serde_json::to_vec(&json).expect("strings only")
+    }
+
+    /// The signed bytes. Untrusted until a signature was checked.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    /// The artifact's identity: SHA-256 of the signed payload. Stays the same
+    /// when parts are stripped or signatures added.
+    #[must_use]
+    pub fn identity(&self) -> Sha256 {
+        Sha256::of(&self.payload)
+    }
+
+    /// Who is said to have signed.
+    #[must_use]
+    pub fn claims(&self) -> &[Claim] {
+        &self.claims
+    }
+
+    /// Whether `claim` is a good signature by `key` over this payload.
+    #[must_use]
+    pub fn verifies(&self, claim: &Claim, key: &PublicKey) -> bool {
+        claim.key_id == key.id()
+            && key.verifies(&pre_authentication_encoding(&self.payload), &claim.signature)
+    }
+}
+
+/// What is signed: DSSE's PAE of type and payload.
+#[must_use]
+pub fn pre_authentication_encoding(payload: &[u8]) -> Vec<u8> {
+    let mut message =
+        format!("DSSEv1 {} {PAYLOAD_TYPE} {} ", PAYLOAD_TYPE.len(), payload.len()).into_bytes();
+    message.extend_from_slice(payload);
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(seed: u8) -> PrivateKey {
+        PrivateKey::from_seed(&[seed; 32])
+    }
+
+    #[test]
+    fn signs_reads_and_verifies() {
+        let envelope = Envelope::sign(b"payload".to_vec(), &[&key(1), &key(2), &key(1)]);
+        let read = Envelope::parse(&envelope.to_bytes()).unwrap();
+        assert_eq!(read, envelope);
+        assert_eq!(read.claims().len(), 2);
+        for claim in read.claims() {
+            let by_first = read.verifies(claim, &key(1).public());
+            let by_second = read.verifies(claim, &key(2).public());
+            assert!(by_first != by_second);
+        }
+    }
+
+    #[test]
+    fn every_bit_matters() {
+        let envelope = Envelope::sign(b"{\"a\":1}".to_vec(), &[&key(1)]);
+        let bytes = envelope.to_bytes();
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            let accepted = Envelope::parse(&flipped).is_ok_and(|read| {
+                read.claims().iter().any(|claim| read.verifies(claim, &key(1).public()))
+            });
+            assert!(!accepted, "bit {bit} can be flipped");
+        }
+    }
+
+    #[test]
+    fn other_spellings_are_refused() {
+        let text = String::from_utf8(Envelope::sign(b"x".to_vec(), &[&key(1)]).to_bytes()).unwrap();
+        let duplicate = text.replacen("{\"payload\"", "{\"payload\":\"\",\"payload\"", 1);
+        for (changed, expected) in [
+            (text.replacen(':', ": ", 1), EnvelopeError::NotCanonical),
+            (format!("{text} "), EnvelopeError::NotCanonical),
+            (text.replace("eA==", "eA"), EnvelopeError::Base64("payload")),
+            (text.replace("eA==", "eB=="), EnvelopeError::Base64("payload")),
+        ] {
+            assert_eq!(Envelope::parse(changed.as_bytes()), Err(expected), "{changed}");
+        }
+        assert!(matches!(Envelope::parse(duplicate.as_bytes()), Err(EnvelopeError::Json(_))));
+        assert!(matches!(Envelope::parse(b"{}"), Err(EnvelopeError::Json(_))));
+    }
+}

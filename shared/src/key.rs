@@ -1,0 +1,187 @@
+//! Ed25519 keys and their identities (RFC 8032), in the containers that openssl
+//! reads and writes (RFC 8410: PKCS#8 and SubjectPublicKeyInfo, PEM).
+//!
+//! Guarantees: verification is strict (`verify_strict`: no small-order keys, no
+//! malleable signatures); a [`KeyId`] is a function of the key alone. Does not
+//! read files or make randomness.
+
+use crate::digest::Sha256;
+use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
+use ed25519_dalek::pkcs8::{
+    DecodePrivateKey as _, DecodePublicKey as _, EncodePrivateKey as _, EncodePublicKey as _,
+};
+use ed25519_dalek::{Signature, Signer as _};
+use std::fmt;
+
+/// SHA-256 of the key's SubjectPublicKeyInfo in DER: what
+/// `openssl pkey -pubin -outform DER | sha256sum` prints.
+pub type KeyId = Sha256;
+
+/// The bytes that RFC 8410 puts before the 32 bytes of an Ed25519 public key.
+const SPKI_PREFIX: [u8; 12] =
+    [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+
+/// Why a text is no key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyError {
+    /// Not a PEM file with an Ed25519 private key.
+    NotPrivate,
+    /// Not a PEM file with an Ed25519 public key.
+    NotPublic,
+    /// A key of small order, with which signatures mean nothing.
+    Weak,
+}
+
+impl fmt::Display for KeyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotPrivate => "not an Ed25519 private key in PKCS#8 PEM",
+            Self::NotPublic => "not an Ed25519 public key in PEM",
+            Self::Weak => "a small-order Ed25519 key, with which signatures mean nothing",
+        })
+    }
+}
+
+impl std::error::Error for KeyError {}
+
+/// A public key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicKey(ed25519_dalek::VerifyingKey);
+
+impl PublicKey {
+    /// Reads `-----BEGIN PUBLIC KEY-----`.
+    ///
+    /// # Errors
+    /// [`KeyError`] when it is none, or a weak one.
+    pub fn from_pem(text: &str) -> Result<Self, KeyError> {
+        let key = ed25519_dalek::VerifyingKey::from_public_key_pem(text.trim_end())
+            .map_err(|_| KeyError::NotPublic)?;
+        Self::checked(key)
+    }
+
+    /// Reads the 32 bytes of RFC 8032.
+    ///
+    /// # Errors
+    /// [`KeyError`] when they are no point, or one of small order.
+    pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, KeyError> {
+        let key =
+            ed25519_dalek::VerifyingKey::from_bytes(bytes).map_err(|_| KeyError::NotPublic)?;
+        Self::checked(key)
+    }
+
+    fn checked(key: ed25519_dalek::VerifyingKey) -> Result<Self, KeyError> {
+        if key.is_weak() { Err(KeyError::Weak) } else { Ok(Self(key)) }
+    }
+
+    /// Writes `-----BEGIN PUBLIC KEY-----`.
+    ///
+    /// # Panics
+    /// Never: the encoding has a fixed size.
+    #[must_use]
+    pub fn to_pem(&self) -> String {
+        self.0.to_public_key_pem(LineEnding::LF).expect("a fixed-size encoding")
+    }
+
+    /// The 32 bytes of RFC 8032.
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; 32] {
+        self.0.to_bytes()
+    }
+
+    /// The key's identity.
+    #[must_use]
+    pub fn id(&self) -> KeyId {
+        let mut spki = [0; 44];
+        spki[..12].copy_from_slice(&SPKI_PREFIX);
+        spki[12..].copy_from_slice(&self.0.to_bytes());
+        Sha256::of(&spki)
+    }
+
+    /// Whether `signature` is this key's over `message`.
+    #[must_use]
+    pub fn verifies(&self, message: &[u8], signature: &[u8; 64]) -> bool {
+        self.0.verify_strict(message, &Signature::from_bytes(signature)).is_ok()
+    }
+}
+
+/// A private key; wiped from memory when dropped.
+#[derive(Clone, Debug)]
+pub struct PrivateKey(ed25519_dalek::SigningKey);
+
+impl PrivateKey {
+    /// The key with this seed: 32 bytes from a good random source.
+    #[must_use]
+    pub fn from_seed(seed: &[u8; 32]) -> Self {
+        Self(ed25519_dalek::SigningKey::from_bytes(seed))
+    }
+
+    /// Reads `-----BEGIN PRIVATE KEY-----` (PKCS#8), as `openssl genpkey
+    /// -algorithm ed25519` writes it.
+    ///
+    /// # Errors
+    /// [`KeyError::NotPrivate`].
+    pub fn from_pem(text: &str) -> Result<Self, KeyError> {
+        ed25519_dalek::SigningKey::from_pkcs8_pem(text.trim_end())
+            .map(Self)
+            .map_err(|_| KeyError::NotPrivate)
+    }
+
+    /// Writes `-----BEGIN PRIVATE KEY-----` (PKCS#8 version 1, which every
+    /// openssl reads).
+    ///
+    /// # Panics
+    /// Never: the encoding has a fixed size.
+    #[must_use]
+    pub fn to_pem(&self) -> String {
+        let pair = ed25519_dalek::pkcs8::KeypairBytes {
+            secret_key: self.0.to_bytes(),
+            public_key: None,
+        };
+        pair.to_pkcs8_pem(LineEnding::LF).expect("a fixed-size encoding").to_string()
+    }
+
+    /// The public half.
+    #[must_use]
+    pub fn public(&self) -> PublicKey {
+        PublicKey(self.0.verifying_key())
+    }
+
+    /// Signs `message`; the same message and key always give the same bytes.
+    #[must_use]
+    pub fn sign(&self, message: &[u8]) -> [u8; 64] {
+        self.0.sign(message).to_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pem_round_trips() {
+        let key = PrivateKey::from_seed(&[7; 32]);
+        let again = PrivateKey::from_pem(&key.to_pem()).unwrap();
+        assert_eq!(again.public(), key.public());
+        assert_eq!(PublicKey::from_pem(&key.public().to_pem()).unwrap(), key.public());
+        assert_eq!(PrivateKey::from_pem("hello").unwrap_err(), KeyError::NotPrivate);
+        assert_eq!(PublicKey::from_pem(&key.to_pem()).unwrap_err(), KeyError::NotPublic);
+    }
+
+    #[test]
+    fn a_key_of_small_order_is_no_key() {
+        let mut identity = [0; 32];
+        identity[0] = 1;
+        assert_eq!(PublicKey::from_bytes(&identity), Err(KeyError::Weak));
+    }
+
+    /// RFC 8032, section 7.1, test 2.
+    #[test]
+    fn signs_as_the_rfc_does() {
+        let seed = Sha256::from_hex("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb");
+        let key = PrivateKey::from_seed(&seed.unwrap().0);
+        let signature = key.sign(&[0x72]);
+        assert_eq!(signature[..4], [0x92, 0xa0, 0x09, 0xa9]);
+        assert!(key.public().verifies(&[0x72], &signature));
+        assert!(!key.public().verifies(&[0x73], &signature));
+    }
+}

@@ -1,0 +1,31 @@
+//! The `.bls` artifact: what compiler and loader must agree on.
+//!
+//! A signed, hashed, native artifact is one file (FORMAT.md is normative):
+//!
+//! ```text
+//! header | part records | envelope (DSSE over an in-toto Statement) | parts
+//! ```
+//!
+//! This crate reads and writes those bytes, and holds every word the two
+//! programs share: targets, limits, capabilities, the fuel model's identity and
+//! the trust file. It does no input or output and contains no `unsafe`.
+//!
+//! Reading order: [`artifact`] (framing), [`envelope`] (signatures),
+//! [`manifest`] (the statement), [`target`] (what an image is for), [`trust`].
+
+#![forbid(unsafe_code)]
+
+pub mod artifact;
+pub mod capability;
+pub mod digest;
+#[cfg(feature = "engine")]
+pub mod engine;
+pub mod envelope;
+pub mod fuel;
+pub mod key;
+pub mod limits;
+pub mod manifest;
+pub mod passwd;
+pub mod quantity;
+pub mod target;
+pub mod trust;

@@ -1,0 +1,63 @@
+//! Every cap in one place.
+//!
+//! A loop over input bytes ends at one of these. Caps on modules lie below
+//! wasmparser's own, so that what metering injects still fits (one global, one
+//! export, a few locals and types).
+
+/// Longest artifact that is read, in bytes.
+pub const ARTIFACT_BYTES_MAX: u64 = 4 << 30;
+/// Longest envelope, in bytes of JSON.
+pub const ENVELOPE_BYTES_MAX: u64 = 4 << 20;
+/// Most parts in one artifact.
+pub const PARTS_MAX: u32 = 32;
+/// Most signatures in one envelope.
+pub const SIGNATURES_MAX: usize = 16;
+/// Longest native image, in bytes, after decompression.
+pub const IMAGE_BYTES_MAX: u64 = 2 << 30;
+/// Largest zstd window a reader accepts, in bytes.
+pub const ZSTD_WINDOW_MAX: u64 = 8 << 20;
+/// Longest name in a manifest, in bytes.
+pub const NAME_BYTES_MAX: usize = 128;
+/// Largest integer in signed JSON: what every JSON reader keeps exactly
+/// (RFC 8259, section 6).
+pub const JSON_INTEGER_MAX: u64 = (1 << 53) - 1;
+/// Longest trust file, in bytes.
+pub const TRUST_BYTES_MAX: u64 = 1 << 20;
+/// Most keys in a trust file.
+pub const TRUST_KEYS_MAX: usize = 1024;
+/// Longest key file, in bytes.
+pub const KEY_BYTES_MAX: u64 = 64 << 10;
+/// Longest password database that is read, in bytes.
+pub const PASSWD_BYTES_MAX: u64 = 8 << 20;
+
+/// Longest source module, in bytes.
+pub const MODULE_BYTES_MAX: u64 = 512 << 20;
+/// Longest function body, in bytes. wasmparser allows 7 654 321; the rest is
+/// room for charges.
+pub const FUNCTION_BYTES_MAX: u32 = 3_500_000;
+/// Longest function body after metering, in bytes (wasmparser's own cap).
+pub const METERED_FUNCTION_BYTES_MAX: usize = 7_654_321;
+/// Most locals of one function, parameters included. wasmparser allows 50 000.
+pub const LOCALS_MAX: u32 = 49_000;
+/// Most defined functions. wasmparser allows 1 000 000.
+pub const FUNCTIONS_MAX: u32 = 990_000;
+/// Most imports of one module.
+pub const IMPORTS_MAX: u32 = 100_000;
+/// Most exports of one module. wasmparser allows 1 000 000.
+pub const EXPORTS_MAX: u32 = 990_000;
+/// Most globals. wasmparser allows 1 000 000.
+pub const GLOBALS_MAX: u32 = 990_000;
+/// Most types. wasmparser allows 1 000 000.
+pub const TYPES_MAX: u32 = 990_000;
+/// Deepest nesting of blocks in one function.
+pub const NESTING_MAX: usize = 10_000;
+/// Bytes of memory64 or memory32 a guest gets where nobody said otherwise.
+pub const MEMORY_BYTES_DEFAULT: u64 = 1 << 30;
+/// Bytes of stack a guest gets where nobody said otherwise.
+pub const STACK_BYTES_DEFAULT: u64 = 1 << 20;
+/// Largest stack `--max-stack` takes, in bytes.
+pub const STACK_BYTES_MAX: u64 = 256 << 20;
+/// Smallest stack `--max-stack` takes, in bytes.
+pub const STACK_BYTES_MIN: u64 = 16 << 10;
+/// Most table elements a guest gets over all its tables.
+pub const TABLE_ELEMENTS_MAX: usize = 10_000_000;

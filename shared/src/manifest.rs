@@ -1,0 +1,508 @@
+//! The signed statement: what an artifact is, what it needs, what it may do.
+//!
+//! An in-toto Statement (v1) whose predicate is our [`Manifest`]. Field order in
+//! these structs is the order in the bytes: [`Statement::to_bytes`] is the one
+//! spelling, and [`Statement::parse`] accepts nothing else. Guarantees after a
+//! parse: no unknown field, no duplicate, no number above 2⁵³−1, names within
+//! their caps, one subject for each part. Does not judge whether this machine
+//! can or may run it: that is the loader's.
+
+use crate::capability::Capability;
+use crate::digest::Sha256;
+use crate::limits::{IMAGE_BYTES_MAX, JSON_INTEGER_MAX, NAME_BYTES_MAX, PARTS_MAX};
+use crate::target::{EngineProfile, Target};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// in-toto's Statement type.
+pub const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
+/// What the predicate is: a manifest of this format.
+pub const PREDICATE_TYPE: &str = "https://blockless.network/bls/manifest/v1";
+/// Extensions that this reader understands. None yet.
+const EXTENSIONS: [&str; 0] = [];
+
+/// Why a signed payload is no manifest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ManifestError {
+    /// Not the JSON of a statement; what the parser said.
+    Json(String),
+    /// Another statement or predicate type.
+    Type(String),
+    /// An extension marked critical that this program does not know.
+    Critical(String),
+    /// A field whose value is not allowed; which, and why.
+    Field(&'static str),
+    /// Valid, but not the one spelling that is allowed.
+    NotCanonical,
+}
+
+impl fmt::Display for ManifestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Json(what) => write!(f, "the manifest is not valid: {what}"),
+            Self::Type(kind) => write!(f, "{kind:?} is not a type of statement this program reads"),
+            Self::Critical(name) => {
+                write!(f, "the manifest needs the extension {name:?}, which this program does not know")
+            }
+            Self::Field(what) => write!(f, "the manifest is not valid: {what}"),
+            Self::NotCanonical => write!(f, "the manifest is not in canonical form"),
+        }
+    }
+}
+
+impl std::error::Error for ManifestError {}
+
+/// The in-toto Statement.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Statement {
+    #[serde(rename = "_type")]
+    kind: String,
+    subject: Vec<Subject>,
+    #[serde(rename = "predicateType")]
+    predicate_type: String,
+    predicate: Manifest,
+}
+
+/// What the statement is about: one native image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Subject {
+    name: String,
+    digest: SubjectDigest,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SubjectDigest {
+    sha256: Sha256,
+}
+
+/// What an artifact is. FORMAT.md describes each field.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// The name its builder gave it.
+    pub name: String,
+    /// A number that rises with each release, against rollback; 0 is unset.
+    pub sequence: u64,
+    /// Seconds since 1970 at which it was made, when asked for
+    /// (`SOURCE_DATE_EPOCH`).
+    pub created: Option<u64>,
+    /// Seconds since 1970 after which it must not run.
+    pub expires: Option<u64>,
+    /// SHA-256 of the module that was given to the compiler.
+    pub source: Sha256,
+    /// SHA-256 of the module that was compiled: the metered one, or the source.
+    pub compiled: Sha256,
+    /// What made it.
+    pub compiler: Compiler,
+    /// How it is metered; `None` when it is not.
+    pub fuel: Option<Fuel>,
+    /// What the module looks like from outside.
+    pub module: Module,
+    /// What its imports may use, sorted.
+    pub may_use: Vec<Capability>,
+    /// Limits its builder asks for.
+    pub limits: Limits,
+    /// The native images.
+    pub parts: Vec<Part>,
+    /// Names in `extensions` that a reader must know.
+    pub critical: Vec<String>,
+    /// Room for what later versions add.
+    pub extensions: BTreeMap<String, String>,
+}
+
+/// The program that made the artifact, and its settings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Compiler {
+    /// The version of bls-compile.
+    pub version: String,
+    /// The wasmtime release that generated the code.
+    pub engine: String,
+}
+
+/// How a module is metered (FUEL.md).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fuel {
+    /// The model's name.
+    pub model: String,
+    /// The version of the plan.
+    pub plan: u32,
+    /// SHA-256 of the cost table.
+    pub cost_table: Sha256,
+    /// S: the most units that run between two checks without being paid for.
+    pub overrun_max: u64,
+    /// Units charged before instantiation: constant expressions, segments,
+    /// initial tables.
+    pub instantiation: u64,
+}
+
+/// The kind of a module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Has a `_start` export: runs and ends.
+    Command,
+    /// Has an `_initialize` export, called once before any other.
+    Reactor,
+    /// Has neither.
+    Library,
+}
+
+/// A module from outside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Module {
+    /// Command, reactor or library.
+    pub kind: Kind,
+    /// Whether there is a `start` function (exported as `__bls_start`).
+    pub start: bool,
+    /// Every import.
+    pub imports: Vec<Import>,
+    /// Every exported function, table, memory, global and tag.
+    pub exports: Vec<Export>,
+    /// Every memory, imported ones first.
+    pub memories: Vec<Memory>,
+    /// Every table, imported ones first.
+    pub tables: Vec<Table>,
+}
+
+/// One import.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Import {
+    /// The module it is imported from.
+    pub module: String,
+    /// Its name there.
+    pub name: String,
+    /// Its type, as in the text format: `func (param i32) (result i32)`.
+    #[serde(rename = "type")]
+    pub ty: String,
+}
+
+/// One export.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Export {
+    /// Its name.
+    pub name: String,
+    /// Its type, as in the text format.
+    #[serde(rename = "type")]
+    pub ty: String,
+}
+
+/// One linear memory. Sizes are in pages of `page_size` bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Memory {
+    /// Pages at the start.
+    pub minimum: u64,
+    /// Declared maximum, capped at 2⁵³−1.
+    pub maximum: Option<u64>,
+    /// Bytes in a page.
+    pub page_size: u64,
+    /// Bits in an address: 32 or 64.
+    pub address_bits: u32,
+}
+
+/// One table. Sizes are in elements.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Table {
+    /// Elements at the start.
+    pub minimum: u64,
+    /// Declared maximum, capped at 2⁵³−1.
+    pub maximum: Option<u64>,
+}
+
+/// Limits that the builder asks for. A loader may set lower ones.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Bytes of all linear memories together.
+    pub memory: Option<u64>,
+}
+
+/// One native image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Part {
+    /// What it runs on.
+    pub target: Target,
+    /// CPU features the code uses beyond the architecture's own, by
+    /// cranelift's names, sorted.
+    pub cpu_features: Vec<String>,
+    /// Bytes that its sections are aligned to: the largest page it runs with.
+    pub page_size: u64,
+    /// What wasmtime compares: [`crate::target::ENGINE_COMPATIBILITY`].
+    pub engine: String,
+    /// The settings of the engine.
+    pub profile: EngineProfile,
+    /// How it is stored.
+    pub stored: Stored,
+    /// What it is when it is mapped.
+    pub image: Image,
+}
+
+/// How the bytes of a part are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Encoding {
+    /// The image itself.
+    Raw,
+    /// One zstd frame (RFC 8878).
+    Zstd,
+}
+
+/// A part as it lies in the file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stored {
+    /// Raw or zstd.
+    pub encoding: Encoding,
+    /// Bytes in the file.
+    pub length: u64,
+    /// SHA-256 of those bytes.
+    pub sha256: Sha256,
+}
+
+/// A part as it is mapped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Image {
+    /// Bytes of the image: the most that a decompressor may write.
+    pub length: u64,
+    /// SHA-256 of the image.
+    pub sha256: Sha256,
+    /// fs-verity digest of the image (SHA-256, 4096-byte blocks, no salt).
+    pub verity: Sha256,
+}
+
+impl Statement {
+    /// The statement about `manifest`.
+    #[must_use]
+    pub fn new(manifest: Manifest) -> Self {
+        Self {
+            kind: STATEMENT_TYPE.to_owned(),
+            subject: subjects(&manifest),
+            predicate_type: PREDICATE_TYPE.to_owned(),
+            predicate: manifest,
+        }
+    }
+
+    /// The one spelling of this statement.
+    ///
+    /// # Panics
+    /// Never: there is nothing in it that JSON cannot say.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("strings, integers and lists only")
+    }
+
+    /// Reads a signed payload and gives the manifest in it.
+    ///
+    /// # Errors
+    /// [`ManifestError`] for anything [`Statement::to_bytes`] would not write.
+    pub fn parse(bytes: &[u8]) -> Result<Manifest, ManifestError> {
+        let statement: Self =
+            serde_json::from_slice(bytes).map_err(|error| ManifestError::Json(error.to_string()))?;
+        if statement.kind != STATEMENT_TYPE {
+            return Err(ManifestError::Type(statement.kind));
+        }
+        if statement.predicate_type != PREDICATE_TYPE {
+            return Err(ManifestError::Type(statement.predicate_type));
+        }
+        let manifest = &statement.predicate;
+        if let Some(unknown) =
+            manifest.critical.iter().find(|name| !EXTENSIONS.contains(&name.as_str()))
+        {
+            return Err(ManifestError::Critical(unknown.clone()));
+        }
+        manifest.check().map_err(ManifestError::Field)?;
+        if statement.subject != subjects(manifest) {
+            return Err(ManifestError::Field("the subjects are not the parts"));
+        }
+        if statement.to_bytes() != bytes {
+            return Err(ManifestError::NotCanonical);
+        }
+        Ok(statement.predicate)
+    }
+}
+
+/// One subject for each part, named by artifact and target.
+fn subjects(manifest: &Manifest) -> Vec<Subject> {
+    manifest
+        .parts
+        .iter()
+        .map(|part| Subject {
+            name: format!("{}@{}", manifest.name, part.target),
+            digest: SubjectDigest { sha256: part.image.sha256 },
+        })
+        .collect()
+}
+
+impl Manifest {
+    /// What serde's types cannot say.
+    fn check(&self) -> Result<(), &'static str> {
+        if !is_name(&self.name) {
+            return Err("a name is 1 to 128 letters, digits and . _ -, not beginning with . or -");
+        }
+        if self.parts.is_empty() || self.parts.len() > PARTS_MAX as usize {
+            return Err("there must be 1 to 32 parts");
+        }
+        if !self.may_use.is_sorted_by(|a, b| a < b) {
+            return Err("capabilities must be sorted");
+        }
+        if !self.integers().all(|number| number <= JSON_INTEGER_MAX) {
+            return Err("a number is above 2^53-1");
+        }
+        for part in &self.parts {
+            if part.image.length > IMAGE_BYTES_MAX {
+                return Err("an image is longer than the format allows");
+            }
+            if part.stored.encoding == Encoding::Raw
+                && (part.stored.length, part.stored.sha256)
+                    != (part.image.length, part.image.sha256)
+            {
+                return Err("a raw part must be its image");
+            }
+            if !part.page_size.is_power_of_two() {
+                return Err("a page size must be a power of two");
+            }
+            if !part.cpu_features.is_sorted_by(|a, b| a < b) {
+                return Err("CPU features must be sorted");
+            }
+        }
+        Ok(())
+    }
+
+    /// Every integer of the manifest.
+    fn integers(&self) -> impl Iterator<Item = u64> + '_ {
+        let memories = self.module.memories.iter().flat_map(|memory| {
+            [memory.minimum, memory.maximum.unwrap_or(0), memory.page_size]
+        });
+        let tables =
+            self.module.tables.iter().flat_map(|table| [table.minimum, table.maximum.unwrap_or(0)]);
+        let parts = self
+            .parts
+            .iter()
+            .flat_map(|part| [part.stored.length, part.image.length, part.page_size]);
+        let fuel = self.fuel.iter().flat_map(|fuel| [fuel.overrun_max, fuel.instantiation]);
+        let options = [self.created, self.expires, self.limits.memory];
+        memories
+            .chain(tables)
+            .chain(parts)
+            .chain(fuel)
+            .chain(options.into_iter().flatten())
+            .chain([self.sequence])
+    }
+}
+
+/// Whether `name` can be an artifact's name: it is also a file name and a word
+/// on a command line.
+#[must_use]
+pub fn is_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= NAME_BYTES_MAX
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+        && !name.starts_with(['.', '-'])
+}
+
+/// A value that fits into signed JSON.
+#[must_use]
+pub fn saturate(number: u64) -> u64 {
+    number.min(JSON_INTEGER_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::Nans;
+
+    fn example() -> Manifest {
+        let image = b"an image";
+        Manifest {
+            name: "app".into(),
+            sequence: 0,
+            created: None,
+            expires: None,
+            source: Sha256::of(b"source"),
+            compiled: Sha256::of(b"metered"),
+            compiler: Compiler { version: "0.1.0".into(), engine: "48.0.8".into() },
+            fuel: None,
+            module: Module {
+                kind: Kind::Command,
+                start: false,
+                imports: vec![],
+                exports: vec![],
+                memories: vec![],
+                tables: vec![],
+            },
+            may_use: vec![Capability::Arguments, Capability::Stdio],
+            limits: Limits::default(),
+            parts: vec![Part {
+                target: Target::X86_64,
+                cpu_features: vec!["has_sse3".into()],
+                page_size: 4096,
+                engine: "48".into(),
+                profile: EngineProfile::of(Target::X86_64, Nans::Canonical),
+                stored: Stored {
+                    encoding: Encoding::Raw,
+                    length: image.len() as u64,
+                    sha256: Sha256::of(image),
+                },
+                image: Image {
+                    length: image.len() as u64,
+                    sha256: Sha256::of(image),
+                    verity: crate::digest::verity(image),
+                },
+            }],
+            critical: vec![],
+            extensions: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let bytes = Statement::new(example()).to_bytes();
+        assert_eq!(Statement::parse(&bytes), Ok(example()));
+    }
+
+    #[test]
+    fn defects_are_refused() {
+        let text = String::from_utf8(Statement::new(example()).to_bytes()).unwrap();
+        let refused = |from: &str, to: &str| {
+            assert!(text.contains(from), "{from}");
+            let changed = text.replacen(from, to, 1);
+            assert!(Statement::parse(changed.as_bytes()).is_err(), "{from} -> {to}");
+        };
+        refused("\"name\":\"app\"", "\"name\":\"../app\"");
+        refused("\"sequence\":0", "\"sequence\":0,\"sequence\":1");
+        refused("\"sequence\":0", "\"sequence\":9007199254740992");
+        refused("\"sequence\":0", "\"sequence\":-1");
+        refused("\"sequence\":0", "\"sequence\":0,\"extra\":0");
+        refused("\"critical\":[]", "\"critical\":[\"new\"]");
+        refused("in-toto.io/Statement/v1", "in-toto.io/Statement/v2");
+        refused("bls/manifest/v1", "bls/manifest/v2");
+        refused("app@x86_64-unknown-linux-gnu", "app@pulley64");
+        refused(":0,", ": 0,");
+        refused("\"page_size\":4096", "\"page_size\":4097");
+        refused("\"encoding\":\"raw\",\"length\":8", "\"encoding\":\"raw\",\"length\":9");
+        assert!(Statement::parse(format!("{text}{{}}").as_bytes()).is_err());
+    }
+
+    #[test]
+    fn names() {
+        for good in ["app", "a.b-c_1", "9"] {
+            assert!(is_name(good), "{good}");
+        }
+        let long = "x".repeat(129);
+        for bad in ["", ".hidden", "-flag", "a/b", "a b", "é", long.as_str()] {
+            assert!(!is_name(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! What an image is made for, and the engine settings that both sides must use.
+//!
+//! Nothing here is inferred from the machine that compiles. An [`EngineProfile`]
+//! is chosen by the compiler, written into the signed manifest, and is what the
+//! loader configures its engine from (`engine.rs`).
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The wasmtime release that this toolchain is built on, exactly.
+pub const ENGINE_RELEASE: &str = "48.0.8";
+/// What wasmtime itself writes into an image and compares: releases with the
+/// same major version exchange images (the LTS promises this for its patch
+/// releases), all others refuse.
+pub const ENGINE_COMPATIBILITY: &str = "48";
+
+/// A WebAssembly proposal or feature that can be switched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the names are the proposals' own")]
+pub enum Feature {
+    BulkMemory,
+    Exceptions,
+    ExtendedConst,
+    Floats,
+    FunctionReferences,
+    Gc,
+    Memory64,
+    MultiMemory,
+    MultiValue,
+    MutableGlobal,
+    ReferenceTypes,
+    RelaxedSimd,
+    SaturatingFloatToInt,
+    SignExtension,
+    Simd,
+    TailCall,
+    Threads,
+}
+
+impl Feature {
+    /// All of them, in alphabetical order: what the loader runs on a native
+    /// target.
+    pub const ALL: [Self; 17] = [
+        Self::BulkMemory,
+        Self::Exceptions,
+        Self::ExtendedConst,
+        Self::Floats,
+        Self::FunctionReferences,
+        Self::Gc,
+        Self::Memory64,
+        Self::MultiMemory,
+        Self::MultiValue,
+        Self::MutableGlobal,
+        Self::ReferenceTypes,
+        Self::RelaxedSimd,
+        Self::SaturatingFloatToInt,
+        Self::SignExtension,
+        Self::Simd,
+        Self::TailCall,
+        Self::Threads,
+    ];
+}
+
+/// How NaNs come out of floating-point operators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Nans {
+    /// Always the canonical NaN: the same bits on every machine.
+    Canonical,
+    /// Whatever the CPU gives: faster, and different between CPUs.
+    Fast,
+}
+
+/// The settings that decide whether an engine can run an image.
+///
+/// Memory sizes are in bytes. Every field is signed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EngineProfile {
+    /// Features the module was validated with.
+    pub features: Vec<Feature>,
+    /// NaN canonicalisation. Relaxed SIMD is deterministic in any case.
+    pub nans: Nans,
+    /// Address space reserved for each linear memory.
+    pub memory_reservation: u64,
+    /// Unmapped bytes after each linear memory.
+    pub memory_guard: u64,
+    /// Whether a memory may be moved when it grows beyond its reservation.
+    pub memory_may_move: bool,
+}
+
+impl EngineProfile {
+    /// The profile for `target` on a 64-bit host.
+    #[must_use]
+    pub fn of(target: Target, nans: Nans) -> Self {
+        let mut features = Feature::ALL.to_vec();
+        let (memory_reservation, memory_guard) = match target.pointer_bits() {
+            64 => (4 << 30, 32 << 20),
+            _ => (10 << 20, 64 << 10),
+        };
+        if target.is_portable() {
+            features.retain(|feature| *feature != Feature::Threads);
+        }
+        Self { features, nans, memory_reservation, memory_guard, memory_may_move: true }
+    }
+
+    /// Whether this is what [`EngineProfile::of`] gives for `target`: a signed
+    /// manifest may choose features and NaNs, not sizes of our address space.
+    #[must_use]
+    pub fn fits(&self, target: Target) -> bool {
+        let ours = Self::of(target, self.nans);
+        self.features.is_sorted_by(|a, b| a < b)
+            && self.features.iter().all(|feature| ours.features.contains(feature))
+            && Self { features: Vec::new(), ..self.clone() }
+                == Self { features: Vec::new(), ..ours }
+    }
+}
+
+/// A target that images are made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Target {
+    /// 64-bit x86 under Linux, baseline x86-64-v2 (SSE4.2, POPCNT).
+    #[serde(rename = "x86_64-unknown-linux-gnu")]
+    X86_64,
+    /// 64-bit Arm under Linux, baseline Armv8.0.
+    #[serde(rename = "aarch64-unknown-linux-gnu")]
+    Aarch64,
+    /// 64-bit RISC-V under Linux, baseline RV64GC.
+    #[serde(rename = "riscv64gc-unknown-linux-gnu")]
+    Riscv64,
+    /// IBM Z under Linux, baseline z14 (arch12).
+    #[serde(rename = "s390x-unknown-linux-gnu")]
+    S390x,
+    /// wasmtime's portable bytecode, 32-bit pointers.
+    #[serde(rename = "pulley32")]
+    Pulley32,
+    /// wasmtime's portable bytecode, 64-bit pointers.
+    #[serde(rename = "pulley64")]
+    Pulley64,
+}
+
+impl Target {
+    /// Every target.
+    pub const ALL: [Self; 6] = [
+        Self::X86_64,
+        Self::Aarch64,
+        Self::Riscv64,
+        Self::S390x,
+        Self::Pulley32,
+        Self::Pulley64,
+    ];
+
+    /// The triple, as on the command line and in the manifest.
+    #[must_use]
+    pub fn triple(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64-unknown-linux-gnu",
+            Self::Aarch64 => "aarch64-unknown-linux-gnu",
+            Self::Riscv64 => "riscv64gc-unknown-linux-gnu",
+            Self::S390x => "s390x-unknown-linux-gnu",
+            Self::Pulley32 => "pulley32",
+            Self::Pulley64 => "pulley64",
+        }
+    }
+
+    /// The target that has this triple.
+    #[must_use]
+    pub fn from_triple(triple: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|target| target.triple() == triple)
+    }
+
+    /// The native target of the system this program was built for. `None`
+    /// where there is no native backend.
+    #[must_use]
+    pub fn host() -> Option<Self> {
+        if cfg!(not(target_os = "linux")) {
+            return None;
+        }
+        match std::env::consts::ARCH {
+            "x86_64" => Some(Self::X86_64),
+            "aarch64" => Some(Self::Aarch64),
+            "riscv64" => Some(Self::Riscv64),
+            "s390x" => Some(Self::S390x),
+            _ => None,
+        }
+    }
+
+    /// Whether it is interpreted, and so runs on any CPU of its pointer width.
+    #[must_use]
+    pub fn is_portable(self) -> bool {
+        matches!(self, Self::Pulley32 | Self::Pulley64)
+    }
+
+    /// Bits in a pointer.
+    #[must_use]
+    pub fn pointer_bits(self) -> u32 {
+        if self == Self::Pulley32 { 32 } else { 64 }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.triple())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn triples_are_the_json_names() {
+        for target in Target::ALL {
+            assert_eq!(serde_json::to_string(&target).unwrap(), format!("\"{target}\""));
+            assert_eq!(Target::from_triple(target.triple()), Some(target));
+        }
+        assert!(Feature::ALL.is_sorted_by(|a, b| a < b));
+    }
+
+    #[test]
+    fn a_profile_with_other_sizes_does_not_fit() {
+        for target in Target::ALL {
+            let profile = EngineProfile::of(target, Nans::Canonical);
+            assert!(profile.fits(target));
+            let fewer = EngineProfile { features: vec![Feature::Simd], ..profile.clone() };
+            assert!(fewer.fits(target));
+            let larger = EngineProfile { memory_reservation: 1 << 60, ..profile };
+            assert!(!larger.fits(target));
+        }
+        let native = EngineProfile::of(Target::X86_64, Nans::Fast);
+        assert!(!native.fits(Target::Pulley64), "Pulley has no threads");
+    }
+}
