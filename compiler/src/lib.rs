@@ -1,1 +1,34 @@
-//! stub
+//! `bls-compile`: a WebAssembly module becomes a signed, metered native artifact.
+//!
+//! ```text
+//! bytes ─ input ─► Source ─ validate ─► Validated ─ ready ─► Ready
+//!       ─ compile ─► Image… ─ assemble ─► Assembled ─ sign ─► Artifact
+//! ```
+//!
+//! Each arrow is one module named for its verb. The constructor of what it gives
+//! is private to it and the next stage takes nothing else, so "validate before
+//! meter" and "the tool signs only what it compiled itself" are facts that the
+//! Rust compiler checks. [`pipeline`] reads as the story of them all; [`cmd`] is
+//! the program around it.
+//!
+//! Guarantees: the same bytes, settings, version and key give the same artifact,
+//! whatever the machine, folder, user, umask or number of threads. No input
+//! makes it panic.
+
+#![deny(unsafe_code)]
+
+pub mod assemble;
+pub mod cli;
+pub mod cmd;
+pub mod compile;
+pub mod describe;
+pub mod input;
+pub mod keystore;
+pub mod meter;
+pub mod output;
+pub mod pipeline;
+pub mod progress;
+pub mod ready;
+pub mod sign;
+mod sys;
+pub mod validate;

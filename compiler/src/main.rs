@@ -1,2 +1,5 @@
-//! stub
-fn main(){}
+//! The `bls-compile` program. Everything is in the library.
+
+fn main() -> std::process::ExitCode {
+    bls_compiler::cmd::main()
+}

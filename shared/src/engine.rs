@@ -15,9 +15,7 @@ impl EngineProfile {
     pub fn config(&self) -> Config {
         let mut config = Config::new();
         config.wasm_features(WasmFeatures::all(), false);
-        for feature in &self.features {
-            config.wasm_features(wasm_feature(*feature), true);
-        }
+        config.wasm_features(self.wasm_features(), true);
         config
             .memory_reservation(self.memory_reservation)
             .memory_guard_size(self.memory_guard)
@@ -38,7 +36,6 @@ impl EngineProfile {
             .wasm_backtrace_details(WasmBacktraceDetails::Disable)
             .debug_info(false)
             .debug_symbols(false)
-            .guest_debug(false)
             .generate_address_map(false)
             .native_unwind_info(false);
         config
@@ -50,7 +47,8 @@ impl EngineProfile {
         self.nans == Nans::Canonical
     }
 
-    /// The features as wasmparser's validator takes them.
+    /// The features as wasmparser's validator takes them. `GC_TYPES` is not a
+    /// proposal: it says that the engine can hold references to its heap.
     #[must_use]
     pub fn wasm_features(&self) -> WasmFeatures {
         self.features

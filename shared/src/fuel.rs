@@ -14,7 +14,7 @@ pub const MODEL: &str = "bls-fuel-1";
 pub const PLAN: u32 = 1;
 /// SHA-256 of the canonical text of the cost table (FUEL.md, "Cost table").
 pub const COST_TABLE_SHA256: &str =
-    "0000000000000000000000000000000000000000000000000000000000000000";
+    "9472acd68c01d20b737d8e81295d56f5a1dd81c3358333d74cba0cb934e415d6";
 
 /// The exported mutable `i64` global: budget − consumed.
 pub const COUNTER_EXPORT: &str = "__bls_fuel";

@@ -1,1 +1,11 @@
-//! stub
+//! What the black-box tests and benchmarks share.
+//!
+//! The tests use the two programs the way a person does; where a property can
+//! only be seen from inside (the fuel at each host call, every bit of an
+//! artifact), they use the public libraries in process.
+
+#![forbid(unsafe_code)]
+
+pub mod differential;
+pub mod oracle;
+pub mod spec;

@@ -1,2 +1,184 @@
-//! stub
-fn main(){}
+//! The verbs of this repository: build, test, check, bench.
+//!
+//! Needs only cargo. Cargo unifies features over all members of one invocation:
+//! a plain `cargo build --workspace` would link the compiler into the loader. So
+//! the two programs are built by separate invocations here, in the right order,
+//! and the tests are told where they are (`BLS_COMPILE`, `BLS_LOAD`).
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+const HELP: &str = "\
+The verbs of this repository.
+
+Usage: cargo xtask <VERB>
+
+  build    both programs, into target/bls/
+  test     build, then every test
+  check    formatting, clippy and docs, warnings denied
+  ci       check, then test
+  bench    build, then the benchmarks: cargo xtask bench [NAME]...
+";
+
+/// A step that failed; it has said why.
+struct Failed;
+
+type Step = Result<(), Failed>;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (verb, rest) = arguments.split_first().map_or(("help", &[][..]), |(verb, rest)| (verb, rest));
+    let outcome = match verb {
+        "build" => build(),
+        "test" => build().and_then(|()| test(rest)),
+        "check" => check(),
+        "ci" => check().and_then(|()| build()).and_then(|()| test(rest)),
+        "bench" => build().and_then(|()| bench(rest)),
+        "help" | "--help" | "-h" => {
+            print!("{HELP}");
+            Ok(())
+        }
+        other => {
+            eprintln!("xtask: there is no verb {other:?}\n\n{HELP}");
+            Err(Failed)
+        }
+    };
+    if outcome.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The folder of the workspace.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a workspace").to_owned()
+}
+
+/// Where cargo puts what it builds.
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+/// Where `build` puts the two programs.
+fn programs() -> PathBuf {
+    target().join("bls")
+}
+
+/// The triple of this machine, as rustc says it.
+fn host() -> Result<String, Failed> {
+    let output = Command::new("rustc").arg("-vV").output().map_err(|error| {
+        eprintln!("xtask: cannot run rustc: {error}");
+        Failed
+    })?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.lines()
+        .find_map(|line| line.strip_prefix("host: "))
+        .map(str::to_owned)
+        .ok_or_else(|| {
+            eprintln!("xtask: rustc does not say what it builds for");
+            Failed
+        })
+}
+
+/// Runs cargo with these arguments.
+fn cargo(arguments: &[&str], variables: &[(&str, &OsStr)]) -> Step {
+    eprintln!("$ cargo {}", arguments.join(" "));
+    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(arguments)
+        .envs(variables.iter().copied())
+        .current_dir(root())
+        .status();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => {
+            eprintln!("xtask: cargo {} ended with {status}", arguments.join(" "));
+            Err(Failed)
+        }
+        Err(error) => {
+            eprintln!("xtask: cannot run cargo: {error}");
+            Err(Failed)
+        }
+    }
+}
+
+/// Builds the compiler (profile release) and the loader (profile dist, static).
+fn build() -> Step {
+    cargo(&["build", "--release", "--package", "bls-compiler"], &[])?;
+    install(&target().join("release/bls-compile"), "bls-compile")?;
+
+    let host = host()?;
+    // Static, at a fixed address: nothing to link or relocate at start. The
+    // flags hold for one target, so build scripts do not get them.
+    let flags = format!(
+        "target.{host}.rustflags=[\"-Ctarget-feature=+crt-static\",\"-Crelocation-model=static\"]"
+    );
+    let common = ["build", "--profile", "dist", "--package", "bls-loader", "--target", &host];
+    cargo(&[&common[..], &["--config", &flags]].concat(), &[])?;
+    install(&target().join(&host).join("dist/bls-load"), "bls-load")
+}
+
+/// Copies a program to where tests, benchmarks and people find it.
+fn install(from: &Path, name: &str) -> Step {
+    let folder = programs();
+    let to = folder.join(name);
+    let copied = std::fs::create_dir_all(&folder)
+        // A running program cannot be overwritten, but it can be replaced.
+        .and_then(|()| match std::fs::remove_file(&to) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        })
+        .and_then(|()| std::fs::copy(from, &to));
+    match copied {
+        Ok(_) => {
+            eprintln!("{}", to.display());
+            Ok(())
+        }
+        Err(error) => {
+            eprintln!("xtask: cannot copy {} to {}: {error}", from.display(), to.display());
+            Err(Failed)
+        }
+    }
+}
+
+/// Runs a cargo verb of the tests package with the programs' paths.
+fn with_programs(arguments: &[&str]) -> Step {
+    let folder = programs();
+    cargo(
+        arguments,
+        &[
+            ("BLS_COMPILE", folder.join("bls-compile").as_os_str()),
+            ("BLS_LOAD", folder.join("bls-load").as_os_str()),
+        ],
+    )
+}
+
+/// Every test: the libraries' own, each alone, then the black-box ones.
+fn test(rest: &[String]) -> Step {
+    let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
+    let engine = ["test", "--release", "--package", "bls-artifact", "--features", "engine"];
+    cargo(&[&engine[..], &rest].concat(), &[])?;
+    cargo(&[&["test", "--release", "--package", "bls-compiler"][..], &rest].concat(), &[])?;
+    cargo(&[&["test", "--release", "--package", "bls-loader"][..], &rest].concat(), &[])?;
+    with_programs(&[&["test", "--release", "--package", "bls-tests"][..], &rest].concat())
+}
+
+/// What must hold before anything is run.
+fn check() -> Step {
+    cargo(&["fmt", "--all", "--check"], &[])?;
+    let deny = OsStr::new("-Dwarnings");
+    // One invocation for each member, as they are built.
+    for package in ["bls-artifact", "bls-compiler", "bls-loader", "bls-tests", "xtask"] {
+        let clippy = ["clippy", "--release", "--package", package, "--all-targets", "--"];
+        cargo(&[&clippy[..], &["-Dwarnings"]].concat(), &[])?;
+    }
+    for package in ["bls-artifact", "bls-compiler", "bls-loader", "bls-tests"] {
+        let doc = ["doc", "--release", "--package", package, "--no-deps", "--lib"];
+        cargo(&doc, &[("RUSTDOCFLAGS", deny)])?;
+    }
+    Ok(())
+}
+
+/// The benchmarks: prints tables, asserts nothing.
+fn bench(rest: &[String]) -> Step {
+    let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
+    let run = ["run", "--release", "--package", "bls-tests", "--bin", "bench", "--"];
+    with_programs(&[&run[..], &rest].concat())
+}

@@ -1,0 +1,189 @@
+//! Stage *assemble*: images and facts become an [`Assembled`]: the manifest, and
+//! the parts as they will lie in the file.
+//!
+//! Guarantees: the statement says of each part exactly what was compiled, stored
+//! and hashed; zstd frames have a window that every reader accepts. Writes no
+//! time stamp unless it is given one.
+
+use crate::compile::Image;
+use crate::describe::Description;
+use crate::ready::Ready;
+use crate::validate::Validated;
+use bls_artifact::digest::{Sha256, verity};
+use bls_artifact::limits::ZSTD_WINDOW_MAX;
+use bls_artifact::manifest::{self, Compiler, Encoding, Limits, Manifest, Part, Stored};
+use bls_artifact::target::{ENGINE_COMPATIBILITY, ENGINE_RELEASE};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::{fmt, io};
+use zstd::zstd_safe::CParameter;
+
+/// Lowest and highest level that `--compress` takes.
+pub const LEVELS: std::ops::RangeInclusive<i32> = 1..=22;
+/// The level when none is given.
+pub const LEVEL_DEFAULT: i32 = 19;
+
+/// Why parts cannot be assembled.
+#[derive(Debug)]
+pub enum AssembleError {
+    /// zstd failed.
+    Compress(io::Error),
+}
+
+impl fmt::Display for AssembleError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Compress(error) => write!(f, "cannot compress: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for AssembleError {}
+
+impl AssembleError {
+    /// What a user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Compress(_) => "use a lower level, such as --compress=3, which needs less memory",
+        }
+    }
+}
+
+/// What the builder chose and no stage computes.
+#[derive(Clone, Debug, Default)]
+pub struct Choices {
+    /// The artifact's name; must satisfy [`manifest::is_name`].
+    pub name: String,
+    /// Seconds since 1970, where asked for.
+    pub created: Option<u64>,
+    /// Limits that the builder asks for.
+    pub limits: Limits,
+    /// The zstd level; `None` stores images raw.
+    pub compression: Option<i32>,
+}
+
+/// A manifest and its parts, not signed yet.
+#[derive(Debug)]
+pub struct Assembled<'a> {
+    manifest: Manifest,
+    parts: Vec<Cow<'a, [u8]>>,
+}
+
+impl Assembled<'_> {
+    /// What will be signed.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The parts as stored, in the manifest's order.
+    #[must_use]
+    pub fn parts(&self) -> Vec<&[u8]> {
+        self.parts.iter().map(AsRef::as_ref).collect()
+    }
+}
+
+/// Assembles what the stages before gave.
+///
+/// # Errors
+/// [`AssembleError`].
+pub fn assemble<'a>(
+    module: &Validated,
+    description: Description,
+    ready: &Ready,
+    images: &'a [Image],
+    choices: &Choices,
+) -> Result<Assembled<'a>, AssembleError> {
+    let mut parts = Vec::with_capacity(images.len());
+    let mut records = Vec::with_capacity(images.len());
+    for image in images {
+        let (part, bytes) = part(image, choices.compression)?;
+        records.push(part);
+        parts.push(bytes);
+    }
+    let manifest = Manifest {
+        name: choices.name.clone(),
+        sequence: 0,
+        created: choices.created,
+        expires: None,
+        source: module.source().given(),
+        compiled: Sha256::of(ready.wasm()),
+        compiler: Compiler {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            engine: ENGINE_RELEASE.to_owned(),
+        },
+        fuel: ready.fuel().cloned(),
+        module: description.module,
+        may_use: description.may_use,
+        limits: choices.limits.clone(),
+        parts: records,
+        critical: Vec::new(),
+        extensions: BTreeMap::new(),
+    };
+    Ok(Assembled { manifest, parts })
+}
+
+/// One part: its record, and its bytes as stored.
+fn part(image: &Image, level: Option<i32>) -> Result<(Part, Cow<'_, [u8]>), AssembleError> {
+    let sha256 = Sha256::of(image.bytes());
+    let length = image.bytes().len() as u64;
+    let (stored, bytes) = match level {
+        None => {
+            (Stored { encoding: Encoding::Raw, length, sha256 }, Cow::Borrowed(image.bytes()))
+        }
+        Some(level) => {
+            let frame = compress(image.bytes(), level).map_err(AssembleError::Compress)?;
+            let stored = Stored {
+                encoding: Encoding::Zstd,
+                length: frame.len() as u64,
+                sha256: Sha256::of(&frame),
+            };
+            (stored, Cow::Owned(frame))
+        }
+    };
+    let part = Part {
+        target: image.target(),
+        cpu_features: image.cpu_features().to_vec(),
+        page_size: image.page_size(),
+        engine: ENGINE_COMPATIBILITY.to_owned(),
+        profile: image.profile().clone(),
+        stored,
+        image: manifest::Image { length, sha256, verity: verity(image.bytes()) },
+    };
+    Ok((part, bytes))
+}
+
+/// One zstd frame with its content size, by one thread: the same bytes always.
+fn compress(image: &[u8], level: i32) -> io::Result<Vec<u8>> {
+    let mut compressor = zstd::bulk::Compressor::new(level)?;
+    compressor.set_parameter(CParameter::ContentSizeFlag(true))?;
+    // The part has its SHA-256 already.
+    compressor.set_parameter(CParameter::ChecksumFlag(false))?;
+    if level > LEVEL_DEFAULT {
+        compressor.set_parameter(CParameter::WindowLog(ZSTD_WINDOW_MAX.ilog2()))?;
+    }
+    compressor.compress(image)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_stay_within_the_window_that_readers_accept() {
+        let data: Vec<u8> = (0..20_000_000_u32).map(|i| (i.wrapping_mul(i) >> 13) as u8).collect();
+        for level in [1, 3, 22] {
+            let frame = compress(&data[..if level == 22 { 9_000_000 } else { data.len() }], level).unwrap();
+            // RFC 8878, section 3.1.1.1: bit 5 of the descriptor is "single
+            // segment", where the window is the content; else a window byte.
+            let descriptor = frame[4];
+            assert_eq!(descriptor & 4, 0, "no checksum");
+            assert_eq!(descriptor & 0x20, 0, "level {level}: single segment");
+            let exponent = u32::from(frame[5] >> 3);
+            let base = 1_u64 << (10 + exponent);
+            let window = base + base / 8 * u64::from(frame[5] & 7);
+            assert!(window <= ZSTD_WINDOW_MAX, "level {level}: {window}");
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Stage *compile*: a [`Ready`] becomes an [`Image`] for each target.
+//!
+//! wasmtime's `precompile_module` with Cranelift. The target is always explicit,
+//! so that the CPU of the machine that compiles is never asked; there is no
+//! cache. Guarantees: the same module, target and profile give the same image on
+//! any machine with any number of threads. The code generator's flags are one
+//! constant table, [`flags`]: no user chooses them.
+
+use crate::ready::Ready;
+use crate::sys;
+use bls_artifact::limits::IMAGE_BYTES_MAX;
+use bls_artifact::target::{EngineProfile, Target};
+use cranelift_codegen::isa;
+use cranelift_codegen::settings::{self, Configurable as _};
+use object::{Object as _, ObjectSection as _};
+use std::fmt;
+use wasmtime::{Engine, OptLevel, Strategy};
+
+/// Why a module cannot be compiled.
+#[derive(Debug)]
+pub enum CompileError {
+    /// The engine or code generator refused its settings: a defect of ours.
+    Settings(Target, String),
+    /// The code generator refused the module.
+    Module(Target, String),
+    /// The image is longer than the format allows.
+    TooLong(Target, u64),
+}
+
+impl fmt::Display for CompileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Settings(target, what) => {
+                write!(f, "internal error: the settings for {target} do not work: {what}")
+            }
+            Self::Module(target, what) => write!(f, "cannot compile for {target}: {what}"),
+            Self::TooLong(target, bytes) => {
+                write!(f, "the image for {target} has {bytes} bytes, more than the format allows")
+            }
+        }
+    }
+}
+
+impl std::error::Error for CompileError {}
+
+impl CompileError {
+    /// What a user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Settings(..) => "this is a defect of bls-compile; please report it",
+            Self::Module(..) => "try another --target; if the module is sound, please report it",
+            Self::TooLong(..) => "split the module",
+        }
+    }
+}
+
+/// A switch of the code generator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flag {
+    /// A named set of CPU features.
+    Preset(&'static str),
+    /// One boolean setting.
+    On(&'static str),
+}
+
+/// What the code for a target is generated with, beyond the architecture's own:
+/// the baseline CPU of each [`Target`], and on Arm branch targets and signed
+/// return addresses.
+const fn flags(target: Target) -> &'static [Flag] {
+    match target {
+        Target::X86_64 => &[Flag::Preset("x86-64-v2")],
+        Target::Aarch64 => &[Flag::On("sign_return_address"), Flag::On("use_bti")],
+        Target::Riscv64 => &[Flag::Preset("has_c")],
+        Target::S390x | Target::Pulley32 | Target::Pulley64 => &[],
+    }
+}
+
+/// A native image, exactly as wasmtime made it.
+#[derive(Clone, Debug)]
+pub struct Image {
+    target: Target,
+    profile: EngineProfile,
+    cpu_features: Vec<String>,
+    page_size: u64,
+    bytes: Vec<u8>,
+}
+
+impl Image {
+    /// What it runs on.
+    #[must_use]
+    pub fn target(&self) -> Target {
+        self.target
+    }
+
+    /// The settings of the engine.
+    #[must_use]
+    pub fn profile(&self) -> &EngineProfile {
+        &self.profile
+    }
+
+    /// CPU features the code may use, by Cranelift's names, sorted.
+    #[must_use]
+    pub fn cpu_features(&self) -> &[String] {
+        &self.cpu_features
+    }
+
+    /// Bytes that its sections are aligned to.
+    #[must_use]
+    pub fn page_size(&self) -> u64 {
+        self.page_size
+    }
+
+    /// The image: an ELF file of wasmtime's.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Compiles a module for one target.
+///
+/// # Errors
+/// [`CompileError`].
+pub fn compile(
+    module: &Ready,
+    target: Target,
+    profile: &EngineProfile,
+) -> Result<Image, CompileError> {
+    let engine = engine(target, profile)
+        .map_err(|error| CompileError::Settings(target, format!("{error:#}")))?;
+    let bytes = engine
+        .precompile_module(module.wasm())
+        .map_err(|error| CompileError::Module(target, format!("{error:#}")))?;
+    if bytes.len() as u64 > IMAGE_BYTES_MAX {
+        return Err(CompileError::TooLong(target, bytes.len() as u64));
+    }
+    let unreadable = |what: &dyn fmt::Display| CompileError::Settings(target, what.to_string());
+    let cpu_features = cpu_features(target).map_err(|error| unreadable(&error))?;
+    let page_size = alignment(&bytes).map_err(|error| unreadable(&error))?;
+    Ok(Image { target, profile: profile.clone(), cpu_features, page_size, bytes })
+}
+
+/// An engine that generates code for a target.
+fn engine(target: Target, profile: &EngineProfile) -> wasmtime::Result<Engine> {
+    let mut config = profile.config();
+    config
+        .target(target.triple())?
+        .strategy(Strategy::Cranelift)
+        .cranelift_opt_level(OptLevel::Speed)
+        .cranelift_nan_canonicalization(profile.canonical_nans())
+        .parallel_compilation(true);
+    sys::enable(&mut config, flags(target));
+    Engine::new(&config)
+}
+
+/// The CPU features that the flags of a target stand for, asked from the code
+/// generator itself.
+fn cpu_features(target: Target) -> Result<Vec<String>, String> {
+    let mut builder = isa::lookup_by_name(target.triple()).map_err(|error| error.to_string())?;
+    for flag in flags(target) {
+        match flag {
+            Flag::Preset(name) => builder.enable(name),
+            Flag::On(name) => builder.set(name, "true"),
+        }
+        .map_err(|error| error.to_string())?;
+    }
+    let isa = builder
+        .finish(settings::Flags::new(settings::builder()))
+        .map_err(|error| error.to_string())?;
+    let mut features: Vec<String> = isa
+        .isa_flags()
+        .iter()
+        .filter(|flag| flag.name.starts_with("has_") && flag.as_bool() == Some(true))
+        .map(|flag| flag.name.to_owned())
+        .collect();
+    features.sort_unstable();
+    Ok(features)
+}
+
+/// The largest alignment of a section in an image.
+fn alignment(image: &[u8]) -> Result<u64, object::Error> {
+    let file = object::File::parse(image)?;
+    Ok(file.sections().map(|section| section.align()).max().unwrap_or(1).max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::input::Source;
+    use crate::ready::ready;
+    use crate::validate::validate;
+    use bls_artifact::target::Nans;
+
+    #[test]
+    fn every_target_compiles_and_says_what_it_needs() {
+        for target in Target::ALL {
+            let profile = EngineProfile::of(target, Nans::Canonical);
+            let wat = "(module (func (export \"f\") (param i32) (result i32)
+                         local.get 0 i32.popcnt))";
+            let source = Source::new(wat.as_bytes().to_vec(), "t.wat").unwrap();
+            let module = ready(&validate(source, &profile).unwrap(), false).unwrap();
+            let image = compile(&module, target, &profile).unwrap();
+            assert!(image.page_size().is_power_of_two() && image.page_size() >= 4096);
+            // wasmtime wrote each flag's name into the image: ours must be there.
+            for feature in image.cpu_features() {
+                let written = image.bytes().windows(feature.len()).any(|w| w == feature.as_bytes());
+                assert!(written, "{target}: {feature}");
+            }
+            let expected: &[&str] = match target {
+                Target::X86_64 => {
+                    &["has_cmpxchg16b", "has_popcnt", "has_sse3", "has_sse41", "has_sse42", "has_ssse3"]
+                }
+                Target::Riscv64 => {
+                    &["has_a", "has_d", "has_f", "has_m", "has_zca", "has_zcd", "has_zicsr", "has_zifencei"]
+                }
+                _ => &[],
+            };
+            assert_eq!(image.cpu_features(), expected, "{target}");
+        }
+    }
+}

@@ -1,0 +1,339 @@
+//! Stage *input*: bytes become a [`Source`], or are refused by name.
+//!
+//! Text (WAT) is encoded here, so that later stages see binary modules only. May
+//! assume nothing about the bytes. Guarantees: a [`Source`] begins with the magic
+//! and version of a core module, and has at most [`MODULE_BYTES_MAX`] bytes. Does
+//! not validate: what is inside may still be nonsense.
+
+use bls_artifact::artifact::{MAGIC, foreign_kind};
+use bls_artifact::digest::Sha256;
+use bls_artifact::limits::{MODULE_BYTES_MAX, NAME_BYTES_MAX};
+use std::fmt;
+use std::io::{self, Read};
+use std::path::Path;
+
+/// The name of standard input on the command line.
+pub const STDIN: &str = "-";
+
+/// Why an input is no module.
+#[derive(Debug)]
+pub enum InputError {
+    /// The file cannot be read.
+    Read(String, io::Error),
+    /// A folder.
+    Folder(String),
+    /// Nothing in it.
+    Empty,
+    /// Longer than [`MODULE_BYTES_MAX`].
+    TooLong,
+    /// Begins like a module and ends within the first eight bytes.
+    Truncated,
+    /// A binary version that no engine of today knows.
+    Version(u32),
+    /// Something else that can be named.
+    Foreign(&'static str),
+    /// A component, in text or binary.
+    Component,
+    /// Neither a module nor text that begins like one.
+    NotWebAssembly,
+    /// Text that is no module; what and where.
+    Text(String),
+}
+
+impl fmt::Display for InputError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read(name, error) => write!(f, "cannot read {name}: {error}"),
+            Self::Folder(name) => write!(f, "{name} is a folder, not a module"),
+            Self::Empty => write!(f, "the input is empty"),
+            Self::TooLong => {
+                write!(f, "the input is longer than {} MiB", MODULE_BYTES_MAX >> 20)
+            }
+            Self::Truncated => {
+                write!(f, "the input is truncated: it ends inside the header of a module")
+            }
+            Self::Version(version) => write!(
+                f,
+                "this is a WebAssembly binary of version {version}; this toolchain reads version 1"
+            ),
+            Self::Foreign(kind) => write!(f, "this is {kind}, not a WebAssembly module"),
+            Self::Component => {
+                write!(f, "this is a WebAssembly component, not a core module")
+            }
+            Self::NotWebAssembly => {
+                write!(f, "this is neither a WebAssembly module nor its text format")
+            }
+            Self::Text(what) => write!(f, "not valid WebAssembly text: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for InputError {}
+
+impl InputError {
+    /// What a user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Read(_, error) if error.kind() == io::ErrorKind::NotFound => {
+                "name an existing .wasm or .wat file, or - for standard input"
+            }
+            Self::Read(..) => return None,
+            Self::Folder(_) => "name the .wasm file inside it",
+            Self::Empty => "did the step that writes it fail?",
+            Self::TooLong => "strip debug information, or split the module",
+            Self::Truncated => "fetch or build the file again",
+            Self::Version(_) => "use a newer bls-compile, or build for WebAssembly 1.0 binaries",
+            Self::Component => {
+                "components are not supported yet; build a core module, such as target wasm32-wasip1"
+            }
+            Self::Foreign("a .bls artifact") => {
+                "it is compiled already: bls-load runs it, bls-compile inspect shows it"
+            }
+            Self::Foreign(kind) if kind.contains(".cwasm") => {
+                "give the .wasm it was made from: only what this tool compiled itself gets signed"
+            }
+            Self::Foreign(_) | Self::NotWebAssembly => {
+                "build for a WebAssembly target, such as wasm32-wasip1, and give its .wasm"
+            }
+            Self::Text(_) => "the text format is described at https://webassembly.github.io/spec/core/text",
+        })
+    }
+}
+
+/// A core module in binary form, not validated.
+#[derive(Clone, Debug)]
+pub struct Source {
+    name: String,
+    wasm: Vec<u8>,
+    given: Sha256,
+    given_bytes: u64,
+}
+
+impl Source {
+    /// Takes the bytes of a module in binary or text form. `label` is what an
+    /// error in text calls them, usually a file's name.
+    ///
+    /// # Errors
+    /// [`InputError`], by name of what the bytes are.
+    pub fn new(bytes: Vec<u8>, label: &str) -> Result<Self, InputError> {
+        if bytes.len() as u64 > MODULE_BYTES_MAX {
+            return Err(InputError::TooLong);
+        }
+        let given = Sha256::of(&bytes);
+        let given_bytes = bytes.len() as u64;
+        let wasm = if bytes.starts_with(b"\0asm") { binary(bytes)? } else { text(&bytes, label)? };
+        if wasm.len() as u64 > MODULE_BYTES_MAX {
+            return Err(InputError::TooLong);
+        }
+        Ok(Self { name: artifact_name(label), wasm, given, given_bytes })
+    }
+
+    /// Reads a file, or standard input where `path` is `-`.
+    ///
+    /// # Errors
+    /// [`InputError`].
+    pub fn read(path: &Path) -> Result<Self, InputError> {
+        let label = path.display().to_string();
+        let unreadable = |error| InputError::Read(label.clone(), error);
+        let mut bytes = Vec::new();
+        if path == Path::new(STDIN) {
+            let stdin = io::stdin().lock();
+            stdin.take(MODULE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+            return Self::new(bytes, "stdin");
+        }
+        let file = std::fs::File::open(path).map_err(unreadable)?;
+        if file.metadata().map_err(unreadable)?.is_dir() {
+            return Err(InputError::Folder(label));
+        }
+        file.take(MODULE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        Self::new(bytes, &label)
+    }
+
+    /// A name for the artifact, from the name of the input.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The binary module.
+    #[must_use]
+    pub fn wasm(&self) -> &[u8] {
+        &self.wasm
+    }
+
+    /// SHA-256 of the bytes that were given: of the text, where it was text.
+    #[must_use]
+    pub fn given(&self) -> Sha256 {
+        self.given
+    }
+
+    /// How many bytes were given.
+    #[must_use]
+    pub fn given_bytes(&self) -> u64 {
+        self.given_bytes
+    }
+}
+
+/// Bytes that begin with the magic of WebAssembly.
+fn binary(bytes: Vec<u8>) -> Result<Vec<u8>, InputError> {
+    let Some(version) = bytes.get(4..8) else { return Err(InputError::Truncated) };
+    match *version {
+        [1, 0, 0, 0] => Ok(bytes),
+        [_, _, 1, 0] => Err(InputError::Component),
+        [a, b, c, d] => Err(InputError::Version(u32::from_le_bytes([a, b, c, d]))),
+        _ => Err(InputError::Truncated),
+    }
+}
+
+/// Bytes that do not: text, or something that is refused by name.
+fn text(bytes: &[u8], label: &str) -> Result<Vec<u8>, InputError> {
+    if bytes.is_empty() {
+        return Err(InputError::Empty);
+    }
+    if b"\0asm".starts_with(bytes) {
+        return Err(InputError::Truncated);
+    }
+    if bytes.starts_with(&MAGIC) {
+        return Err(InputError::Foreign("a .bls artifact"));
+    }
+    if let Some(kind) = known_kind(bytes) {
+        return Err(InputError::Foreign(kind));
+    }
+    let text = std::str::from_utf8(bytes).map_err(|_| InputError::NotWebAssembly)?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    match first_keyword(text) {
+        Some("component") => return Err(InputError::Component),
+        Some(_) => {}
+        None => return Err(InputError::NotWebAssembly),
+    }
+    let wasm = wat::parse_str(text).map_err(|mut error| {
+        error.set_path(label);
+        InputError::Text(error.to_string().trim_end().to_owned())
+    })?;
+    // `(module binary "…")` can say anything.
+    if wasm.starts_with(b"\0asm") { binary(wasm) } else { Err(InputError::NotWebAssembly) }
+}
+
+/// What people mistake for a module.
+fn known_kind(bytes: &[u8]) -> Option<&'static str> {
+    match bytes {
+        [0x1f, 0x8b, ..] => Some("a gzip file"),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Some("a zstd file"),
+        [b'P', b'K', 3, 4, ..] => Some("a zip file"),
+        [b'!', b'<', b'a', b'r', b'c', b'h', b'>', b'\n', ..] => Some("a static library"),
+        _ => foreign_kind(bytes).filter(|kind| *kind != "something else"),
+    }
+}
+
+/// The word after the first parenthesis; `None` when the text does not begin
+/// with one, white space and comments aside.
+fn first_keyword(text: &str) -> Option<&str> {
+    let rest = skip_trivia(text).strip_prefix('(')?;
+    let rest = skip_trivia(rest);
+    let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+    Some(&rest[..end])
+}
+
+/// Skips white space, `;; line` and nested `(; block ;)` comments.
+fn skip_trivia(mut text: &str) -> &str {
+    loop {
+        text = text.trim_start();
+        if text.starts_with(";;") {
+            text = text.find('\n').map_or("", |end| &text[end..]);
+        } else if text.starts_with("(;") {
+            let (mut depth, mut at) = (0_usize, 0);
+            let bytes = text.as_bytes();
+            while let Some(pair) = bytes.get(at..at + 2) {
+                match pair {
+                    b"(;" => (depth, at) = (depth + 1, at + 2),
+                    b";)" => (depth, at) = (depth - 1, at + 2),
+                    _ => at += 1,
+                }
+                if depth == 0 {
+                    break;
+                }
+            }
+            if depth != 0 {
+                return "";
+            }
+            text = &text[at..];
+        } else {
+            return text;
+        }
+    }
+}
+
+/// The stem of a file's name, in the characters that a manifest allows.
+#[must_use]
+pub fn artifact_name(label: &str) -> String {
+    let stem = Path::new(label).file_stem().unwrap_or_default().to_string_lossy();
+    let allowed: String = stem
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' })
+        .take(NAME_BYTES_MAX)
+        .collect();
+    let name = allowed.trim_start_matches(['.', '-']);
+    if name.is_empty() { "module".to_owned() } else { name.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bls_artifact::manifest::is_name;
+
+    fn refusal(bytes: &[u8]) -> String {
+        Source::new(bytes.to_vec(), "x.wat").unwrap_err().to_string()
+    }
+
+    #[test]
+    fn each_kind_is_refused_by_name() {
+        let cases: [(&[u8], &str); 14] = [
+            (b"", "empty"),
+            (b"\0as", "truncated"),
+            (b"\0asm\x01", "truncated"),
+            (b"\0asm\x02\0\0\0", "version 2"),
+            (b"\0asm\x0d\0\x01\0", "component"),
+            (b" ;; c\n(; (; x ;) ;)\n( component)", "component"),
+            (b"\x7fELF\x02\x01\x01\xc8rest", ".cwasm"),
+            (b"\x7fELF\x02\x01\x01\x00rest", "an ELF file"),
+            (b"\x89BLS\r\n\x1a\nrest", ".bls artifact"),
+            (b"hello there", "neither"),
+            (b"(; never closed", "neither"),
+            (b"\xff\xfe\xfd\xfc\xfb\xfa\xf9\xf8", "neither"),
+            (b"(module\n  (fnc))", "x.wat:2:4"),
+            (b"(module binary \"\\00asm\\0d\\00\\01\\00\")", "component"),
+        ];
+        for (bytes, expected) in cases {
+            let message = refusal(bytes);
+            assert!(message.contains(expected), "{message}");
+        }
+    }
+
+    #[test]
+    fn text_and_binary_are_read() {
+        let wat = Source::new(b"(module (func (export \"f\")))".to_vec(), "a/app.wat").unwrap();
+        let binary = Source::new(wat.wasm().to_vec(), "app.wasm").unwrap();
+        assert_eq!(binary.wasm(), wat.wasm());
+        assert_eq!((wat.name(), binary.name()), ("app", "app"));
+        assert_ne!(wat.given(), binary.given());
+    }
+
+    #[test]
+    fn names_are_always_allowed() {
+        let long = "x".repeat(500);
+        for (label, name) in [
+            ("a b.wasm", "a-b"),
+            ("dir/.hidden.wasm", "hidden"),
+            ("--x.wasm", "x"),
+            ("é.wasm", "module"),
+            ("", "module"),
+            ("..", "module"),
+            ("v1.2.wasm", "v1.2"),
+            (long.as_str(), &long[..128]),
+        ] {
+            assert_eq!(artifact_name(label), name);
+            assert!(is_name(name));
+        }
+    }
+}

@@ -1,0 +1,654 @@
+//! Second look at a function: the same operators, with charges between them.
+//!
+//! Before, and after (`$f` is the local counter, `$fuel` the global one; the
+//! loop weighs 5 a round, everything behind the charge is owed until the next):
+//!
+//! ```wat
+//! (func (param i32)                (func (param i32) (local $f i64)
+//!                                    global.get $fuel  local.set $f
+//!                                    block $out_of_fuel
+//!                                    block $body
+//!   loop                               loop
+//!                                        local.get $f  i64.const 0  i64.lt_s
+//!                                        br_if $out_of_fuel
+//!     local.get 0                        local.get 0
+//!     i32.const 1                        i32.const 1
+//!     i32.sub                            i32.sub
+//!     local.tee 0                        local.tee 0
+//!                                        local.get $f  i64.const 5  i64.sub
+//!                                        local.set $f
+//!     br_if 0                            br_if 0
+//!   end                                end
+//!                                    end
+//!                                    local.get $f  global.set $fuel
+//!                                    return
+//!                                    end
+//!                                    i64.const MIN  global.set $fuel
+//!                                    unreachable
+//! end                              end
+//! ```
+//!
+//! At every point `$f − pending = budget − consumed`, where `pending` is known
+//! here, at compile time. A label has one pending cost, its *potential*, for all
+//! who arrive: the first branch in program order chooses it, the others charge
+//! the difference (which may be negative). Potentials are zero at loop headers
+//! and where a catch arrives. The inserted text is stack-neutral and shifts no
+//! label: `$body` takes the place of the function's own label.
+//!
+//! May assume a valid body and its [`Scan`]. Guarantees the rules of FUEL.md
+//! for one function, and gives its [`Summary`]. Does not touch other sections.
+
+use super::bulk::{self, Bulk};
+use super::cost;
+use super::graph::Role;
+use super::scan::{Scan, branch_depths, is_terminator};
+use super::summary::{Summaries, Summary, Unpaid};
+use bls_artifact::fuel::{OUT_OF_FUEL, S_MAX};
+use bls_artifact::limits::METERED_FUNCTION_BYTES_MAX;
+use wasm_encoder::{BlockType, Encode, Instruction};
+use wasmparser::{BinaryReaderError, FunctionBody, Operator};
+
+/// What the emitter knows of the module around a function.
+pub(super) struct Context<'m> {
+    /// Index of the global counter.
+    pub(super) counter: u32,
+    /// How many functions are imported.
+    pub(super) imported: u32,
+    /// Facts about memories, tables and segments.
+    pub(super) sizes: &'m bulk::Sizes,
+}
+
+/// One function to be metered.
+pub(super) struct Function<'m, 'b> {
+    /// Its body.
+    pub(super) body: &'b FunctionBody<'m>,
+    /// What the first look found.
+    pub(super) scan: &'b Scan,
+    /// Its place in the call graph.
+    pub(super) role: Role,
+    /// How many parameters it has.
+    pub(super) parameters: u32,
+    /// Its results as a block type.
+    pub(super) results: BlockType,
+}
+
+/// Why a function cannot be metered.
+#[derive(Debug)]
+pub(super) enum FunctionError {
+    /// The body does not parse: it was not validated.
+    Malformed(BinaryReaderError),
+    /// An operator that no target runs: it was not validated.
+    Operator(String),
+    /// It does not fit into a function any more.
+    TooLong(usize),
+}
+
+impl From<BinaryReaderError> for FunctionError {
+    fn from(error: BinaryReaderError) -> Self {
+        Self::Malformed(error)
+    }
+}
+
+/// Meters one function: the bytes of its new body and its summary.
+pub(super) fn meter(
+    context: &Context<'_>,
+    function: &Function<'_, '_>,
+    summaries: &Summaries,
+) -> Result<(Vec<u8>, Summary), FunctionError> {
+    let locals = function
+        .body
+        .get_locals_reader()?
+        .into_iter()
+        .try_fold(0_u32, |sum, group| group.map(|(count, _)| sum.saturating_add(count)))?;
+    let emitter = Emitter {
+        context,
+        function,
+        summaries,
+        text: Vec::with_capacity(function.body.range().len() * 2),
+        counter: function.parameters + locals,
+        frames: Vec::new(),
+        potentials: vec![None; function.scan.labels.len()],
+        arriving: vec![None; function.scan.labels.len()],
+        next_label: 0,
+        state: Some(State { pending: 0, unpaid: Unpaid::at_entry() }),
+        summary: Summary::default(),
+        uses_counter: false,
+        uses_lengths: false,
+        checks: false,
+        constant: None,
+    };
+    let (body, summary) = emitter.run()?;
+    if body.len() > METERED_FUNCTION_BYTES_MAX {
+        return Err(FunctionError::TooLong(body.len()));
+    }
+    Ok((body, summary))
+}
+
+/// What is known at a point that can be reached.
+#[derive(Clone, Copy, Debug)]
+struct State {
+    /// Units that were consumed and not yet taken off the local counter.
+    pending: i64,
+    /// The most units that ran since the last check.
+    unpaid: Unpaid,
+}
+
+/// An open block, loop, `if` or `try_table`.
+struct Frame {
+    label: usize,
+    /// Where the `else` of an `if` begins; `None` for a dead frame.
+    alternative: Option<State>,
+    /// Whether it was entered in reachable code.
+    live: bool,
+}
+
+struct Emitter<'e, 'm> {
+    context: &'e Context<'m>,
+    function: &'e Function<'m, 'e>,
+    summaries: &'e Summaries,
+    text: Vec<u8>,
+    /// Index of the local counter; the two lengths of [`bulk`] follow.
+    counter: u32,
+    frames: Vec<Frame>,
+    /// By class of labels.
+    potentials: Vec<Option<i64>>,
+    /// By label: the unpaid cost of all that have branched there.
+    arriving: Vec<Option<Unpaid>>,
+    next_label: usize,
+    /// `None` in dead code.
+    state: Option<State>,
+    summary: Summary,
+    uses_counter: bool,
+    uses_lengths: bool,
+    checks: bool,
+    /// The value of the constant that was emitted just before, if it was one.
+    constant: Option<u64>,
+}
+
+impl Emitter<'_, '_> {
+    fn run(mut self) -> Result<(Vec<u8>, Summary), FunctionError> {
+        let bytes = self.function.body.as_bytes();
+        let base = self.function.body.range().start;
+        let mut reader = self.function.body.get_operators_reader()?;
+        self.open(None);
+        while !reader.eof() {
+            let start = reader.original_position() - base;
+            let operator = reader.read()?;
+            let end = reader.original_position() - base;
+            if reader.eof() {
+                break;
+            }
+            self.operator(&operator, &bytes[start..end])?;
+        }
+        Ok(self.finish(bytes)?)
+    }
+
+    // ---- the operators ---------------------------------------------------
+
+    fn operator(&mut self, operator: &Operator<'_>, raw: &[u8]) -> Result<(), FunctionError> {
+        let constant = self.constant.take();
+        match (operator, self.state.is_some()) {
+            (Operator::Else, _) => self.alternative(raw),
+            (Operator::End, _) => self.close(raw),
+            (_, true) => {
+                let weight = cost::weight(operator)
+                    .ok_or_else(|| FunctionError::Operator(format!("{operator:?}")))?;
+                self.owe(weight);
+                self.bound();
+                self.reachable(operator, raw, constant)?;
+            }
+            (
+                Operator::Block { .. }
+                | Operator::Loop { .. }
+                | Operator::If { .. }
+                | Operator::TryTable { .. },
+                false,
+            ) => {
+                self.raw(raw);
+                self.open(None);
+            }
+            (_, false) => self.raw(raw),
+        }
+        Ok(())
+    }
+
+    /// One operator that can be reached, already owed for.
+    fn reachable(
+        &mut self,
+        operator: &Operator<'_>,
+        raw: &[u8],
+        constant: Option<u64>,
+    ) -> Result<(), FunctionError> {
+        match operator {
+            Operator::Block { .. } | Operator::TryTable { .. } => {
+                self.raw(raw);
+                self.open(self.state);
+            }
+            Operator::If { .. } => {
+                let label = self.next_label;
+                if self.function.scan.labels[label].is_half {
+                    self.arrive(label);
+                }
+                self.raw(raw);
+                self.open(self.state);
+            }
+            Operator::Loop { .. } => self.enter_loop(raw),
+            Operator::Call { function_index } => self.call(*function_index, raw),
+            Operator::CallIndirect { .. } | Operator::CallRef { .. } => {
+                self.event();
+                self.raw(raw);
+                self.reload();
+                self.returned(self.summaries.indirect());
+            }
+            Operator::ReturnCall { function_index } => {
+                let imported = *function_index < self.context.imported;
+                if imported {
+                    self.event();
+                } else {
+                    self.flush();
+                    self.tail(self.summaries.of(*function_index - self.context.imported));
+                }
+                self.raw(raw);
+            }
+            Operator::ReturnCallIndirect { .. } | Operator::ReturnCallRef { .. } => {
+                self.event();
+                self.tail(self.summaries.indirect());
+                self.raw(raw);
+            }
+            Operator::Throw { .. } | Operator::ThrowRef => {
+                self.event();
+                self.raw(raw);
+            }
+            Operator::Return => {
+                self.leave(self.frames.len() as u32);
+                self.raw(raw);
+            }
+            _ => {
+                for depth in branch_depths(operator)? {
+                    self.arrive(self.frames[self.frames.len() - 1 - depth as usize].label);
+                }
+                if let Some(length) = Bulk::of(operator, self.context.sizes) {
+                    self.pay_length(&length, constant);
+                }
+                self.raw(raw);
+                self.constant = match operator {
+                    Operator::I32Const { value } => Some(u64::from(value.cast_unsigned())),
+                    Operator::I64Const { value } => Some(value.cast_unsigned()),
+                    _ => None,
+                };
+            }
+        }
+        if is_terminator(operator) {
+            self.state = None;
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, alternative: Option<State>) {
+        let label = self.next_label;
+        self.next_label += 1;
+        self.frames.push(Frame { label, alternative, live: self.state.is_some() });
+    }
+
+    fn enter_loop(&mut self, raw: &[u8]) {
+        let label = self.next_label;
+        let facts = self.function.scan.labels[label];
+        if !facts.targeted {
+            // Nobody comes back: a block.
+            self.raw(raw);
+            return self.open(None);
+        }
+        self.settle(0);
+        if facts.caught {
+            self.store();
+        }
+        self.raw(raw);
+        self.open(None);
+        if facts.caught {
+            self.reload();
+        }
+        self.check();
+    }
+
+    fn alternative(&mut self, raw: &[u8]) {
+        let Some(frame) = self.frames.last() else { return };
+        let (label, alternative, live) = (frame.label, frame.alternative, frame.live);
+        if self.state.is_some() {
+            self.arrive(label);
+        }
+        self.raw(raw);
+        self.state = if live { alternative } else { None };
+    }
+
+    fn close(&mut self, raw: &[u8]) {
+        let Some(frame) = self.frames.pop() else { return };
+        let facts = self.function.scan.labels[frame.label];
+        if !frame.live || facts.is_loop || !(facts.targeted || facts.is_half) {
+            // Nobody joins here.
+            return self.raw(raw);
+        }
+        if self.state.is_some() {
+            self.arrive(frame.label);
+        }
+        self.raw(raw);
+        self.join(frame.label);
+    }
+
+    /// The point behind a label where ways meet.
+    fn join(&mut self, label: usize) {
+        let scan = self.function.scan;
+        let class = scan.class(label);
+        let pending =
+            if scan.is_settled(class) { 0 } else { self.potentials[class].unwrap_or(0) };
+        let mut unpaid = self.arriving[label].unwrap_or_default();
+        if scan.labels[label].caught {
+            // Whoever threw had checked.
+            unpaid.meet(Unpaid::checked());
+        }
+        self.state = Some(State { pending, unpaid });
+        if scan.labels[label].caught {
+            self.reload();
+        }
+    }
+
+    // ---- fuel --------------------------------------------------------------
+
+    /// `units` more were consumed.
+    fn owe(&mut self, units: u64) {
+        if let Some(state) = &mut self.state {
+            state.pending += units as i64;
+            state.unpaid.run(units);
+        }
+    }
+
+    /// Keeps S small: a check where more than `S_MAX` could have run.
+    fn bound(&mut self) {
+        if self.state.is_some_and(|state| state.unpaid.exceeds(S_MAX)) {
+            self.settle(0);
+            self.check();
+        }
+    }
+
+    /// Makes the pending cost what everybody brings to `label`.
+    fn arrive(&mut self, label: usize) {
+        let Some(state) = self.state else { return };
+        let scan = self.function.scan;
+        let class = scan.class(label);
+        if scan.is_settled(class) {
+            self.settle(0);
+            if scan.labels[label].caught {
+                self.store();
+            }
+        } else {
+            match self.potentials[class] {
+                Some(potential) => self.settle(potential),
+                None => self.potentials[class] = Some(state.pending),
+            }
+        }
+        if scan.labels[label].is_loop {
+            // The header checks.
+            self.summary.close(state.unpaid);
+        } else {
+            let arriving = self.arriving[label].get_or_insert_default();
+            arriving.meet(state.unpaid);
+        }
+    }
+
+    /// Charges, so that `pending` is owed afterwards.
+    fn settle(&mut self, pending: i64) {
+        let Some(state) = &mut self.state else { return };
+        let units = state.pending - pending;
+        state.pending = pending;
+        if units != 0 {
+            self.uses_counter = true;
+            self.emit(&[
+                Instruction::LocalGet(self.counter),
+                Instruction::I64Const(units),
+                Instruction::I64Sub,
+                Instruction::LocalSet(self.counter),
+            ]);
+        }
+    }
+
+    /// Local counter to global counter; nothing may be pending.
+    fn store(&mut self) {
+        self.uses_counter = true;
+        self.emit(&[
+            Instruction::LocalGet(self.counter),
+            Instruction::GlobalSet(self.context.counter),
+        ]);
+    }
+
+    /// Global counter to local counter; nothing is pending afterwards.
+    fn reload(&mut self) {
+        self.uses_counter = true;
+        self.emit(&[
+            Instruction::GlobalGet(self.context.counter),
+            Instruction::LocalSet(self.counter),
+        ]);
+    }
+
+    /// Charges all and stores, before a call whose return reloads.
+    fn flush(&mut self) {
+        let Some(state) = &mut self.state else { return };
+        let units = std::mem::take(&mut state.pending);
+        self.uses_counter = true;
+        self.emit(&[Instruction::LocalGet(self.counter)]);
+        if units != 0 {
+            self.emit(&[Instruction::I64Const(units), Instruction::I64Sub]);
+        }
+        self.emit(&[Instruction::GlobalSet(self.context.counter)]);
+    }
+
+    /// Leaves for `$out_of_fuel` when the counter is negative.
+    fn check(&mut self) {
+        self.emit(&[Instruction::LocalGet(self.counter)]);
+        self.check_top(self.frames.len() as u32);
+    }
+
+    /// The same for the value on the stack, `out_of_fuel` labels out.
+    fn check_top(&mut self, out_of_fuel: u32) {
+        self.uses_counter = true;
+        self.checks = true;
+        self.emit(&[
+            Instruction::I64Const(0),
+            Instruction::I64LtS,
+            Instruction::BrIf(out_of_fuel),
+        ]);
+        if let Some(state) = &mut self.state {
+            self.summary.close(state.unpaid);
+            state.unpaid = Unpaid::checked();
+        }
+    }
+
+    /// Charge, check and store: what comes next can be seen from outside.
+    fn event(&mut self) {
+        self.settle(0);
+        self.check();
+        self.store();
+    }
+
+    fn call(&mut self, function: u32, raw: &[u8]) {
+        if let Some(defined) = function.checked_sub(self.context.imported) {
+            let callee = self.summaries.of(defined);
+            if self.state.is_some_and(|state| state.unpaid.plus(callee.enter).exceeds(S_MAX)) {
+                self.settle(0);
+                self.check();
+            }
+            self.flush();
+            self.raw(raw);
+            self.reload();
+            self.returned(callee);
+            self.bound();
+        } else {
+            self.event();
+            self.raw(raw);
+            self.reload();
+        }
+    }
+
+    /// A callee came back.
+    fn returned(&mut self, callee: Summary) {
+        if let Some(state) = &mut self.state {
+            self.summary.close(state.unpaid.plus(callee.enter));
+            state.unpaid = state.unpaid.through(callee);
+        }
+    }
+
+    /// A callee took this function's place.
+    fn tail(&mut self, callee: Summary) {
+        if let Some(state) = self.state {
+            self.summary.close(state.unpaid.plus(callee.enter));
+            self.summary.exit(state.unpaid.through(callee));
+        }
+    }
+
+    /// Charge, check where that is due, store: the function ends here.
+    /// `$out_of_fuel` is `out_of_fuel` labels out.
+    fn leave(&mut self, out_of_fuel: u32) {
+        self.settle(0);
+        if self.function.role.checks_exit && self.uses_counter {
+            self.emit(&[Instruction::LocalGet(self.counter)]);
+            self.check_top(out_of_fuel);
+        }
+        self.store();
+        if let Some(state) = self.state {
+            self.summary.exit(state.unpaid);
+        }
+    }
+
+    /// Charges for the length on the stack, and checks, before the work.
+    fn pay_length(&mut self, bulk: &Bulk, constant: Option<u64>) {
+        if let Some(units) = constant.and_then(|length| bulk.constant_units(length)) {
+            self.owe(units);
+            return;
+        }
+        self.settle(0);
+        self.uses_lengths = true;
+        let (length, bound) = (self.counter + 1, self.counter + 2);
+        let mut text = Vec::new();
+        bulk.emit(length, bound, self.counter, &mut text);
+        self.text.extend(text);
+        self.check_top(self.frames.len() as u32);
+        self.emit(&[Instruction::LocalGet(length)]);
+        if !bulk.is_64 {
+            self.emit(&[Instruction::I32WrapI64]);
+        }
+    }
+
+    // ---- bytes -------------------------------------------------------------
+
+    fn raw(&mut self, bytes: &[u8]) {
+        self.text.extend_from_slice(bytes);
+    }
+
+    fn emit(&mut self, instructions: &[Instruction<'_>]) {
+        for instruction in instructions {
+            instruction.encode(&mut self.text);
+        }
+    }
+
+    /// The end of the function: epilogue, prologue, declarations.
+    fn finish(mut self, original: &[u8]) -> Result<(Vec<u8>, Summary), BinaryReaderError> {
+        let targeted = self.function.scan.labels[0].targeted;
+        if targeted {
+            if self.state.is_some() {
+                self.arrive(0);
+            }
+            self.join(0);
+        }
+        let body = std::mem::take(&mut self.text);
+        self.epilogue();
+        let epilogue = std::mem::take(&mut self.text);
+
+        let checks_entry = self.function.role.checks_entry && self.uses_counter;
+        if checks_entry {
+            self.summary.check_entry();
+            self.checks = true;
+        }
+        let is_wrapped = self.checks || targeted;
+
+        if self.uses_counter {
+            self.reload();
+        }
+        if self.checks {
+            self.emit(&[Instruction::Block(BlockType::Empty)]);
+        }
+        if checks_entry {
+            self.emit(&[
+                Instruction::LocalGet(self.counter),
+                Instruction::I64Const(0),
+                Instruction::I64LtS,
+                Instruction::BrIf(0),
+            ]);
+        }
+        if is_wrapped {
+            self.emit(&[Instruction::Block(self.function.results)]);
+        }
+        self.raw(&body);
+        if is_wrapped {
+            self.emit(&[Instruction::End]);
+        }
+        self.raw(&epilogue);
+        if self.checks {
+            self.emit(&[
+                Instruction::Return,
+                Instruction::End,
+                Instruction::I64Const(OUT_OF_FUEL),
+                Instruction::GlobalSet(self.context.counter),
+                Instruction::Unreachable,
+            ]);
+        }
+        self.emit(&[Instruction::End]);
+        let text = std::mem::take(&mut self.text);
+        Ok((self.declare(original, &text)?, self.summary))
+    }
+
+    /// Where control falls off the end.
+    fn epilogue(&mut self) {
+        let Some(state) = self.state else { return };
+        if self.uses_counter || self.function.role.checks_exit && state.pending != 0 {
+            self.uses_counter = true;
+            // Behind `$body`, `$out_of_fuel` is the innermost label.
+            self.leave(0);
+            return;
+        }
+        if state.pending != 0 {
+            // A straight line that calls nobody: no local is needed.
+            self.emit(&[
+                Instruction::GlobalGet(self.context.counter),
+                Instruction::I64Const(state.pending),
+                Instruction::I64Sub,
+                Instruction::GlobalSet(self.context.counter),
+            ]);
+        }
+        self.summary.exit(state.unpaid);
+    }
+
+    /// The new body: the old declarations, our locals, the text.
+    fn declare(&self, original: &[u8], text: &[u8]) -> Result<Vec<u8>, BinaryReaderError> {
+        let added = match (self.uses_counter, self.uses_lengths) {
+            (false, _) => 0,
+            (true, false) => 1,
+            (true, true) => 3,
+        };
+        let mut locals = self.function.body.get_locals_reader()?;
+        let groups = locals.get_count();
+        let first = locals.original_position();
+        for _ in 0..groups {
+            locals.read()?;
+        }
+        let base = self.function.body.range().start;
+        let declarations = &original[first - base..locals.original_position() - base];
+
+        let mut body = Vec::with_capacity(declarations.len() + text.len() + 8);
+        (groups + u32::from(added != 0)).encode(&mut body);
+        body.extend_from_slice(declarations);
+        if added != 0 {
+            added.encode(&mut body);
+            wasm_encoder::ValType::I64.encode(&mut body);
+        }
+        body.extend_from_slice(text);
+        Ok(body)
+    }
+}

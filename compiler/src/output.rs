@@ -1,0 +1,173 @@
+//! Writing a result: whole or not at all.
+//!
+//! A temporary file in the destination's folder, then a rename: nobody ever sees
+//! half an artifact, and a failure leaves what was there before. Mode 0644
+//! whatever the umask. Refuses to replace the input. A destination that exists and
+//! is no regular file (`/dev/null`, a FIFO) is written to, not replaced.
+
+use std::fs::{self, OpenOptions, Permissions};
+use std::io::{self, IsTerminal, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::fmt;
+
+/// Why a result cannot be written.
+#[derive(Debug)]
+pub enum OutputError {
+    /// The destination cannot be written.
+    Write(PathBuf, io::Error),
+    /// The destination is a folder.
+    Folder(PathBuf),
+    /// The destination is the input.
+    IsInput(PathBuf),
+    /// Standard output is a terminal.
+    Terminal,
+    /// Standard output cannot be written.
+    Stdout(io::Error),
+}
+
+impl fmt::Display for OutputError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Write(path, error) => write!(f, "cannot write {}: {error}", path.display()),
+            Self::Folder(path) => write!(f, "{} is a folder", path.display()),
+            Self::IsInput(path) => {
+                write!(f, "the output {} would replace the input", path.display())
+            }
+            Self::Terminal => write!(f, "the result is binary, and standard output is a terminal"),
+            Self::Stdout(error) => write!(f, "cannot write to standard output: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for OutputError {}
+
+impl OutputError {
+    /// What a user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Write(_, error) if error.kind() == io::ErrorKind::NotFound => {
+                Some("make its folder first".to_owned())
+            }
+            Self::Folder(path) => Some(format!("name a file: -o {}", path.join("app.bls").display())),
+            Self::IsInput(_) => Some("name another file with -o".to_owned()),
+            Self::Terminal => Some("name a file with -o, or redirect".to_owned()),
+            Self::Write(..) | Self::Stdout(_) => None,
+        }
+    }
+}
+
+/// Where a result goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// Standard output.
+    Stdout,
+    /// A file.
+    File(PathBuf),
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stdout => write!(f, "-"),
+            Self::File(path) => path.display().fmt(f),
+        }
+    }
+}
+
+impl Destination {
+    /// Refuses what can be refused before the work is done.
+    ///
+    /// # Errors
+    /// [`OutputError`].
+    pub fn check(&self, input: Option<&Path>) -> Result<(), OutputError> {
+        let Self::File(path) = self else {
+            return if io::stdout().is_terminal() { Err(OutputError::Terminal) } else { Ok(()) };
+        };
+        let Ok(existing) = fs::metadata(path) else { return Ok(()) };
+        if existing.is_dir() {
+            return Err(OutputError::Folder(path.clone()));
+        }
+        let same = |input: fs::Metadata| {
+            (input.dev(), input.ino()) == (existing.dev(), existing.ino())
+        };
+        if input.and_then(|input| fs::metadata(input).ok()).is_some_and(same) {
+            return Err(OutputError::IsInput(path.clone()));
+        }
+        Ok(())
+    }
+
+    /// Writes the result.
+    ///
+    /// # Errors
+    /// [`OutputError`]; then the destination is as it was.
+    pub fn write(&self, bytes: &[u8]) -> Result<(), OutputError> {
+        match self {
+            Self::Stdout => {
+                let mut stdout = io::stdout().lock();
+                stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(OutputError::Stdout)
+            }
+            Self::File(path) => {
+                write_file(path, bytes).map_err(|error| OutputError::Write(path.clone(), error))
+            }
+        }
+    }
+}
+
+/// Writes a file by temporary file and rename.
+fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let path = match fs::metadata(path) {
+        Ok(existing) if !existing.is_file() => {
+            return OpenOptions::new().write(true).open(path)?.write_all(bytes);
+        }
+        // Through a symbolic link, as other compilers do.
+        Ok(_) => fs::canonicalize(path)?,
+        Err(_) => path.to_owned(),
+    };
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    let mut file = tempfile::Builder::new().prefix(".bls-compile-").tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().set_permissions(Permissions::from_mode(0o644))?;
+    file.as_file().sync_all()?;
+    file.persist(&path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole_and_nothing_else_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.bls");
+        let destination = Destination::File(path.clone());
+        for contents in ["long contents", "short"] {
+            destination.write(contents.as_bytes()).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), contents);
+        }
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o644);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn refusals() {
+        let folder = tempfile::tempdir().unwrap();
+        let input = folder.path().join("in.wasm");
+        fs::write(&input, "x").unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&input, &link).unwrap();
+        let is_input = Destination::File(link).check(Some(&input));
+        assert!(matches!(is_input, Err(OutputError::IsInput(_))));
+        let is_folder = Destination::File(folder.path().to_owned()).check(None);
+        assert!(matches!(is_folder, Err(OutputError::Folder(_))));
+        let missing = Destination::File(folder.path().join("no/out.bls")).write(b"x").unwrap_err();
+        assert_eq!(missing.hint().as_deref(), Some("make its folder first"));
+        Destination::File("/dev/null".into()).write(b"x").unwrap();
+        assert!(!fs::metadata("/dev/null").unwrap().is_file());
+    }
+}

@@ -1,0 +1,160 @@
+//! Stage *sign*: an [`Assembled`] becomes an [`Artifact`], the bytes of a `.bls`.
+//!
+//! Signs only what [`crate::assemble`] made out of what [`crate::compile`]
+//! generated: there is no way to bring an image from outside. Before it lets go
+//! of the bytes it reads them again, the way a loader does. Does not find keys.
+
+use crate::assemble::Assembled;
+use bls_artifact::artifact::{self, Contents};
+use bls_artifact::digest::Sha256;
+use bls_artifact::envelope::Envelope;
+use bls_artifact::key::{KeyId, PrivateKey};
+use bls_artifact::limits::{ARTIFACT_BYTES_MAX, ENVELOPE_BYTES_MAX, SIGNATURES_MAX};
+use bls_artifact::manifest::{Manifest, Statement};
+use std::fmt;
+
+/// Why an artifact cannot be signed.
+#[derive(Debug)]
+pub enum SignError {
+    /// No key, or too many.
+    KeyCount(usize),
+    /// The manifest is longer than the format allows, in bytes.
+    ManifestTooLong(usize),
+    /// All parts together are longer than the format allows, in bytes.
+    TooLong(u64),
+    /// What was written cannot be read: a defect of ours.
+    Unreadable(String),
+}
+
+impl fmt::Display for SignError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::KeyCount(count) => {
+                write!(f, "{count} keys; an artifact has 1 to {SIGNATURES_MAX} signatures")
+            }
+            Self::ManifestTooLong(bytes) => write!(
+                f,
+                "the signed manifest has {bytes} bytes, more than the format's {ENVELOPE_BYTES_MAX}"
+            ),
+            Self::TooLong(bytes) => {
+                write!(f, "the artifact has {bytes} bytes, more than the format allows")
+            }
+            Self::Unreadable(what) => {
+                write!(f, "internal error: the artifact cannot be read again: {what}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for SignError {}
+
+impl SignError {
+    /// What a user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::KeyCount(_) => "sign with one key, and add others later",
+            Self::ManifestTooLong(_) => "the module has too many imports and exports: remove some",
+            Self::TooLong(_) => "use --compress, or fewer targets",
+            Self::Unreadable(_) => {
+                "this is a defect of bls-compile; please report it, with the module"
+            }
+        }
+    }
+}
+
+/// A signed artifact.
+#[derive(Clone, Debug)]
+pub struct Artifact {
+    bytes: Vec<u8>,
+    manifest: Manifest,
+    identity: Sha256,
+    file_digest: Sha256,
+    key_ids: Vec<KeyId>,
+}
+
+impl Artifact {
+    /// The bytes of the `.bls` file.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// What was signed.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// SHA-256 of the signed payload.
+    #[must_use]
+    pub fn identity(&self) -> Sha256 {
+        self.identity
+    }
+
+    /// SHA-256 of the whole file.
+    #[must_use]
+    pub fn file_digest(&self) -> Sha256 {
+        self.file_digest
+    }
+
+    /// Who signed, sorted.
+    #[must_use]
+    pub fn key_ids(&self) -> &[KeyId] {
+        &self.key_ids
+    }
+}
+
+/// Signs with each key.
+///
+/// # Errors
+/// [`SignError`].
+pub fn sign(assembled: &Assembled<'_>, keys: &[&PrivateKey]) -> Result<Artifact, SignError> {
+    if keys.is_empty() || keys.len() > SIGNATURES_MAX {
+        return Err(SignError::KeyCount(keys.len()));
+    }
+    let parts = assembled.parts();
+    let payload = Statement::new(assembled.manifest().clone()).to_bytes();
+    let envelope = Envelope::sign(payload, keys);
+    let envelope_bytes = envelope.to_bytes();
+    if envelope_bytes.len() as u64 > ENVELOPE_BYTES_MAX {
+        return Err(SignError::ManifestTooLong(envelope_bytes.len()));
+    }
+    // A little over what headers and padding take.
+    let total = parts
+        .iter()
+        .fold(envelope_bytes.len() as u64 + 4096, |total, part| total + part.len() as u64 + 64);
+    if total > ARTIFACT_BYTES_MAX {
+        return Err(SignError::TooLong(total));
+    }
+    let bytes = artifact::write(&envelope_bytes, &parts);
+    let file_digest = read_again(&bytes, assembled, keys).map_err(SignError::Unreadable)?;
+    Ok(Artifact {
+        bytes,
+        manifest: assembled.manifest().clone(),
+        identity: envelope.identity(),
+        file_digest,
+        key_ids: envelope.claims().iter().map(|claim| claim.key_id).collect(),
+    })
+}
+
+/// Reads the artifact as a loader does; gives the digest of the file.
+fn read_again(
+    bytes: &[u8],
+    assembled: &Assembled<'_>,
+    keys: &[&PrivateKey],
+) -> Result<Sha256, String> {
+    let (contents, parts) = Contents::parse(bytes).map_err(|error| error.to_string())?;
+    let envelope = Envelope::parse(contents.envelope).map_err(|error| error.to_string())?;
+    let manifest = Statement::parse(envelope.payload()).map_err(|error| error.to_string())?;
+    if manifest != *assembled.manifest() || parts != assembled.parts() {
+        return Err("it says something else".to_owned());
+    }
+    let good = envelope.claims().iter().all(|claim| {
+        keys.iter().any(|key| envelope.verifies(claim, &key.public()))
+    });
+    if !good {
+        return Err("a signature does not verify".to_owned());
+    }
+    Ok(contents.file_digest())
+}

@@ -1,0 +1,448 @@
+//! Stage *validate*: a [`Source`] becomes a [`Validated`].
+//!
+//! wasmparser at wasmtime's own release decides what is valid, with exactly the
+//! features of the engine profile; on top stand our caps (`limits.rs`), the
+//! reserved names and the refusal of shared memories. Guarantees: wasmtime will
+//! accept the module, and metering has room and its names to itself. Does not
+//! judge imports: what a module may ask for is the loader's to grant.
+
+use crate::input::Source;
+use bls_artifact::fuel::RESERVED_PREFIX;
+use bls_artifact::limits::{
+    EXPORTS_MAX, FUNCTION_BYTES_MAX, FUNCTIONS_MAX, GLOBALS_MAX, IMPORTS_MAX, LOCALS_MAX,
+    NESTING_MAX, TYPES_MAX,
+};
+use bls_artifact::target::EngineProfile;
+use std::fmt;
+use wasmparser::{
+    BinaryReader, FuncToValidate, FuncValidatorAllocations, FunctionBody, Imports, KnownCustom, Name, Parser,
+    Payload, TypeRef, ValidPayload, Validator, ValidatorResources, WasmFeatures,
+};
+
+/// Why a module is refused.
+#[derive(Clone, Debug)]
+pub enum ValidateError {
+    /// Not valid with the features of the profile.
+    Invalid {
+        /// What wasmparser said.
+        what: String,
+        /// Where, in bytes from the start of the binary module.
+        offset: usize,
+        /// The function it is in.
+        function: Option<Place>,
+        /// The proposal that would make it valid.
+        proposal: Option<String>,
+    },
+    /// Ends early.
+    Truncated {
+        /// Where it ends.
+        offset: usize,
+    },
+    /// Valid, but above one of our caps.
+    Cap {
+        /// Of what there is too much.
+        what: &'static str,
+        /// How much there is.
+        found: u64,
+        /// The cap.
+        most: u64,
+        /// The function it is in.
+        function: Option<Place>,
+    },
+    /// A shared memory: its index.
+    SharedMemory(u32),
+    /// An export that has one of metering's names.
+    ReservedExport(String),
+    /// An import that has one of metering's names.
+    ReservedImport(String, String),
+}
+
+/// A function, as a person finds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Its index in the module.
+    pub index: u32,
+    /// Its name in the name section.
+    pub name: Option<String>,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "function {} ({name:?})", self.index),
+            None => write!(f, "function {}", self.index),
+        }
+    }
+}
+
+impl fmt::Display for ValidateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let in_function = |function: &Option<Place>| {
+            function.as_ref().map_or(String::new(), |place| format!(" in {place}"))
+        };
+        match self {
+            Self::Invalid { what, offset, function, proposal } => {
+                write!(f, "{what}{} at offset {offset:#x}", in_function(function))?;
+                match proposal {
+                    Some(name) => {
+                        write!(f, "; it needs the {name} proposal, which this toolchain does not run on this target")
+                    }
+                    None => Ok(()),
+                }
+            }
+            Self::Truncated { offset } => {
+                write!(f, "the module is truncated: it ends early, at offset {offset:#x}")
+            }
+            Self::Cap { what, found, most, function } => {
+                write!(f, "{found} {what}{}; at most {most} are allowed", in_function(function))
+            }
+            Self::SharedMemory(index) => {
+                write!(f, "memory {index} is shared, and shared memories are not supported")
+            }
+            Self::ReservedExport(name) => {
+                write!(f, "the export {name:?} has a name that is reserved for metering")
+            }
+            Self::ReservedImport(module, name) => {
+                write!(f, "the import {module:?} {name:?} has a name that is reserved for metering")
+            }
+        }
+    }
+}
+
+impl std::error::Error for ValidateError {}
+
+impl ValidateError {
+    /// What a user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Invalid { proposal: Some(name), .. } if name == "legacy-exceptions" => {
+                "build with the standard exceptions: clang -fwasm-exceptions -mllvm -wasm-use-legacy-eh=false, or convert with wasm-opt --translate-to-exnref".to_owned()
+            }
+            Self::Invalid { proposal: Some(name), .. } if name == "threads" => {
+                "the portable targets have no atomics; use a native target, or build without threads".to_owned()
+            }
+            Self::Invalid { proposal: Some(name), .. } => format!("build without {name}"),
+            Self::Invalid { .. } => {
+                "the tool that made the module has a defect, or the file is damaged; wasm-tools validate says the same".to_owned()
+            }
+            Self::Truncated { .. } => "fetch or build the file again".to_owned(),
+            Self::Cap { .. } => "split it, or lower the compiler's inlining".to_owned(),
+            Self::SharedMemory(_) => {
+                "build without threads: no --shared-memory, no -pthread".to_owned()
+            }
+            Self::ReservedExport(_) | Self::ReservedImport(..) => format!(
+                "names that begin with {RESERVED_PREFIX} belong to bls-compile; is this a module that was metered already?"
+            ),
+        })
+    }
+}
+
+/// A valid module, within our caps.
+#[derive(Debug)]
+pub struct Validated {
+    source: Source,
+    features: WasmFeatures,
+}
+
+impl Validated {
+    /// The binary module.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.source.wasm()
+    }
+
+    /// The features it was validated with.
+    #[must_use]
+    pub fn features(&self) -> WasmFeatures {
+        self.features
+    }
+
+    /// Where it came from.
+    #[must_use]
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+}
+
+/// Validates a module for an engine.
+///
+/// # Errors
+/// [`ValidateError`], with place, function and proposal where there are any.
+pub fn validate(source: Source, profile: &EngineProfile) -> Result<Validated, ValidateError> {
+    let features = profile.wasm_features();
+    check(source.wasm(), features)?;
+    Ok(Validated { source, features })
+}
+
+/// Whether bytes of our own making are valid: no caps and no reserved names.
+///
+/// # Errors
+/// What wasmparser says.
+pub fn recheck(wasm: &[u8], features: WasmFeatures) -> Result<(), wasmparser::Error> {
+    Validator::new_with_features(features).validate_all(wasm).map(|_| ())
+}
+
+/// One pass over the module: wasmparser's rules and ours together.
+fn check(wasm: &[u8], features: WasmFeatures) -> Result<(), ValidateError> {
+    let mut validator = Validator::new_with_features(features);
+    let mut parser = Parser::new(0);
+    parser.set_features(features);
+    let mut allocations = FuncValidatorAllocations::default();
+    let mut function = None;
+    for payload in parser.parse_all(wasm) {
+        let checked = payload.map_err(Problem::Parser).and_then(|payload| {
+            function = None;
+            caps(&payload)?;
+            if let ValidPayload::Func(to_validate, body) = validator.payload(&payload)? {
+                function = Some(to_validate.index);
+                body_check(to_validate, &body, &mut allocations)?;
+            }
+            Ok(())
+        });
+        checked.map_err(|problem| problem.into_error(wasm, features, function))?;
+    }
+    Ok(())
+}
+
+/// A defect before the parts that take time to find out.
+enum Problem {
+    Parser(wasmparser::Error),
+    Cap { what: &'static str, found: u64, most: u64 },
+    Other(ValidateError),
+}
+
+impl From<wasmparser::Error> for Problem {
+    fn from(error: wasmparser::Error) -> Self {
+        Self::Parser(error)
+    }
+}
+
+impl Problem {
+    fn into_error(
+        self,
+        wasm: &[u8],
+        features: WasmFeatures,
+        function: Option<u32>,
+    ) -> ValidateError {
+        let function =
+            function.map(|index| Place { index, name: function_name(wasm, index) });
+        match self {
+            Self::Other(error) => error,
+            Self::Cap { what, found, most } => ValidateError::Cap { what, found, most, function },
+            Self::Parser(error) => {
+                let proposal = missing_proposal(wasm, features, &error);
+                if proposal.is_none() && ends_early(wasm) {
+                    return ValidateError::Truncated { offset: wasm.len() };
+                }
+                ValidateError::Invalid {
+                    what: error.message().to_owned(),
+                    offset: error.offset(),
+                    function,
+                    proposal,
+                }
+            }
+        }
+    }
+}
+
+/// Refuses `found` above `most`.
+fn cap(what: &'static str, found: u64, most: u64) -> Result<(), Problem> {
+    if found > most { Err(Problem::Cap { what, found, most }) } else { Ok(()) }
+}
+
+/// Our caps on one section, and the names and memories we refuse.
+fn caps(payload: &Payload<'_>) -> Result<(), Problem> {
+    match payload {
+        Payload::TypeSection(section) => {
+            let mut types = 0;
+            for group in section.clone() {
+                types += group?.types().len() as u64;
+                cap("types", types, u64::from(TYPES_MAX))?;
+            }
+        }
+        Payload::ImportSection(section) => {
+            let (mut imports, mut memories) = (0_u64, 0_u32);
+            // Groups of the compact form are refused by the validator.
+            for group in section.clone() {
+                let Imports::Single(_, import) = group? else { break };
+                imports += 1;
+                cap("imports", imports, u64::from(IMPORTS_MAX))?;
+                if reserved(import.module) || reserved(import.name) {
+                    return Err(Problem::Other(ValidateError::ReservedImport(
+                        import.module.to_owned(),
+                        import.name.to_owned(),
+                    )));
+                }
+                if let TypeRef::Memory(memory) = import.ty {
+                    if memory.shared {
+                        return Err(Problem::Other(ValidateError::SharedMemory(memories)));
+                    }
+                    memories += 1;
+                }
+            }
+        }
+        Payload::FunctionSection(section) => {
+            cap("functions", u64::from(section.count()), u64::from(FUNCTIONS_MAX))?;
+        }
+        Payload::MemorySection(section) => {
+            for (memory, index) in section.clone().into_iter().zip(0..) {
+                if memory?.shared {
+                    return Err(Problem::Other(ValidateError::SharedMemory(index)));
+                }
+            }
+        }
+        Payload::GlobalSection(section) => {
+            cap("globals", u64::from(section.count()), u64::from(GLOBALS_MAX))?;
+        }
+        Payload::ExportSection(section) => {
+            cap("exports", u64::from(section.count()), u64::from(EXPORTS_MAX))?;
+            for export in section.clone() {
+                let name = export?.name;
+                if reserved(name) {
+                    return Err(Problem::Other(ValidateError::ReservedExport(name.to_owned())));
+                }
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Whether metering keeps this name for itself.
+fn reserved(name: &str) -> bool {
+    name.starts_with(RESERVED_PREFIX)
+}
+
+/// Validates one function and holds it to our caps.
+fn body_check(
+    function: FuncToValidate<ValidatorResources>,
+    body: &FunctionBody<'_>,
+    allocations: &mut FuncValidatorAllocations,
+) -> Result<(), Problem> {
+    let bytes = body.range().len() as u64;
+    cap("bytes", bytes, u64::from(FUNCTION_BYTES_MAX))?;
+    let mut validator = function.into_validator(std::mem::take(allocations));
+    let mut reader = body.get_binary_reader();
+    validator.read_locals(&mut reader)?;
+    reader.set_features(*validator.features());
+    cap("locals", u64::from(validator.len_locals()), u64::from(LOCALS_MAX))?;
+    while !reader.eof() {
+        reader.visit_operator(&mut validator.visitor(reader.original_position()))??;
+        cap("nested blocks", u64::from(validator.control_stack_height()), NESTING_MAX as u64)?;
+    }
+    reader.finish_expression(&validator.visitor(reader.original_position()))?;
+    *allocations = validator.into_allocations();
+    Ok(())
+}
+
+/// The one proposal with which the module would be valid; else the one that
+/// wasmparser missed first.
+fn missing_proposal(
+    wasm: &[u8],
+    features: WasmFeatures,
+    error: &wasmparser::Error,
+) -> Option<String> {
+    let others = || WasmFeatures::all().difference(features).iter_names();
+    others()
+        .find(|(_, feature)| recheck(wasm, features | *feature).is_ok())
+        .map(|(name, _)| name)
+        .or_else(|| {
+            let missing = error.missing_wasm_feature()?;
+            others().find(|(_, feature)| *feature == missing).map(|(name, _)| name)
+        })
+        .map(|name| name.to_ascii_lowercase().replace('_', "-"))
+}
+
+/// Whether the last section says it is longer than the file.
+fn ends_early(wasm: &[u8]) -> bool {
+    let mut reader = BinaryReader::new(wasm.get(8..).unwrap_or_default(), 8);
+    while !reader.eof() {
+        let section = reader.read_u8().and_then(|_| reader.read_var_u32());
+        if section.and_then(|length| reader.read_bytes(length as usize)).is_err() {
+            return true;
+        }
+    }
+    false
+}
+
+/// A function's name in the name section. Only for error messages, so anything
+/// odd in there is no name.
+fn function_name(wasm: &[u8], index: u32) -> Option<String> {
+    for payload in Parser::new(0).parse_all(wasm) {
+        let Payload::CustomSection(section) = payload.ok()? else { continue };
+        let KnownCustom::Name(names) = section.as_known() else { continue };
+        for subsection in names {
+            let Name::Function(functions) = subsection.ok()? else { continue };
+            for naming in functions {
+                let naming = naming.ok()?;
+                if naming.index == index {
+                    return Some(naming.name.chars().take(200).collect());
+                }
+            }
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bls_artifact::target::{Nans, Target};
+
+    fn check_wat(wat: &str, target: Target) -> Result<Validated, ValidateError> {
+        let source = Source::new(wat.as_bytes().to_vec(), "test.wat").unwrap();
+        validate(source, &EngineProfile::of(target, Nans::Canonical))
+    }
+
+    fn refusal(wat: &str) -> String {
+        check_wat(wat, Target::X86_64).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn errors_name_place_function_and_proposal() {
+        let message = refusal("(module (func) (func $add (result i32) i64.const 1))");
+        assert!(message.contains("function 1 (\"add\") at offset 0x"), "{message}");
+        for (wat, proposal) in [
+            ("(module (func (param i64 i64 i64 i64) (result i64 i64) local.get 0 local.get 1 local.get 2 local.get 3 i64.add128))", "wide-arithmetic"),
+            ("(module (memory 1 (pagesize 1)))", "custom-page-sizes"),
+            ("(module (tag $t) (func try catch $t end))", "legacy-exceptions"),
+            ("(module (type $f (func)) (type $c (cont $f)))", "stack-switching"),
+            ("(module (type (shared (struct))))", "shared-everything-threads"),
+        ] {
+            let message = refusal(wat);
+            assert!(message.contains(&format!("needs the {proposal} proposal")), "{message}");
+        }
+        let atomics = "(module (memory 1) (func i32.const 0 i32.atomic.load drop))";
+        assert!(check_wat(atomics, Target::X86_64).is_ok());
+        let message = check_wat(atomics, Target::Pulley64).unwrap_err().to_string();
+        assert!(message.contains("needs the threads proposal"), "{message}");
+    }
+
+    #[test]
+    fn our_own_rules() {
+        assert!(refusal("(module (memory 1 1 shared))").contains("memory 0 is shared"));
+        assert!(
+            refusal("(module (import \"a\" \"m\" (memory 1)) (import \"a\" \"n\" (memory 1 1 shared)))")
+                .contains("memory 1 is shared")
+        );
+        assert!(refusal("(module (func (export \"__bls_x\")))").contains("reserved"));
+        assert!(refusal("(module (import \"__bls\" \"x\" (func)))").contains("reserved"));
+        assert!(refusal("(module (import \"x\" \"__bls\" (func)))").contains("reserved"));
+        let deep = format!("(module (func {}{}))", "block ".repeat(10_001), "end ".repeat(10_001));
+        assert!(refusal(&deep).contains("nested blocks in function 0"), "{}", refusal(&deep));
+        let locals = format!("(module (func (local {})))", "i32 ".repeat(49_001));
+        assert!(refusal(&locals).contains("49001 locals in function 0"));
+    }
+
+    #[test]
+    fn no_cut_of_a_module_panics_or_passes_unseen() {
+        let wat = "(module (func $f (param i32) (result i32) local.get 0) (export \"f\" (func $f)))";
+        let whole = Source::new(wat.as_bytes().to_vec(), "t.wat").unwrap().wasm().to_vec();
+        for length in 8..whole.len() {
+            let Ok(source) = Source::new(whole[..length].to_vec(), "t.wasm") else { continue };
+            // A cut between sections may leave a valid module; never a panic.
+            let _ = validate(source, &EngineProfile::of(Target::X86_64, Nans::Canonical));
+        }
+    }
+}
