@@ -129,9 +129,7 @@ fn part(image: &Image, level: Option<i32>) -> Result<(Part, Cow<'_, [u8]>), Asse
     let sha256 = Sha256::of(image.bytes());
     let length = image.bytes().len() as u64;
     let (stored, bytes) = match level {
-        None => {
-            (Stored { encoding: Encoding::Raw, length, sha256 }, Cow::Borrowed(image.bytes()))
-        }
+        None => (Stored { encoding: Encoding::Raw, length, sha256 }, Cow::Borrowed(image.bytes())),
         Some(level) => {
             let frame = compress(image.bytes(), level).map_err(AssembleError::Compress)?;
             let stored = Stored {
@@ -174,7 +172,8 @@ mod tests {
     fn frames_stay_within_the_window_that_readers_accept() {
         let data: Vec<u8> = (0..20_000_000_u32).map(|i| (i.wrapping_mul(i) >> 13) as u8).collect();
         for level in [1, 3, 22] {
-            let frame = compress(&data[..if level == 22 { 9_000_000 } else { data.len() }], level).unwrap();
+            let frame =
+                compress(&data[..if level == 22 { 9_000_000 } else { data.len() }], level).unwrap();
             // RFC 8878, section 3.1.1.1: bit 5 of the descriptor is "single
             // segment", where the window is the content; else a window byte.
             let descriptor = frame[4];

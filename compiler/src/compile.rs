@@ -208,12 +208,24 @@ mod tests {
                 assert!(written, "{target}: {feature}");
             }
             let expected: &[&str] = match target {
-                Target::X86_64 => {
-                    &["has_cmpxchg16b", "has_popcnt", "has_sse3", "has_sse41", "has_sse42", "has_ssse3"]
-                }
-                Target::Riscv64 => {
-                    &["has_a", "has_d", "has_f", "has_m", "has_zca", "has_zcd", "has_zicsr", "has_zifencei"]
-                }
+                Target::X86_64 => &[
+                    "has_cmpxchg16b",
+                    "has_popcnt",
+                    "has_sse3",
+                    "has_sse41",
+                    "has_sse42",
+                    "has_ssse3",
+                ],
+                Target::Riscv64 => &[
+                    "has_a",
+                    "has_d",
+                    "has_f",
+                    "has_m",
+                    "has_zca",
+                    "has_zcd",
+                    "has_zicsr",
+                    "has_zifencei",
+                ],
                 _ => &[],
             };
             assert_eq!(image.cpu_features(), expected, "{target}");

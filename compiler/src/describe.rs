@@ -312,12 +312,10 @@ mod tests {
 
     #[test]
     fn imports_say_what_may_be_used() {
-        let description = of(
-            "(module (import \"wasi_snapshot_preview1\" \"path_open\"
+        let description = of("(module (import \"wasi_snapshot_preview1\" \"path_open\"
                  (func (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
                (import \"wasi_snapshot_preview1\" \"args_get\" (func (param i32 i32) (result i32)))
-               (import \"env\" \"random_get\" (func)) (func (export \"_initialize\")))",
-        );
+               (import \"env\" \"random_get\" (func)) (func (export \"_initialize\")))");
         assert_eq!(description.may_use, [Capability::Arguments, Capability::Files]);
         assert_eq!(description.module.kind, Kind::Reactor);
     }

@@ -96,7 +96,9 @@ impl InputError {
             Self::Foreign(_) | Self::NotWebAssembly => {
                 "build for a WebAssembly target, such as wasm32-wasip1, and give its .wasm"
             }
-            Self::Text(_) => "the text format is described at https://webassembly.github.io/spec/core/text",
+            Self::Text(_) => {
+                "the text format is described at https://webassembly.github.io/spec/core/text"
+            }
         })
     }
 }

@@ -12,7 +12,7 @@ use bls_artifact::limits::{KEY_BYTES_MAX, PASSWD_BYTES_MAX, TRUST_BYTES_MAX};
 use bls_artifact::passwd;
 use bls_artifact::trust::{SYSTEM_FILE, Trust, USER_FILE};
 use rustix::fs::{AtFlags, CWD};
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -52,7 +52,11 @@ impl fmt::Display for KeyStoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoHome(user) => {
-                write!(f, "user {user} has no home folder in {} for a signing key", passwd::DATABASE)
+                write!(
+                    f,
+                    "user {user} has no home folder in {} for a signing key",
+                    passwd::DATABASE
+                )
             }
             Self::Folder(path, error) => {
                 write!(f, "cannot keep a signing key in {}: {error}", path.display())
@@ -303,9 +307,12 @@ fn read_key(path: &Path) -> Result<PrivateKey, KeyStoreError> {
 /// Reads a file up to a cap.
 fn read_capped(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    fs::File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+    File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("longer than {most} bytes")));
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("longer than {most} bytes"),
+        ));
     }
     Ok(bytes)
 }
@@ -313,6 +320,7 @@ fn read_capped(path: &Path, most: u64) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn the_first_use_makes_a_key_and_trusts_it() {
@@ -346,7 +354,10 @@ mod tests {
         fs::set_permissions(&path, Permissions::from_mode(0o400)).unwrap();
         fs::set_permissions(&folder, Permissions::from_mode(0o777)).unwrap();
         assert!(matches!(open_in(&folder), Err(KeyStoreError::Mode(..))));
-        assert!(matches!(open(&KeySource::File("/dev/null".into())), Err(KeyStoreError::NotAFile(_))));
+        assert!(matches!(
+            open(&KeySource::File("/dev/null".into())),
+            Err(KeyStoreError::NotAFile(_))
+        ));
     }
 
     #[test]

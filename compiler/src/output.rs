@@ -5,11 +5,11 @@
 //! whatever the umask. Refuses to replace the input. A destination that exists and
 //! is no regular file (`/dev/null`, a FIFO) is written to, not replaced.
 
+use std::fmt;
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::fmt;
 
 /// Why a result cannot be written.
 #[derive(Debug)]
@@ -50,7 +50,9 @@ impl OutputError {
             Self::Write(_, error) if error.kind() == io::ErrorKind::NotFound => {
                 Some("make its folder first".to_owned())
             }
-            Self::Folder(path) => Some(format!("name a file: -o {}", path.join("app.bls").display())),
+            Self::Folder(path) => {
+                Some(format!("name a file: -o {}", path.join("app.bls").display()))
+            }
             Self::IsInput(_) => Some("name another file with -o".to_owned()),
             Self::Terminal => Some("name a file with -o, or redirect".to_owned()),
             Self::Write(..) | Self::Stdout(_) => None,
@@ -89,9 +91,8 @@ impl Destination {
         if existing.is_dir() {
             return Err(OutputError::Folder(path.clone()));
         }
-        let same = |input: fs::Metadata| {
-            (input.dev(), input.ino()) == (existing.dev(), existing.ino())
-        };
+        let same =
+            |input: fs::Metadata| (input.dev(), input.ino()) == (existing.dev(), existing.ino());
         if input.and_then(|input| fs::metadata(input).ok()).is_some_and(same) {
             return Err(OutputError::IsInput(path.clone()));
         }
@@ -129,12 +130,19 @@ fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
     };
-    let mut file = tempfile::Builder::new().prefix(".bls-compile-").tempfile_in(folder)?;
+    let mut file =
+        tempfile::Builder::new().prefix(".bls-compile-").tempfile_in(folder).map_err(plain)?;
     file.write_all(bytes)?;
     file.as_file().set_permissions(Permissions::from_mode(0o644))?;
     file.as_file().sync_all()?;
     file.persist(&path).map_err(|error| error.error)?;
     Ok(())
+}
+
+/// The error without the name of our temporary file, which means nothing to
+/// anybody.
+fn plain(error: io::Error) -> io::Error {
+    io::Error::from(error.kind())
 }
 
 #[cfg(test)]

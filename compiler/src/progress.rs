@@ -66,10 +66,8 @@ fn draw(name: &str, stages: &Receiver<Stage>) {
             Err(RecvTimeoutError::Disconnected) => return,
         }
     }
-    let bar = ProgressBar::with_draw_target(
-        Some(Stage::ALL.len() as u64),
-        ProgressDrawTarget::stderr(),
-    );
+    let bar =
+        ProgressBar::with_draw_target(Some(Stage::ALL.len() as u64), ProgressDrawTarget::stderr());
     if let Ok(style) = ProgressStyle::with_template("{prefix}  [{bar:12}] {msg} {elapsed}") {
         bar.set_style(style.progress_chars("=> "));
     }

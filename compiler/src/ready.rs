@@ -45,9 +45,9 @@ impl ReadyError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Meter(error) => error.hint(),
-            Self::Invalid(_) => {
-                Some("this is a defect of bls-compile; please report it, with the module".to_owned())
-            }
+            Self::Invalid(_) => Some(
+                "this is a defect of bls-compile; please report it, with the module".to_owned(),
+            ),
             Self::TooLong(_) => Some("split the module".to_owned()),
         }
     }

@@ -150,9 +150,10 @@ fn read_again(
     if manifest != *assembled.manifest() || parts != assembled.parts() {
         return Err("it says something else".to_owned());
     }
-    let good = envelope.claims().iter().all(|claim| {
-        keys.iter().any(|key| envelope.verifies(claim, &key.public()))
-    });
+    let good = envelope
+        .claims()
+        .iter()
+        .all(|claim| keys.iter().any(|key| envelope.verifies(claim, &key.public())));
     if !good {
         return Err("a signature does not verify".to_owned());
     }

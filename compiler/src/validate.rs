@@ -15,8 +15,8 @@ use bls_artifact::limits::{
 use bls_artifact::target::EngineProfile;
 use std::fmt;
 use wasmparser::{
-    BinaryReader, FuncToValidate, FuncValidatorAllocations, FunctionBody, Imports, KnownCustom, Name, Parser,
-    Payload, TypeRef, ValidPayload, Validator, ValidatorResources, WasmFeatures,
+    BinaryReader, FuncToValidate, FuncValidatorAllocations, FunctionBody, Imports, KnownCustom,
+    Name, Parser, Payload, TypeRef, ValidPayload, Validator, ValidatorResources, WasmFeatures,
 };
 
 /// Why a module is refused.
@@ -85,7 +85,10 @@ impl fmt::Display for ValidateError {
                 write!(f, "{what}{} at offset {offset:#x}", in_function(function))?;
                 match proposal {
                     Some(name) => {
-                        write!(f, "; it needs the {name} proposal, which this toolchain does not run on this target")
+                        write!(
+                            f,
+                            "; it needs the {name} proposal, which this toolchain does not run on this target"
+                        )
                     }
                     None => Ok(()),
                 }
@@ -225,8 +228,7 @@ impl Problem {
         features: WasmFeatures,
         function: Option<u32>,
     ) -> ValidateError {
-        let function =
-            function.map(|index| Place { index, name: function_name(wasm, index) });
+        let function = function.map(|index| Place { index, name: function_name(wasm, index) });
         match self {
             Self::Other(error) => error,
             Self::Cap { what, found, most } => ValidateError::Cap { what, found, most, function },
@@ -322,6 +324,12 @@ fn body_check(
 ) -> Result<(), Problem> {
     let bytes = body.range().len() as u64;
     cap("bytes", bytes, u64::from(FUNCTION_BYTES_MAX))?;
+    // Before the validator, whose own cap has no number to show.
+    let mut locals = 0_u64;
+    for group in body.get_locals_reader()? {
+        locals += u64::from(group?.0);
+    }
+    cap("locals", locals, u64::from(LOCALS_MAX))?;
     let mut validator = function.into_validator(std::mem::take(allocations));
     let mut reader = body.get_binary_reader();
     validator.read_locals(&mut reader)?;
@@ -404,7 +412,10 @@ mod tests {
         let message = refusal("(module (func) (func $add (result i32) i64.const 1))");
         assert!(message.contains("function 1 (\"add\") at offset 0x"), "{message}");
         for (wat, proposal) in [
-            ("(module (func (param i64 i64 i64 i64) (result i64 i64) local.get 0 local.get 1 local.get 2 local.get 3 i64.add128))", "wide-arithmetic"),
+            (
+                "(module (func (param i64 i64 i64 i64) (result i64 i64) local.get 0 local.get 1 local.get 2 local.get 3 i64.add128))",
+                "wide-arithmetic",
+            ),
             ("(module (memory 1 (pagesize 1)))", "custom-page-sizes"),
             ("(module (tag $t) (func try catch $t end))", "legacy-exceptions"),
             ("(module (type $f (func)) (type $c (cont $f)))", "stack-switching"),
@@ -423,12 +434,16 @@ mod tests {
     fn our_own_rules() {
         assert!(refusal("(module (memory 1 1 shared))").contains("memory 0 is shared"));
         assert!(
-            refusal("(module (import \"a\" \"m\" (memory 1)) (import \"a\" \"n\" (memory 1 1 shared)))")
-                .contains("memory 1 is shared")
+            refusal(
+                "(module (import \"a\" \"m\" (memory 1)) (import \"a\" \"n\" (memory 1 1 shared)))"
+            )
+            .contains("memory 1 is shared")
         );
         assert!(refusal("(module (func (export \"__bls_x\")))").contains("reserved"));
         assert!(refusal("(module (import \"__bls\" \"x\" (func)))").contains("reserved"));
         assert!(refusal("(module (import \"x\" \"__bls\" (func)))").contains("reserved"));
+        let wide = format!("(module (func (param i32) (local {})))", "i32 ".repeat(50_001));
+        assert!(refusal(&wide).contains("50001 locals in function 0"));
         let deep = format!("(module (func {}{}))", "block ".repeat(10_001), "end ".repeat(10_001));
         assert!(refusal(&deep).contains("nested blocks in function 0"), "{}", refusal(&deep));
         let locals = format!("(module (func (local {})))", "i32 ".repeat(49_001));
@@ -437,7 +452,8 @@ mod tests {
 
     #[test]
     fn no_cut_of_a_module_panics_or_passes_unseen() {
-        let wat = "(module (func $f (param i32) (result i32) local.get 0) (export \"f\" (func $f)))";
+        let wat =
+            "(module (func $f (param i32) (result i32) local.get 0) (export \"f\" (func $f)))";
         let whole = Source::new(wat.as_bytes().to_vec(), "t.wat").unwrap().wasm().to_vec();
         for length in 8..whole.len() {
             let Ok(source) = Source::new(whole[..length].to_vec(), "t.wasm") else { continue };

@@ -8,4 +8,6 @@
 
 pub mod differential;
 pub mod oracle;
+pub mod programs;
+pub mod runs;
 pub mod spec;

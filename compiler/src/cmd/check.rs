@@ -1,0 +1,138 @@
+//! `bls-compile check`: what a module is and needs, without writing anything.
+
+use super::{Failure, print, print_json, targets};
+use crate::cli::Check;
+use crate::describe::{Description, describe};
+use crate::input::Source;
+use crate::pipeline::{self, Error, Front, Options};
+use bls_artifact::manifest::{Kind, Memory, Module};
+use bls_artifact::quantity::show_size;
+use serde_json::json;
+use std::fmt::Write as _;
+
+pub(super) fn run(arguments: &Check) -> Result<(), Failure> {
+    let options = Options::new(targets(&arguments.target)?);
+    let checked = Source::read(&arguments.input)
+        .map_err(Error::Input)
+        .and_then(|source| pipeline::front(source, &options, &mut |_| {}))
+        .and_then(|front| {
+            let description = describe(&front.validated).map_err(Error::Describe)?;
+            Ok((front, description))
+        });
+    match checked {
+        Ok((front, description)) if arguments.json => {
+            print_json(&accepted(&front, &description, &options))
+        }
+        Ok((front, description)) => print(&table(&front, &description)),
+        Err(error) => {
+            if arguments.json {
+                print_json(&json!({
+                    "accepted": false,
+                    "stage": error.stage(),
+                    "error": error.to_string(),
+                    "hint": error.hint(),
+                }))?;
+            }
+            Err(error.into())
+        }
+    }
+}
+
+/// The answer for a program.
+fn accepted(front: &Front, description: &Description, options: &Options) -> serde_json::Value {
+    let source = front.validated.source();
+    json!({
+        "accepted": true,
+        "name": source.name(),
+        "source_sha256": source.given(),
+        "sizes": { "source": source.given_bytes(), "metered": front.ready.wasm().len() },
+        "functions": description.functions,
+        "module": description.module,
+        "may_use": description.may_use,
+        "fuel": front.ready.fuel(),
+        "targets": options.targets,
+    })
+}
+
+/// The answer for a person.
+fn table(front: &Front, description: &Description) -> String {
+    let source = front.validated.source();
+    let given = source.given_bytes();
+    let metered = front.ready.wasm().len() as u64;
+    let mut text = String::new();
+    // Writing to a String does not fail.
+    let _ = writeln!(text, "name       {}", source.name());
+    let _ = writeln!(text, "size       {} ({given} bytes)", show_size(given));
+    let _ = writeln!(text, "sha256     {}", source.given());
+    let _ = writeln!(text, "functions  {}", description.functions);
+    write_module(&mut text, &description.module, &description.may_use);
+    if let Some(fuel) = front.ready.fuel() {
+        let _ = writeln!(
+            text,
+            "metered    {} ({:+.1} %), at most {} units between checks, {} to instantiate",
+            show_size(metered),
+            (metered as f64 / source.wasm().len() as f64 - 1.0) * 100.0,
+            fuel.overrun_max,
+            fuel.instantiation,
+        );
+    }
+    let _ = writeln!(text, "accepted   yes");
+    text
+}
+
+/// The lines about a module from outside; `inspect` has the same.
+pub(super) fn write_module(
+    text: &mut String,
+    module: &Module,
+    may_use: &[bls_artifact::capability::Capability],
+) {
+    let kind = match module.kind {
+        Kind::Command => "command (has _start)",
+        Kind::Reactor => "reactor (has _initialize)",
+        Kind::Library => "library (neither _start nor _initialize)",
+    };
+    let start = if module.start { ", with a start function" } else { "" };
+    let _ = writeln!(text, "kind       {kind}{start}");
+    let names: Vec<&str> = may_use.iter().map(|capability| capability.name()).collect();
+    let _ = writeln!(text, "may use    {}", or_nothing(&names.join(", ")));
+    let memories: Vec<String> = module.memories.iter().map(show_memory).collect();
+    let _ = writeln!(text, "memories   {}", or_nothing(&memories.join(", ")));
+    let tables: Vec<String> = module
+        .tables
+        .iter()
+        .map(|table| match table.maximum {
+            Some(maximum) if maximum == table.minimum => format!("{maximum} elements"),
+            Some(maximum) => format!("{} to {maximum} elements", table.minimum),
+            None => format!("{} elements or more", table.minimum),
+        })
+        .collect();
+    let _ = writeln!(text, "tables     {}", or_nothing(&tables.join(", ")));
+    let _ = writeln!(text, "imports    {}", or_nothing(&count(module.imports.len())));
+    for import in &module.imports {
+        // Names are the module's: nothing in them reaches a terminal unescaped.
+        let (from, name) = (import.module.escape_default(), import.name.escape_default());
+        let _ = writeln!(text, "  {from} {name}  {}", import.ty);
+    }
+    let _ = writeln!(text, "exports    {}", or_nothing(&count(module.exports.len())));
+    for export in &module.exports {
+        let _ = writeln!(text, "  {}  {}", export.name.escape_default(), export.ty);
+    }
+}
+
+fn show_memory(memory: &Memory) -> String {
+    let size = |pages: u64| show_size(pages.saturating_mul(memory.page_size));
+    let width = if memory.address_bits == 64 { " (64-bit)" } else { "" };
+    match memory.maximum {
+        Some(maximum) if maximum == memory.minimum => format!("{}{width}", size(maximum)),
+        Some(maximum) => format!("{} to {}{width}", size(memory.minimum), size(maximum)),
+        None => format!("{} or more{width}", size(memory.minimum)),
+    }
+}
+
+fn count(number: usize) -> String {
+    if number == 0 { String::new() } else { number.to_string() }
+}
+
+fn or_nothing(text: &str) -> &str {
+    if text.is_empty() { "none" } else { text }
+}

@@ -1,0 +1,190 @@
+//! `bls-compile INPUT`: read, build, write, say so.
+
+use super::{Failure, print_json, targets};
+use crate::cli::{Compile, Emit};
+use crate::input::{STDIN, Source};
+use crate::keystore::{self, KeySource};
+use crate::output::Destination;
+use crate::pipeline::{self, Built, Options, Stage};
+use crate::progress::Progress;
+use bls_artifact::digest::Sha256;
+use bls_artifact::quantity::show_size;
+use bls_artifact::target::Nans;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+pub(super) fn run(arguments: &Compile) -> Result<(), Failure> {
+    let begin = Instant::now();
+    let Some(input) = arguments.input.as_deref() else {
+        return Err(Failure::usage("no INPUT", None));
+    };
+    let options = options(arguments)?;
+    let destination = destination(arguments, input);
+    if arguments.json && destination == Destination::Stdout {
+        return Err(Failure::usage(
+            "the result and its JSON cannot both go to standard output",
+            Some("name a file with -o".to_owned()),
+        ));
+    }
+    destination.check((input != Path::new(STDIN)).then_some(input))?;
+
+    let progress = Progress::start(&input.display().to_string(), !arguments.quiet);
+    progress.stage(Stage::Input);
+    let reading = Instant::now();
+    let source = Source::read(input)?;
+    let read_time = reading.elapsed();
+    match arguments.emit {
+        Emit::Wasm => {
+            let given_bytes = source.given_bytes();
+            let given = source.given();
+            let front = pipeline::front(source, &options, &mut |stage| progress.stage(stage))?;
+            drop(progress);
+            let wasm = front.ready.wasm();
+            destination.write(wasm)?;
+            if arguments.json {
+                return print_json(&json!({
+                    "output": destination.to_string(),
+                    "source_sha256": given,
+                    "sha256": Sha256::of(wasm),
+                    "sizes": { "source": given_bytes, "compiled": wasm.len() },
+                    "fuel": front.ready.fuel(),
+                }));
+            }
+            let sizes = format!("{} → {}", show_size(given_bytes), show_size(wasm.len() as u64));
+            say(arguments, &format!("{destination}  {sizes}, metered, {} ms", milliseconds(begin)));
+        }
+        Emit::Artifact => {
+            let source_key = arguments.key.as_deref().map_or(KeySource::Default, KeySource::parse);
+            let signing = keystore::open(&source_key)?;
+            if let (Some(made), false) = (&signing.made, arguments.quiet) {
+                super::say(&made.to_string());
+            }
+            let mut built =
+                pipeline::build_source(source, &options, &[&signing.key], &mut |stage| {
+                    progress.stage(stage);
+                })?;
+            drop(progress);
+            built.times.insert(0, (Stage::Input, read_time));
+            destination.write(built.artifact.bytes())?;
+            if arguments.json {
+                return print_json(&result(&built, &destination));
+            }
+            say(arguments, &line(&built, &destination, begin));
+        }
+    }
+    Ok(())
+}
+
+/// The pipeline's options, from the command line and `SOURCE_DATE_EPOCH`.
+fn options(arguments: &Compile) -> Result<Options, Failure> {
+    if arguments.emit == Emit::Wasm && arguments.no_fuel {
+        return Err(Failure::usage(
+            "--emit wasm writes the metered module, and --no-fuel asks for none",
+            Some("drop one of the two".to_owned()),
+        ));
+    }
+    let created = match std::env::var_os("SOURCE_DATE_EPOCH") {
+        None => None,
+        Some(text) => {
+            let seconds = text.to_str().and_then(|text| text.parse().ok());
+            Some(seconds.ok_or_else(|| {
+                Failure::usage(
+                    format!("SOURCE_DATE_EPOCH is {text:?}, not a number of seconds since 1970"),
+                    Some("unset it, or SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)".to_owned()),
+                )
+            })?)
+        }
+    };
+    Ok(Options {
+        targets: targets(&arguments.target)?,
+        metered: !arguments.no_fuel,
+        nans: if arguments.fast_nans { Nans::Fast } else { Nans::Canonical },
+        compression: arguments.compress,
+        memory_max: arguments.max_memory,
+        created,
+    })
+}
+
+/// Where the result goes: `STEM.bls` in this folder unless said otherwise.
+fn destination(arguments: &Compile, input: &Path) -> Destination {
+    match &arguments.output {
+        Some(path) if path == Path::new("-") => Destination::Stdout,
+        Some(path) => Destination::File(path.clone()),
+        None if input == Path::new(STDIN) => Destination::Stdout,
+        None => {
+            let mut name = input.file_stem().unwrap_or_default().to_owned();
+            name.push(match arguments.emit {
+                Emit::Artifact => ".bls",
+                Emit::Wasm => ".metered.wasm",
+            });
+            Destination::File(PathBuf::from(name))
+        }
+    }
+}
+
+/// One line for a person.
+fn line(built: &Built, destination: &Destination, begin: Instant) -> String {
+    let artifact = &built.artifact;
+    let keys: Vec<String> =
+        artifact.key_ids().iter().map(|id| format!("{}…", &id.to_string()[..12])).collect();
+    let metered = if artifact.manifest().fuel.is_some() { "" } else { "not metered, " };
+    format!(
+        "{destination}  {} → {}, {} ms, {metered}signed by {}",
+        show_size(built.source_bytes),
+        show_size(artifact.bytes().len() as u64),
+        milliseconds(begin),
+        keys.join(", "),
+    )
+}
+
+/// The result for a program.
+fn result(built: &Built, destination: &Destination) -> Value {
+    let artifact = &built.artifact;
+    let manifest = artifact.manifest();
+    let parts: Vec<Value> = manifest
+        .parts
+        .iter()
+        .map(|part| {
+            json!({
+                "target": part.target,
+                "encoding": part.stored.encoding,
+                "stored": part.stored.length,
+                "image": part.image.length,
+            })
+        })
+        .collect();
+    let times: serde_json::Map<String, Value> = built
+        .times
+        .iter()
+        .map(|(stage, time)| (stage.name().to_owned(), json!(time.as_micros() as u64)))
+        .collect();
+    json!({
+        "name": manifest.name,
+        "output": destination.to_string(),
+        "identity": artifact.identity(),
+        "sha256": artifact.file_digest(),
+        "key_ids": artifact.key_ids(),
+        "source_sha256": manifest.source,
+        "compiled_sha256": manifest.compiled,
+        "sizes": {
+            "source": built.source_bytes,
+            "compiled": built.compiled_bytes,
+            "artifact": artifact.bytes().len(),
+        },
+        "parts": parts,
+        "fuel": manifest.fuel,
+        "time_us": times,
+    })
+}
+
+/// Says what was done, on standard error.
+fn say(arguments: &Compile, text: &str) {
+    if !arguments.quiet {
+        super::say(text);
+    }
+}
+
+fn milliseconds(begin: Instant) -> u128 {
+    begin.elapsed().as_millis()
+}

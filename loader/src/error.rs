@@ -1,0 +1,51 @@
+//! Failures as the user reads them: a stage, a sentence, and what to do.
+//!
+//! Each stage has its own error enum; this module only prints. Guarantees that
+//! every failure comes out in the one form `bls-load: <stage>: <what>` with an
+//! optional `hint:` line.
+
+use std::fmt;
+
+/// The error of one stage.
+pub(crate) trait StageError: fmt::Display {
+    /// The stage's name, as printed.
+    const STAGE: &'static str;
+
+    /// What a user can do about it.
+    fn hint(&self) -> Option<String>;
+}
+
+/// An error of any stage, ready to be printed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// The stage that failed.
+    pub(crate) stage: &'static str,
+    /// What was wrong, in a sentence.
+    pub(crate) what: String,
+    /// What a user can do about it.
+    pub(crate) hint: Option<String>,
+}
+
+impl<E: StageError> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self { stage: E::STAGE, what: error.to_string(), hint: error.hint() }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "bls-load: {}: {}", self.stage, self.what)?;
+        match &self.hint {
+            Some(hint) => write!(formatter, "\nhint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Prints a line to stderr. A closed stderr is no reason to fail.
+pub(crate) fn say(line: &dyn fmt::Display) {
+    use std::io::Write as _;
+    // One write for one line, so that lines of two programs do not mix.
+    let text = format!("{line}\n");
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}

@@ -1,0 +1,318 @@
+//! What can be done with an open descriptor apart from moving bytes: its
+//! attributes, its position, its number, its end.
+//!
+//! Assumes that the kernel keeps position and flags of an open file, so that
+//! nothing here has to be kept in step with it. Guarantees that flags of a
+//! standard stream, which other processes share, are never changed. Does not read
+//! or write (`transfer.rs`), and does not tell or set sizes and times (`stat.rs`).
+
+use crate::host::Host;
+use crate::host::errno::{Errno, Outcome};
+use crate::host::memory::GuestMemory;
+use crate::host::table::{Descriptor, Stream};
+use crate::host::types::{FdFlags, FdStat, FileType, PRESTAT_ALIGNMENT, Rights, prestat};
+use rustix::fs::{Advice, OFlags, SeekFrom, fcntl_getfl, fcntl_setfl};
+use rustix::io::retry_on_intr;
+use std::io::IsTerminal;
+use std::num::NonZeroU64;
+
+/// What a guest may do in a granted directory. A fixed set, because C libraries
+/// look into it before they try anything; what a read-only grant forbids is found
+/// out by trying.
+const GRANTED_RIGHTS: Rights = Rights::PATH_CREATE_DIRECTORY
+    .with(Rights::PATH_CREATE_FILE)
+    .with(Rights::PATH_LINK_SOURCE)
+    .with(Rights::PATH_LINK_TARGET)
+    .with(Rights::PATH_OPEN)
+    .with(Rights::FD_READDIR)
+    .with(Rights::PATH_READLINK)
+    .with(Rights::PATH_RENAME_SOURCE)
+    .with(Rights::PATH_RENAME_TARGET)
+    .with(Rights::PATH_SYMLINK)
+    .with(Rights::PATH_REMOVE_DIRECTORY)
+    .with(Rights::PATH_UNLINK_FILE)
+    .with(Rights::PATH_FILESTAT_GET)
+    .with(Rights::PATH_FILESTAT_SET_TIMES)
+    .with(Rights::FD_FILESTAT_GET)
+    .with(Rights::FD_FILESTAT_SET_TIMES);
+
+/// What a guest may do with files it opens in a granted directory.
+const GRANTED_RIGHTS_INHERITING: Rights = GRANTED_RIGHTS
+    .with(Rights::FD_DATASYNC)
+    .with(Rights::FD_READ)
+    .with(Rights::FD_SEEK)
+    .with(Rights::FD_FDSTAT_SET_FLAGS)
+    .with(Rights::FD_SYNC)
+    .with(Rights::FD_TELL)
+    .with(Rights::FD_WRITE)
+    .with(Rights::FD_ADVISE)
+    .with(Rights::FD_ALLOCATE)
+    .with(Rights::FD_FILESTAT_SET_SIZE)
+    .with(Rights::POLL_FD_READWRITE);
+
+/// Tells the kernel how a file is going to be used.
+pub(crate) fn fd_advise(
+    host: &mut Host,
+    _memory: &mut GuestMemory<'_>,
+    descriptor: u32,
+    offset: u64,
+    length: u64,
+    advice: u32,
+) -> Outcome<()> {
+    let advice = match advice {
+        0 => Advice::Normal,
+        1 => Advice::Sequential,
+        2 => Advice::Random,
+        3 => Advice::WillNeed,
+        4 => Advice::DontNeed,
+        5 => Advice::NoReuse,
+        _ => return Err(Errno::Inval.into()),
+    };
+    let file = host.table.file(descriptor)?;
+    Ok(rustix::fs::fadvise(file, offset, NonZeroU64::new(length), advice)?)
+}
+
+/// Would reserve space on the disk. Not offered, as in wasmtime: few systems can,
+/// and it would pass by the limit on what a guest writes.
+pub(crate) fn fd_allocate(
+    host: &mut Host,
+    _memory: &mut GuestMemory<'_>,
+    descriptor: u32,
+    _offset: u64,
+    _length: u64,
+) -> Outcome<()> {
+    host.table.file(descriptor)?;
+    host.unsupported("fd_allocate")
+}
+
+/// Frees a number. The process keeps its own standard streams.
+pub(crate) fn fd_close(
+    host: &mut Host,
+    _memory: &mut GuestMemory<'_>,
+    descriptor: u32,
+) -> Outcome<()> {
+    host.table.remove(descriptor)?;
+    Ok(())
+}
+
+/// Waits until a file's data are on the disk.
+pub(crate) fn fd_datasync(
+    host: &mut Host,
+    _memory: &mut GuestMemory<'_>,
+    descriptor: u32,
+) -> Outcome<()> {
+    let file = host.table.file(descriptor)?;
+    Ok(retry_on_intr(|| rustix::fs::fdatasync(file))?)
+}
+
+/// Waits until a file's data and attributes are on the disk.
+pub(crate) fn fd_sync(
+    host: &mut Host,
+    _memory: &mut GuestMemory<'_>,
+    descriptor: u32,
+) -> Outcome<()> {
+    let file = host.table.file(descriptor)?;
+    Ok(retry_on_intr(|| rustix::fs::fsync(file))?)
+}
+
+/// What a descriptor is, how it behaves and what may be done with it.
+pub(crate) fn fd_fdstat_get(
+    host: &mut Host,
+    memory: &mut GuestMemory<'_>,
+    descriptor: u32,
+    result: u32,
+) -> Outcome<()> {
+    let attributes = match host.table.get(descriptor)? {
+        Descriptor::Stream(stream) => {
+            let rights = match stream {
+                Stream::Input => Rights::FD_READ,
+                Stream::Output | Stream::Error => Rights::FD_WRITE,
+            };
+            FdStat {
+                kind: kind_of_stream(*stream),
+                flags: FdFlags::empty(),
+                rights,
+                rights_inheriting: rights,
+            }
+        }
+        Descriptor::Directory(directory) => {
+            let opened = Rights::all()
+                .without(Rights::FD_SEEK)
+                .without(Rights::FD_WRITE)
+                .without(Rights::FD_FILESTAT_SET_SIZE)
+                .without(Rights::PATH_FILESTAT_SET_SIZE);
+            let granted = directory.guest_path.is_some();
+            FdStat {
+                kind: FileType::Directory,
+                flags: FdFlags::empty(),
+                rights: if granted { GRANTED_RIGHTS } else { opened },
+                rights_inheriting: if granted { GRANTED_RIGHTS_INHERITING } else { opened },
+            }
+        }
+        Descriptor::File(file) => {
+            let flags = fcntl_getfl(file)?;
+            let rights = rights_of_file(flags);
+            FdStat {
+                kind: file.file.metadata()?.file_type().into(),
+                flags: guest_flags(flags),
+                rights,
+                rights_inheriting: rights,
+            }
+        }
+    };
+    memory.write(result, FdStat::ALIGNMENT, attributes.encode())
+}
+
+/// A terminal is a character device, which is how a guest recognises one; any
+/// other stream is of unknown kind, even a redirected file: it cannot be sought.
+pub(crate) fn kind_of_stream(stream: Stream) -> FileType {
+    if stream.system().is_terminal() {
+        FileType::CharacterDevice
+    } else {
+        FileType::Unknown
+    }
+}
+
+/// All rights but those that the way a file was opened excludes.
+fn rights_of_file(flags: OFlags) -> Rights {
+    let access = flags & OFlags::ACCMODE;
+    let mut rights = Rights::all();
+    if access == OFlags::WRONLY {
+        rights = rights.without(Rights::FD_READ).without(Rights::FD_READDIR);
+    }
+    if access == OFlags::RDONLY {
+        rights = rights.without(Rights::FD_WRITE);
+    }
+    rights
+}
+
+/// The guest's flags and the system's. The order matters: on Linux `SYNC` and
+/// `RSYNC` are one, and contain `DSYNC`.
+const FLAGS: [(FdFlags, OFlags); 5] = [
+    (FdFlags::APPEND, OFlags::APPEND),
+    (FdFlags::NONBLOCK, OFlags::NONBLOCK),
+    (FdFlags::DSYNC, OFlags::DSYNC),
+    (FdFlags::RSYNC, OFlags::RSYNC),
+    (FdFlags::SYNC, OFlags::SYNC),
+];
+
+/// The system's flags for a guest's.
+pub(crate) fn system_flags(flags: FdFlags) -> OFlags {
+    let wanted = FLAGS.iter().filter(|(guest, _)| flags.has(*guest));
+    wanted.fold(OFlags::empty(), |all, (_, system)| all | *system)
+}
+
+/// The guest's flags for the system's.
+fn guest_flags(flags: OFlags) -> FdFlags {
+    let set = FLAGS.iter().filter(|(_, system)| flags.contains(*system));
+    set.fold(FdFlags::empty(), |all, (guest, _)| all.with(*guest))
+}
+
+/// Sets how a file behaves. Appending and blocking can be changed; how writes
+/// reach the disk was settled when it was opened (`inval`).
+pub(crate) fn fd_fdstat_set_flags(
+    host: &mut Host,
+    _memory: &mut GuestMemory<'_>,
+    descriptor: u32,
+    flags: u32,
+) -> Outcome<()> {
+    let wanted = system_flags(FdFlags::parse(flags)?);
+    let file = host.table.file(descriptor)?;
+    let current = fcntl_getfl(file)?;
+    let changeable = OFlags::APPEND | OFlags::NONBLOCK;
+    if !current.contains(wanted - changeable) {
+        return Err(Errno::Inval.into());
+    }
+    Ok(fcntl_setfl(file, (current - changeable) | (wanted & changeable))?)
+}
+
+/// Would give up rights. Not offered, as in wasmtime: a guest that wants less can
+/// ask for less.
+pub(crate) fn fd_fdstat_set_rights(
+    host: &mut Host,
+    _memory: &mut GuestMemory<'_>,
+    descriptor: u32,
+    rights: u64,
+    rights_inheriting: u64,
+) -> Outcome<()> {
+    Rights::parse(rights)?;
+    Rights::parse(rights_inheriting)?;
+    match host.table.get(descriptor)? {
+        Descriptor::Stream(_) => Err(Errno::Badf.into()),
+        _ => host.unsupported("fd_fdstat_set_rights"),
+    }
+}
+
+/// How long the path of a granted directory is; `badf` if the descriptor is not
+/// one, by which C libraries find out how many there are.
+pub(crate) fn fd_prestat_get(
+    host: &mut Host,
+    memory: &mut GuestMemory<'_>,
+    descriptor: u32,
+    result: u32,
+) -> Outcome<()> {
+    let path = host.table.directory(descriptor)?.guest_path.as_ref().ok_or(Errno::Badf)?;
+    let length = u32::try_from(path.len()).map_err(|_| Errno::Overflow)?;
+    memory.write(result, PRESTAT_ALIGNMENT, prestat(length))
+}
+
+/// The path of a granted directory.
+pub(crate) fn fd_prestat_dir_name(
+    host: &mut Host,
+    memory: &mut GuestMemory<'_>,
+    descriptor: u32,
+    buffer: u32,
+    buffer_length: u32,
+) -> Outcome<()> {
+    let path = match host.table.get(descriptor)? {
+        Descriptor::Directory(directory) => directory.guest_path.as_ref(),
+        _ => None,
+    };
+    let path = path.ok_or(Errno::Notdir)?;
+    let length = u32::try_from(path.len()).map_err(|_| Errno::Overflow)?;
+    if length > buffer_length {
+        return Err(Errno::Nametoolong.into());
+    }
+    memory.bytes_mut(buffer, length)?.copy_from_slice(path.as_bytes());
+    Ok(())
+}
+
+/// Gives a descriptor another number, which must be in use.
+pub(crate) fn fd_renumber(
+    host: &mut Host,
+    _memory: &mut GuestMemory<'_>,
+    from: u32,
+    to: u32,
+) -> Outcome<()> {
+    host.table.renumber(from, to)
+}
+
+/// Moves the position in a file.
+pub(crate) fn fd_seek(
+    host: &mut Host,
+    memory: &mut GuestMemory<'_>,
+    descriptor: u32,
+    offset: i64,
+    whence: u32,
+    result: u32,
+) -> Outcome<()> {
+    let file = host.table.seekable(descriptor)?;
+    let target = match whence {
+        0 => SeekFrom::Start(u64::try_from(offset).map_err(|_| Errno::Inval)?),
+        1 => SeekFrom::Current(offset),
+        2 => SeekFrom::End(offset),
+        _ => return Err(Errno::Inval.into()),
+    };
+    memory.write_u64(result, rustix::fs::seek(file, target)?)
+}
+
+/// The position in a file.
+pub(crate) fn fd_tell(
+    host: &mut Host,
+    memory: &mut GuestMemory<'_>,
+    descriptor: u32,
+    result: u32,
+) -> Outcome<()> {
+    let file = host.table.seekable(descriptor)?;
+    memory.write_u64(result, rustix::fs::tell(file)?)
+}

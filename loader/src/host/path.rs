@@ -1,0 +1,249 @@
+//! What can be done by path: opening, linking, renaming, removing.
+//!
+//! Assumes that `cap-std` keeps every path inside the directory it starts from,
+//! symbolic links included. Guarantees that what a read-only grant forbids is
+//! refused (`perm`) before the system is asked, and that whatever is opened
+//! inherits the grant. Resolves no path itself, and follows a link only when the
+//! guest asks for it.
+
+use crate::host::Host;
+use crate::host::errno::{Errno, Outcome};
+use crate::host::fd::system_flags;
+use crate::host::memory::GuestMemory;
+use crate::host::table::{Descriptor, Directory, OpenFile};
+use crate::host::types::{FdFlags, LookupFlags, OpenFlags, Rights};
+use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt};
+use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
+use rustix::fs::OFlags;
+use std::os::unix::ffi::OsStrExt;
+
+/// Makes a directory.
+pub(crate) fn path_create_directory(
+    host: &mut Host,
+    memory: &mut GuestMemory<'_>,
+    descriptor: u32,
+    path: u32,
+    path_length: u32,
+) -> Outcome<()> {
+    let directory = host.table.directory(descriptor)?;
+    let path = memory.path(path, path_length)?;
+    directory.check_writable()?;
+    Ok(directory.dir.create_dir(path)?)
+}
+
+/// Gives a file a second name. Links are not followed (`inval`).
+#[expect(clippy::too_many_arguments, reason = "the specification's signature")]
+pub(crate) fn path_link(
+    host: &mut Host,
+    memory: &mut GuestMemory<'_>,
+    old_descriptor: u32,
+    old_lookup: u32,
+    old_path: u32,
+    old_path_length: u32,
+    new_descriptor: u32,
+    new_path: u32,
+    new_path_length: u32,
+) -> Outcome<()> {
+    let lookup = LookupFlags::parse(old_lookup)?;
+    let old = host.table.directory(old_descriptor)?;
+    let new = host.table.directory(new_descriptor)?;
+    let old_path = memory.path(old_path, old_path_length)?;
+    let new_path = memory.path(new_path, new_path_length)?;
+    old.check_writable()?;
+    new.check_writable()?;
+    if lookup.has(LookupFlags::SYMLINK_FOLLOW) {
+        return Err(Errno::Inval.into());
+    }
+    Ok(old.dir.hard_link(old_path, &new.dir, new_path)?)
+}
+
+/// Opens a file or a directory.
+#[expect(clippy::too_many_arguments, reason = "the specification's signature")]
+pub(crate) fn path_open(
+    host: &mut Host,
+    memory: &mut GuestMemory<'_>,
+    descriptor: u32,
+    lookup: u32,
+    path: u32,
+    path_length: u32,
+    how: u32,
+    rights: u64,
+    rights_inheriting: u64,
+    flags: u32,
+    result: u32,
+) -> Outcome<()> {
+    let opening = Opening {
+        lookup: LookupFlags::parse(lookup)?,
+        how: OpenFlags::parse(how)?,
+        rights: Rights::parse(rights)?,
+        flags: FdFlags::parse(flags)?,
+    };
+    Rights::parse(rights_inheriting)?;
+    let path = memory.path(path, path_length)?;
+    let directory = match host.table.get(descriptor)? {
+        Descriptor::Directory(directory) => directory,
+        Descriptor::File(_) => return Err(Errno::Notdir.into()),
+        Descriptor::Stream(_) => return Err(Errno::Badf.into()),
+    };
+    opening.check()?;
+    if opening.writes() {
+        directory.check_writable()?;
+    }
+    host.table.check_room()?;
+
+    let file = directory.dir.open_with(path, &opening.options())?;
+    let read_only = directory.read_only;
+    let opened = if file.metadata()?.is_dir() {
+        let dir = Dir::from_std_file(file.into_std());
+        Descriptor::Directory(Directory::opened(dir, read_only))
+    } else {
+        Descriptor::File(OpenFile { file, read_only })
+    };
+    let number = host.table.insert(opened)?;
+    memory.write_u32(result, number)
+}
+
+/// How a guest wants something opened.
+struct Opening {
+    lookup: LookupFlags,
+    how: OpenFlags,
+    rights: Rights,
+    flags: FdFlags,
+}
+
+impl Opening {
+    /// `inval` if the wishes contradict each other: directories are not made,
+    /// nor emptied, by opening them.
+    fn check(&self) -> Outcome<()> {
+        let file_only = [OpenFlags::CREAT, OpenFlags::EXCL, OpenFlags::TRUNC];
+        let directory = self.how.has(OpenFlags::DIRECTORY);
+        if directory && file_only.iter().any(|flag| self.how.has(*flag)) {
+            return Err(Errno::Inval.into());
+        }
+        Ok(())
+    }
+
+    /// Whether the file is opened for writing: because the guest wants to write,
+    /// or because creating and emptying are done by a writer.
+    fn writes(&self) -> bool {
+        self.rights.has(Rights::FD_WRITE)
+            || self.how.has(OpenFlags::CREAT)
+            || self.how.has(OpenFlags::TRUNC)
+    }
+
+    /// The same in the words of `cap-std`.
+    fn options(&self) -> OpenOptions {
+        let mut options = OpenOptions::new();
+        // A file that the guest wants neither to read nor to write is opened for
+        // reading: the system needs one of both.
+        options.read(self.rights.has(Rights::FD_READ) || !self.rights.has(Rights::FD_WRITE));
+        options.write(self.writes());
+        options.truncate(self.how.has(OpenFlags::TRUNC));
+        if self.how.has(OpenFlags::CREAT) {
+            options.create(true);
+            options.create_new(self.how.has(OpenFlags::EXCL));
+        }
+        options.follow(if self.lookup.has(LookupFlags::SYMLINK_FOLLOW) {
+            FollowSymlinks::Yes
+        } else {
+            FollowSymlinks::No
+        });
+        // A guest must not give the loader a terminal to be controlled by.
+        let mut flags = OFlags::NOCTTY | system_flags(self.flags);
+        if self.how.has(OpenFlags::DIRECTORY) {
+            // Left to the kernel, which then does not wait for a FIFO's other
+            // end, nor wake a device, only to find that it is no directory.
+            flags |= OFlags::DIRECTORY;
+        }
+        options.custom_flags(flags.bits().cast_signed());
+        options
+    }
+}
+
+/// What a symbolic link says, cut off where the buffer ends.
+pub(crate) fn path_readlink(
+    host: &mut Host,
+    memory: &mut GuestMemory<'_>,
+    descriptor: u32,
+    path: u32,
+    path_length: u32,
+    buffer: u32,
+    buffer_length: u32,
+    result: u32,
+) -> Outcome<()> {
+    let directory = host.table.directory(descriptor)?;
+    let target = directory.dir.read_link(memory.path(path, path_length)?)?;
+    let target = target.as_os_str().as_bytes();
+    let buffer = memory.bytes_mut(buffer, buffer_length)?;
+    let length = target.len().min(buffer.len());
+    let (place, _) = buffer.split_at_mut(length);
+    place.copy_from_slice(target.get(..length).unwrap_or_default());
+    memory.write_size(result, length)
+}
+
+/// Removes an empty directory.
+pub(crate) fn path_remove_directory(
+    host: &mut Host,
+    memory: &mut GuestMemory<'_>,
+    descriptor: u32,
+    path: u32,
+    path_length: u32,
+) -> Outcome<()> {
+    let directory = host.table.directory(descriptor)?;
+    let path = memory.path(path, path_length)?;
+    directory.check_writable()?;
+    Ok(directory.dir.remove_dir(path)?)
+}
+
+/// Gives a file or a directory another name.
+#[expect(clippy::too_many_arguments, reason = "the specification's signature")]
+pub(crate) fn path_rename(
+    host: &mut Host,
+    memory: &mut GuestMemory<'_>,
+    old_descriptor: u32,
+    old_path: u32,
+    old_path_length: u32,
+    new_descriptor: u32,
+    new_path: u32,
+    new_path_length: u32,
+) -> Outcome<()> {
+    let old = host.table.directory(old_descriptor)?;
+    let new = host.table.directory(new_descriptor)?;
+    let old_path = memory.path(old_path, old_path_length)?;
+    let new_path = memory.path(new_path, new_path_length)?;
+    old.check_writable()?;
+    new.check_writable()?;
+    Ok(old.dir.rename(old_path, &new.dir, new_path)?)
+}
+
+/// Makes a symbolic link. It may point anywhere relative; whether it may be
+/// followed is judged when it is.
+pub(crate) fn path_symlink(
+    host: &mut Host,
+    memory: &mut GuestMemory<'_>,
+    target: u32,
+    target_length: u32,
+    descriptor: u32,
+    path: u32,
+    path_length: u32,
+) -> Outcome<()> {
+    let directory = host.table.directory(descriptor)?;
+    let target = memory.path(target, target_length)?;
+    let path = memory.path(path, path_length)?;
+    directory.check_writable()?;
+    Ok(directory.dir.symlink(target, path)?)
+}
+
+/// Removes a name of a file.
+pub(crate) fn path_unlink_file(
+    host: &mut Host,
+    memory: &mut GuestMemory<'_>,
+    descriptor: u32,
+    path: u32,
+    path_length: u32,
+) -> Outcome<()> {
+    let directory = host.table.directory(descriptor)?;
+    let path = memory.path(path, path_length)?;
+    directory.check_writable()?;
+    Ok(directory.dir.remove_file(path)?)
+}

@@ -1,0 +1,26 @@
+//! Randomness: `random_get`.
+//!
+//! Assumes that the kernel's generator is seeded or will be. Guarantees bytes
+//! fit for keys, of any length. Keeps no generator of its own.
+
+use crate::host::Host;
+use crate::host::errno::Outcome;
+use crate::host::memory::GuestMemory;
+use rustix::io::retry_on_intr;
+use rustix::rand::{GetRandomFlags, getrandom};
+
+/// Fills `length` bytes at `buffer`.
+pub(crate) fn random_get(
+    _host: &mut Host,
+    memory: &mut GuestMemory<'_>,
+    buffer: u32,
+    length: u32,
+) -> Outcome<()> {
+    let mut rest = memory.bytes_mut(buffer, length)?;
+    // One system call fills 32 MiB at most, and a signal may end it early.
+    while !rest.is_empty() {
+        let filled = retry_on_intr(|| getrandom(&mut *rest, GetRandomFlags::empty()))?;
+        rest = rest.get_mut(filled..).unwrap_or_default();
+    }
+    Ok(())
+}

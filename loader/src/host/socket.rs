@@ -1,0 +1,68 @@
+//! Sockets: `sock_*`.
+//!
+//! Preview 1 can use sockets but not make them, and no grant hands one to a
+//! guest. Guarantees that every descriptor is answered truthfully: `notsock`, or
+//! `badf` if it is none. A standard stream stays a stream, whatever is behind it.
+
+use crate::host::Host;
+use crate::host::errno::{Errno, Outcome};
+use crate::host::memory::GuestMemory;
+use crate::host::types::{FdFlags, ReceiveFlags, ShutdownFlags};
+
+/// Would take a connection that waits.
+pub(crate) fn sock_accept(
+    host: &mut Host,
+    _memory: &mut GuestMemory<'_>,
+    descriptor: u32,
+    flags: u32,
+    _result: u32,
+) -> Outcome<()> {
+    FdFlags::parse(flags)?;
+    not_a_socket(host, descriptor)
+}
+
+/// Would receive a message.
+#[expect(clippy::too_many_arguments, reason = "the specification's signature")]
+pub(crate) fn sock_recv(
+    host: &mut Host,
+    _memory: &mut GuestMemory<'_>,
+    descriptor: u32,
+    _buffers: u32,
+    _count: u32,
+    flags: u32,
+    _length: u32,
+    _flags_out: u32,
+) -> Outcome<()> {
+    ReceiveFlags::parse(flags)?;
+    not_a_socket(host, descriptor)
+}
+
+/// Would send a message.
+#[expect(clippy::too_many_arguments, reason = "the specification's signature")]
+pub(crate) fn sock_send(
+    host: &mut Host,
+    _memory: &mut GuestMemory<'_>,
+    descriptor: u32,
+    _buffers: u32,
+    _count: u32,
+    _flags: u32,
+    _length: u32,
+) -> Outcome<()> {
+    not_a_socket(host, descriptor)
+}
+
+/// Would shut down one side of a connection, or both.
+pub(crate) fn sock_shutdown(
+    host: &mut Host,
+    _memory: &mut GuestMemory<'_>,
+    descriptor: u32,
+    sides: u32,
+) -> Outcome<()> {
+    ShutdownFlags::parse(sides)?;
+    not_a_socket(host, descriptor)
+}
+
+fn not_a_socket(host: &Host, descriptor: u32) -> Outcome<()> {
+    host.table.get(descriptor)?;
+    Err(Errno::Notsock.into())
+}

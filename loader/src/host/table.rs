@@ -1,0 +1,257 @@
+//! The guest's descriptors: which number stands for what.
+//!
+//! Assumes that file descriptors 0, 1 and 2 of the process are open, as they are
+//! in every Rust program. Guarantees that a new descriptor takes the lowest free
+//! number, and that a guest holds [`DESCRIPTORS_MAX`] at most. Asks the operating
+//! system nothing before the guest does.
+
+use crate::host::Preopen;
+use crate::host::errno::{Errno, Outcome};
+use crate::host::readdir::Listing;
+use cap_std::fs::{Dir, File};
+use rustix::fd::{AsFd, BorrowedFd};
+
+/// Most descriptors of a guest, granted ones included.
+pub(crate) const DESCRIPTORS_MAX: usize = 1024;
+
+/// What a number of the guest stands for.
+#[derive(Debug)]
+pub(crate) enum Descriptor {
+    /// A standard stream of this process: borrowed, and never closed.
+    Stream(Stream),
+    /// An open directory.
+    Directory(Directory),
+    /// Any other open file.
+    File(OpenFile),
+}
+
+/// The standard streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stream {
+    Input,
+    Output,
+    Error,
+}
+
+/// An open directory.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    /// The way into it, which `cap-std` guards.
+    pub(crate) dir: Dir,
+    /// Its path in the guest's eyes, if it was granted rather than opened.
+    pub(crate) guest_path: Option<String>,
+    /// Whether nothing in it may be changed.
+    pub(crate) read_only: bool,
+    /// Where reading its entries stands, once that has begun.
+    pub(crate) listing: Option<Listing>,
+}
+
+/// An open file, which may be a device or a FIFO. The kernel keeps its position
+/// and its flags.
+#[derive(Debug)]
+pub(crate) struct OpenFile {
+    pub(crate) file: File,
+    /// Whether nothing in it may be changed.
+    pub(crate) read_only: bool,
+}
+
+impl Stream {
+    /// The process's own descriptor.
+    pub(crate) fn system(self) -> BorrowedFd<'static> {
+        match self {
+            Stream::Input => rustix::stdio::stdin(),
+            Stream::Output => rustix::stdio::stdout(),
+            Stream::Error => rustix::stdio::stderr(),
+        }
+    }
+}
+
+impl Directory {
+    /// A directory that a guest opened inside another.
+    pub(crate) fn opened(dir: Dir, read_only: bool) -> Self {
+        Directory {
+            dir,
+            guest_path: None,
+            read_only,
+            listing: None,
+        }
+    }
+
+    /// `perm` unless things in the directory may be changed.
+    pub(crate) fn check_writable(&self) -> Outcome<()> {
+        if self.read_only {
+            return Err(Errno::Perm.into());
+        }
+        Ok(())
+    }
+}
+
+impl OpenFile {
+    /// `perm` unless the file may be changed.
+    pub(crate) fn check_writable(&self) -> Outcome<()> {
+        if self.read_only {
+            return Err(Errno::Perm.into());
+        }
+        Ok(())
+    }
+}
+
+impl AsFd for OpenFile {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+/// All descriptors of a guest, by number.
+#[derive(Debug)]
+pub(crate) struct Table {
+    slots: Vec<Option<Descriptor>>,
+}
+
+impl Table {
+    /// The standard streams, and after them what was granted, in order.
+    pub(crate) fn new(preopens: Vec<Preopen>) -> Self {
+        let streams = [Stream::Input, Stream::Output, Stream::Error];
+        let mut slots = Vec::with_capacity(streams.len() + preopens.len());
+        slots.extend(streams.map(|stream| Some(Descriptor::Stream(stream))));
+        slots.extend(preopens.into_iter().map(|preopen| {
+            Some(Descriptor::Directory(Directory {
+                dir: preopen.dir,
+                guest_path: Some(preopen.guest_path),
+                read_only: preopen.read_only,
+                listing: None,
+            }))
+        }));
+        Table { slots }
+    }
+
+    /// What `number` stands for; `badf` if nothing.
+    pub(crate) fn get(&self, number: u32) -> Outcome<&Descriptor> {
+        let slot = usize::try_from(number).ok().and_then(|index| self.slots.get(index));
+        Ok(slot.and_then(Option::as_ref).ok_or(Errno::Badf)?)
+    }
+
+    /// The file behind `number`; `badf` if it is none.
+    pub(crate) fn file(&self, number: u32) -> Outcome<&OpenFile> {
+        match self.get(number)? {
+            Descriptor::File(file) => Ok(file),
+            _ => Err(Errno::Badf.into()),
+        }
+    }
+
+    /// The file behind `number`; `spipe` if it is a stream, which has no
+    /// position, and `badf` if it is a directory.
+    pub(crate) fn seekable(&self, number: u32) -> Outcome<&OpenFile> {
+        match self.get(number)? {
+            Descriptor::File(file) => Ok(file),
+            Descriptor::Stream(_) => Err(Errno::Spipe.into()),
+            Descriptor::Directory(_) => Err(Errno::Badf.into()),
+        }
+    }
+
+    /// The directory behind `number`; `badf` if it is none.
+    pub(crate) fn directory(&self, number: u32) -> Outcome<&Directory> {
+        match self.get(number)? {
+            Descriptor::Directory(directory) => Ok(directory),
+            _ => Err(Errno::Badf.into()),
+        }
+    }
+
+    /// The directory behind `number`, to be read on; `badf` if it is none.
+    pub(crate) fn directory_mut(&mut self, number: u32) -> Outcome<&mut Directory> {
+        match self.slot(number)? {
+            Some(Descriptor::Directory(directory)) => Ok(directory),
+            _ => Err(Errno::Badf.into()),
+        }
+    }
+
+    /// `nfile` unless another descriptor fits. Asked before anything is opened,
+    /// so that a full table leaves no new file behind.
+    pub(crate) fn check_room(&self) -> Outcome<()> {
+        if self.slots.len() < DESCRIPTORS_MAX || self.slots.iter().any(Option::is_none) {
+            return Ok(());
+        }
+        Err(Errno::Nfile.into())
+    }
+
+    /// Gives `descriptor` the lowest free number.
+    pub(crate) fn insert(&mut self, descriptor: Descriptor) -> Outcome<u32> {
+        self.check_room()?;
+        let index = match self.slots.iter().position(Option::is_none) {
+            Some(index) => index,
+            None => {
+                self.slots.push(None);
+                self.slots.len() - 1
+            }
+        };
+        let number = u32::try_from(index).map_err(|_| Errno::Nfile)?;
+        *self.slot(number)? = Some(descriptor);
+        Ok(number)
+    }
+
+    /// Frees `number` and gives what it stood for.
+    pub(crate) fn remove(&mut self, number: u32) -> Outcome<Descriptor> {
+        Ok(self.slot(number)?.take().ok_or(Errno::Badf)?)
+    }
+
+    /// Lets `to` stand for what `from` stands for, and frees `from`. Both must
+    /// be in use: a guest cannot choose a free number.
+    pub(crate) fn renumber(&mut self, from: u32, to: u32) -> Outcome<()> {
+        self.get(from)?;
+        self.get(to)?;
+        if from != to {
+            let descriptor = self.remove(from)?;
+            *self.slot(to)? = Some(descriptor);
+        }
+        Ok(())
+    }
+
+    fn slot(&mut self, number: u32) -> Outcome<&mut Option<Descriptor>> {
+        let index = usize::try_from(number).map_err(|_| Errno::Badf)?;
+        Ok(self.slots.get_mut(index).ok_or(Errno::Badf)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stream() -> Descriptor {
+        Descriptor::Stream(Stream::Input)
+    }
+
+    #[test]
+    fn the_lowest_free_number_is_taken_first() {
+        let mut table = Table::new(Vec::new());
+        assert!(matches!(table.insert(stream()), Ok(3)));
+        assert!(matches!(table.insert(stream()), Ok(4)));
+        assert!(table.remove(0).is_ok());
+        assert!(table.remove(3).is_ok());
+        assert!(table.remove(3).is_err());
+        assert!(matches!(table.insert(stream()), Ok(0)));
+        assert!(matches!(table.insert(stream()), Ok(3)));
+        assert!(matches!(table.insert(stream()), Ok(5)));
+    }
+
+    #[test]
+    fn renumbering_frees_the_old_number() {
+        let mut table = Table::new(Vec::new());
+        assert!(table.renumber(1, 2).is_ok());
+        assert!(table.get(1).is_err());
+        assert!(matches!(table.get(2), Ok(Descriptor::Stream(Stream::Output))));
+        assert!(table.renumber(2, 2).is_ok());
+        assert!(table.renumber(2, 7).is_err());
+        assert!(table.renumber(u32::MAX, 0).is_err());
+        assert!(matches!(table.get(2), Ok(Descriptor::Stream(Stream::Output))));
+    }
+
+    #[test]
+    fn a_full_table_takes_no_more() {
+        let mut table = Table::new(Vec::new());
+        while table.insert(stream()).is_ok() {}
+        assert!(table.get(1023).is_ok());
+        assert!(table.get(1024).is_err());
+        assert!(table.remove(7).is_ok());
+        assert!(matches!(table.insert(stream()), Ok(7)));
+    }
+}

@@ -1,0 +1,135 @@
+//! Moving bytes: `fd_read`, `fd_write`, `fd_pread`, `fd_pwrite`.
+//!
+//! Assumes that the kernel keeps a file's position. Guarantees that bytes go
+//! straight between the guest's memory and the kernel, without a copy or a buffer
+//! in between, and that no more leave the guest than it was granted. Does not
+//! loop until all is done: a short count is an answer, and the guest decides.
+
+use crate::host::errno::{Errno, Failure, Outcome};
+use crate::host::memory::{Gathered, GuestMemory};
+use crate::host::table::{Descriptor, Stream};
+use crate::host::{Host, OutputLimit};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fd::BorrowedFd;
+use rustix::io::{Errno as SystemErrno, preadv, pwritev, readv, retry_on_intr, writev};
+
+/// Reads at the position, and moves it.
+pub(crate) fn fd_read(
+    host: &mut Host,
+    memory: &mut GuestMemory<'_>,
+    descriptor: u32,
+    buffers: u32,
+    count: u32,
+    result: u32,
+) -> Outcome<()> {
+    let length = match host.table.get(descriptor)? {
+        Descriptor::File(file) => {
+            let mut buffers = memory.scatter(buffers, count)?;
+            retry_on_intr(|| readv(file, &mut buffers))?
+        }
+        Descriptor::Stream(Stream::Input) => {
+            let mut buffers = memory.scatter(buffers, count)?;
+            let input = Stream::Input.system();
+            until_ready(input, PollFlags::IN, || readv(input, &mut buffers))?
+        }
+        _ => return Err(Errno::Badf.into()),
+    };
+    memory.write_size(result, length)
+}
+
+/// Reads at `offset`, and leaves the position alone.
+pub(crate) fn fd_pread(
+    host: &mut Host,
+    memory: &mut GuestMemory<'_>,
+    descriptor: u32,
+    buffers: u32,
+    count: u32,
+    offset: u64,
+    result: u32,
+) -> Outcome<()> {
+    let file = match host.table.get(descriptor)? {
+        Descriptor::File(file) => file,
+        Descriptor::Stream(Stream::Input) => return Err(Errno::Spipe.into()),
+        _ => return Err(Errno::Badf.into()),
+    };
+    let mut buffers = memory.scatter(buffers, count)?;
+    let length = retry_on_intr(|| preadv(file, &mut buffers, offset))?;
+    memory.write_size(result, length)
+}
+
+/// Writes at the position, or at the end of a file that is appended to.
+pub(crate) fn fd_write(
+    host: &mut Host,
+    memory: &mut GuestMemory<'_>,
+    descriptor: u32,
+    buffers: u32,
+    count: u32,
+    result: u32,
+) -> Outcome<()> {
+    let gathered = memory.gather(buffers, count, host.output_left)?;
+    let written = match host.table.get(descriptor)? {
+        Descriptor::File(file) => retry_on_intr(|| writev(file, &gathered.buffers))?,
+        Descriptor::Stream(stream @ (Stream::Output | Stream::Error)) => {
+            let output = stream.system();
+            until_ready(output, PollFlags::OUT, || writev(output, &gathered.buffers))?
+        }
+        _ => return Err(Errno::Badf.into()),
+    };
+    account(&mut host.output_left, &gathered, written)?;
+    memory.write_size(result, written)
+}
+
+/// Writes at `offset`, and leaves the position alone. A file that is appended to
+/// is appended to, wherever `offset` is: Linux does so, and wasmtime with it.
+pub(crate) fn fd_pwrite(
+    host: &mut Host,
+    memory: &mut GuestMemory<'_>,
+    descriptor: u32,
+    buffers: u32,
+    count: u32,
+    offset: u64,
+    result: u32,
+) -> Outcome<()> {
+    let gathered = memory.gather(buffers, count, host.output_left)?;
+    let file = match host.table.get(descriptor)? {
+        Descriptor::File(file) => file,
+        Descriptor::Stream(Stream::Output | Stream::Error) => return Err(Errno::Spipe.into()),
+        _ => return Err(Errno::Badf.into()),
+    };
+    let written = retry_on_intr(|| pwritev(file, &gathered.buffers, offset))?;
+    account(&mut host.output_left, &gathered, written)?;
+    memory.write_size(result, written)
+}
+
+/// Takes what was written from what may still be written, and ends the run when
+/// the guest wanted more than that. What fits has been written by then.
+fn account(output_left: &mut u64, gathered: &Gathered<'_>, written: usize) -> Outcome<()> {
+    let written = written as u64;
+    *output_left = output_left.saturating_sub(written);
+    if gathered.limited && written == gathered.length {
+        return Err(Failure::Stop(wasmtime::Error::new(OutputLimit)));
+    }
+    Ok(())
+}
+
+/// Does `transfer`, and where it would block, waits and does it again.
+///
+/// Whoever started this process may have left a standard stream in non-blocking
+/// mode. A guest does not know, and changing the mode would change it for every
+/// process that shares the stream.
+fn until_ready(
+    stream: BorrowedFd<'_>,
+    ready: PollFlags,
+    mut transfer: impl FnMut() -> Result<usize, SystemErrno>,
+) -> Outcome<usize> {
+    loop {
+        match transfer() {
+            Err(SystemErrno::AGAIN) => {
+                let mut streams = [PollFd::from_borrowed_fd(stream, ready)];
+                retry_on_intr(|| poll(&mut streams, None))?;
+            }
+            Err(SystemErrno::INTR) => {}
+            length => return Ok(length?),
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! The loader: from an artifact's bytes to the outcome of a run.
+//!
+//! ```text
+//! artifact.bls ─ open ─ verify ─ map ─ link ─ run ─► outcome
+//! ```
+//!
+//! Each arrow is one module with one entry function; the next accepts only what
+//! the one before gives, and only that one can make it. So *verify before map* is
+//! checked by the Rust compiler: [`map()`](map::map) takes a [`verify::Verified`],
+//! and only [`verify()`](verify::verify) makes one. `cmd/run.rs` reads as the
+//! whole story.
+//!
+//! `unsafe` is in `sys/` only.
+
+#![deny(unsafe_code)]
+
+mod cli;
+mod cmd;
+mod compatibility;
+mod error;
+mod explain;
+mod grant;
+pub(crate) mod host;
+mod image;
+mod limit;
+mod link;
+pub mod map;
+pub mod open;
+mod outcome;
+mod report;
+mod run;
+mod state;
+#[allow(unsafe_code, reason = "the one place for it; each block carries its argument")]
+mod sys;
+mod trust;
+pub mod verify;
+mod watch;
+
+/// The program: reads the command line, does what it says, gives the exit code.
+#[must_use]
+pub fn main() -> std::process::ExitCode {
+    cmd::main(std::env::args_os().skip(1))
+}

@@ -1,0 +1,166 @@
+//! How much memory and how many table elements a guest gets.
+//!
+//! wasmtime asks before a linear memory, a table or the heap of the garbage
+//! collector comes to be or grows. Guarantees that all memories together (the
+//! collector's heap is one) stay below the limit, at instantiation and later. A
+//! `memory.grow` beyond it fails as the specification says, with -1; an
+//! instantiation beyond it is an error that says which limit. Does not count what
+//! the engine itself allocates.
+
+use bls_artifact::limits::TABLE_ELEMENTS_MAX;
+use bls_artifact::quantity::show_size;
+use std::fmt;
+use wasmtime::ResourceLimiter;
+
+/// A guest that cannot start within its limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exceeded {
+    /// Bytes of memory: wanted altogether, allowed.
+    Memory(u64, u64),
+    /// Table elements: wanted altogether, allowed.
+    Table(usize, usize),
+}
+
+impl fmt::Display for Exceeded {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory(wanted, allowed) => write!(
+                formatter,
+                "the guest needs {} of memory to start, and gets {}",
+                show_size(*wanted),
+                show_size(*allowed)
+            ),
+            Self::Table(wanted, allowed) => write!(
+                formatter,
+                "the guest needs {wanted} table elements to start, and gets {allowed}"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Exceeded {}
+
+/// The guest's allowance, and what it has used of it.
+#[derive(Debug)]
+pub(crate) struct Limiter {
+    memory_max: u64,
+    memory_used: u64,
+    memory_peak: u64,
+    table_used: usize,
+    /// What the last permitted growth added, until it is known to have happened.
+    memory_pending: u64,
+    table_pending: usize,
+    starting: bool,
+}
+
+impl Limiter {
+    /// For a guest that gets `memory_max` bytes and is not yet instantiated.
+    pub(crate) fn new(memory_max: u64) -> Self {
+        Self {
+            memory_max,
+            memory_used: 0,
+            memory_peak: 0,
+            table_used: 0,
+            memory_pending: 0,
+            table_pending: 0,
+            starting: true,
+        }
+    }
+
+    /// Instantiation is over: from here on growth fails softly.
+    pub(crate) fn started(&mut self) {
+        self.starting = false;
+    }
+
+    /// The most bytes that all memories had together.
+    pub(crate) fn memory_peak(&self) -> u64 {
+        self.memory_peak
+    }
+}
+
+impl ResourceLimiter for Limiter {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        self.memory_pending = 0;
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        let added = desired.saturating_sub(current) as u64;
+        let wanted = self.memory_used.saturating_add(added);
+        if wanted > self.memory_max {
+            if self.starting {
+                return Err(Exceeded::Memory(wanted, self.memory_max).into());
+            }
+            return Ok(false);
+        }
+        self.memory_pending = added;
+        self.memory_used = wanted;
+        self.memory_peak = self.memory_peak.max(wanted);
+        Ok(true)
+    }
+
+    fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.memory_used -= std::mem::take(&mut self.memory_pending);
+        Ok(())
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        self.table_pending = 0;
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        let added = desired.saturating_sub(current);
+        let wanted = self.table_used.saturating_add(added);
+        if wanted > TABLE_ELEMENTS_MAX {
+            if self.starting {
+                return Err(Exceeded::Table(wanted, TABLE_ELEMENTS_MAX).into());
+            }
+            return Ok(false);
+        }
+        self.table_pending = added;
+        self.table_used = wanted;
+        Ok(true)
+    }
+
+    fn table_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.table_used -= std::mem::take(&mut self.table_pending);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_memories_count_together() {
+        let mut limiter = Limiter::new(100);
+        assert!(limiter.memory_growing(0, 60, None).unwrap());
+        let error = limiter.memory_growing(0, 41, None).unwrap_err();
+        assert_eq!(error.downcast_ref(), Some(&Exceeded::Memory(101, 100)));
+        limiter.started();
+        assert!(!limiter.memory_growing(0, 41, None).unwrap());
+        assert!(limiter.memory_growing(0, 40, None).unwrap());
+        assert_eq!(limiter.memory_peak(), 100);
+    }
+
+    #[test]
+    fn a_growth_that_failed_is_given_back() {
+        let mut limiter = Limiter::new(100);
+        limiter.started();
+        assert!(limiter.memory_growing(0, 100, None).unwrap());
+        limiter.memory_grow_failed(wasmtime::Error::msg("no")).unwrap();
+        assert!(!limiter.memory_growing(0, 9, Some(8)).unwrap());
+        limiter.memory_grow_failed(wasmtime::Error::msg("too large")).unwrap();
+        assert!(limiter.memory_growing(0, 100, None).unwrap());
+    }
+}

@@ -1,0 +1,311 @@
+//! Finds a host function for every import, and what to call.
+//!
+//! May assume a mapped module. Guarantees that a [`Linked`] has an extern of the
+//! right type for each import, in order; that what is to be called exists and its
+//! arguments fit; and that only what the module imports was made. Does not run any
+//! of the guest's code: instantiation is the run's.
+
+use crate::cli::{Options, UnknownImports};
+use crate::error::StageError;
+use crate::host::{self, Grants, Host};
+use crate::limit::Limiter;
+use crate::map::Mapped;
+use crate::state::State;
+use bls_artifact::fuel;
+use bls_artifact::limits::MEMORY_BYTES_DEFAULT;
+use bls_artifact::manifest::Kind;
+use std::fmt;
+use wasmtime::{Extern, ExternType, Func, FuncType, Store, Val, ValType};
+
+/// Why a module cannot be linked.
+#[derive(Debug)]
+pub(crate) enum LinkError {
+    /// Imports that no host has.
+    UnknownImports(Vec<String>),
+    /// An import of another type than the host's.
+    ImportType(String, String),
+    /// `--fuel`, and the artifact is not metered.
+    NotMetered(String),
+    /// Metered, and the counter is not there or not a mutable i64.
+    Counter,
+    /// Nothing was named to call, and it has no `_start`.
+    NothingToCall(&'static str, Vec<String>),
+    /// No such export, or none that is a function.
+    NoSuchExport(String, Vec<String>),
+    /// `--invoke` with another number of arguments.
+    ArgumentCount(String, usize, usize),
+    /// An argument that is not a value of its type.
+    Argument(String, String),
+    /// A parameter of a type that cannot be written on a command line.
+    ParameterType(String, String),
+}
+
+impl fmt::Display for LinkError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownImports(names) => {
+                write!(formatter, "no host function for {}", names.join(", "))
+            }
+            Self::ImportType(name, ty) => {
+                write!(formatter, "the host has {name}, and not as {ty}")
+            }
+            Self::NotMetered(name) => {
+                write!(formatter, "{name} is not metered, so --fuel cannot stop it")
+            }
+            Self::Counter => write!(formatter, "the artifact is metered and has no fuel counter"),
+            Self::NothingToCall(kind, _) => {
+                write!(formatter, "the artifact is a {kind}: it does nothing by itself")
+            }
+            Self::NoSuchExport(name, _) => {
+                write!(formatter, "the artifact exports no function {name:?}")
+            }
+            Self::ArgumentCount(name, wanted, given) => {
+                write!(formatter, "{name} takes {wanted} arguments, and {given} were given")
+            }
+            Self::Argument(value, ty) => write!(formatter, "{value:?} is not an {ty}"),
+            Self::ParameterType(name, ty) => {
+                write!(formatter, "{name} takes a {ty}, which a command line cannot give")
+            }
+        }
+    }
+}
+
+impl StageError for LinkError {
+    const STAGE: &'static str = "link";
+
+    fn hint(&self) -> Option<String> {
+        let list = |exports: &[String]| match exports {
+            [] => "it exports no function at all".to_owned(),
+            exports => format!("call one of its exports: --invoke {}", exports.join(" | ")),
+        };
+        Some(match self {
+            Self::UnknownImports(_) => {
+                "if it does well without: --unknown-imports trap (a call to one traps)".into()
+            }
+            Self::NotMetered(_) => "compile it without --no-fuel".into(),
+            Self::NothingToCall(_, exports) | Self::NoSuchExport(_, exports) => list(exports),
+            Self::Argument(..) => {
+                "integers are decimal or 0x hexadecimal, floats are decimal".into()
+            }
+            Self::ImportType(..) | Self::Counter => {
+                "compile it again with the bls-compile of this release".into()
+            }
+            Self::ArgumentCount(..) | Self::ParameterType(..) => return None,
+        })
+    }
+}
+
+/// A call to an import that no host has.
+#[derive(Debug)]
+pub(crate) struct UnknownImport(pub(crate) String);
+
+impl fmt::Display for UnknownImport {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "the guest called {}, which no host has", self.0)
+    }
+}
+
+impl std::error::Error for UnknownImport {}
+
+/// What the run calls once the instance stands.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    /// The export.
+    pub(crate) name: String,
+    pub(crate) arguments: Vec<Val>,
+    /// Types of its results; printed where there are some.
+    pub(crate) results: Vec<ValType>,
+    /// Whether `_initialize` is called first.
+    pub(crate) initialize: bool,
+}
+
+/// A module with everything it imports.
+#[derive(Debug)]
+pub(crate) struct Linked {
+    pub(crate) mapped: Mapped,
+    pub(crate) store: Store<State>,
+    pub(crate) externs: Vec<Extern>,
+    pub(crate) entry: Entry,
+    pub(crate) budget: Option<u64>,
+    /// Imports that trap when they are called.
+    pub(crate) unknown_imports: Vec<String>,
+}
+
+/// The bytes of memory the guest gets: the operator's limit, and never more than
+/// the artifact's own.
+pub(crate) fn memory_max(options: &Options, own: Option<u64>) -> u64 {
+    let operator = options.memory_max.unwrap_or(MEMORY_BYTES_DEFAULT);
+    operator.min(own.unwrap_or(u64::MAX))
+}
+
+/// Links `mapped` to the host.
+pub(crate) fn link(mapped: Mapped, grants: Grants, options: &Options) -> Result<Linked, LinkError> {
+    let manifest = &mapped.facts().manifest;
+    if manifest.fuel.is_none() && options.fuel.is_some() {
+        return Err(LinkError::NotMetered(mapped.facts().name.clone()));
+    }
+    if manifest.fuel.is_some() && !has_counter(&mapped) {
+        return Err(LinkError::Counter);
+    }
+    let limiter = Limiter::new(memory_max(options, manifest.limits.memory));
+    let entry = entry(&mapped, options)?;
+
+    let state = State { host: Host::new(grants), memory: None, limiter };
+    let mut store = Store::new(mapped.engine(), state);
+    store.limiter(|state| &mut state.limiter);
+    let mut externs = Vec::with_capacity(mapped.module().imports().len());
+    let mut unknown_imports = Vec::new();
+    let mut refused = Vec::new();
+    for import in mapped.module().imports() {
+        let name = format!("{}.{}", import.module(), import.name());
+        let ExternType::Func(ty) = import.ty() else {
+            refused.push(format!("{name} (not a function)"));
+            continue;
+        };
+        match host::provide(&mut store, import.module(), import.name()) {
+            Some(function) if FuncType::matches(&function.ty(&store), &ty) => {
+                externs.push(function.into());
+            }
+            Some(_) => return Err(LinkError::ImportType(name, ty.to_string())),
+            None if options.unknown_imports == UnknownImports::Trap => {
+                externs.push(trapping(&mut store, ty, name.clone()).into());
+                unknown_imports.push(name);
+            }
+            None => refused.push(name),
+        }
+    }
+    if !refused.is_empty() {
+        return Err(LinkError::UnknownImports(refused));
+    }
+    Ok(Linked { mapped, store, externs, entry, budget: options.fuel, unknown_imports })
+}
+
+/// Whether the module exports the counter as metering makes it.
+fn has_counter(mapped: &Mapped) -> bool {
+    match mapped.module().get_export(fuel::COUNTER_EXPORT) {
+        Some(ExternType::Global(global)) => {
+            matches!(global.content(), ValType::I64) && global.mutability() == wasmtime::Mutability::Var
+        }
+        _ => false,
+    }
+}
+
+/// A function that traps with a sentence.
+fn trapping(store: &mut Store<State>, ty: FuncType, name: String) -> Func {
+    Func::new(store, ty, move |_, _, _| Err(UnknownImport(name.clone()).into()))
+}
+
+/// What is called, with its arguments.
+fn entry(mapped: &Mapped, options: &Options) -> Result<Entry, LinkError> {
+    let kind = mapped.facts().manifest.module.kind;
+    let Some(name) = &options.invoke else {
+        let kind = match kind {
+            Kind::Command => {
+                let name = "_start".to_owned();
+                return match function(mapped, &name) {
+                    Some(ty) if ty.params().len() == 0 && ty.results().len() == 0 => Ok(Entry {
+                        name,
+                        arguments: Vec::new(),
+                        results: Vec::new(),
+                        initialize: false,
+                    }),
+                    _ => Err(LinkError::NoSuchExport(name, callable(mapped))),
+                };
+            }
+            Kind::Reactor => "reactor",
+            Kind::Library => "library",
+        };
+        return Err(LinkError::NothingToCall(kind, callable(mapped)));
+    };
+    let ty = function(mapped, name)
+        .ok_or_else(|| LinkError::NoSuchExport(name.clone(), callable(mapped)))?;
+    if ty.params().len() != options.arguments.len() {
+        let given = options.arguments.len();
+        return Err(LinkError::ArgumentCount(name.clone(), ty.params().len(), given));
+    }
+    let mut arguments = Vec::with_capacity(options.arguments.len());
+    for (ty, text) in ty.params().zip(&options.arguments) {
+        let text = text.to_string_lossy();
+        let value = match &ty {
+            ValType::I32 => integer(&text, 32).map(|bits| Val::I32(bits as u32 as i32)),
+            ValType::I64 => integer(&text, 64).map(|bits| Val::I64(bits as i64)),
+            ValType::F32 => text.parse().ok().map(|value: f32| Val::F32(value.to_bits())),
+            ValType::F64 => text.parse().ok().map(|value: f64| Val::F64(value.to_bits())),
+            other => return Err(LinkError::ParameterType(name.clone(), other.to_string())),
+        };
+        arguments.push(value.ok_or_else(|| LinkError::Argument(text.into_owned(), ty.to_string()))?);
+    }
+    let initialize = kind == Kind::Reactor && name != "_initialize";
+    Ok(Entry { name: name.clone(), arguments, results: ty.results().collect(), initialize })
+}
+
+/// The type of an exported function that a person may call.
+fn function(mapped: &Mapped, name: &str) -> Option<FuncType> {
+    if name.starts_with(fuel::RESERVED_PREFIX) {
+        return None;
+    }
+    match mapped.module().get_export(name)? {
+        ExternType::Func(ty) => Some(ty),
+        _ => None,
+    }
+}
+
+/// The exports that a person may call; some, where there are many.
+fn callable(mapped: &Mapped) -> Vec<String> {
+    /// Names in one hint.
+    const SHOWN: usize = 20;
+    let names = mapped.module().exports().map(|export| export.name().to_owned());
+    let mut names: Vec<String> =
+        names.filter(|name| function(mapped, name).is_some()).take(SHOWN + 1).collect();
+    if names.len() > SHOWN {
+        names[SHOWN] = "…".to_owned();
+    }
+    names
+}
+
+/// Reads a signed or unsigned integer of `bits` bits; gives its bit pattern.
+fn integer(text: &str, bits: u32) -> Option<u64> {
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, text),
+    };
+    if !digits.starts_with(|first: char| first.is_ascii_digit()) {
+        return None;
+    }
+    let magnitude = match digits.strip_prefix("0x") {
+        Some(hex) if !hex.starts_with('+') => u64::from_str_radix(hex, 16).ok()?,
+        Some(_) => return None,
+        None => digits.parse().ok()?,
+    };
+    let limit = if negative { 1 << (bits - 1) } else { u64::MAX >> (64 - bits) };
+    (magnitude <= limit).then(|| if negative { magnitude.wrapping_neg() } else { magnitude })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers() {
+        assert_eq!(integer("-1", 32).map(|bits| bits as u32 as i32), Some(-1));
+        assert_eq!(integer("4294967295", 32), Some(u64::from(u32::MAX)));
+        assert_eq!(integer("-2147483648", 32).map(|bits| bits as u32), Some(1 << 31));
+        assert_eq!(integer("0xff", 32), Some(255));
+        assert_eq!(integer("18446744073709551615", 64), Some(u64::MAX));
+        assert_eq!(integer("-9223372036854775808", 64), Some(1 << 63));
+        for (wrong, bits) in [
+            ("", 32),
+            ("-", 32),
+            ("+1", 32),
+            ("0x", 32),
+            ("0x+1", 32),
+            ("4294967296", 32),
+            ("-2147483649", 32),
+            ("18446744073709551616", 64),
+            ("1.0", 64),
+            ("--1", 64),
+        ] {
+            assert_eq!(integer(wrong, bits), None, "{wrong}");
+        }
+    }
+}

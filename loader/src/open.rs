@@ -1,0 +1,237 @@
+//! Opens an artifact and reads its framing.
+//!
+//! Assumes nothing about the file, which somebody may be rewriting. Guarantees
+//! that the file was opened once, without following a symbolic link, is a regular
+//! file, and that every byte judged or used later comes from that one descriptor
+//! (or from the memory given). Does not look at signatures or parts.
+
+use crate::error::StageError;
+use bls_artifact::artifact::{Frame, FrameError, HEADER_LEN, Header};
+use rustix::buffer::spare_capacity;
+use rustix::fs::{FileType, Mode, OFlags};
+use std::fmt;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+/// Bytes read first: header, envelope, and with a small artifact everything, so
+/// that one system call reads it.
+const FIRST_READ: usize = 64 << 10;
+
+/// Why a file cannot be opened as an artifact.
+#[derive(Debug)]
+pub enum OpenError {
+    /// The system's refusal.
+    System(String, rustix::io::Errno),
+    /// Not a regular file; the name says what it is.
+    NotRegular(String, &'static str),
+    /// The framing does not fit.
+    Frame(String, FrameError),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::System(name, errno) => {
+                write!(formatter, "{name}: {}", std::io::Error::from(*errno))
+            }
+            Self::NotRegular(name, kind) => write!(formatter, "{name} is {kind}, not a file"),
+            Self::Frame(name, error) => write!(formatter, "{name}: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+impl StageError for OpenError {
+    const STAGE: &'static str = "open";
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::System(_, rustix::io::Errno::NOENT) => {
+                "artifacts are made by bls-compile: bls-compile app.wasm writes app.bls".into()
+            }
+            Self::System(..) => return None,
+            Self::NotRegular(_, "a symbolic link") => {
+                "links are not followed; name the file itself: readlink -f shows it".into()
+            }
+            Self::NotRegular(..) => "copy it into a file first".into(),
+            Self::Frame(_, error) => error.hint().into(),
+        })
+    }
+}
+
+/// Where an artifact's bytes come from.
+#[derive(Debug)]
+enum Source {
+    /// An open file. Others may change it at any time.
+    File(OwnedFd),
+    /// Memory of this process, all of it in `Opened::head`.
+    Memory,
+}
+
+/// An artifact whose framing fits. Nothing in it is trusted yet.
+#[derive(Debug)]
+pub struct Opened {
+    name: String,
+    source: Source,
+    /// The first bytes of the file, read once: at least header, records and
+    /// envelope.
+    head: Vec<u8>,
+    prefix_length: usize,
+    frame: Frame,
+}
+
+impl Opened {
+    /// Opens the file at `path`.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        let name = path.display().to_string();
+        let system = |errno| OpenError::System(name.clone(), errno);
+        // Non-blocking, so that a FIFO cannot hold us before we know it is one;
+        // for a regular file it means nothing.
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let file = match rustix::fs::open(path, flags | OFlags::NOCTTY, Mode::empty()) {
+            Err(rustix::io::Errno::LOOP) => {
+                return Err(OpenError::NotRegular(name, "a symbolic link"));
+            }
+            Err(rustix::io::Errno::NXIO) => return Err(OpenError::NotRegular(name, "a socket")),
+            other => other.map_err(system)?,
+        };
+        let status = rustix::fs::fstat(&file).map_err(system)?;
+        if let Some(kind) = irregular(FileType::from_raw_mode(status.st_mode)) {
+            return Err(OpenError::NotRegular(name, kind));
+        }
+        let length = u64::try_from(status.st_size).unwrap_or(0);
+
+        let mut head = Vec::with_capacity(FIRST_READ.min(length as usize).max(HEADER_LEN));
+        let first = head.capacity();
+        fill(&file, &mut head, first).map_err(system)?;
+        let framing = |error| OpenError::Frame(name.clone(), error);
+        let header = Header::parse(&head, length).map_err(framing)?;
+        let prefix_length = header.prefix_length();
+        fill(&file, &mut head, prefix_length).map_err(system)?;
+        Self::framed(name.clone(), Source::File(file), head, &header).map_err(framing)
+    }
+
+    /// Takes a whole artifact that is in memory.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn from_bytes(name: &str, bytes: Vec<u8>) -> Result<Self, OpenError> {
+        let framing = |error| OpenError::Frame(name.to_owned(), error);
+        let header = Header::parse(&bytes, bytes.len() as u64).map_err(framing)?;
+        Self::framed(name.to_owned(), Source::Memory, bytes, &header).map_err(framing)
+    }
+
+    fn framed(
+        name: String,
+        source: Source,
+        head: Vec<u8>,
+        header: &Header,
+    ) -> Result<Self, FrameError> {
+        let prefix_length = header.prefix_length();
+        let prefix = head.get(..prefix_length).ok_or(FrameError::TooShort)?;
+        let frame = Frame::parse(header, prefix)?;
+        Ok(Self { name, source, head, prefix_length, frame })
+    }
+
+    /// The artifact's name as it was given.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The framing.
+    pub(crate) fn frame(&self) -> &Frame {
+        &self.frame
+    }
+
+    /// The bytes of the envelope.
+    pub(crate) fn envelope(&self) -> &[u8] {
+        &self.head[self.frame.envelope()]
+    }
+
+    /// Header, part records and envelope: all bytes before the first padding.
+    pub(crate) fn prefix(&self) -> &[u8] {
+        &self.head[..self.prefix_length]
+    }
+
+    /// Hands `length` bytes from `offset` to `take`, piece by piece and in order.
+    /// Each piece is private memory: what `take` sees cannot change while it
+    /// looks. `buffer` is scratch space, kept between calls.
+    pub(crate) fn read<E: From<ReadError>>(
+        &self,
+        offset: u64,
+        length: u64,
+        buffer: &mut Vec<u8>,
+        mut take: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        /// Bytes of one piece: well inside a second-level cache, so that what is
+        /// hashed is copied from there.
+        const PIECE: u64 = 256 << 10;
+        let end = offset + length;
+        let mut position = offset;
+        if let Some(known) = self.head.get(offset as usize..) {
+            let known = &known[..known.len().min(length as usize)];
+            if !known.is_empty() {
+                take(known)?;
+                position += known.len() as u64;
+            }
+        }
+        while position < end {
+            let Source::File(file) = &self.source else { return Err(ReadError::Shrunk.into()) };
+            buffer.clear();
+            buffer.reserve((end - position).min(PIECE) as usize);
+            let room = (end - position).min(buffer.capacity() as u64) as usize;
+            let spare = &mut buffer.spare_capacity_mut()[..room];
+            let read = match rustix::io::pread(file, spare, position) {
+                Err(rustix::io::Errno::INTR) => continue,
+                Err(errno) => return Err(ReadError::System(errno).into()),
+                Ok(([], _)) => return Err(ReadError::Shrunk.into()),
+                Ok((read, _)) => &*read,
+            };
+            take(read)?;
+            position += read.len() as u64;
+        }
+        Ok(())
+    }
+}
+
+/// Why bytes of an opened artifact cannot be read.
+#[derive(Debug)]
+pub(crate) enum ReadError {
+    /// The system's refusal.
+    System(rustix::io::Errno),
+    /// The file became shorter while it was read.
+    Shrunk,
+}
+
+/// Reads from the start of `file` until `bytes` has `length` bytes or the file
+/// ends.
+fn fill(file: &OwnedFd, bytes: &mut Vec<u8>, length: usize) -> Result<(), rustix::io::Errno> {
+    bytes.reserve_exact(length.saturating_sub(bytes.len()));
+    while bytes.len() < length {
+        let position = bytes.len() as u64;
+        match rustix::io::pread(file, spare_capacity(bytes), position) {
+            Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+            Ok(0) => break,
+            Ok(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// What a thing that is no regular file is called.
+fn irregular(kind: FileType) -> Option<&'static str> {
+    match kind {
+        FileType::RegularFile => None,
+        FileType::Directory => Some("a folder"),
+        FileType::Fifo => Some("a FIFO"),
+        FileType::CharacterDevice | FileType::BlockDevice => Some("a device"),
+        FileType::Socket => Some("a socket"),
+        _ => Some("something else"),
+    }
+}

@@ -1,0 +1,176 @@
+//! How a run ended, in the words of the report and as an exit code.
+//!
+//! Guarantees that every way to end has exactly one kind, and that the exit code
+//! is a function of it. The codes are documented in `--help`; where a guest's own
+//! code looks like one of ours, the report tells them apart.
+
+use crate::error::Failure;
+use serde_json::{Value, json};
+use wasmtime::Trap;
+
+/// Exit code when the budget was used up.
+const OUT_OF_FUEL: u8 = 123;
+/// Exit code at any other limit.
+const LIMIT: u8 = 124;
+/// Exit code when the artifact is refused or the loader fails.
+pub(crate) const FAILED: u8 = 125;
+/// Exit code of a trap: 128 + SIGABRT, as wasmtime has it.
+const TRAP: u8 = 134;
+
+/// How a run ended.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// The guest returned, or called `proc_exit` with this code.
+    Exited(u32),
+    /// The guest trapped.
+    Trapped(TrapReport),
+    /// The budget was used up.
+    OutOfFuel,
+    /// Another limit was reached.
+    Limit(Limit, String),
+    /// SIGTERM or SIGINT came, by number.
+    Signal(i32),
+    /// Refused, or the loader itself failed.
+    Failed(Failure),
+}
+
+/// A limit that is not fuel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limit {
+    Time,
+    Memory,
+    Output,
+}
+
+impl Limit {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Time => "time",
+            Self::Memory => "memory",
+            Self::Output => "output",
+        }
+    }
+}
+
+/// A trap and where it happened.
+#[derive(Debug)]
+pub(crate) struct TrapReport {
+    /// The kind, as a word of the report.
+    pub(crate) kind: &'static str,
+    /// The kind, in a sentence.
+    pub(crate) what: String,
+    /// Index of the function, imports counted first.
+    pub(crate) function: Option<u32>,
+    /// Its name, where the module has names.
+    pub(crate) name: Option<String>,
+}
+
+impl Outcome {
+    /// The exit code of bls-load.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Exited(code) => (code & 0xff) as u8,
+            Self::Trapped(_) => TRAP,
+            Self::OutOfFuel => OUT_OF_FUEL,
+            Self::Limit(..) => LIMIT,
+            // What a shell gives for a program that a signal ended.
+            Self::Signal(number) => 128 + (number & 0x7f) as u8,
+            Self::Failed(_) => FAILED,
+        }
+    }
+
+    /// The kind, as a word of the report.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Exited(_) => "exited",
+            Self::Trapped(_) => "trap",
+            Self::OutOfFuel => "out-of-fuel",
+            Self::Limit(..) => "limit",
+            Self::Signal(_) => "signal",
+            Self::Failed(failure) => match failure.stage {
+                "open" | "trust" | "verify" | "link" => "refused",
+                _ => "failed",
+            },
+        }
+    }
+
+    /// The report's part about the outcome.
+    pub(crate) fn to_json(&self) -> Value {
+        let mut json = json!({ "kind": self.kind(), "process_exit_code": self.exit_code() });
+        match self {
+            Self::Exited(code) => json["exit_code"] = json!(code),
+            Self::Trapped(trap) => {
+                json["trap"] = json!({
+                    "kind": trap.kind,
+                    "function": trap.function,
+                    "name": trap.name,
+                    "message": trap.what,
+                });
+            }
+            Self::OutOfFuel => {}
+            Self::Limit(limit, what) => {
+                json["limit"] = json!(limit.name());
+                json["message"] = json!(what);
+            }
+            Self::Signal(number) => json["signal"] = json!(number),
+            Self::Failed(failure) => {
+                json["stage"] = json!(failure.stage);
+                json["message"] = json!(failure.what);
+                json["hint"] = json!(failure.hint);
+            }
+        }
+        json
+    }
+
+    /// What bls-load says about it on stderr; nothing when the guest had its own
+    /// way.
+    pub(crate) fn message(&self) -> Option<String> {
+        match self {
+            Self::Exited(_) => None,
+            Self::Trapped(trap) => {
+                let place = match (trap.function, &trap.name) {
+                    (Some(index), Some(name)) => format!(" in function {index} {name}"),
+                    (Some(index), None) => format!(" in function {index}"),
+                    (None, _) => String::new(),
+                };
+                Some(format!("bls-load: run: trap: {}{place}", trap.what))
+            }
+            Self::OutOfFuel => Some(
+                "bls-load: run: out of fuel\nhint: if it may do more, give it more: --fuel N"
+                    .to_owned(),
+            ),
+            Self::Limit(limit, what) => {
+                let option = match limit {
+                    Limit::Time => "\nhint: if it may take longer, give it more: --timeout TIME",
+                    Limit::Memory => "\nhint: if it may have more, give it more: --max-memory SIZE",
+                    Limit::Output => "",
+                };
+                Some(format!("bls-load: run: {} limit: {what}{option}", limit.name()))
+            }
+            Self::Signal(number) => Some(format!("bls-load: run: ended by signal {number}")),
+            Self::Failed(failure) => Some(failure.to_string()),
+        }
+    }
+}
+
+/// The report's word for a trap.
+pub(crate) fn trap_kind(trap: Trap) -> &'static str {
+    match trap {
+        Trap::StackOverflow => "stack-overflow",
+        Trap::MemoryOutOfBounds => "memory-out-of-bounds",
+        Trap::HeapMisaligned => "unaligned-atomic",
+        Trap::TableOutOfBounds => "table-out-of-bounds",
+        Trap::IndirectCallToNull => "indirect-call-to-null",
+        Trap::BadSignature => "indirect-call-type-mismatch",
+        Trap::IntegerOverflow => "integer-overflow",
+        Trap::IntegerDivisionByZero => "integer-division-by-zero",
+        Trap::BadConversionToInteger => "invalid-conversion-to-integer",
+        Trap::UnreachableCodeReached => "unreachable",
+        Trap::AtomicWaitNonSharedMemory => "atomic-wait-on-unshared-memory",
+        Trap::NullReference => "null-reference",
+        Trap::ArrayOutOfBounds => "array-out-of-bounds",
+        Trap::AllocationTooLarge => "allocation-too-large",
+        Trap::CastFailure => "cast-failure",
+        _ => "other",
+    }
+}

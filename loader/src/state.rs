@@ -1,0 +1,20 @@
+//! What one running guest owns: the store's data.
+//!
+//! Guarantees: `memory` is the guest's exported `memory`, resolved once after
+//! instantiation, so that no host call looks an export up by name.
+
+use crate::host::Host;
+use crate::limit::Limiter;
+use wasmtime::Memory;
+
+/// The data of the one store of a run.
+#[derive(Debug)]
+pub struct State {
+    /// The WASI host: everything the guest was granted.
+    pub(crate) host: Host,
+    /// The guest's exported linear memory, if it exports one. `None` until
+    /// instantiation is over.
+    pub(crate) memory: Option<Memory>,
+    /// What the guest may allocate, and how much it has.
+    pub(crate) limiter: Limiter,
+}

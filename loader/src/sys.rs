@@ -1,0 +1,8 @@
+//! Everything unsafe of the loader, each operation behind a safe function.
+//!
+//! Guarantees that no caller can break memory safety through these functions,
+//! whatever it passes.
+
+pub(crate) mod code;
+pub(crate) mod descriptor;
+pub(crate) mod signal;

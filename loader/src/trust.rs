@@ -1,0 +1,224 @@
+//! Finds, reads and extends trust files.
+//!
+//! The order: `--trust`; else `/etc/bls/trust.json` where it exists; else the
+//! user's own file in the home folder of the password database. Never anything
+//! from the environment, which a stranger's request may have chosen. Guarantees
+//! that a default file is a regular file that nobody but its rightful owner can
+//! write, checked through the descriptor it is read from. Does not judge artifacts.
+
+use crate::error::StageError;
+use bls_artifact::key::{KeyError, PublicKey};
+use bls_artifact::limits::{KEY_BYTES_MAX, PASSWD_BYTES_MAX, TRUST_BYTES_MAX};
+use bls_artifact::passwd;
+use bls_artifact::trust::{self, Trust};
+use rustix::fs::{FileType, Mode, OFlags};
+use std::fmt;
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+/// Why there is nobody to trust.
+#[derive(Debug)]
+pub(crate) enum TrustError {
+    /// No trust file where the user's would be.
+    Missing(PathBuf),
+    /// This user has no home in the password database.
+    NoHome,
+    /// The system's refusal.
+    System(PathBuf, &'static str, std::io::Error),
+    /// Not a regular file, or longer than any trust file.
+    NotAFile(PathBuf),
+    /// Others could have written it; who.
+    Writable(PathBuf, &'static str),
+    /// The contents are no trust file.
+    Contents(PathBuf, trust::TrustError),
+    /// The contents are no key.
+    Key(PathBuf, KeyError),
+}
+
+impl fmt::Display for TrustError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing(path) => {
+                write!(formatter, "no key is trusted: there is no {}", path.display())
+            }
+            Self::NoHome => write!(
+                formatter,
+                "there is no {}, and user {} has no home folder in {}",
+                trust::SYSTEM_FILE,
+                rustix::process::geteuid().as_raw(),
+                passwd::DATABASE
+            ),
+            Self::System(path, what, error) => {
+                write!(formatter, "cannot {what} {}: {error}", path.display())
+            }
+            Self::NotAFile(path) => write!(formatter, "{} is not a trust file", path.display()),
+            Self::Writable(path, who) => {
+                write!(formatter, "{} can be written by {who}, so it says nothing", path.display())
+            }
+            Self::Contents(path, error) => write!(formatter, "{}: {error}", path.display()),
+            Self::Key(path, error) => write!(formatter, "{} is {error}", path.display()),
+        }
+    }
+}
+
+impl StageError for TrustError {
+    const STAGE: &'static str = "trust";
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Missing(_) => {
+                "if you trust a builder: bls-load trust add builder.pub, or --trust builder.pub"
+                    .into()
+            }
+            Self::NoHome => "name a trust file or a public key: --trust builder.pub".into(),
+            Self::Writable(path, _) => format!(
+                "make it yours alone: chown $(id -u) {0} && chmod 600 {0}",
+                path.display()
+            ),
+            Self::Contents(..) => "trust files are written by: bls-load trust add KEY.pub".into(),
+            Self::Key(..) => "its builder prints it with: bls-compile key export > KEY.pub".into(),
+            Self::System(..) | Self::NotAFile(_) => return None,
+        })
+    }
+}
+
+/// Who is trusted, and where that is written.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub(crate) path: PathBuf,
+    pub(crate) trust: Trust,
+}
+
+/// Reads the file that decides: `explicit`, or the default.
+pub(crate) fn load(explicit: Option<&Path>) -> Result<Source, TrustError> {
+    if let Some(path) = explicit {
+        let text = read(path, TRUST_BYTES_MAX, None)?;
+        let trust = if text.starts_with(b"-----BEGIN ") {
+            Trust::only(parse_key(path, &text)?)
+        } else {
+            parse(path, &text)?
+        };
+        return Ok(Source { path: path.to_owned(), trust });
+    }
+    let system = Path::new(trust::SYSTEM_FILE);
+    if let Some(text) = found(read(system, TRUST_BYTES_MAX, Some(&[0])))? {
+        return Ok(Source { path: system.to_owned(), trust: parse(system, &text)? });
+    }
+    let path = user_file()?;
+    match found(read(&path, TRUST_BYTES_MAX, Some(&owners())))? {
+        Some(text) => Ok(Source { trust: parse(&path, &text)?, path }),
+        None => Err(TrustError::Missing(path)),
+    }
+}
+
+/// Adds a key to the user's file. Gives the key, and whether it is new.
+pub(crate) fn add(key_path: &Path) -> Result<(PublicKey, PathBuf, bool), TrustError> {
+    let key = parse_key(key_path, &read(key_path, KEY_BYTES_MAX, None)?)?;
+    let path = user_file()?;
+    let mut trust = match found(read(&path, TRUST_BYTES_MAX, Some(&owners())))? {
+        Some(text) => parse(&path, &text)?,
+        None => Trust::default(),
+    };
+    let comment = key_path.file_name().unwrap_or_default().to_string_lossy();
+    let new = trust.add(key.clone(), &comment);
+    if new {
+        replace(&path, trust.to_text().as_bytes())
+            .map_err(|error| TrustError::System(path.clone(), "write", error))?;
+    }
+    Ok((key, path, new))
+}
+
+/// Whether the system's file decides on this machine, whatever the user adds.
+pub(crate) fn system_file_exists() -> bool {
+    rustix::fs::lstat(trust::SYSTEM_FILE).is_ok()
+}
+
+/// Who may own a user's trust file.
+fn owners() -> [u32; 2] {
+    [rustix::process::geteuid().as_raw(), 0]
+}
+
+/// Where this user's own trust file is.
+fn user_file() -> Result<PathBuf, TrustError> {
+    let database = read(Path::new(passwd::DATABASE), PASSWD_BYTES_MAX, Some(&[0]))?;
+    let database = String::from_utf8_lossy(&database);
+    let home = passwd::home(&database, rustix::process::geteuid().as_raw());
+    Ok(home.ok_or(TrustError::NoHome)?.join(passwd::USER_FOLDER).join(trust::USER_FILE))
+}
+
+fn parse(path: &Path, text: &[u8]) -> Result<Trust, TrustError> {
+    Trust::parse(text).map_err(|error| TrustError::Contents(path.to_owned(), error))
+}
+
+fn parse_key(path: &Path, text: &[u8]) -> Result<PublicKey, TrustError> {
+    std::str::from_utf8(text)
+        .map_err(|_| KeyError::NotPublic)
+        .and_then(PublicKey::from_pem)
+        .map_err(|error| TrustError::Key(path.to_owned(), error))
+}
+
+/// `None` when there is no such file. Every other trouble is an error: a trust
+/// file that cannot be read must not make another one decide.
+fn found(read: Result<Vec<u8>, TrustError>) -> Result<Option<Vec<u8>>, TrustError> {
+    match read {
+        Ok(text) => Ok(Some(text)),
+        Err(TrustError::System(_, _, error)) if error.kind() == std::io::ErrorKind::NotFound => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Reads a whole regular file, which one of `owners` must own and nobody else
+/// may write, where that is asked.
+fn read(path: &Path, bytes_max: u64, owners: Option<&[u32]>) -> Result<Vec<u8>, TrustError> {
+    let system = |errno: rustix::io::Errno| {
+        TrustError::System(path.to_owned(), "read", std::io::Error::from(errno))
+    };
+    let mut flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    // A file that the user names may be a link; a default one may not.
+    flags.set(OFlags::NOFOLLOW, owners.is_some());
+    let file = rustix::fs::open(path, flags, Mode::empty()).map_err(system)?;
+    let status = rustix::fs::fstat(&file).map_err(system)?;
+    let length = u64::try_from(status.st_size).unwrap_or(u64::MAX);
+    if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile || length > bytes_max {
+        return Err(TrustError::NotAFile(path.to_owned()));
+    }
+    if let Some(owners) = owners {
+        if !owners.contains(&status.st_uid) {
+            return Err(TrustError::Writable(path.to_owned(), "another user"));
+        }
+        if Mode::from_raw_mode(status.st_mode).intersects(Mode::WGRP | Mode::WOTH) {
+            return Err(TrustError::Writable(path.to_owned(), "its group or others"));
+        }
+    }
+    let mut text = Vec::with_capacity(length as usize + 1);
+    File::from(file)
+        .take(bytes_max)
+        .read_to_end(&mut text)
+        .map_err(|error| TrustError::System(path.to_owned(), "read", error))?;
+    Ok(text)
+}
+
+/// Puts `text` into `path`, all of it or nothing: mode 0600, in a folder of mode
+/// 0700, on the disk before this returns.
+fn replace(path: &Path, text: &[u8]) -> std::io::Result<()> {
+    use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let temporary = folder.join(format!(".trust.{}.tmp", std::process::id()));
+    let write = || {
+        let mut file =
+            std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+        file.write_all(text)?;
+        file.sync_all()?;
+        std::fs::rename(&temporary, path)?;
+        File::open(folder)?.sync_all()
+    };
+    let written = write();
+    if written.is_err() {
+        let _ = std::fs::remove_file(&temporary);
+    }
+    written
+}

@@ -1,0 +1,253 @@
+//! The two programs, run the way a person runs them.
+//!
+//! `BLS_COMPILE` and `BLS_LOAD` name them (`cargo xtask test` sets both). Each
+//! [`Home`] is a fresh folder with a key and a trust file of its own, given by
+//! options: the tests never touch the files of the user who runs them.
+
+use std::ffi::{OsStr, OsString};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// The path of bls-compile.
+///
+/// # Panics
+/// When `BLS_COMPILE` is not set.
+#[must_use]
+pub fn compiler() -> PathBuf {
+    named("BLS_COMPILE")
+}
+
+/// The path of bls-load.
+///
+/// # Panics
+/// When `BLS_LOAD` is not set.
+#[must_use]
+pub fn loader() -> PathBuf {
+    named("BLS_LOAD")
+}
+
+fn named(variable: &str) -> PathBuf {
+    let path = std::env::var_os(variable)
+        .unwrap_or_else(|| panic!("{variable} is not set: run the tests with `cargo xtask test`"));
+    PathBuf::from(path)
+}
+
+/// The folder `fixtures/`.
+#[must_use]
+pub fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures")
+}
+
+/// More guests, where there are some (`BLS_SHARED`).
+#[must_use]
+pub fn shared() -> Option<PathBuf> {
+    std::env::var_os("BLS_SHARED").map(PathBuf::from).filter(|path| path.is_dir())
+}
+
+/// How a program ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its exit code; `None` when a signal killed it.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub stdout: Vec<u8>,
+    /// Standard error, as text.
+    pub stderr: String,
+}
+
+impl Ended {
+    /// Standard output as text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
+    /// Asserts an exit code, and shows everything when it is another one.
+    ///
+    /// # Panics
+    /// When it is another one.
+    #[track_caller]
+    pub fn expect(self, code: i32) -> Self {
+        assert_eq!(
+            self.code,
+            Some(code),
+            "exit code\n--- stdout\n{}\n--- stderr\n{}",
+            self.text(),
+            self.stderr
+        );
+        self
+    }
+
+    /// Asserts that standard error holds all of these.
+    ///
+    /// # Panics
+    /// When one is missing.
+    #[track_caller]
+    pub fn says(self, parts: &[&str]) -> Self {
+        for part in parts {
+            assert!(self.stderr.contains(part), "{part:?} is not in:\n{}", self.stderr);
+        }
+        self
+    }
+}
+
+impl From<Output> for Ended {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: output.stdout,
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+/// Runs a command with this on standard input.
+///
+/// # Panics
+/// When it cannot be run.
+#[must_use]
+pub fn run(command: &mut Command, stdin: &[u8]) -> Ended {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let mut input = child.stdin.take().expect("a pipe");
+    let bytes = stdin.to_owned();
+    // A program that does not read its input must not block the test.
+    let writer = std::thread::spawn(move || drop(input.write_all(&bytes)));
+    let output = child.wait_with_output().expect("a child that can be waited for");
+    writer.join().expect("a writer that does not panic");
+    output.into()
+}
+
+/// A fresh folder with a signing key and a trust file.
+#[derive(Debug)]
+pub struct Home {
+    folder: tempfile::TempDir,
+}
+
+impl Default for Home {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Home {
+    /// A new one. The key is made from a fixed seed: artifacts repeat.
+    ///
+    /// # Panics
+    /// When files cannot be written.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_seed(7)
+    }
+
+    /// The same with another key.
+    ///
+    /// # Panics
+    /// When files cannot be written.
+    #[must_use]
+    pub fn with_seed(seed: u8) -> Self {
+        use bls_artifact::key::PrivateKey;
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let home = Self { folder: tempfile::tempdir().expect("a fresh folder") };
+        let key = PrivateKey::from_seed(&[seed; 32]);
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(home.key())
+            .expect("a new file");
+        file.write_all(key.to_pem().as_bytes()).expect("a key");
+        std::fs::write(home.public_key(), key.public().to_pem()).expect("a public key");
+        home
+    }
+
+    /// Where the private key is.
+    #[must_use]
+    pub fn key(&self) -> PathBuf {
+        self.path("test.key")
+    }
+
+    /// Where the public key is; `--trust` takes it.
+    #[must_use]
+    pub fn public_key(&self) -> PathBuf {
+        self.path("test.pub")
+    }
+
+    /// A path in this folder.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// bls-compile, in this folder, with this key.
+    #[must_use]
+    pub fn compile_command(&self, input: &Path) -> Command {
+        let mut command = Command::new(compiler());
+        command.current_dir(self.folder.path()).arg("--key").arg(self.key()).arg(input);
+        command
+    }
+
+    /// Compiles a module; the artifact's path.
+    ///
+    /// # Panics
+    /// When it is refused.
+    #[must_use]
+    #[track_caller]
+    pub fn compile(&self, input: &Path, options: &[&str]) -> PathBuf {
+        let stem = input.file_stem().expect("a file").to_string_lossy().into_owned();
+        let output = self.path(&format!("{stem}.bls"));
+        let _ = run(self.compile_command(input).arg("-o").arg(&output).args(options), b"").expect(0);
+        output
+    }
+
+    /// Compiles a fixture; the artifact's path.
+    ///
+    /// # Panics
+    /// When it is refused.
+    #[must_use]
+    #[track_caller]
+    pub fn fixture(&self, name: &str) -> PathBuf {
+        self.compile(&fixtures().join(name), &[])
+    }
+
+    /// bls-load with these options, in this folder, trusting this key.
+    #[must_use]
+    pub fn load_command<S: AsRef<OsStr>>(&self, options: &[S], artifact: &Path) -> Command {
+        let mut command = Command::new(loader());
+        command
+            .current_dir(self.folder.path())
+            .arg("--trust")
+            .arg(self.public_key())
+            .args(options)
+            .arg(artifact);
+        command
+    }
+
+    /// Runs an artifact.
+    #[must_use]
+    pub fn load(&self, options: &[&str], artifact: &Path, arguments: &[&str]) -> Ended {
+        run(self.load_command(options, artifact).args(arguments), b"")
+    }
+
+    /// Runs an artifact and reads its report.
+    ///
+    /// # Panics
+    /// When there is no report.
+    #[must_use]
+    #[track_caller]
+    pub fn report(&self, options: &[&str], artifact: &Path) -> (Ended, serde_json::Value) {
+        let path = self.path("report.json");
+        let mut all: Vec<OsString> = vec!["--report".into(), path.clone().into()];
+        all.extend(options.iter().map(OsString::from));
+        let ended = run(&mut self.load_command(&all, artifact), b"");
+        let text = std::fs::read(&path)
+            .unwrap_or_else(|error| panic!("no report: {error}\n{}", ended.stderr));
+        let report = serde_json::from_slice(&text).expect("a report is JSON");
+        (ended, report)
+    }
+}

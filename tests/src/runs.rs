@@ -1,0 +1,132 @@
+//! The recorded runs of the fixtures and of `guests.json`, as data.
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+/// One recorded run.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Its name.
+    pub name: String,
+    /// The guest.
+    pub file: PathBuf,
+    /// Arguments behind argument 0.
+    pub args: Vec<String>,
+    /// The whole environment.
+    pub env: Vec<(String, String)>,
+    /// All of standard input.
+    pub stdin: Vec<u8>,
+    /// The guest's name of the folder that is granted.
+    pub mount: Option<String>,
+    /// Files to put there.
+    pub files: Vec<(String, Vec<u8>)>,
+    /// The process's exit code.
+    pub exit_code: i32,
+    /// What must be printed.
+    pub stdout: Option<Vec<u8>>,
+    /// Lines of the real output that are not compared.
+    pub skip_lines: usize,
+    /// A file that must be there afterwards, with its SHA-256.
+    pub writes: Option<(String, String)>,
+}
+
+/// The runs of `fixtures/runs.json`.
+///
+/// # Panics
+/// When the file is not what its README says.
+#[must_use]
+pub fn fixtures() -> Vec<Run> {
+    let folder = crate::programs::fixtures();
+    let list = read(&folder.join("runs.json"));
+    list.as_array().expect("a list").iter().map(|run| fixture(&folder, run)).collect()
+}
+
+fn fixture(folder: &Path, run: &Value) -> Run {
+    let files = run["files"].as_object().map_or_else(Vec::new, |files| {
+        files
+            .iter()
+            .map(|(name, text)| (name.clone(), text.as_str().unwrap().as_bytes().to_vec()))
+            .collect()
+    });
+    Run {
+        name: text(&run["name"]),
+        file: folder.join(text(&run["file"])),
+        args: strings(&run["args"]),
+        env: pairs(&run["env"]),
+        stdin: run["stdin_text"].as_str().unwrap_or("").into(),
+        mount: run["mount"].as_str().map(str::to_owned),
+        files,
+        exit_code: run["exit_code"].as_i64().expect("an exit code") as i32,
+        stdout: run["stdout"].as_str().map(|name| std::fs::read(folder.join(name)).unwrap()),
+        skip_lines: run["stdout_skip_lines"].as_u64().unwrap_or(0) as usize,
+        writes: None,
+    }
+}
+
+/// The runs of the modules in a `guests.json`; and the components, which must be
+/// refused.
+///
+/// # Panics
+/// When the file is not what its README says.
+#[must_use]
+pub fn guests(shared: &Path) -> (Vec<Run>, Vec<PathBuf>) {
+    let folder = shared.join("guests");
+    let inputs: Vec<(String, Vec<u8>)> = std::fs::read_dir(folder.join("inputs"))
+        .expect("inputs")
+        .map(|entry| {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            (name, std::fs::read(&path).unwrap())
+        })
+        .collect();
+    let (mut runs, mut components) = (Vec::new(), Vec::new());
+    for (name, guest) in read(&folder.join("guests.json")).as_object().expect("guests") {
+        let file = folder.join(text(&guest["file"]));
+        if guest["kind"] == "component" {
+            components.push(file);
+            continue;
+        }
+        let run = &guest["run"];
+        if run.is_null() {
+            continue;
+        }
+        let stdin = match (run["stdin"].as_str(), run["stdin_text"].as_str()) {
+            (Some(path), _) => std::fs::read(folder.join(path)).unwrap(),
+            (None, Some(text)) => text.into(),
+            (None, None) => Vec::new(),
+        };
+        runs.push(Run {
+            name: name.clone(),
+            file,
+            args: strings(&run["args"]),
+            env: pairs(&run["env"]),
+            stdin,
+            mount: run["mount"].as_str().map(str::to_owned),
+            files: inputs.clone(),
+            exit_code: run["exit_code"].as_i64().unwrap_or(0) as i32,
+            stdout: run["stdout"].as_str().map(|name| std::fs::read(folder.join(name)).unwrap()),
+            skip_lines: 0,
+            writes: run["writes"].as_str().map(|name| (name.to_owned(), text(&run["writes_sha256"]))),
+        });
+    }
+    (runs, components)
+}
+
+fn read(path: &Path) -> Value {
+    let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_slice(&bytes).expect("JSON")
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().expect("a string").to_owned()
+}
+
+fn strings(value: &Value) -> Vec<String> {
+    value.as_array().map_or_else(Vec::new, |list| list.iter().map(text).collect())
+}
+
+fn pairs(value: &Value) -> Vec<(String, String)> {
+    value
+        .as_object()
+        .map_or_else(Vec::new, |map| map.iter().map(|(k, v)| (k.clone(), text(v))).collect())
+}

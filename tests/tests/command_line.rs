@@ -1,0 +1,264 @@
+//! Every sentence a user can meet: help texts, refusals, hints.
+
+use bls_tests::programs::{Home, compiler, fixtures, loader, run};
+use std::path::Path;
+use std::process::Command;
+
+/// Words that must appear in this order.
+#[track_caller]
+fn in_order(text: &str, words: &[&str]) {
+    let mut rest = text;
+    for word in words {
+        let position = rest.find(word).unwrap_or_else(|| panic!("{word:?} is missing, or out of order, in:\n{text}"));
+        rest = &rest[position + word.len()..];
+    }
+}
+
+#[test]
+fn the_compiler_explains_itself() {
+    let help = run(Command::new(compiler()).arg("--help"), b"").expect(0).text();
+    in_order(
+        &help,
+        &[
+            "Compile a WebAssembly module to a signed, metered native artifact.",
+            "Usage: bls-compile [OPTIONS] <INPUT>",
+            "bls-compile <check|inspect|key>",
+            "-o, --output <FILE>",
+            "--key <FILE|env:V>",
+            "--target <TRIPLE>",
+            "--max-memory <SIZE>",
+            "--compress[=LEVEL]",
+            "--no-fuel",
+            "--fast-nans",
+            "--emit <KIND>",
+            "--json",
+            "-q, --quiet",
+            "Exit codes: 0 done, 1 refused or failed, 2 usage",
+            "Examples:",
+        ],
+    );
+    let version = run(Command::new(compiler()).arg("--version"), b"").expect(0).text();
+    in_order(&version, &["bls-compile", "wasmtime 48", "artifact format 1", "bls-fuel-1"]);
+}
+
+#[test]
+fn the_loader_explains_itself() {
+    let help = run(Command::new(loader()).arg("--help"), b"").expect(0).text();
+    in_order(
+        &help,
+        &[
+            "Verify, map and run an artifact.",
+            "Usage: bls-load [OPTIONS] <ARTIFACT> [ARGS]...",
+            "bls-load verify",
+            "bls-load trust <add|list>",
+            "Everything after ARTIFACT belongs to the guest.",
+            "Granted by default: arguments, stdio, clocks, randomness.",
+            "--dir <HOST[::GUEST]>",
+            "--dir-ro",
+            "--env <K[=V]>",
+            "--fuel <N>",
+            "--timeout <TIME>",
+            "--max-memory <SIZE>",
+            "--max-stack <SIZE>",
+            "--trust <FILE>",
+            "--digest <sha256:HEX>",
+            "--invoke <EXPORT>",
+            "--unknown-imports <HOW>",
+            "--report <FILE|fd:N>",
+            "--explain",
+            "Exit codes:",
+            "Examples:",
+        ],
+    );
+    let version = run(Command::new(loader()).arg("--version"), b"").expect(0).text();
+    in_order(&version, &["bls-load", "wasmtime 48", "artifact format 1", "bls-fuel-1"]);
+}
+
+#[test]
+fn usage_errors() {
+    for arguments in [&["--nonsense"][..], &[], &["a.wasm", "b.wasm"], &["--target", "z80", "a.wasm"]] {
+        let ended = run(Command::new(compiler()).args(arguments), b"").expect(2);
+        assert!(ended.stdout.is_empty());
+    }
+    for arguments in [&["--nonsense"][..], &[], &["--fuel", "much", "a.bls"], &["--timeout", "5", "a.bls"]] {
+        let ended = run(Command::new(loader()).args(arguments), b"").expect(125);
+        assert!(ended.stdout.is_empty());
+        let _ = ended.says(&["bls-load:"]);
+    }
+}
+
+#[test]
+fn what_is_no_module_is_refused_by_name() {
+    let home = Home::new();
+    let refused = fixtures().join("refused");
+    for (name, words) in [
+        ("component.wasm", &["component"][..]),
+        ("elf.bin", &["ELF"]),
+        ("not-wasm.txt", &["hint:"]),
+        ("text-not-wat.wat", &["1:1"]),
+        ("empty.wasm", &["empty"]),
+        ("truncated.wasm", &["hint:"]),
+        ("future-version.wasm", &["version"]),
+        ("legacy-exceptions.wasm", &["legacy"]),
+        ("bad-type.wat", &["0x30", "broken"]),
+        ("too-many-locals.wasm", &["locals"]),
+        ("../wat/shared-memory.wat", &["shared"]),
+        ("../wat/reserved-export.wat", &["__bls"]),
+        ("../wat/reserved-import.wat", &["__bls"]),
+        ("missing.wasm", &["missing.wasm"]),
+        (".", &["folder"]),
+    ] {
+        let ended = run(&mut home.compile_command(&refused.join(name)), b"").expect(1);
+        assert!(ended.stdout.is_empty(), "{name}");
+        let _ = ended.says(&["bls-compile: ", "hint: "]).says(words);
+    }
+    let artifact = home.fixture("wat/hello.wat");
+    let _ = run(&mut home.compile_command(&artifact), b"").expect(1).says(&["artifact"]);
+    let leftovers: Vec<_> = std::fs::read_dir(home.path(""))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .filter(|name| !["test.key", "test.pub", "hello.bls"].contains(&name.as_str()))
+        .collect();
+    assert!(leftovers.is_empty(), "{leftovers:?}");
+}
+
+#[test]
+fn what_is_no_artifact_is_refused_by_name() {
+    let home = Home::new();
+    for (name, words) in [
+        ("wat/hello.wasm", &["a WebAssembly module", "bls-compile"][..]),
+        ("refused/elf.bin", &["ELF"]),
+        ("refused/component.wasm", &["component"]),
+        ("refused/empty.wasm", &["too short"]),
+        ("missing.bls", &["missing.bls"]),
+        ("wat", &["folder"]),
+    ] {
+        let ended = home.load(&[], &fixtures().join(name), &[]).expect(125);
+        assert!(ended.stdout.is_empty(), "{name}");
+        let _ = ended.says(&["bls-load: open: ", "hint: "]).says(words);
+    }
+}
+
+#[test]
+fn the_guest_gets_what_stands_behind_it() {
+    let home = Home::new();
+    let artifact = home.fixture("wat/args_env.wat");
+    let ended = home.load(&["--env", "A=1"], &artifact, &["--help", "--fuel"]).expect(0);
+    assert_eq!(ended.text(), "args_env.bls\n--help\n--fuel\nA=1\n");
+    let nothing = home.load(&[], &artifact, &[]).expect(0);
+    assert_eq!(nothing.text(), "args_env.bls\n", "the environment is empty unless granted");
+}
+
+#[test]
+fn a_variable_can_be_copied_and_must_be_there() {
+    let home = Home::new();
+    let artifact = home.fixture("wat/args_env.wat");
+    let mut command = home.load_command(&["--env", "BLS_TEST_VARIABLE"], &artifact);
+    let ended = run(command.env("BLS_TEST_VARIABLE", "copied"), b"").expect(0);
+    assert!(ended.text().ends_with("BLS_TEST_VARIABLE=copied\n"));
+    let _ = home
+        .load(&["--env", "BLS_TEST_MISSING"], &artifact, &[])
+        .expect(125)
+        .says(&["BLS_TEST_MISSING", "hint: "]);
+}
+
+#[test]
+fn exports_can_be_called() {
+    let home = Home::new();
+    let library = home.fixture("wat/library.wat");
+    for (export, arguments, printed) in [
+        ("add", &["2", "-3"][..], "-1\n"),
+        ("mul64", &["-3", "5000000000"], "-15000000000\n"),
+        ("fdiv", &["1", "4"], "0.25\n"),
+        ("fib", &["20"], "6765\n"),
+        ("sieve", &["1000"], "168\n"),
+    ] {
+        let ended = home.load(&["--invoke", export], &library, arguments).expect(0);
+        assert_eq!(ended.text(), printed, "{export}");
+    }
+    let _ = home.load(&[], &library, &[]).expect(125).says(&["--invoke", "add", "sieve"]);
+    let _ = home
+        .load(&["--invoke", "nothing"], &library, &[])
+        .expect(125)
+        .says(&["nothing", "add", "sieve"]);
+    let _ = home.load(&["--invoke", "add"], &library, &["1"]).expect(125).says(&["hint: "]);
+    let _ = home.load(&["--invoke", "add"], &library, &["1", "x"]).expect(125).says(&["x"]);
+    let reactor = home.fixture("wat/reactor.wat");
+    let ended = home.load(&["--invoke", "answer"], &reactor, &[]).expect(0);
+    assert_eq!(ended.text(), "42\n");
+}
+
+#[test]
+fn unknown_imports_are_refused_or_trap() {
+    let home = Home::new();
+    let artifact = home.fixture("wat/unknown-import.wat");
+    let _ = home
+        .load(&[], &artifact, &[])
+        .expect(125)
+        .says(&["bls-load: link: ", "env", "mystery", "--unknown-imports trap"]);
+    let _ = home.load(&["--unknown-imports", "trap"], &artifact, &[]).expect(0);
+    let called = home.fixture("wat/unknown-import-called.wat");
+    let _ = home.load(&["--unknown-imports", "trap"], &called, &[]).expect(134).says(&["mystery"]);
+}
+
+#[test]
+fn check_writes_nothing_and_says_what_is_needed() {
+    let home = Home::new();
+    let mut command = Command::new(compiler());
+    let guest = fixtures().join("c/files.wasm");
+    let ended = run(command.arg("check").arg(&guest).current_dir(home.path("")), b"").expect(0);
+    in_order(&ended.text(), &["files"]);
+    let mut command = Command::new(compiler());
+    let refused = fixtures().join("refused/bad-type.wat");
+    let _ = run(command.arg("check").arg(refused), b"").expect(1).says(&["hint: "]);
+}
+
+#[test]
+fn inspect_shows_an_artifact() {
+    let home = Home::new();
+    let artifact = home.fixture("wat/hello.wat");
+    let mut command = Command::new(compiler());
+    let text = run(command.arg("inspect").arg(&artifact), b"").expect(0).text();
+    for word in ["hello", "x86_64", "bls-fuel-1", "fd_write", ".text"] {
+        assert!(text.contains(word), "{word} is not in:\n{text}");
+    }
+    let mut command = Command::new(compiler());
+    let json = run(command.args(["inspect", "--json"]).arg(&artifact), b"").expect(0);
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).expect("JSON");
+    assert!(json.is_object());
+}
+
+#[test]
+fn pipes_and_standard_input() {
+    let home = Home::new();
+    let module = std::fs::read(fixtures().join("wat/hello.wasm")).unwrap();
+    let piped = run(&mut home.compile_command(Path::new("-")), &module).expect(0);
+    let artifact = home.path("piped.bls");
+    std::fs::write(&artifact, &piped.stdout).unwrap();
+    assert_eq!(home.load(&[], &artifact, &[]).expect(0).text(), "hello\n");
+}
+
+#[test]
+fn json_results() {
+    let home = Home::new();
+    let mut command = home.compile_command(&fixtures().join("wat/hello.wat"));
+    let ended = run(command.arg("--json"), b"").expect(0);
+    let json: serde_json::Value = serde_json::from_slice(&ended.stdout).expect("JSON");
+    let artifact = std::fs::read(home.path("hello.bls")).expect("beside us by default");
+    let digest = bls_artifact::digest::Sha256::of(&artifact).to_string();
+    assert!(json.to_string().contains(&digest), "{json}");
+    let quiet = run(home.compile_command(&fixtures().join("wat/hello.wat")).arg("-q"), b"").expect(0);
+    assert_eq!((quiet.text().as_str(), quiet.stderr.as_str()), ("", ""));
+}
+
+#[test]
+fn the_metered_module_can_be_had() {
+    let home = Home::new();
+    let output = home.path("metered.wasm");
+    let mut command = home.compile_command(&fixtures().join("wat/hello.wat"));
+    let _ = run(command.args(["--emit", "wasm", "-o"]).arg(&output), b"").expect(0);
+    let module = std::fs::read(&output).unwrap();
+    wasmparser::validate(&module).expect("a valid module");
+    let text = String::from_utf8_lossy(&module).into_owned();
+    assert!(text.contains("__bls_fuel"));
+}

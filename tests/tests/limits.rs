@@ -1,0 +1,224 @@
+//! Limits that hold: fuel, time, memory, stack, output; and what the report says.
+
+use bls_tests::programs::{Home, fixtures, run};
+use serde_json::Value;
+use std::io::Read as _;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+fn kind(report: &Value) -> &str {
+    report["outcome"].as_str().or_else(|| report["outcome"]["kind"].as_str()).unwrap_or("none")
+}
+
+#[test]
+fn fuel_is_exact() {
+    let home = Home::new();
+    let artifact = home.fixture("wat/host-calls.wat");
+    let (_, report) = home.report(&[], &artifact);
+    let consumed = report["fuel"]["consumed"].as_u64().expect("consumed");
+    assert_eq!(report["fuel"]["exact"], true, "{report}");
+    assert!(consumed > 1000);
+
+    let (ended, report) = home.report(&["--fuel", &consumed.to_string()], &artifact);
+    let _ = ended.expect(0);
+    assert_eq!(report["fuel"]["left"], 0, "{report}");
+
+    let (ended, report) = home.report(&["--fuel", &(consumed - 1).to_string()], &artifact);
+    let _ = ended.expect(123).says(&["bls-load: run: ", "fuel", "hint: "]);
+    assert_eq!(kind(&report), "out-of-fuel", "{report}");
+    assert_eq!(report["fuel"]["consumed"], consumed - 1, "{report}");
+
+    let (ended, _) = home.report(&["--fuel", "1"], &artifact);
+    assert!(ended.expect(123).stdout.is_empty(), "instantiation alone costs more");
+}
+
+#[test]
+fn endless_guests_run_out_of_fuel() {
+    let home = Home::new();
+    for name in ["spin", "recurse-tail-forever", "write-forever"] {
+        let artifact = home.fixture(&format!("wat/{name}.wat"));
+        let (ended, report) = home.report(&["--fuel", "10000000"], &artifact);
+        let _ = ended.expect(123);
+        assert_eq!(kind(&report), "out-of-fuel", "{name}: {report}");
+        assert_eq!(report["fuel"]["consumed"], 10_000_000, "{name}: {report}");
+    }
+}
+
+#[test]
+fn a_budget_needs_a_meter() {
+    let home = Home::new();
+    let artifact = home.compile(&fixtures().join("wat/hello.wat"), &["--no-fuel"]);
+    let _ = home.load(&["--fuel", "5"], &artifact, &[]).expect(125).says(&["fuel", "hint: "]);
+    assert_eq!(home.load(&[], &artifact, &[]).expect(0).text(), "hello\n");
+}
+
+#[test]
+fn a_trap_is_not_out_of_fuel() {
+    let home = Home::new();
+    let artifact = home.fixture("wat/trap-after-output.wat");
+    let (ended, report) = home.report(&["--fuel", "1000000"], &artifact);
+    let _ = ended.expect(134).says(&["bls-load: run: ", "trap", "boom"]);
+    assert_eq!(kind(&report), "trap", "{report}");
+    assert_eq!(report["fuel"]["consumed"], 1_000_000, "a trap is never a discount: {report}");
+    let (_, report) = home.report(&[], &artifact);
+    assert_eq!(report["fuel"]["exact"], false, "{report}");
+}
+
+#[test]
+fn time_is_up_wherever_the_guest_is() {
+    let home = Home::new();
+    for name in ["spin", "poll-forever", "read-stdin-forever"] {
+        let artifact = home.fixture(&format!("wat/{name}.wat"));
+        let report = home.path("report.json");
+        let options = ["--timeout", "200ms", "--report", report.to_str().unwrap()];
+        let mut child = home
+            .load_command(&options, &artifact)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Standard input stays open until the end.
+        let input = child.stdin.take();
+        let status = child.wait().unwrap();
+        drop(input);
+        assert_eq!(status.code(), Some(124), "{name}");
+        let report: Value = serde_json::from_slice(&std::fs::read(&report).unwrap()).unwrap();
+        assert_eq!(kind(&report), "timeout", "{name}: {report}");
+        assert_eq!(report["fuel"]["exact"], false, "{name}: {report}");
+    }
+}
+
+#[test]
+fn a_guest_blocked_on_a_fifo_is_stopped() {
+    let home = Home::new();
+    let fifo = home.path("fifo");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &fifo,
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+        0,
+    )
+    .unwrap();
+    let artifact = home.fixture("wat/cat.wat");
+    let mut child = home
+        .load_command(&["--timeout", "200ms"], &artifact)
+        // Read and write: opening does not wait for another side.
+        .stdin(std::fs::OpenOptions::new().read(true).write(true).open(&fifo).unwrap())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(124));
+}
+
+#[test]
+fn signals_leave_a_report() {
+    let home = Home::new();
+    let artifact = home.fixture("wat/spin.wat");
+    for (signal, code) in [(rustix::process::Signal::TERM, 143), (rustix::process::Signal::INT, 130)] {
+        let path = home.path(&format!("report-{code}.json"));
+        let options = ["--report", path.to_str().unwrap()];
+        let mut child = home.load_command(&options, &artifact).spawn().unwrap();
+        wait_until_it_runs(&child);
+        rustix::process::kill_process(rustix::process::Pid::from_child(&child), signal).unwrap();
+        let status = child.wait().unwrap();
+        use std::os::unix::process::ExitStatusExt as _;
+        let seen = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+        assert_eq!(seen, Some(code));
+        let report: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        assert_eq!(report["fuel"]["exact"], false, "{report}");
+    }
+}
+
+/// Waits until the guest's code is mapped, which is just before it runs.
+fn wait_until_it_runs(child: &Child) {
+    for _ in 0..2000 {
+        let maps = std::fs::read_to_string(format!("/proc/{}/maps", child.id())).unwrap_or_default();
+        if maps.lines().any(|line| line.contains("memfd") && line.contains("r-x")) {
+            std::thread::sleep(Duration::from_millis(50));
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    panic!("the guest never ran");
+}
+
+#[test]
+fn memory_ends_where_it_was_said() {
+    let home = Home::new();
+    let artifact = home.fixture("wat/memory-grow-forever.wat");
+    let ended = home.load(&["--max-memory", "16MiB"], &artifact, &[]).expect(0);
+    assert_eq!(ended.text().trim(), "256", "pages of 64 KiB");
+    let huge = home.fixture("wat/memory-huge-initial.wat");
+    let (ended, report) = home.report(&["--max-memory", "16MiB"], &huge);
+    let _ = ended.expect(124).says(&["memory", "--max-memory"]);
+    assert_eq!(kind(&report), "memory-limit", "{report}");
+    let asked = home.compile(&fixtures().join("wat/memory-grow-forever.wat"), &["--max-memory", "1MiB"]);
+    assert_eq!(home.load(&[], &asked, &[]).expect(0).text().trim(), "16", "its builder's limit");
+}
+
+#[test]
+fn a_heap_of_objects_is_memory_too() {
+    let home = Home::new();
+    for name in ["gc-huge-array-global", "gc-huge-array"] {
+        let artifact = home.fixture(&format!("wat/{name}.wat"));
+        let options = ["--max-memory", "64MiB", "--fuel", "3000000000", "--timeout", "60s"];
+        let (ended, report) = home.report(&options, &artifact);
+        assert!(matches!(ended.code, Some(124 | 134)), "{name}: {:?} {report}", ended.code);
+        assert_ne!(kind(&report), "timeout", "{name}: {report}");
+    }
+}
+
+#[test]
+fn the_stack_ends_in_a_trap() {
+    let home = Home::new();
+    let artifact = home.fixture("wat/recurse-forever.wat");
+    for size in ["64KiB", "1MiB", "4MiB"] {
+        let _ = home.load(&["--max-stack", size], &artifact, &[]).expect(134).says(&["stack"]);
+    }
+    let _ = home.load(&["--max-stack", "1GiB"], &artifact, &[]).expect(125).says(&["hint: "]);
+}
+
+#[test]
+fn a_closed_pipe_is_an_error_not_the_end() {
+    let home = Home::new();
+    let artifact = home.fixture("wat/write-forever.wat");
+    let mut child = home
+        .load_command::<&str>(&[], &artifact)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut output = child.stdout.take().unwrap();
+    let mut some = [0; 4096];
+    let _ = output.read(&mut some).unwrap();
+    drop(output);
+    // 64 is WASI's EPIPE; the guest exits with the errno it got.
+    assert_eq!(child.wait().unwrap().code(), Some(64));
+}
+
+#[test]
+fn the_whole_exit_code_is_in_the_report() {
+    let home = Home::new();
+    let (ended, report) = home.report(&[], &home.fixture("wat/exit-300.wat"));
+    let _ = ended.expect(44);
+    assert_eq!(report["exit_code"], 300, "{report}");
+}
+
+#[test]
+fn a_report_can_go_to_a_descriptor() {
+    let home = Home::new();
+    let artifact = home.fixture("wat/hello.wat");
+    let ended = run(&mut home.load_command(&["--report", "fd:2"], &artifact), b"").expect(0);
+    let report: Value = serde_json::from_str(&ended.stderr).expect("JSON on descriptor 2");
+    assert_eq!(kind(&report), "exit", "{report}");
+    let _ = home
+        .load(&["--report", "/nowhere/at/all.json"], &artifact, &[])
+        .expect(125)
+        .says(&["/nowhere/at/all.json", "hint: "]);
+    assert!(!Path::new("/nowhere").exists());
+}

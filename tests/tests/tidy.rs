@@ -1,0 +1,129 @@
+//! What the architecture promises of the source tree (ARCHITECTURE.md).
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Files that may hold `unsafe`, each block with its argument.
+const UNSAFE: [&str; 2] = ["compiler/src/sys.rs", "loader/src/sys/"];
+/// Longer than this, a file does not fit in one's head.
+const LINES_MAX: usize = 700;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a workspace").to_owned()
+}
+
+/// Every Rust source file of ours, by its path from the root.
+fn sources() -> Vec<(String, String)> {
+    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    for member in ["shared", "compiler", "loader", "tests", "xtask"] {
+        walk(&root().join(member), &mut found);
+    }
+    found.sort();
+    let name = |path: &Path| path.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
+    found.iter().map(|path| (name(path), std::fs::read_to_string(path).unwrap())).collect()
+}
+
+#[test]
+fn every_file_begins_with_its_header() {
+    for (name, text) in sources() {
+        let first = text.lines().find(|line| !line.starts_with("#!"));
+        assert!(first.is_some_and(|line| line.starts_with("//! ")), "{name} has no //! header");
+    }
+}
+
+#[test]
+fn files_fit_in_a_head() {
+    for (name, text) in sources() {
+        let lines = text.lines().count();
+        assert!(lines <= LINES_MAX, "{name} has {lines} lines; split it by meaning");
+    }
+}
+
+#[test]
+fn unsafe_is_where_it_may_be() {
+    let word = ["uns", "afe "].concat();
+    for (name, text) in sources() {
+        if UNSAFE.iter().any(|allowed| name.starts_with(allowed)) {
+            continue;
+        }
+        for (number, line) in text.lines().enumerate() {
+            let code = line.split("//").next().unwrap_or("");
+            let found = code.contains(&word) && !code.contains('"') && !code.contains('`');
+            assert!(!found, "{name}:{}: {line}", number + 1);
+        }
+    }
+}
+
+#[test]
+fn arrows_run_one_way() {
+    let compiler = "bls_compiler";
+    let loader = "bls_loader";
+    for (name, text) in sources() {
+        let forbidden: &[&str] = match name.split('/').next() {
+            Some("shared") => &[compiler, loader],
+            Some("compiler") => &[loader],
+            Some("loader") => &[compiler],
+            _ => &[],
+        };
+        for word in forbidden {
+            assert!(!text.contains(word), "{name} speaks of {word}");
+        }
+    }
+}
+
+#[test]
+fn nothing_is_left_undone() {
+    let marks = [["FIX", "ME"].concat(), ["TO", "DO"].concat(), ["X", "XX"].concat()];
+    for (name, text) in sources() {
+        for mark in &marks {
+            assert!(!text.contains(mark.as_str()), "{name} holds a {mark}");
+        }
+    }
+}
+
+/// What cargo says a member is built from.
+fn tree(package: &str) -> String {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--locked", "-p", package, "-e", "normal", "--target", "all"])
+        .args(["--prefix", "none"])
+        .current_dir(root())
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+#[test]
+fn the_loader_holds_no_compiler() {
+    let tree = tree("bls-loader");
+    assert!(tree.contains("wasmtime v48"), "{tree}");
+    for forbidden in ["cranelift", "winch", "regalloc2", "tokio", "wasmtime-wasi", "bls-compiler"] {
+        for line in tree.lines() {
+            // Data structures without code generation come with the runtime.
+            let harmless = ["cranelift-bforest", "cranelift-bitset", "cranelift-entity"];
+            if harmless.iter().any(|name| line.starts_with(name)) {
+                continue;
+            }
+            assert!(!line.starts_with(forbidden), "the loader depends on {line}");
+        }
+    }
+}
+
+#[test]
+fn the_shared_crate_is_small() {
+    let tree = tree("bls-artifact");
+    for forbidden in ["rustix", "wasmparser", "bls-compiler", "bls-loader"] {
+        let found = tree.lines().any(|line| line.starts_with(forbidden));
+        assert!(!found, "bls-artifact depends on {forbidden}");
+    }
+}

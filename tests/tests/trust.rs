@@ -1,0 +1,206 @@
+//! Whom a loader trusts, and who may say so.
+
+use bls_tests::programs::{Home, compiler, fixtures, loader, run};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+
+#[test]
+fn variables_do_not_choose_whom_to_trust() {
+    let home = Home::new();
+    let artifact = home.fixture("wat/hello.wat");
+    // An attacker's folder, complete with a trust file that names the key.
+    let folder = home.path("attacker/.config/bls");
+    std::fs::create_dir_all(&folder).unwrap();
+    let pem = std::fs::read_to_string(home.public_key()).unwrap();
+    let mut trust = bls_artifact::trust::Trust::default();
+    trust.add(bls_artifact::key::PublicKey::from_pem(&pem).unwrap(), "attacker");
+    let file = folder.join("trust.json");
+    std::fs::write(&file, trust.to_text()).unwrap();
+    let attacker = home.path("attacker");
+
+    let mut command = Command::new(loader());
+    command
+        .arg(&artifact)
+        .env("HOME", &attacker)
+        .env("XDG_CONFIG_HOME", attacker.join(".config"))
+        .env("XDG_DATA_HOME", &attacker)
+        .env("BLS_TRUST", &file)
+        .env("BLS_HOME", &attacker)
+        .env("BLS_CONFIG", &folder);
+    let ended = run(&mut command, b"").expect(125);
+    assert!(ended.stdout.is_empty());
+    let _ = ended.says(&["bls-load: ", "hint: "]);
+
+    // The same file, named by the operator, is another matter.
+    let mut command = Command::new(loader());
+    assert_eq!(run(command.arg("--trust").arg(&file).arg(&artifact), b"").expect(0).text(), "hello\n");
+}
+
+#[test]
+fn another_key_is_refused_until_it_is_trusted() {
+    let builder = Home::with_seed(1);
+    let operator = Home::with_seed(2);
+    let artifact = builder.fixture("wat/hello.wat");
+    let ended = operator.load(&[], &artifact, &[]).expect(125);
+    let id = {
+        let pem = std::fs::read_to_string(builder.public_key()).unwrap();
+        bls_artifact::key::PublicKey::from_pem(&pem).unwrap().id().to_string()
+    };
+    let _ = ended.says(&["bls-load: verify: ", &id[..8], "does not trust", "bls-load trust add"]);
+}
+
+/// A command as the user `nobody`, whose home can then be set up; only root can.
+fn is_root() -> bool {
+    rustix::process::getuid().is_root()
+}
+
+#[test]
+fn a_key_that_others_can_read_is_not_used() {
+    let home = Home::new();
+    std::fs::set_permissions(home.key(), std::fs::Permissions::from_mode(0o644)).unwrap();
+    let ended = run(&mut home.compile_command(&fixtures().join("wat/hello.wat")), b"").expect(1);
+    let _ = ended.says(&["bls-compile: ", "hint: ", "chmod 600"]);
+}
+
+#[test]
+fn a_key_can_come_from_a_variable() {
+    let home = Home::new();
+    let pem = std::fs::read_to_string(home.key()).unwrap();
+    let mut command = Command::new(compiler());
+    command.current_dir(home.path("")).args(["--key", "env:BLS_TEST_KEY"]).env("BLS_TEST_KEY", pem);
+    let _ = run(command.arg(fixtures().join("wat/hello.wat")), b"").expect(0);
+    assert_eq!(home.load(&[], &home.path("hello.bls"), &[]).expect(0).text(), "hello\n");
+    let mut command = Command::new(compiler());
+    command.args(["--key", "env:BLS_TEST_NO_KEY"]).arg(fixtures().join("wat/hello.wat"));
+    let _ = run(&mut command, b"").expect(1).says(&["BLS_TEST_NO_KEY", "hint: "]);
+}
+
+#[test]
+fn trust_files_that_are_none() {
+    let home = Home::new();
+    let artifact = home.fixture("wat/hello.wat");
+    for (text, words) in [
+        ("", &["hint: "][..]),
+        ("{}", &["hint: "]),
+        ("{\"version\":2,\"keys\":[]}", &["form 2"]),
+        ("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", &["public key"]),
+    ] {
+        let path = home.path("trust.json");
+        std::fs::write(&path, text).unwrap();
+        let mut command = Command::new(loader());
+        let ended = run(command.arg("--trust").arg(&path).arg(&artifact), b"").expect(125);
+        let _ = ended.says(&["bls-load: trust: "]).says(words);
+    }
+    let mut command = Command::new(loader());
+    let ended = run(command.arg("--trust").arg("/missing.pub").arg(&artifact), b"").expect(125);
+    let _ = ended.says(&["/missing.pub", "hint: "]);
+}
+
+#[test]
+fn verify_says_what_it_found_and_runs_nothing() {
+    let home = Home::new();
+    let artifact = home.fixture("wat/hello.wat");
+    let mut command = Command::new(loader());
+    command.arg("verify").arg("--trust").arg(home.public_key()).arg(&artifact);
+    let text = run(&mut command, b"").expect(0).text();
+    assert!(!text.contains("hello\n") || text.contains("name"), "{text}");
+    for word in ["hello", "sha256", "bls-fuel-1"] {
+        assert!(text.contains(word), "{word} is not in:\n{text}");
+    }
+}
+
+/// The first run of a fresh user: needs root, to become one.
+#[test]
+fn the_first_compile_makes_a_key_and_trusts_it() {
+    if !is_root() {
+        println!("only root can become a fresh user");
+        return;
+    }
+    let user = FreshUser::new("blsfirst", 61_001);
+    let other = FreshUser::new("blsother", 61_002);
+    let guest = user.home.join("hello.wasm");
+    std::fs::copy(fixtures().join("wat/hello.wasm"), &guest).unwrap();
+
+    let ended = run(user.command(&compiler()).arg("hello.wasm"), b"").expect(0);
+    let _ = ended.says(&["key", "bls-load trust add"]);
+    let key = user.home.join(".config/bls/key.pem");
+    assert_eq!(std::fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
+    let again = run(user.command(&compiler()).arg("hello.wasm"), b"").expect(0);
+    assert!(!again.stderr.contains("trust add"), "said once: {}", again.stderr);
+    assert_eq!(run(user.command(&loader()).arg("hello.bls"), b"").expect(0).text(), "hello\n");
+
+    // Another user refuses it, and accepts it after `trust add`.
+    let copy = other.home.join("hello.bls");
+    std::fs::copy(user.home.join("hello.bls"), &copy).unwrap();
+    let ended = run(other.command(&loader()).arg("hello.bls"), b"").expect(125);
+    assert!(ended.stdout.is_empty());
+    let exported = run(user.command(&compiler()).args(["key", "export"]), b"").expect(0);
+    let public = other.home.join("builder.pub");
+    std::fs::write(&public, &exported.stdout).unwrap();
+    std::fs::set_permissions(&public, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let _ = run(other.command(&loader()).args(["trust", "add", "builder.pub"]), b"").expect(0);
+    let listed = run(other.command(&loader()).args(["trust", "list"]), b"").expect(0).text();
+    assert!(!listed.trim().is_empty());
+    assert_eq!(run(other.command(&loader()).arg("hello.bls"), b"").expect(0).text(), "hello\n");
+
+    // A trust file that others can write is not believed.
+    let trust = other.home.join(".config/bls/trust.json");
+    std::fs::set_permissions(&trust, std::fs::Permissions::from_mode(0o666)).unwrap();
+    let _ = run(other.command(&loader()).arg("hello.bls"), b"").expect(125).says(&["hint: "]);
+
+    // The same key gives the same bytes to another user with another umask.
+    let stolen = other.home.join("same.pem");
+    std::fs::copy(&key, &stolen).unwrap();
+    std::os::unix::fs::chown(&stolen, Some(other.id), Some(other.id)).unwrap();
+    std::fs::copy(&guest, other.home.join("hello.wasm")).unwrap();
+    let mut command = Command::new("sh");
+    command
+        .arg("-c")
+        .arg("umask 077; exec \"$0\" --key same.pem -o again.bls hello.wasm")
+        .arg(compiler());
+    let _ = run(other.become_user(&mut command), b"").expect(0);
+    assert_eq!(
+        std::fs::read(user.home.join("hello.bls")).unwrap(),
+        std::fs::read(other.home.join("again.bls")).unwrap()
+    );
+}
+
+/// A user of the system for the time of a test.
+struct FreshUser {
+    name: String,
+    id: u32,
+    home: std::path::PathBuf,
+}
+
+impl FreshUser {
+    fn new(name: &str, id: u32) -> Self {
+        let home = Path::new("/var/tmp").join(name);
+        let _ = std::fs::remove_dir_all(&home);
+        let _ = Command::new("userdel").arg(name).output();
+        let mut command = Command::new("useradd");
+        command.args(["--no-create-home", "--uid", &id.to_string(), "--home-dir"]).arg(&home).arg(name);
+        let _ = run(&mut command, b"").expect(0);
+        std::fs::create_dir_all(&home).unwrap();
+        std::os::unix::fs::chown(&home, Some(id), Some(id)).unwrap();
+        Self { name: name.to_owned(), id, home }
+    }
+
+    fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        self.become_user(&mut command);
+        command
+    }
+
+    fn become_user<'c>(&self, command: &'c mut Command) -> &'c mut Command {
+        use std::os::unix::process::CommandExt as _;
+        command.current_dir(&self.home).uid(self.id).gid(self.id)
+    }
+}
+
+impl Drop for FreshUser {
+    fn drop(&mut self) {
+        let _ = Command::new("userdel").arg(&self.name).output();
+        let _ = std::fs::remove_dir_all(&self.home);
+    }
+}
