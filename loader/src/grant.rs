@@ -78,5 +78,5 @@ pub(crate) fn grants(options: &Options) -> Result<Grants, GrantError> {
             folder.guest.clone().into_string().map_err(GrantError::GuestPath)?;
         preopens.push(Preopen { dir, guest_path, read_only: folder.read_only });
     }
-    Ok(Grants { arguments, environment, preopens, ..Grants::default() })
+    Ok(Grants { args: arguments, env: environment, preopens, output_max: None })
 }

@@ -20,7 +20,7 @@ mod compatibility;
 mod error;
 mod explain;
 mod grant;
-pub(crate) mod host;
+pub mod host;
 mod image;
 mod limit;
 mod link;
@@ -29,7 +29,7 @@ pub mod open;
 mod outcome;
 mod report;
 mod run;
-mod state;
+pub mod state;
 #[allow(unsafe_code, reason = "the one place for it; each block carries its argument")]
 mod sys;
 mod trust;

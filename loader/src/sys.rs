@@ -6,3 +6,4 @@
 pub(crate) mod code;
 pub(crate) mod descriptor;
 pub(crate) mod signal;
+pub(crate) mod usage;

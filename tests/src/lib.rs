@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod bench;
 pub mod differential;
 pub mod oracle;
 pub mod programs;

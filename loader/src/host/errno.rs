@@ -5,6 +5,7 @@
 //! Does not decide which error fits a situation; the calls do.
 
 use rustix::io::Errno as SystemErrno;
+use std::fmt;
 use std::io::{Error, ErrorKind};
 
 /// What a host call gives: a value, or the reason why there is none.
@@ -39,6 +40,26 @@ pub(crate) enum Fault {
     /// `pointer` is no multiple of `alignment`.
     Misaligned { pointer: u32, alignment: u32 },
 }
+
+impl fmt::Display for Fault {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoMemory => formatter.write_str(
+                "the guest passed a pointer to the host and exports no memory for it",
+            ),
+            Self::OutOfBounds { pointer, length, size } => write!(
+                formatter,
+                "the guest passed the host {length} bytes at {pointer:#x}, beyond its memory of {size} bytes"
+            ),
+            Self::Misaligned { pointer, alignment } => write!(
+                formatter,
+                "the guest passed the host a pointer, {pointer:#x}, that is no multiple of {alignment}"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Fault {}
 
 impl From<Errno> for Failure {
     fn from(errno: Errno) -> Self {

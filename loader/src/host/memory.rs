@@ -118,11 +118,6 @@ impl<'a> GuestMemory<'a> {
         Ok(())
     }
 
-    /// Writes a `u16` at `pointer`.
-    pub(crate) fn write_u16(&mut self, pointer: u32, value: u16) -> Outcome<()> {
-        self.write(pointer, 2, value.to_le_bytes())
-    }
-
     /// Writes a `u32` at `pointer`.
     pub(crate) fn write_u32(&mut self, pointer: u32, value: u32) -> Outcome<()> {
         self.write(pointer, 4, value.to_le_bytes())

@@ -1,0 +1,177 @@
+//! `bls-load ARTIFACT`: the whole story, from a path to an exit code.
+//!
+//! Guarantees that every end goes through the one claim in [`Recorder`], and that
+//! the order of the stages is the one the types allow: open, verify, grant, map,
+//! link, run.
+
+use crate::cli::Options;
+use crate::error::Failure;
+use crate::explain::Stages;
+use crate::link::{Linked, link, memory_max};
+use crate::map::map_with_stack;
+use crate::open::Opened;
+use crate::outcome::Outcome;
+use crate::report::Recorder;
+use crate::run::{Burned, Consumption};
+use crate::verify::{Facts, Policy, verify};
+use crate::{grant, run, trust, watch};
+use bls_artifact::manifest::Encoding;
+use bls_artifact::quantity::show_size;
+use serde_json::json;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Stack that the loader and the host functions need beside the guest's, in
+/// bytes.
+const STACK_RESERVE: u64 = 512 << 10;
+
+/// Runs an artifact and leaves with its exit code. Gives a failure only from
+/// before there was a run.
+pub(super) fn run(options: &Options) -> Result<(), Failure> {
+    let recorder = Arc::new(Recorder::open(options.report.as_ref())?);
+    watch::report_panics(Arc::clone(&recorder));
+    if options.timeout.is_some() || options.report.is_some() {
+        watch::start(Arc::clone(&recorder), options.timeout)?;
+    }
+    let outcome = on_enough_stack(options.stack_max, || {
+        pipeline(options, &recorder).unwrap_or_else(Outcome::Failed)
+    });
+    if !recorder.claim() {
+        // The watcher ends the process any moment now.
+        loop {
+            std::thread::park();
+        }
+    }
+    watch::end(&recorder, outcome)
+}
+
+fn pipeline(options: &Options, recorder: &Recorder) -> Result<Outcome, Failure> {
+    let mut stages = Stages::new(recorder, options.explain);
+
+    let opened = Opened::open(&options.artifact)?;
+    stages.done("open", || format!("{}: framing fits", opened.name()));
+
+    let trusted = trust::load(options.trust.as_deref())?;
+    let policy = Policy { digest: options.digest, ..Policy::of(&trusted.trust) };
+    let verified = verify(opened, &policy)?;
+    note_artifact(recorder, verified.facts(), options);
+    stages.done("verify", || explain_verified(verified.facts(), &trusted.path));
+
+    let grants = grant::grants(options)?;
+    stages.done("grant", || explain_grants(options));
+
+    let mapped = map_with_stack(verified, options.stack_max)?;
+    stages.done("map", || "sealed image mapped, no page writable and executable".into());
+
+    let linked = link(mapped, grants, options)?;
+    note_linked(recorder, &linked);
+    stages.done("link", || {
+        let unknown = linked.unknown_imports.len();
+        format!("{} imports, {unknown} of them trap when called", linked.externs.len())
+    });
+
+    let ended = run::run(linked);
+    stages.done("run", || "the guest ended".into());
+    if let Some(consumption) = ended.consumption {
+        recorder.set("fuel", || consumption.to_json());
+    }
+    recorder.set("peak_memory_bytes", || json!({ "guest": ended.memory_peak }));
+    recorder.set("unsupported_calls", || json!(ended.unsupported_calls));
+    Ok(ended.outcome)
+}
+
+/// Does `work` where the guest's stack fits: on this thread, or where the system
+/// gives it too little, on one of our own.
+fn on_enough_stack<T: Send>(stack_max: usize, work: impl FnOnce() -> T + Send) -> T {
+    let needed = stack_max as u64 + STACK_RESERVE;
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Stack);
+    if limit.current.is_none_or(|bytes| bytes >= needed) {
+        return work();
+    }
+    std::thread::scope(|scope| {
+        std::thread::Builder::new()
+            .stack_size(needed as usize)
+            .spawn_scoped(scope, work)
+            // Neither can happen without the panic hook having ended the process.
+            .expect("the system gives a thread")
+            .join()
+            .expect("the panic hook leaves")
+    })
+}
+
+/// What the report says about the artifact, from the moment it is trusted.
+fn note_artifact(recorder: &Recorder, facts: &Facts, options: &Options) {
+    let manifest = &facts.manifest;
+    recorder.set("artifact", || {
+        json!({
+            "name": manifest.name,
+            "identity": facts.identity.to_string(),
+            "file_sha256": facts.file_digest.map(|digest| digest.to_string()),
+            "source_sha256": manifest.source.to_string(),
+            "target": facts.part().target.triple(),
+            "key_ids": facts.key_ids.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        })
+    });
+    recorder.set("integrity", || json!({ "mode": "copy", "trusts": TRUSTS }));
+    recorder.set("limits", || {
+        json!({
+            "fuel": options.fuel,
+            "timeout_ms": options.timeout.map(|time| time.as_millis() as u64),
+            "memory_bytes": memory_max(options, manifest.limits.memory),
+            "stack_bytes": options.stack_max,
+        })
+    });
+    recorder.set("fuel", || match &manifest.fuel {
+        None => json!({ "metered": false }),
+        // Until the guest ends: nothing is known to have been burned.
+        Some(_) => {
+            Consumption { budget: options.fuel, burned: Burned::AtLeast(0) }.to_json()
+        }
+    });
+    recorder.set("unsupported_calls", || json!([]));
+    recorder.set("unknown_imports", || json!([]));
+}
+
+/// What the report says about linking, before the guest starts.
+fn note_linked(recorder: &Recorder, linked: &Linked) {
+    recorder.set("unknown_imports", || json!(linked.unknown_imports));
+    if let Some(metering) = &linked.mapped.facts().manifest.fuel {
+        // Instantiation is charged before it happens.
+        let burned = Burned::AtLeast(metering.instantiation);
+        recorder.set("fuel", || Consumption { budget: linked.budget, burned }.to_json());
+    }
+}
+
+/// What the copy mode relies on.
+const TRUSTS: &str = "SHA-256 and the kernel's seals on the copy; nothing about the file";
+
+fn explain_verified(facts: &Facts, trust_file: &Path) -> String {
+    let part = facts.part();
+    let stored = match part.stored.encoding {
+        Encoding::Raw => "raw",
+        Encoding::Zstd => "zstd",
+    };
+    let keys: Vec<String> = facts.key_ids.iter().map(ToString::to_string).collect();
+    format!(
+        "signed by {} (trusted by {}), identity {}, part {} for {} ({} of {stored} code), \
+         integrity mode copy: trusts {TRUSTS}",
+        keys.join(", "),
+        trust_file.display(),
+        facts.identity,
+        facts.chosen,
+        part.target,
+        show_size(part.image.length),
+    )
+}
+
+fn explain_grants(options: &Options) -> String {
+    let mut text = String::from("arguments, stdio, clocks, randomness");
+    for folder in &options.folders {
+        let kind = if folder.read_only { "read-only folder" } else { "folder" };
+        text += &format!(", {kind} {} as {}", folder.host.display(), folder.guest.display());
+    }
+    for (name, _) in &options.variables {
+        text += &format!(", variable {}", name.display());
+    }
+    text
+}

@@ -1,0 +1,279 @@
+//! The host: WASI preview 1 (`wasi_snapshot_preview1`), synchronous.
+//!
+//! | file | functions |
+//! |---|---|
+//! | `args_environ` | `args_*`, `environ_*` |
+//! | `clock`, `poll` | `clock_*`, `poll_oneoff` |
+//! | `random` | `random_get` |
+//! | `fd`, `transfer`, `stat`, `readdir` | `fd_*` |
+//! | `path`, `stat` | `path_*` |
+//! | `process`, `socket` | `proc_*`, `sched_yield`, `sock_*` |
+//! | `memory` | pointers of the guest become checked slices: here and nowhere else |
+//! | `table`, `types`, `errno` | descriptors, the specification's records and errors |
+//!
+//! May assume that `State::memory` is the guest's exported memory once the guest
+//! runs. Guarantees that a guest reaches nothing but what [`Grants`] holds: paths
+//! are resolved by cap-std, which knows no way out of a folder. A pointer that is
+//! out of bounds is a trap. Contains no `unsafe`, and no panic that a guest can
+//! reach. Costs nothing at start: no table of functions is built, and nothing is
+//! asked of the system before the guest asks for it.
+
+#![forbid(unsafe_code)]
+
+mod args_environ;
+mod clock;
+mod errno;
+mod fd;
+mod memory;
+mod path;
+mod poll;
+mod process;
+mod random;
+mod readdir;
+mod socket;
+mod stat;
+mod table;
+mod transfer;
+mod types;
+
+use crate::state::State;
+use bls_artifact::capability::WASI_PREVIEW1;
+use errno::{Failure, Outcome};
+use memory::GuestMemory;
+use std::collections::BTreeSet;
+use std::fmt;
+use table::Table;
+use wasmtime::{Caller, Func, Store};
+
+/// What a guest is granted.
+#[derive(Debug, Default)]
+pub struct Grants {
+    /// The argument list, argument 0 included.
+    pub args: Vec<Vec<u8>>,
+    /// Environment variables.
+    pub env: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Folders, from descriptor 3 on.
+    pub preopens: Vec<Preopen>,
+    /// The most bytes it may write, over all descriptors; `None` for no limit.
+    pub output_max: Option<u64>,
+}
+
+/// A folder that is open when the guest starts.
+#[derive(Debug)]
+pub struct Preopen {
+    /// The folder.
+    pub dir: cap_std::fs::Dir,
+    /// Its path in the guest's eyes.
+    pub guest_path: String,
+    /// Whether nothing in it may be changed.
+    pub read_only: bool,
+}
+
+/// How a guest ends itself: the error that `proc_exit` unwinds with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exit(pub u32);
+
+impl fmt::Display for Exit {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "the guest exited with code {}", self.0)
+    }
+}
+
+impl std::error::Error for Exit {}
+
+/// The guest has written as much as it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutputLimit;
+
+impl fmt::Display for OutputLimit {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("the guest has written as many bytes as it may")
+    }
+}
+
+impl std::error::Error for OutputLimit {}
+
+/// The host side of one guest.
+#[derive(Debug)]
+pub struct Host {
+    arguments: Vec<Vec<u8>>,
+    environment: Vec<(Vec<u8>, Vec<u8>)>,
+    table: Table,
+    /// Bytes that may still be written.
+    output_left: u64,
+    /// See `clock`.
+    monotonic_origin: Option<u64>,
+    unsupported_calls: BTreeSet<&'static str>,
+}
+
+impl Host {
+    /// A host that grants this and nothing else.
+    #[must_use]
+    pub fn new(grants: Grants) -> Self {
+        Self {
+            arguments: grants.args,
+            environment: grants.env,
+            table: Table::new(grants.preopens),
+            output_left: grants.output_max.unwrap_or(u64::MAX),
+            monotonic_origin: None,
+            unsupported_calls: BTreeSet::new(),
+        }
+    }
+
+    /// Functions that were called and that there is no implementation of,
+    /// sorted.
+    #[must_use]
+    pub fn unsupported_calls(&self) -> Vec<&'static str> {
+        self.unsupported_calls.iter().copied().collect()
+    }
+
+    /// Answers `nosys`, and remembers who asked.
+    fn unsupported<T>(&mut self, function: &'static str) -> Outcome<T> {
+        self.unsupported_calls.insert(function);
+        Err(errno::Errno::Nosys.into())
+    }
+}
+
+/// Runs one call of the guest, and turns what it gave into what the guest sees.
+fn call(
+    caller: &mut Caller<'_, State>,
+    function: impl FnOnce(&mut Host, &mut GuestMemory<'_>) -> Outcome<()>,
+) -> Result<u32, wasmtime::Error> {
+    let outcome = match caller.data().memory {
+        Some(memory) => {
+            let (bytes, state) = memory.data_and_store_mut(&mut *caller);
+            function(&mut state.host, &mut GuestMemory::new(Some(bytes)))
+        }
+        None => function(&mut caller.data_mut().host, &mut GuestMemory::new(None)),
+    };
+    match outcome {
+        Ok(()) => Ok(0),
+        Err(Failure::Errno(errno)) => Ok(u32::from(errno.number())),
+        Err(Failure::Fault(fault)) => Err(wasmtime::Error::new(fault)),
+        Err(Failure::Stop(error)) => Err(error),
+    }
+}
+
+/// A value of the calling convention, for [`FUNCTIONS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A 32-bit integer.
+    I32,
+    /// A 64-bit integer.
+    I64,
+}
+
+/// The calling convention's name of a Rust type.
+macro_rules! kind {
+    (u32) => {
+        Kind::I32
+    };
+    (u64) => {
+        Kind::I64
+    };
+    (i64) => {
+        Kind::I64
+    };
+}
+
+/// Makes [`provide`] and [`FUNCTIONS`] from one list. All functions answer with
+/// an errno, but for `proc_exit`, which does not come back.
+macro_rules! functions {
+    ($($group:ident :: $function:ident ( $($parameter:ident : $type:ident),* );)*) => {
+        /// Every function of preview 1, with its parameters as the module sees
+        /// them. All but `proc_exit` have one result, an errno as `i32`.
+        pub const FUNCTIONS: &[(&str, &[Kind])] = &[
+            $((stringify!($function), &[$(kind!($type)),*]),)*
+            ("proc_exit", &[Kind::I32]),
+        ];
+
+        /// The host function that an import asks for; `None` when there is no
+        /// such function.
+        pub fn provide(store: &mut Store<State>, module: &str, name: &str) -> Option<Func> {
+            if module != WASI_PREVIEW1 {
+                return None;
+            }
+            Some(match name {
+                $(stringify!($function) => Func::wrap(
+                    store,
+                    |mut caller: Caller<'_, State> $(, $parameter: $type)*| {
+                        call(&mut caller, |host, memory| {
+                            $group::$function(host, memory $(, $parameter)*)
+                        })
+                    },
+                ),)*
+                "proc_exit" => Func::wrap(store, |mut caller: Caller<'_, State>, code: u32| {
+                    call(&mut caller, |host, memory| process::proc_exit(host, memory, code))
+                        .map(drop)
+                }),
+                _ => return None,
+            })
+        }
+    };
+}
+
+functions! {
+    args_environ::args_get(pointers: u32, strings: u32);
+    args_environ::args_sizes_get(count: u32, size: u32);
+    args_environ::environ_get(pointers: u32, strings: u32);
+    args_environ::environ_sizes_get(count: u32, size: u32);
+    clock::clock_res_get(clock: u32, result: u32);
+    clock::clock_time_get(clock: u32, precision_ns: u64, result: u32);
+    fd::fd_advise(descriptor: u32, offset: u64, length: u64, advice: u32);
+    fd::fd_allocate(descriptor: u32, offset: u64, length: u64);
+    fd::fd_close(descriptor: u32);
+    fd::fd_datasync(descriptor: u32);
+    fd::fd_fdstat_get(descriptor: u32, result: u32);
+    fd::fd_fdstat_set_flags(descriptor: u32, flags: u32);
+    fd::fd_fdstat_set_rights(descriptor: u32, rights: u64, inheriting: u64);
+    stat::fd_filestat_get(descriptor: u32, result: u32);
+    stat::fd_filestat_set_size(descriptor: u32, size: u64);
+    stat::fd_filestat_set_times(descriptor: u32, accessed_ns: u64, modified_ns: u64, flags: u32);
+    transfer::fd_pread(descriptor: u32, buffers: u32, count: u32, offset: u64, result: u32);
+    fd::fd_prestat_get(descriptor: u32, result: u32);
+    fd::fd_prestat_dir_name(descriptor: u32, buffer: u32, length: u32);
+    transfer::fd_pwrite(descriptor: u32, buffers: u32, count: u32, offset: u64, result: u32);
+    transfer::fd_read(descriptor: u32, buffers: u32, count: u32, result: u32);
+    readdir::fd_readdir(descriptor: u32, buffer: u32, length: u32, cookie: u64, result: u32);
+    fd::fd_renumber(from: u32, to: u32);
+    fd::fd_seek(descriptor: u32, offset: i64, whence: u32, result: u32);
+    fd::fd_sync(descriptor: u32);
+    fd::fd_tell(descriptor: u32, result: u32);
+    transfer::fd_write(descriptor: u32, buffers: u32, count: u32, result: u32);
+    path::path_create_directory(descriptor: u32, path: u32, length: u32);
+    stat::path_filestat_get(descriptor: u32, lookup: u32, path: u32, length: u32, result: u32);
+    stat::path_filestat_set_times(
+        descriptor: u32, lookup: u32, path: u32, length: u32,
+        accessed_ns: u64, modified_ns: u64, flags: u32
+    );
+    path::path_link(
+        old_descriptor: u32, lookup: u32, old_path: u32, old_length: u32,
+        new_descriptor: u32, new_path: u32, new_length: u32
+    );
+    path::path_open(
+        descriptor: u32, lookup: u32, path: u32, length: u32, how: u32,
+        rights: u64, inheriting: u64, flags: u32, result: u32
+    );
+    path::path_readlink(
+        descriptor: u32, path: u32, length: u32, buffer: u32, buffer_length: u32, result: u32
+    );
+    path::path_remove_directory(descriptor: u32, path: u32, length: u32);
+    path::path_rename(
+        old_descriptor: u32, old_path: u32, old_length: u32,
+        new_descriptor: u32, new_path: u32, new_length: u32
+    );
+    path::path_symlink(
+        target: u32, target_length: u32, descriptor: u32, path: u32, length: u32
+    );
+    path::path_unlink_file(descriptor: u32, path: u32, length: u32);
+    poll::poll_oneoff(subscriptions: u32, events: u32, count: u32, result: u32);
+    process::proc_raise(signal: u32);
+    random::random_get(buffer: u32, length: u32);
+    process::sched_yield();
+    socket::sock_accept(descriptor: u32, flags: u32, result: u32);
+    socket::sock_recv(
+        descriptor: u32, buffers: u32, count: u32, flags: u32, length: u32, flags_out: u32
+    );
+    socket::sock_send(descriptor: u32, buffers: u32, count: u32, flags: u32, length: u32);
+    socket::sock_shutdown(descriptor: u32, sides: u32);
+}

@@ -1,0 +1,156 @@
+//! Waiting: `poll_oneoff`.
+//!
+//! Assumes that the system's clocks do not fail. Guarantees that clocks and
+//! descriptors are waited for together, in one `ppoll`, and never busily; that a
+//! bad descriptor is an event with an error, and does not spoil the others; and
+//! that what one call may ask for is bounded. Does not notice when the wall clock
+//! is set while a guest waits for a time of day.
+
+use crate::host::Host;
+use crate::host::clock::{monotonic, realtime};
+use crate::host::errno::{Errno, Outcome};
+use crate::host::memory::{GuestMemory, element};
+use crate::host::table::{Descriptor, Table};
+use crate::host::types::{Clock, Event, EventKind, NANOSECONDS, ReadyFlags, Subscription, Wait};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::io::{Errno as SystemErrno, ioctl_fionread};
+
+/// The most subscriptions of one call.
+const SUBSCRIPTIONS_MAX: u32 = 4096;
+
+/// Waits until at least one of `count` subscriptions has something to say.
+pub(crate) fn poll_oneoff(
+    host: &mut Host,
+    memory: &mut GuestMemory<'_>,
+    subscriptions: u32,
+    events: u32,
+    count: u32,
+    result: u32,
+) -> Outcome<()> {
+    if count == 0 || count > SUBSCRIPTIONS_MAX {
+        return Err(Errno::Inval.into());
+    }
+    let mut wanted = Vec::new();
+    for index in 0..count {
+        let place = element(subscriptions, index, Subscription::SIZE)?;
+        let record = memory.read(place, Subscription::ALIGNMENT)?;
+        wanted.push(Subscription::decode(&record)?);
+    }
+    let mut happened = Vec::new();
+    let mut alarms = Vec::new();
+    let mut descriptors = Vec::new();
+    for subscription in &wanted {
+        match subscription.wait {
+            Wait::Clock { clock, timeout_ns, absolute } => {
+                let delay_ns = delay(host, clock, timeout_ns, absolute)?;
+                alarms.push((subscription.userdata, delay_ns));
+            }
+            Wait::Read { descriptor } => descriptors.push((
+                subscription.userdata,
+                EventKind::Read,
+                descriptor,
+            )),
+            Wait::Write { descriptor } => descriptors.push((
+                subscription.userdata,
+                EventKind::Write,
+                descriptor,
+            )),
+        }
+    }
+    let mut polled = Vec::new();
+    let mut owners = Vec::new();
+    for (userdata, kind, descriptor) in descriptors {
+        match system(&host.table, descriptor) {
+            Ok(system) => {
+                let flags = match kind {
+                    EventKind::Write => PollFlags::OUT,
+                    _ => PollFlags::IN,
+                };
+                polled.push(PollFd::from_borrowed_fd(system, flags));
+                owners.push((userdata, kind, system));
+            }
+            Err(error) => happened.push(event(userdata, kind, Some(error))),
+        }
+    }
+
+    let longest_ns = if happened.is_empty() { alarms.iter().map(|alarm| alarm.1).min() } else { Some(0) };
+    let waited_ns = wait(&mut polled, longest_ns)?;
+
+    for (poll, (userdata, kind, system)) in polled.iter().zip(owners) {
+        if !poll.revents().is_empty() {
+            happened.push(ready(userdata, kind, system, poll.revents()));
+        }
+    }
+    for (userdata, delay_ns) in alarms {
+        if delay_ns <= waited_ns {
+            happened.push(event(userdata, EventKind::Clock, None));
+        }
+    }
+
+    let mut index = 0;
+    for event in &happened {
+        let place = element(events, index, Event::SIZE)?;
+        memory.write(place, Event::ALIGNMENT, event.encode())?;
+        index += 1;
+    }
+    memory.write_u32(result, index)
+}
+
+/// Nanoseconds from now until an alarm.
+fn delay(host: &mut Host, clock: Clock, timeout_ns: u64, absolute: bool) -> Outcome<u64> {
+    let now = match clock {
+        Clock::Realtime => realtime()?,
+        Clock::Monotonic => monotonic()?.saturating_sub(host.monotonic_origin()?),
+        Clock::ProcessCpuTime | Clock::ThreadCpuTime => return Err(Errno::Inval.into()),
+    };
+    Ok(if absolute { timeout_ns.saturating_sub(now) } else { timeout_ns })
+}
+
+/// The system's descriptor behind a number.
+fn system(table: &Table, number: u32) -> Result<BorrowedFd<'_>, Errno> {
+    match table.get(number) {
+        Ok(Descriptor::Stream(stream)) => Ok(stream.system()),
+        Ok(Descriptor::File(file)) => Ok(file.as_fd()),
+        Ok(Descriptor::Directory(_)) | Err(_) => Err(Errno::Badf),
+    }
+}
+
+/// Waits for one of the descriptors, at most `longest_ns` from now; how long it
+/// took, in nanoseconds, and at least `longest_ns` when the time was up.
+fn wait(polled: &mut [PollFd<'_>], longest_ns: Option<u64>) -> Outcome<u64> {
+    let begun = monotonic()?;
+    loop {
+        let waited = monotonic()?.saturating_sub(begun);
+        let left = longest_ns.map(|longest| longest.saturating_sub(waited));
+        let timeout = left.map(|left| Timespec {
+            tv_sec: i64::try_from(left / NANOSECONDS).unwrap_or(i64::MAX),
+            tv_nsec: (left % NANOSECONDS) as _,
+        });
+        match poll(polled, timeout.as_ref()) {
+            Err(SystemErrno::INTR) => {}
+            Err(error) => return Err(error.into()),
+            Ok(0) => return Ok(longest_ns.unwrap_or(0)),
+            Ok(_) => return Ok(monotonic()?.saturating_sub(begun)),
+        }
+    }
+}
+
+/// What happened on a descriptor.
+fn ready(userdata: u64, kind: EventKind, system: BorrowedFd<'_>, flags: PollFlags) -> Event {
+    if flags.contains(PollFlags::NVAL) {
+        return event(userdata, kind, Some(Errno::Badf));
+    }
+    let bytes_ready = match kind {
+        EventKind::Read => ioctl_fionread(system).unwrap_or(0),
+        _ => 0,
+    };
+    let hangup = flags.contains(PollFlags::HUP);
+    let flags = if hangup { ReadyFlags::HANGUP } else { ReadyFlags::empty() };
+    Event { bytes_ready, flags, ..event(userdata, kind, None) }
+}
+
+/// An event with nothing to add.
+fn event(userdata: u64, kind: EventKind, error: Option<Errno>) -> Event {
+    Event { userdata, error, kind, bytes_ready: 0, flags: ReadyFlags::empty() }
+}

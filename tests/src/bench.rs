@@ -1,0 +1,105 @@
+//! The benchmarks: start, fuel and size, each figure beside its peer's.
+//!
+//! Every table is made in one run, its commands alternated, and compares by
+//! ratio: a time alone says more about the machine than about the programs. The
+//! peers are what is installed; what is not is named. Assumes `BLS_COMPILE` and
+//! `BLS_LOAD`; takes real programs from `BLS_SHARED` where it is set. Checks that
+//! what it measures printed what it should; asserts no time and no size.
+
+mod artifacts;
+mod fuel;
+mod load;
+mod peers;
+mod report;
+mod size;
+mod statistics;
+mod table;
+
+/// What `--help` prints.
+pub const HELP: &str = "\
+Benchmarks of the two programs beside their peers. Prints tables, asserts nothing.
+
+Usage: cargo xtask bench [load|fuel|size]... [RUNS] [--callgrind]
+
+  load         start of a process: hello, then large artifacts
+  fuel         metered against unmetered, on BLS_SHARED/bench
+  size         programs, memory, artifacts, compile times
+
+  RUNS         runs of each command [default: 300 for load, 7 for fuel]
+  --callgrind  with fuel: instructions executed, counted by valgrind (slow)
+
+Without a name, all three. BLS_SHARED names a folder with guests/ and bench/.
+";
+
+/// What is measured, and how often.
+#[derive(Debug)]
+pub struct Options {
+    names: Vec<Name>,
+    runs: Option<usize>,
+    callgrind: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Name {
+    Load,
+    Fuel,
+    Size,
+}
+
+impl Options {
+    /// Reads the command line behind argument 0.
+    ///
+    /// # Errors
+    /// A word that is neither a benchmark, a number nor an option.
+    pub fn parse(arguments: &[String]) -> Result<Self, String> {
+        let mut options = Self { names: Vec::new(), runs: None, callgrind: false };
+        for argument in arguments {
+            match argument.as_str() {
+                "load" => options.names.push(Name::Load),
+                "fuel" => options.names.push(Name::Fuel),
+                "size" => options.names.push(Name::Size),
+                "--callgrind" => options.callgrind = true,
+                other => match other.parse() {
+                    Ok(runs @ 1..) => options.runs = Some(runs),
+                    _ => return Err(format!("there is no benchmark {other:?}\n\n{HELP}")),
+                },
+            }
+        }
+        if options.names.is_empty() {
+            options.names = vec![Name::Load, Name::Fuel, Name::Size];
+        }
+        Ok(options)
+    }
+}
+
+/// Measures and prints.
+///
+/// # Errors
+/// When a program that is measured cannot be run, or fails.
+///
+/// # Panics
+/// When `BLS_COMPILE` or `BLS_LOAD` is not set.
+pub fn run(options: &Options) -> Result<(), String> {
+    let bench = Bench { home: crate::programs::Home::new(), peers: peers::Peers::find()? };
+    println!("Times on a shared machine are noisy: read the ratios, and run it twice.");
+    for line in bench.peers.missing() {
+        println!("{line}");
+    }
+    for name in &options.names {
+        println!();
+        match name {
+            Name::Load => load::run(&bench, options.runs.unwrap_or(load::RUNS))?,
+            Name::Fuel => {
+                fuel::run(&bench, options.runs.unwrap_or(fuel::RUNS), options.callgrind)?;
+            }
+            Name::Size => size::run(&bench)?,
+        }
+    }
+    Ok(())
+}
+
+/// What every benchmark needs: a key with its trust file, and the peers.
+struct Bench {
+    home: crate::programs::Home,
+    peers: peers::Peers,
+}

@@ -1,0 +1,132 @@
+//! The programs that ours are compared with: those of this machine.
+//!
+//! A native C hello is built on the spot, static; wasmtime, zstd and valgrind are
+//! used where they are on PATH. Nothing is downloaded.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// What was found.
+pub(super) struct Peers {
+    folder: tempfile::TempDir,
+    /// A static native hello.
+    pub(super) hello: Option<PathBuf>,
+    /// Runs a program and says how much memory it took.
+    measure: Option<PathBuf>,
+    /// wasmtime's command line program.
+    pub(super) wasmtime: Option<PathBuf>,
+    /// zstd's command line program.
+    zstd: Option<PathBuf>,
+    /// valgrind.
+    pub(super) valgrind: Option<PathBuf>,
+}
+
+impl Peers {
+    /// Looks for them, and builds the C programs.
+    pub(super) fn find() -> Result<Self, String> {
+        let folder = tempfile::tempdir().map_err(|error| format!("no fresh folder: {error}"))?;
+        let build = |name, source| build(folder.path(), name, source);
+        Ok(Self {
+            hello: build("hello", include_str!("hello.c")),
+            measure: build("measure", include_str!("measure.c")),
+            wasmtime: on_path("wasmtime"),
+            zstd: on_path("zstd"),
+            valgrind: on_path("valgrind"),
+            folder,
+        })
+    }
+
+    /// What is not here, a line each.
+    pub(super) fn missing(&self) -> Vec<&'static str> {
+        let mut lines = Vec::new();
+        if self.hello.is_none() || self.measure.is_none() {
+            lines.push("cc builds no static program here: no C peer, no resident memory.");
+        }
+        if self.wasmtime.is_none() {
+            lines.push("wasmtime is not installed: its rows and columns are left out.");
+        }
+        if self.zstd.is_none() {
+            lines.push("zstd is not installed: the columns of compressed wasm are left out.");
+        }
+        lines
+    }
+
+    /// Compiles a module with wasmtime, for its `--allow-precompiled`.
+    pub(super) fn wasmtime_compile(&self, module: &Path, options: &[&str]) -> Option<PathBuf> {
+        let output =
+            self.folder.path().join(format!("{}.cwasm", options.join("-").replace('/', "")));
+        let mut command = Command::new(self.wasmtime.as_ref()?);
+        command.arg("compile").args(options).arg(module).arg("-o").arg(&output);
+        quiet(&mut command).then_some(output)
+    }
+
+    /// wasmtime's command that runs what it compiled with the same options.
+    pub(super) fn wasmtime_run(&self, options: &[&str], module: &Path) -> Option<Command> {
+        let mut command = Command::new(self.wasmtime.as_ref()?);
+        command.args(["run", "--allow-precompiled"]).args(options).arg(module);
+        Some(command)
+    }
+
+    /// A file's length under `zstd -19`.
+    pub(super) fn zstd_length(&self, file: &Path) -> Option<u64> {
+        let output = self.folder.path().join("compressed.zst");
+        let mut command = Command::new(self.zstd.as_ref()?);
+        command.args(["-19", "-q", "-f"]).arg(file).arg("-o").arg(&output);
+        if !quiet(&mut command) {
+            return None;
+        }
+        std::fs::metadata(&output).ok().map(|metadata| metadata.len())
+    }
+
+    /// Runs a command; the peak of its resident memory in bytes.
+    pub(super) fn resident(&self, command: &Command) -> Option<u64> {
+        let mut measured = Command::new(self.measure.as_ref()?);
+        measured.arg(command.get_program()).args(command.get_args());
+        if let Some(folder) = command.get_current_dir() {
+            measured.current_dir(folder);
+        }
+        let output = measured.stdin(Stdio::null()).output().ok()?;
+        let text = String::from_utf8_lossy(&output.stderr);
+        let kibibytes: u64 = text.lines().last()?.parse().ok()?;
+        output.status.success().then_some(kibibytes * 1024)
+    }
+
+    /// Instructions that a command executes, counted by valgrind.
+    pub(super) fn instructions(&self, command: &Command) -> Option<u64> {
+        let mut counted = Command::new(self.valgrind.as_ref()?);
+        counted.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]);
+        counted.arg(command.get_program()).args(command.get_args());
+        if let Some(folder) = command.get_current_dir() {
+            counted.current_dir(folder);
+        }
+        let output = counted.stdin(Stdio::null()).output().ok()?;
+        let text = String::from_utf8_lossy(&output.stderr);
+        let (_, count) = text.lines().rev().find_map(|line| line.split_once("Collected :"))?;
+        count.trim().parse().ok()
+    }
+}
+
+/// Builds a static program from C.
+fn build(folder: &Path, name: &str, source: &str) -> Option<PathBuf> {
+    let (input, output) = (folder.join(format!("{name}.c")), folder.join(name));
+    std::fs::write(&input, source).ok()?;
+    let mut command = Command::new("cc");
+    command.args(["-O2", "-static", "-s"]).arg(&input).arg("-o").arg(&output);
+    quiet(&mut command).then_some(output)
+}
+
+/// Runs a command without a word; whether it succeeded.
+fn quiet(command: &mut Command) -> bool {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+/// Where a program is.
+fn on_path(name: &str) -> Option<PathBuf> {
+    let folders = std::env::var_os("PATH")?;
+    std::env::split_paths(&folders).map(|folder| folder.join(name)).find(|path| path.is_file())
+}

@@ -1,0 +1,202 @@
+//! `bench size`: bytes of programs, artifacts and memory; time to compile.
+//!
+//! A dynamic loader is shown where `BLS_LOAD_DYNAMIC` names one. Resident memory is
+//! the kernel's peak for a process, taken through a small native program, because a
+//! process starts with the peak of the one that started it.
+
+use super::Bench;
+use super::artifacts::{Made, length, stem};
+use super::table::{Table, dash, kilobytes, megabytes, milliseconds, ratio};
+use crate::programs::{fixtures, loader, shared};
+use std::path::PathBuf;
+use std::process::Command;
+
+/// Runs of each program whose memory is measured; the median is shown.
+const RUNS: usize = 9;
+
+/// Prints the tables.
+pub(super) fn run(bench: &Bench) -> Result<(), String> {
+    programs(bench);
+    resident(bench)?;
+    artifacts(bench)
+}
+
+fn programs(bench: &Bench) {
+    let mut table = Table::new(&["program", "MB", "budget"]);
+    let mut add = |name: &str, path: Option<PathBuf>, budget: &str| {
+        if let Some(path) = path {
+            table.row(vec![name.to_owned(), megabytes(length(&path)), budget.to_owned()]);
+        }
+    };
+    add("bls-load, static", Some(loader()), "≤ 2.3");
+    let dynamic = std::env::var_os("BLS_LOAD_DYNAMIC").map(PathBuf::from);
+    add("bls-load, dynamic", dynamic, "≤ 1.5");
+    add("wasmtime", bench.peers.wasmtime.clone(), "");
+    table.print("size: the programs as they are shipped.");
+}
+
+/// Resident memory of a hello.
+fn resident(bench: &Bench) -> Result<(), String> {
+    let module = fixtures().join("wat/hello.wat");
+    let hello = bench.make(&module, "hello", &[])?;
+    let native = bench.peers.hello.as_ref().map(Command::new);
+    let loaded = Some(bench.home.load_command::<&str>(&[], &hello.path));
+    let wasmtime = bench
+        .peers
+        .wasmtime_compile(&module, &[])
+        .and_then(|compiled| bench.peers.wasmtime_run(&[], &compiled));
+    let peak = |command: &Option<Command>| {
+        let command = command.as_ref()?;
+        let mut peaks: Vec<u64> = (0..RUNS).filter_map(|_| bench.peers.resident(command)).collect();
+        peaks.sort_unstable();
+        peaks.get(peaks.len() / 2).copied()
+    };
+    let base = peak(&native);
+    let mut table = Table::new(&["hello", "peak resident MB", "× C", "budget"]);
+    for (name, command, budget) in [
+        ("C, static native", native, ""),
+        ("bls-load, copy, metered", loaded, "≤ 3"),
+        ("wasmtime run --allow-precompiled", wasmtime, ""),
+    ] {
+        let Some(bytes) = peak(&command) else { continue };
+        table.row(vec![
+            name.to_owned(),
+            megabytes(bytes),
+            ratio(base.map(|base| bytes as f64 / base as f64)),
+            budget.to_owned(),
+        ]);
+    }
+    table.print(&format!("size: peak resident memory of hello, {RUNS} runs each, medians."));
+    Ok(())
+}
+
+/// The guests: the shared ones, and some of the fixtures.
+fn guests() -> Vec<PathBuf> {
+    let of_fixtures =
+        ["wat/hello.wat", "c/hello.wasm", "rust/hello/hello.wasm", "go/hello/hello.wasm"];
+    let mut guests: Vec<PathBuf> = of_fixtures.map(|name| fixtures().join(name)).into();
+    let shared = shared().map(|shared| shared.join("guests"));
+    let entries = shared.and_then(|folder| std::fs::read_dir(folder).ok());
+    let mut modules: Vec<PathBuf> = entries
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "wasm"))
+        .filter(|path| !stem(path).ends_with(".component"))
+        .collect();
+    modules.sort();
+    guests.append(&mut modules);
+    guests
+}
+
+/// One guest, compiled in each way.
+struct Guest {
+    name: String,
+    metered: Made,
+    plain: Made,
+    compressed: Made,
+    wasm_compressed: Option<u64>,
+    peak: Option<u64>,
+    wasmtime: Option<(f64, u64)>,
+}
+
+fn guest(bench: &Bench, path: PathBuf) -> Result<Guest, String> {
+    let within = path.strip_prefix(fixtures()).map(|path| format!("fixtures/{}", path.display()));
+    let name = within.unwrap_or_else(|_| stem(&path));
+    eprintln!("size: {name}");
+    let file = name.replace('/', "-");
+    let metered = bench.make(&path, &format!("{file}-metered"), &[])?;
+    let begin = std::time::Instant::now();
+    let compiled = bench.peers.wasmtime_compile(&path, &[]);
+    let wasmtime_time = begin.elapsed().as_secs_f64() * 1e6;
+    Ok(Guest {
+        plain: bench.make(&path, &format!("{file}-plain"), &["--no-fuel"])?,
+        compressed: bench.make(&path, &format!("{file}-compressed"), &["--compress"])?,
+        wasm_compressed: bench.peers.zstd_length(&path),
+        peak: bench.peers.resident(&metered.command),
+        wasmtime: compiled.map(|compiled| (wasmtime_time, length(&compiled))),
+        metered,
+        name,
+    })
+}
+
+fn artifacts(bench: &Bench) -> Result<(), String> {
+    let mut made = Vec::new();
+    for path in guests() {
+        match guest(bench, path) {
+            Ok(guest) => made.push(guest),
+            Err(what) => println!("left out: {what}"),
+        }
+    }
+    artifact_sizes(&made);
+    compile_times(&made);
+    Ok(())
+}
+
+fn artifact_sizes(guests: &[Guest]) {
+    let mut table = Table::new(&[
+        "guest",
+        "wasm KB",
+        "artifact KB",
+        "× wasm",
+        "unmetered",
+        "image KB",
+        "zstd KB",
+        "wasm zstd KB",
+        "× wasm zstd",
+        "cwasm × wasm",
+    ]);
+    for guest in guests {
+        let wasm = guest.metered.source_bytes as f64;
+        let over = |bytes: u64| ratio(Some(bytes as f64 / wasm));
+        let compressed = guest.compressed.bytes;
+        table.row(vec![
+            guest.name.clone(),
+            kilobytes(guest.metered.source_bytes),
+            kilobytes(guest.metered.bytes),
+            over(guest.metered.bytes),
+            over(guest.plain.bytes),
+            kilobytes(guest.metered.image_bytes),
+            kilobytes(compressed),
+            guest.wasm_compressed.map_or_else(dash, kilobytes),
+            ratio(guest.wasm_compressed.map(|wasm| compressed as f64 / wasm as f64)),
+            guest.wasmtime.map_or_else(dash, |(_, bytes)| over(bytes)),
+        ]);
+    }
+    table.print(
+        "size: artifacts, metered; raw beside the wasm, --compress beside the wasm under \
+         zstd -19. Budget: each ≤ 2.0.",
+    );
+}
+
+fn compile_times(guests: &[Guest]) {
+    let mut table = Table::new(&[
+        "guest",
+        "metered ms",
+        "unmetered ms",
+        "ratio",
+        "peak resident MB",
+        "wasmtime ms",
+        "× wasmtime",
+    ]);
+    for guest in guests {
+        let wasmtime = guest.wasmtime.map(|(time, _)| time);
+        table.row(vec![
+            guest.name.clone(),
+            milliseconds(guest.metered.time),
+            milliseconds(guest.plain.time),
+            ratio(Some(guest.metered.time / guest.plain.time)),
+            guest.peak.map_or_else(dash, megabytes),
+            milliseconds_or_dash(wasmtime),
+            ratio(wasmtime.map(|wasmtime| guest.metered.time / wasmtime)),
+        ]);
+    }
+    table.print(
+        "size: time to compile and sign, whole process, one run each; peak of the metered one.",
+    );
+}
+
+fn milliseconds_or_dash(value: Option<f64>) -> String {
+    value.map_or_else(dash, milliseconds)
+}
