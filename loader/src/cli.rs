@@ -179,7 +179,10 @@ pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Command, Us
             Arg::Value(word) if verify => {
                 options.artifact = word.into();
                 if let Some(extra) = parser.next().map_err(malformed)? {
-                    return Err(usage(&format!("{} after the artifact: verify runs nothing", show(&extra))));
+                    return Err(usage(&format!(
+                        "{} after the artifact: verify runs nothing",
+                        show(&extra)
+                    )));
                 }
                 return match run_only {
                     Some(option) => Err(usage(&format!("--{option} means nothing to verify"))),
@@ -239,7 +242,9 @@ fn run_option(name: &str, options: &mut Options, parser: &mut Parser) -> Result<
                 "refuse" => UnknownImports::Refuse,
                 "trap" => UnknownImports::Trap,
                 other => {
-                    return Err(usage(&format!("--unknown-imports takes refuse or trap, not {other:?}")));
+                    return Err(usage(&format!(
+                        "--unknown-imports takes refuse or trap, not {other:?}"
+                    )));
                 }
             };
         }
@@ -303,8 +308,9 @@ fn size(parser: &mut Parser, option: &str) -> Result<u64, UsageError> {
 }
 
 fn budget(value: &str) -> Result<u64, UsageError> {
-    let number: u64 =
-        value.parse().map_err(|_| usage(&format!("--fuel takes a number of units, not {value:?}")))?;
+    let number: u64 = value
+        .parse()
+        .map_err(|_| usage(&format!("--fuel takes a number of units, not {value:?}")))?;
     if number > fuel::BUDGET_MAX {
         return Err(usage(&format!("--fuel takes at most {} units", fuel::BUDGET_MAX)));
     }

@@ -61,7 +61,9 @@ impl fmt::Display for Misfit {
                 "it was made by engine {engine}, and this bls-load runs what engine \
                  {ENGINE_COMPATIBILITY} makes (wasmtime {ENGINE_RELEASE})"
             ),
-            Self::Profile => write!(formatter, "it needs engine settings this bls-load does not use"),
+            Self::Profile => {
+                write!(formatter, "it needs engine settings this bls-load does not use")
+            }
             Self::Fuel(what) => write!(
                 formatter,
                 "it is metered by {what}, and this bls-load accounts in {} with plan {}",

@@ -31,7 +31,11 @@ impl fmt::Display for GrantError {
                 write!(formatter, "cannot open the folder {}: {error}", path.display())
             }
             Self::GuestPath(path) => {
-                write!(formatter, "the guest cannot know {} by this name: not UTF-8", path.display())
+                write!(
+                    formatter,
+                    "the guest cannot know {} by this name: not UTF-8",
+                    path.display()
+                )
             }
             Self::Variable(name) => {
                 write!(formatter, "there is no variable {} to pass on", name.display())
@@ -74,8 +78,7 @@ pub(crate) fn grants(options: &Options) -> Result<Grants, GrantError> {
     for folder in &options.folders {
         let dir = cap_std::fs::Dir::open_ambient_dir(&folder.host, cap_std::ambient_authority())
             .map_err(|error| GrantError::Folder(folder.host.clone(), error))?;
-        let guest_path =
-            folder.guest.clone().into_string().map_err(GrantError::GuestPath)?;
+        let guest_path = folder.guest.clone().into_string().map_err(GrantError::GuestPath)?;
         preopens.push(Preopen { dir, guest_path, read_only: folder.read_only });
     }
     Ok(Grants { args: arguments, env: environment, preopens, output_max: None })

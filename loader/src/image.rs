@@ -13,8 +13,8 @@ use bls_artifact::artifact::PartRecord;
 use bls_artifact::digest::{Hasher, Sha256};
 use bls_artifact::limits::ZSTD_WINDOW_MAX;
 use bls_artifact::manifest::{Encoding, Image, Part};
-use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 use rustix::fs::{MemfdFlags, SealFlags};
+use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 use std::fmt;
 use std::fs::File;
 use std::io::Write as _;
@@ -45,7 +45,9 @@ impl fmt::Display for ImageError {
             Self::ImageDigest => {
                 write!(formatter, "the decompressed code does not match its signed digest")
             }
-            Self::Compression(what) => write!(formatter, "the compressed code is not valid: {what}"),
+            Self::Compression(what) => {
+                write!(formatter, "the compressed code is not valid: {what}")
+            }
         }
     }
 }

@@ -101,7 +101,7 @@ pub(crate) struct UnknownImport(pub(crate) String);
 
 impl fmt::Display for UnknownImport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "the guest called {}, which no host has", self.0)
+        write!(formatter, "the import {}, which no host has, was called", self.0)
     }
 }
 
@@ -184,7 +184,8 @@ pub(crate) fn link(mapped: Mapped, grants: Grants, options: &Options) -> Result<
 fn has_counter(mapped: &Mapped) -> bool {
     match mapped.module().get_export(fuel::COUNTER_EXPORT) {
         Some(ExternType::Global(global)) => {
-            matches!(global.content(), ValType::I64) && global.mutability() == wasmtime::Mutability::Var
+            matches!(global.content(), ValType::I64)
+                && global.mutability() == wasmtime::Mutability::Var
         }
         _ => false,
     }
@@ -233,7 +234,8 @@ fn entry(mapped: &Mapped, options: &Options) -> Result<Entry, LinkError> {
             ValType::F64 => text.parse().ok().map(|value: f64| Val::F64(value.to_bits())),
             other => return Err(LinkError::ParameterType(name.clone(), other.to_string())),
         };
-        arguments.push(value.ok_or_else(|| LinkError::Argument(text.into_owned(), ty.to_string()))?);
+        arguments
+            .push(value.ok_or_else(|| LinkError::Argument(text.into_owned(), ty.to_string()))?);
     }
     let initialize = kind == Kind::Reactor && name != "_initialize";
     Ok(Entry { name: name.clone(), arguments, results: ty.results().collect(), initialize })

@@ -38,7 +38,10 @@ impl StageError for ReportError {
     const STAGE: &'static str = "report";
 
     fn hint(&self) -> Option<String> {
-        Some("--report takes a file in a folder you can write to, or fd:N of an open descriptor".into())
+        Some(
+            "--report takes a file in a folder you can write to, or fd:N of an open descriptor"
+                .into(),
+        )
     }
 }
 

@@ -146,9 +146,8 @@ pub(crate) fn run(linked: Linked) -> Ended {
         Ok(_) => (Outcome::Exited(0), true),
         Err(error) => classify(error, left),
     };
-    let consumption = meter
-        .zip(left)
-        .map(|(meter, left)| meter.consumption(left, &outcome, at_event));
+    let consumption =
+        meter.zip(left).map(|(meter, left)| meter.consumption(left, &outcome, at_event));
     // Results are the guest's output: printed when the run ended well, and before
     // the outcome is final.
     let outcome = match result {
@@ -271,9 +270,8 @@ mod tests {
     fn fuel_is_reported_as_well_as_it_is_known() {
         let trap = Outcome::Limit(Limit::Memory, String::new());
         let meter = Meter::new(Some(100), 10).unwrap();
-        let burned = |left, outcome: &Outcome, at_event| {
-            meter.consumption(left, outcome, at_event).burned
-        };
+        let burned =
+            |left, outcome: &Outcome, at_event| meter.consumption(left, outcome, at_event).burned;
         assert_eq!(burned(40, &Outcome::Exited(0), true), Burned::Exactly(60));
         assert_eq!(burned(40, &trap, false), Burned::AtMost(100));
         assert_eq!(burned(i64::MIN, &Outcome::OutOfFuel, false), Burned::Exactly(100));

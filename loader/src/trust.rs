@@ -72,10 +72,9 @@ impl StageError for TrustError {
                     .into()
             }
             Self::NoHome => "name a trust file or a public key: --trust builder.pub".into(),
-            Self::Writable(path, _) => format!(
-                "make it yours alone: chown $(id -u) {0} && chmod 600 {0}",
-                path.display()
-            ),
+            Self::Writable(path, _) => {
+                format!("make it yours alone: chown $(id -u) {0} && chmod 600 {0}", path.display())
+            }
             Self::Contents(..) => "trust files are written by: bls-load trust add KEY.pub".into(),
             Self::Key(..) => "its builder prints it with: bls-compile key export > KEY.pub".into(),
             Self::System(..) | Self::NotAFile(_) => return None,
@@ -209,8 +208,11 @@ fn replace(path: &Path, text: &[u8]) -> std::io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let temporary = folder.join(format!(".trust.{}.tmp", std::process::id()));
     let write = || {
-        let mut file =
-            std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&temporary)?;
         file.write_all(text)?;
         file.sync_all()?;
         std::fs::rename(&temporary, path)?;

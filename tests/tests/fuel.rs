@@ -4,6 +4,7 @@
 //! the real one must give the same results and the same fuel at every host call;
 //! and a budget of exactly what was consumed must do, one unit less must not.
 
+use bls_compiler::input::Source;
 use bls_compiler::meter;
 use bls_compiler::validate::{self, Validated};
 use bls_tests::differential::{End, Observation, engine, observe};
@@ -20,7 +21,7 @@ fn profile() -> EngineProfile {
 }
 
 fn valid(wasm: Vec<u8>) -> Option<Validated> {
-    validate::validate(wasm, &profile()).ok()
+    validate::validate(Source::new(wasm, "module").ok()?, &profile()).ok()
 }
 
 /// A module under both meters.

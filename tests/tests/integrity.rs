@@ -3,7 +3,10 @@
 use bls_artifact::artifact::{self, HEADER_LEN};
 use bls_artifact::digest::Sha256;
 use bls_artifact::envelope::Envelope;
-use bls_artifact::key::PrivateKey;
+use bls_artifact::key::{PrivateKey, PublicKey};
+use bls_artifact::trust::Trust;
+use bls_loader::open::Opened;
+use bls_loader::verify::{Policy, verify};
 use bls_tests::programs::{Ended, Home, run};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
@@ -37,6 +40,37 @@ fn flipped_and_truncated_files_are_refused_by_the_program() {
         tried += 2;
     }
     assert_eq!(tried, 120);
+}
+
+/// The whole way of the loader's library, in process.
+fn accepts(bytes: &[u8], trust: &Trust) -> bool {
+    Opened::from_bytes("hello.bls", bytes.to_vec())
+        .is_ok_and(|opened| verify(opened, &Policy::of(trust)).is_ok())
+}
+
+#[test]
+fn every_bit_and_every_truncation_is_refused() {
+    let home = Home::new();
+    let good = std::fs::read(home.fixture("wat/hello.wat")).unwrap();
+    let pem = std::fs::read_to_string(home.public_key()).unwrap();
+    let trust = Trust::only(PublicKey::from_pem(&pem).unwrap());
+    assert!(accepts(&good, &trust));
+    std::thread::scope(|scope| {
+        for half in 0..2 {
+            let (good, trust) = (&good, &trust);
+            scope.spawn(move || {
+                let mut bytes = good.clone();
+                for bit in (half..bytes.len() * 8).step_by(2) {
+                    bytes[bit / 8] ^= 1 << (bit % 8);
+                    assert!(!accepts(&bytes, trust), "bit {bit} can be flipped");
+                    bytes[bit / 8] ^= 1 << (bit % 8);
+                }
+                for length in (half..good.len()).step_by(2) {
+                    assert!(!accepts(&good[..length], trust), "{length} bytes are enough");
+                }
+            });
+        }
+    });
 }
 
 #[test]
@@ -178,7 +212,7 @@ fn rewriting_the_file_changes_nothing_that_runs() {
 #[test]
 fn rewriting_during_the_copy_is_noticed_or_does_not_matter() {
     let home = Home::new();
-    let artifact = home.fixture("go/hello.wasm");
+    let artifact = home.fixture("go/hello/hello.wasm");
     let good = std::fs::read(&artifact).unwrap();
     let stop = std::sync::atomic::AtomicBool::new(false);
     let path = artifact.clone();

@@ -13,7 +13,7 @@ fn artifact(home: &Home, guest: &Path, options: &[&str], threads: &str) -> Vec<u
 
 #[test]
 fn threads_and_folders_do_not_matter() {
-    for guest in ["wat/hello.wat", "c/compute.wasm", "rust/hello.wasm"] {
+    for guest in ["wat/hello.wat", "c/compute.wasm", "rust/hello/hello.wasm"] {
         for options in [&[][..], &["--no-fuel"], &["--compress=5"]] {
             let guest = fixtures().join(guest);
             let one = artifact(&Home::new(), &guest, options, "1");

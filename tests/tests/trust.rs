@@ -94,7 +94,7 @@ fn trust_files_that_are_none() {
     }
     let mut command = Command::new(loader());
     let ended = run(command.arg("--trust").arg("/missing.pub").arg(&artifact), b"").expect(125);
-    let _ = ended.says(&["/missing.pub", "hint: "]);
+    let _ = ended.says(&["bls-load: trust: ", "/missing.pub"]);
 }
 
 #[test]

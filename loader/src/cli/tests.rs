@@ -30,10 +30,7 @@ fn grants() {
         read_only,
     };
     assert_eq!(options.folders, [folder("a", "a", false), folder("/b", "/data", true)]);
-    assert_eq!(options.variables, [
-        ("K".into(), Some("V=W".into())),
-        ("HOME".into(), None)
-    ]);
+    assert_eq!(options.variables, [("K".into(), Some("V=W".into())), ("HOME".into(), None)]);
 }
 
 #[test]

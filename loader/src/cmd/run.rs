@@ -124,9 +124,7 @@ fn note_artifact(recorder: &Recorder, facts: &Facts, options: &Options) {
     recorder.set("fuel", || match &manifest.fuel {
         None => json!({ "metered": false }),
         // Until the guest ends: nothing is known to have been burned.
-        Some(_) => {
-            Consumption { budget: options.fuel, burned: Burned::AtLeast(0) }.to_json()
-        }
+        Some(_) => Consumption { budget: options.fuel, burned: Burned::AtLeast(0) }.to_json(),
     });
     recorder.set("unsupported_calls", || json!([]));
     recorder.set("unknown_imports", || json!([]));

@@ -19,8 +19,7 @@ pub(super) fn verify(options: Options) -> Result<(), Failure> {
     let opened = Opened::open(&options.artifact)?;
     stages.done("open", || format!("{}: framing fits", opened.name()));
     let trusted = trust::load(options.trust.as_deref())?;
-    let policy =
-        Policy { digest: options.digest, every_part: true, ..Policy::of(&trusted.trust) };
+    let policy = Policy { digest: options.digest, every_part: true, ..Policy::of(&trusted.trust) };
     let verified = verify_artifact(opened, &policy)?;
     stages.done("verify", || {
         format!("every byte checked, keys trusted by {}", trusted.path.display())
@@ -49,8 +48,7 @@ fn describe(facts: &Facts) -> String {
         Some(fuel) => line("fuel", &format!("metered, model {}", fuel.model)),
         None => line("fuel", "not metered"),
     }
-    let may_use: Vec<&str> =
-        manifest.may_use.iter().map(|capability| capability.name()).collect();
+    let may_use: Vec<&str> = manifest.may_use.iter().map(|capability| capability.name()).collect();
     line("may use", &if may_use.is_empty() { "nothing".to_owned() } else { may_use.join(", ") });
     text
 }

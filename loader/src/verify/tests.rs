@@ -6,9 +6,7 @@ use crate::open::OpenError;
 use bls_artifact::artifact;
 use bls_artifact::fuel;
 use bls_artifact::key::PrivateKey;
-use bls_artifact::manifest::{
-    Compiler, Encoding, Fuel, Image, Kind, Limits, Module, Stored,
-};
+use bls_artifact::manifest::{Compiler, Encoding, Fuel, Image, Kind, Limits, Module, Stored};
 use bls_artifact::target::{ENGINE_COMPATIBILITY, EngineProfile, Nans, Target};
 
 const IMAGE: &[u8] = b"native code, or at least something that hashes like it";
@@ -98,9 +96,9 @@ fn a_good_artifact_is_verified_and_sealed() {
     let (_, image) = verified.into_parts();
     let seals = rustix::fs::fcntl_get_seals(&image.file).unwrap();
     use rustix::fs::SealFlags;
-    assert!(seals.contains(
-        SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL
-    ));
+    assert!(
+        seals.contains(SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)
+    );
     assert_eq!(image.file.metadata().unwrap().len(), IMAGE.len() as u64);
 }
 
@@ -126,7 +124,9 @@ fn a_stranger_is_refused() {
     let refused = verify_bytes(artifact_of(manifest(), &[IMAGE]), &Policy::of(&trust));
     let expected = key().public().id();
     assert!(matches!(refused, Err(Some(Reason::Untrusted(keys))) if keys == [expected]));
-    assert!(verify_bytes(artifact_of(manifest(), &[IMAGE]), &Policy::of(&Trust::default())).is_err());
+    assert!(
+        verify_bytes(artifact_of(manifest(), &[IMAGE]), &Policy::of(&Trust::default())).is_err()
+    );
 }
 
 #[test]
@@ -159,10 +159,7 @@ fn misfits_are_named() {
         misfit(|manifest| manifest.parts[0].page_size = 512),
         Misfit::PageSize { .. }
     ));
-    assert!(matches!(
-        misfit(|manifest| manifest.parts[0].engine = "47".into()),
-        Misfit::Engine(_)
-    ));
+    assert!(matches!(misfit(|manifest| manifest.parts[0].engine = "47".into()), Misfit::Engine(_)));
     assert!(matches!(
         misfit(|manifest| manifest.parts[0].profile.memory_guard = 0),
         Misfit::Profile

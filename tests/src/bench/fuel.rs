@@ -9,9 +9,7 @@ use super::artifacts::{Made, stem};
 use super::statistics::{Samples, geometric_mean, interleave};
 use super::table::{Table, dash, milliseconds, ratio};
 use super::{Bench, report};
-use crate::programs::{Ended, fixtures, run as run_program, shared};
-use serde_json::Value;
-use std::ffi::OsString;
+use crate::programs::{fixtures, shared};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -20,45 +18,6 @@ pub(super) const RUNS: usize = 7;
 /// wasmtime's options: none, its fuel, its epochs (which need a deadline).
 const WASMTIME: [&[&str]; 3] =
     [&[], &["-W", "fuel=1000000000000000"], &["-W", "epoch-interruption=y,timeout=1000s"]];
-
-impl Bench {
-    /// Runs an artifact once, and reads its report.
-    pub(super) fn report(&self, artifact: &Path, arguments: &[&str]) -> Result<Value, String> {
-        self.report_in(None, artifact, arguments).map(|(_, report)| report)
-    }
-
-    /// The same with a folder mounted as `.`; also what the guest printed.
-    fn report_in(
-        &self,
-        folder: Option<&Path>,
-        artifact: &Path,
-        arguments: &[&str],
-    ) -> Result<(Ended, Value), String> {
-        let path = self.home.path("report.json");
-        let mut command = self.command(folder, Some(&path), artifact);
-        let ended = run_program(command.args(arguments), b"");
-        if ended.code != Some(0) {
-            let code = ended.code;
-            return Err(format!("{} ended with {code:?}: {}", artifact.display(), ended.stderr));
-        }
-        let text = std::fs::read(&path).map_err(|error| format!("no report: {error}"))?;
-        let report = serde_json::from_slice(&text).map_err(|error| format!("report: {error}"))?;
-        Ok((ended, report))
-    }
-
-    fn command(&self, folder: Option<&Path>, report: Option<&Path>, artifact: &Path) -> Command {
-        let mut options: Vec<OsString> = Vec::new();
-        if let Some(report) = report {
-            options.extend(["--report".into(), report.into()]);
-        }
-        if let Some(folder) = folder {
-            let mut grant = OsString::from(folder);
-            grant.push("::.");
-            options.extend(["--dir".into(), grant]);
-        }
-        self.home.load_command(&options, artifact)
-    }
-}
 
 /// A program in its own fresh folder.
 struct Program {
@@ -241,7 +200,7 @@ fn overhead(measured: &[(String, Measured)], runs: usize) {
     table.row(summary("worst", &|column| column.iter().copied().max_by(f64::total_cmp)));
     table.print(&format!(
         "fuel: run stage metered over unmetered, {runs} runs each, in turns, medians; growth of \
-         wasm and of native code. Budget: mean ≤ 1.08, worst ≤ 1.3."
+         wasm and of native code; instructions of the whole process (--callgrind). Budget: mean ≤ 1.08, worst ≤ 1.3."
     ));
 }
 

@@ -3,12 +3,12 @@
 //! The loader verifies in copy mode: bytes are hashed while they are copied into a
 //! sealed memfd. The base of every ratio is a static native C hello.
 
-use super::artifacts::Made;
+use super::artifacts::{Made, stem};
 use super::statistics::{Samples, interleave};
 use super::table::{Table, dash, kilobytes, megabytes, microseconds, milliseconds, ratio};
 use super::{Bench, report};
 use crate::programs::{fixtures, shared};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Runs of each command.
@@ -32,7 +32,7 @@ fn native(bench: &Bench) -> Option<Command> {
 }
 
 /// wasmtime's command for a module that it compiles first.
-fn wasmtime(bench: &Bench, module: &std::path::Path, arguments: &[&str]) -> Option<Command> {
+fn wasmtime(bench: &Bench, module: &Path, arguments: &[&str]) -> Option<Command> {
     let compiled = bench.peers.wasmtime_compile(module, &[])?;
     let mut command = bench.peers.wasmtime_run(&[], &compiled)?;
     command.args(arguments).current_dir(bench.home.path("."));
@@ -146,40 +146,48 @@ fn large(bench: &Bench, hello: &Made, runs: usize) -> Result<(), String> {
         "× wasmtime",
     ]);
     for (path, arguments) in quick() {
-        let name = super::artifacts::stem(&path);
-        eprintln!("load: {name}");
-        let made = bench.make(&path, &name, &[])?;
-        let mut loaded = bench.home.load_command::<&str>(&[], &made.path);
-        loaded.args(arguments);
-        let small = bench.home.load_command::<&str>(&[], &hello.path);
-        let mut commands = vec![loaded, small];
-        let (native, wasmtime) = (native(bench), wasmtime(bench, &path, arguments));
-        let has_native = native.is_some();
-        commands.extend(native.into_iter().chain(wasmtime));
-        let samples = interleave(&mut commands, runs)?;
-        let median = samples[0].median();
-        let native = has_native.then(|| samples[2].median());
-        let wasmtime = samples.get(2 + usize::from(has_native)).map(Samples::median);
-        let stages = staged(bench, &made, arguments, 5)?;
-        let (of_guest, before): (Vec<_>, Vec<_>) =
-            stages.iter().partition(|(stage, _)| stage == "run");
-        let sum = |stages: &[&(String, Samples)]| stages.iter().map(|(_, s)| s.median()).sum();
-        table.row(vec![
-            [&[name.as_str()][..], arguments].concat().join(" "),
-            megabytes(made.source_bytes),
-            megabytes(made.bytes),
-            milliseconds(median),
-            ratio(native.map(|native| median / native)),
-            ratio(Some(median / samples[1].median())),
-            milliseconds(sum(&of_guest)),
-            milliseconds(sum(&before)),
-            wasmtime.map_or_else(dash, milliseconds),
-            ratio(wasmtime.map(|wasmtime| median / wasmtime)),
-        ]);
+        table.row(large_row(bench, hello, &path, arguments, runs)?);
     }
     table.print(&format!(
         "load: cold start of large artifacts, copy mode (every byte hashed), whole process, \
          {runs} runs each, in turns with hello and C; medians. Stages: median of 5 reports."
     ));
     Ok(())
+}
+
+fn large_row(
+    bench: &Bench,
+    hello: &Made,
+    path: &Path,
+    arguments: &[&str],
+    runs: usize,
+) -> Result<Vec<String>, String> {
+    let name = stem(path);
+    eprintln!("load: {name}");
+    let made = bench.make(path, &name, &[])?;
+    let mut loaded = bench.home.load_command::<&str>(&[], &made.path);
+    loaded.args(arguments);
+    let mut commands = vec![loaded, bench.home.load_command::<&str>(&[], &hello.path)];
+    let native = native(bench);
+    let base = native.is_some();
+    commands.extend(native.into_iter().chain(wasmtime(bench, path, arguments)));
+    let samples = interleave(&mut commands, runs)?;
+    let median = samples[0].median();
+    let base = base.then(|| samples[2].median());
+    let wasmtime = samples.get(2 + usize::from(base.is_some())).map(Samples::median);
+    let stages = staged(bench, &made, arguments, 5)?;
+    let (of_guest, before): (Vec<_>, Vec<_>) = stages.iter().partition(|(stage, _)| stage == "run");
+    let sum = |stages: &[&(String, Samples)]| stages.iter().map(|(_, times)| times.median()).sum();
+    Ok(vec![
+        [&[name.as_str()][..], arguments].concat().join(" "),
+        megabytes(made.source_bytes),
+        megabytes(made.bytes),
+        milliseconds(median),
+        ratio(base.map(|base| median / base)),
+        ratio(Some(median / samples[1].median())),
+        milliseconds(sum(&of_guest)),
+        milliseconds(sum(&before)),
+        wasmtime.map_or_else(dash, milliseconds),
+        ratio(wasmtime.map(|wasmtime| median / wasmtime)),
+    ])
 }

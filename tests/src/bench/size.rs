@@ -73,7 +73,7 @@ fn resident(bench: &Bench) -> Result<(), String> {
 /// The guests: the shared ones, and some of the fixtures.
 fn guests() -> Vec<PathBuf> {
     let of_fixtures =
-        ["wat/hello.wat", "c/hello.wasm", "rust/hello/hello.wasm", "go/hello/hello.wasm"];
+        ["wat/hello.wasm", "c/hello.wasm", "rust/hello/hello.wasm", "go/hello/hello.wasm"];
     let mut guests: Vec<PathBuf> = of_fixtures.map(|name| fixtures().join(name)).into();
     let shared = shared().map(|shared| shared.join("guests"));
     let entries = shared.and_then(|folder| std::fs::read_dir(folder).ok());
@@ -90,6 +90,20 @@ fn guests() -> Vec<PathBuf> {
     guests
 }
 
+/// What it costs to compile: the better time of two, and the peak of memory.
+struct Cost {
+    time: f64,
+    peak: Option<u64>,
+}
+
+/// Makes an artifact again, and measures that too.
+fn cost(bench: &Bench, made: &Made) -> Cost {
+    let begin = std::time::Instant::now();
+    let peak = bench.peers.resident(&made.command);
+    let again = peak.map_or(f64::INFINITY, |_| begin.elapsed().as_secs_f64() * 1e6);
+    Cost { time: made.time.min(again), peak }
+}
+
 /// One guest, compiled in each way.
 struct Guest {
     name: String,
@@ -97,7 +111,8 @@ struct Guest {
     plain: Made,
     compressed: Made,
     wasm_compressed: Option<u64>,
-    peak: Option<u64>,
+    metered_cost: Cost,
+    plain_cost: Cost,
     wasmtime: Option<(f64, u64)>,
 }
 
@@ -107,14 +122,16 @@ fn guest(bench: &Bench, path: PathBuf) -> Result<Guest, String> {
     eprintln!("size: {name}");
     let file = name.replace('/', "-");
     let metered = bench.make(&path, &format!("{file}-metered"), &[])?;
+    let plain = bench.make(&path, &format!("{file}-plain"), &["--no-fuel"])?;
     let begin = std::time::Instant::now();
     let compiled = bench.peers.wasmtime_compile(&path, &[]);
     let wasmtime_time = begin.elapsed().as_secs_f64() * 1e6;
     Ok(Guest {
-        plain: bench.make(&path, &format!("{file}-plain"), &["--no-fuel"])?,
+        metered_cost: cost(bench, &metered),
+        plain_cost: cost(bench, &plain),
+        plain,
         compressed: bench.make(&path, &format!("{file}-compressed"), &["--compress"])?,
         wasm_compressed: bench.peers.zstd_length(&path),
-        peak: bench.peers.resident(&metered.command),
         wasmtime: compiled.map(|compiled| (wasmtime_time, length(&compiled))),
         metered,
         name,
@@ -176,27 +193,27 @@ fn compile_times(guests: &[Guest]) {
         "metered ms",
         "unmetered ms",
         "ratio",
-        "peak resident MB",
+        "metered MB",
+        "unmetered MB",
         "wasmtime ms",
         "× wasmtime",
     ]);
     for guest in guests {
+        let (metered, plain) = (&guest.metered_cost, &guest.plain_cost);
         let wasmtime = guest.wasmtime.map(|(time, _)| time);
         table.row(vec![
             guest.name.clone(),
-            milliseconds(guest.metered.time),
-            milliseconds(guest.plain.time),
-            ratio(Some(guest.metered.time / guest.plain.time)),
-            guest.peak.map_or_else(dash, megabytes),
-            milliseconds_or_dash(wasmtime),
-            ratio(wasmtime.map(|wasmtime| guest.metered.time / wasmtime)),
+            milliseconds(metered.time),
+            milliseconds(plain.time),
+            ratio(Some(metered.time / plain.time)),
+            metered.peak.map_or_else(dash, megabytes),
+            plain.peak.map_or_else(dash, megabytes),
+            wasmtime.map_or_else(dash, milliseconds),
+            ratio(wasmtime.map(|wasmtime| metered.time / wasmtime)),
         ]);
     }
     table.print(
-        "size: time to compile and sign, whole process, one run each; peak of the metered one.",
+        "size: time to compile and sign, whole process, the better of two; peak resident memory. \
+         Budget: metered ≤ 1.15 × wasmtime compile.",
     );
-}
-
-fn milliseconds_or_dash(value: Option<f64>) -> String {
-    value.map_or_else(dash, milliseconds)
 }
