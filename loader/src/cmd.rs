@@ -9,10 +9,9 @@ use crate::error::{Failure, say};
 use crate::outcome::FAILED;
 use std::ffi::OsString;
 use std::io::Write as _;
-use std::process::ExitCode;
 
 /// Does what the command line says.
-pub(crate) fn main(words: impl Iterator<Item = OsString>) -> ExitCode {
+pub(crate) fn main(words: impl Iterator<Item = OsString>) -> u8 {
     let result = match cli::parse(words) {
         Ok(Command::Run(options)) => run::run(&options),
         Ok(Command::Verify(options)) => verify::verify(*options),
@@ -22,10 +21,10 @@ pub(crate) fn main(words: impl Iterator<Item = OsString>) -> ExitCode {
         Err(error) => Err(error.into()),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(failure) => {
             say(&failure);
-            ExitCode::from(FAILED)
+            FAILED
         }
     }
 }

@@ -37,7 +37,17 @@ pub mod verify;
 mod watch;
 
 /// The program: reads the command line, does what it says, gives the exit code.
+///
+/// Does what Rust's own start-up would do and a program must not go without:
+/// descriptors 0 to 2 are open, and a closed pipe is an error, not the end.
 #[must_use]
-pub fn main() -> std::process::ExitCode {
-    cmd::main(std::env::args_os().skip(1))
+pub fn main() -> u8 {
+    use std::io::Write as _;
+    sys::descriptor::open_standard_streams();
+    sys::signal::ignore_broken_pipes();
+    let code = cmd::main(std::env::args_os().skip(1));
+    // Nobody else does it behind a `main` of C's. What cannot be written any
+    // more has been reported where it was written.
+    let _ = std::io::stdout().flush();
+    code
 }

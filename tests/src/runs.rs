@@ -26,6 +26,8 @@ pub struct Run {
     pub stdout: Option<Vec<u8>>,
     /// Lines of the real output that are not compared.
     pub skip_lines: usize,
+    /// Bytes of linear memory that must be allowed for this outcome.
+    pub memory_min: Option<u64>,
     /// A file that must be there afterwards, with its SHA-256.
     pub writes: Option<(String, String)>,
 }
@@ -59,6 +61,7 @@ fn fixture(folder: &Path, run: &Value) -> Run {
         exit_code: run["exit_code"].as_i64().expect("an exit code") as i32,
         stdout: run["stdout"].as_str().map(|name| std::fs::read(folder.join(name)).unwrap()),
         skip_lines: run["stdout_skip_lines"].as_u64().unwrap_or(0) as usize,
+        memory_min: run["memory_min_bytes"].as_u64(),
         writes: None,
     }
 }
@@ -106,6 +109,7 @@ pub fn guests(shared: &Path) -> (Vec<Run>, Vec<PathBuf>) {
             exit_code: run["exit_code"].as_i64().unwrap_or(0) as i32,
             stdout: run["stdout"].as_str().map(|name| std::fs::read(folder.join(name)).unwrap()),
             skip_lines: 0,
+            memory_min: None,
             writes: run["writes"].as_str().map(|name| (name.to_owned(), text(&run["writes_sha256"]))),
         });
     }

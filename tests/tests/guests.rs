@@ -23,8 +23,8 @@ fn check(home: &Home, recorded: &Run, options: &[&str], compare: fn(&Run, &Ended
     if ["python-micropython", "prolog-trealla"].contains(&recorded.name.as_str()) {
         flags.extend(["--unknown-imports".into(), "trap".into()]);
     }
-    if recorded.name == "memory-huge-initial" {
-        flags.extend(["--max-memory".into(), "4GiB".into()]);
+    if let Some(bytes) = recorded.memory_min {
+        flags.extend(["--max-memory".into(), format!("{bytes}B")]);
     }
     let ended =
         run(home.load_command(&flags, &artifact).args(&recorded.args), &recorded.stdin);

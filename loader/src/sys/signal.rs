@@ -63,6 +63,13 @@ pub(crate) fn wait(timeout: Option<Duration>) -> Event {
     }
 }
 
+/// Makes writing to a closed pipe an error (EPIPE) instead of the end.
+pub(crate) fn ignore_broken_pipes() {
+    // SAFETY: SIG_IGN is a disposition, not a handler: no code of ours runs in
+    // a signal's context because of it.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+}
+
 /// Ends the process at once, from any thread: no destructors, no exit handlers,
 /// which might wait for a thread that never ends.
 pub(crate) fn leave(code: u8) -> ! {

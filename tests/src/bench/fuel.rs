@@ -48,6 +48,9 @@ pub(super) fn run(bench: &Bench, runs: usize, callgrind: bool) -> Result<(), Str
             Err(what) => println!("{} is left out: {what}", program.name),
         }
     }
+    if callgrind && measured.iter().all(|(_, figures)| figures.instructions.is_none()) {
+        println!("valgrind is not installed, or cannot run the loader: no instructions counted.\n");
+    }
     overhead(&measured, runs);
     peers(bench, &measured, runs);
     Ok(())

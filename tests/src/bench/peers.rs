@@ -100,6 +100,10 @@ impl Peers {
             counted.current_dir(folder);
         }
         let output = counted.stdin(Stdio::null()).output().ok()?;
+        // It does not know every instruction; what it counted until then is nothing.
+        if !output.status.success() {
+            return None;
+        }
         let text = String::from_utf8_lossy(&output.stderr);
         let (_, count) = text.lines().rev().find_map(|line| line.split_once("Collected :"))?;
         count.trim().parse().ok()
