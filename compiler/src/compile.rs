@@ -4,7 +4,7 @@
 //! so that the CPU of the machine that compiles is never asked; there is no
 //! cache. Guarantees: the same module, target and profile give the same image on
 //! any machine with any number of threads. The code generator's flags are one
-//! constant table, [`flags`]: no user chooses them.
+//! constant table, `flags`: no user chooses them.
 
 use crate::ready::Ready;
 use crate::sys;

@@ -106,10 +106,10 @@ impl FrameError {
     #[must_use]
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::NotAnArtifact("a WebAssembly module") => {
-                "compile it first: bls-compile app.wasm"
+            Self::NotAnArtifact("a WebAssembly module") => "compile it first: bls-compile app.wasm",
+            Self::NotAnArtifact(_) => {
+                "an artifact is what bls-compile writes: bls-compile app.wasm"
             }
-            Self::NotAnArtifact(_) => "an artifact is what bls-compile writes: bls-compile app.wasm",
             Self::FutureFormat(_) => "use a newer bls-load, or compile with an older bls-compile",
             _ => "fetch the artifact again, or compare sha256sum with its origin",
         }
@@ -309,9 +309,7 @@ pub fn write(envelope: &[u8], parts: &[&[u8]]) -> Vec<u8> {
     assert!(!parts.is_empty() && parts.len() <= PARTS_MAX as usize);
     assert!(envelope.len() as u64 <= ENVELOPE_BYTES_MAX);
     let prefix = HEADER_LEN + parts.len() * RECORD_LEN + envelope.len();
-    let total = parts
-        .iter()
-        .fold(align(prefix as u64), |end, part| align(end + part.len() as u64));
+    let total = parts.iter().fold(align(prefix as u64), |end, part| align(end + part.len() as u64));
 
     let mut file = Vec::with_capacity(total as usize);
     file.extend_from_slice(&MAGIC);

@@ -81,8 +81,9 @@ impl Capability {
             "proc_exit" | "proc_raise" | "sched_yield" => &[],
             // Every program that is linked with a C library closes, seeks and
             // asks about its standard streams: that says nothing about files.
-            "fd_close" | "fd_seek" | "fd_fdstat_get" | "fd_prestat_get"
-            | "fd_prestat_dir_name" => &[],
+            "fd_close" | "fd_seek" | "fd_fdstat_get" | "fd_prestat_get" | "fd_prestat_dir_name" => {
+                &[]
+            }
             name if name.starts_with("sock_") => &[Self::Sockets],
             name if name.starts_with("path_") || name.starts_with("fd_") => &[Self::Files],
             _ => &[],

@@ -138,8 +138,14 @@ mod tests {
     fn verity_matches_fsverity_utils() {
         let cases: [(Vec<u8>, &str); 3] = [
             (Vec::new(), "3d248ca542a24fc62d1c43b916eae5016878e2533c88238480b26128a1f1af95"),
-            (b"hello\n".to_vec(), "9c76eecc7b76fcb46199cb27b90cf59a660e10575bb0412128905129d5b1c2aa"),
-            ((0..600_000_u32).map(|index| (index % 251) as u8).collect(), "06d5be5c1f84f55006b5826aec720b80e5d95f30e170be7e1d6aae61755f1ae4"),
+            (
+                b"hello\n".to_vec(),
+                "9c76eecc7b76fcb46199cb27b90cf59a660e10575bb0412128905129d5b1c2aa",
+            ),
+            (
+                (0..600_000_u32).map(|index| (index % 251) as u8).collect(),
+                "06d5be5c1f84f55006b5826aec720b80e5d95f30e170be7e1d6aae61755f1ae4",
+            ),
         ];
         for (contents, expected) in cases {
             assert_eq!(verity(&contents).to_string(), expected, "{} bytes", contents.len());

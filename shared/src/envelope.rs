@@ -116,8 +116,8 @@ impl Envelope {
     /// [`EnvelopeError`] for anything that [`Envelope::to_bytes`] would not
     /// have written.
     pub fn parse(bytes: &[u8]) -> Result<Self, EnvelopeError> {
-        let json: Json =
-            serde_json::from_slice(bytes).map_err(|error| EnvelopeError::Json(error.to_string()))?;
+        let json: Json = serde_json::from_slice(bytes)
+            .map_err(|error| EnvelopeError::Json(error.to_string()))?;
         if json.payload_type != PAYLOAD_TYPE {
             return Err(EnvelopeError::PayloadType(json.payload_type));
         }

@@ -133,10 +133,8 @@ impl PrivateKey {
     /// Never: the encoding has a fixed size.
     #[must_use]
     pub fn to_pem(&self) -> String {
-        let pair = ed25519_dalek::pkcs8::KeypairBytes {
-            secret_key: self.0.to_bytes(),
-            public_key: None,
-        };
+        let pair =
+            ed25519_dalek::pkcs8::KeypairBytes { secret_key: self.0.to_bytes(), public_key: None };
         pair.to_pkcs8_pem(LineEnding::LF).expect("a fixed-size encoding").to_string()
     }
 
@@ -177,7 +175,8 @@ mod tests {
     /// RFC 8032, section 7.1, test 2.
     #[test]
     fn signs_as_the_rfc_does() {
-        let seed = Sha256::from_hex("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb");
+        let seed =
+            Sha256::from_hex("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb");
         let key = PrivateKey::from_seed(&seed.unwrap().0);
         let signature = key.sign(&[0x72]);
         assert_eq!(signature[..4], [0x92, 0xa0, 0x09, 0xa9]);

@@ -43,7 +43,10 @@ impl fmt::Display for ManifestError {
             Self::Json(what) => write!(f, "the manifest is not valid: {what}"),
             Self::Type(kind) => write!(f, "{kind:?} is not a type of statement this program reads"),
             Self::Critical(name) => {
-                write!(f, "the manifest needs the extension {name:?}, which this program does not know")
+                write!(
+                    f,
+                    "the manifest needs the extension {name:?}, which this program does not know"
+                )
             }
             Self::Field(what) => write!(f, "the manifest is not valid: {what}"),
             Self::NotCanonical => write!(f, "the manifest is not in canonical form"),
@@ -308,8 +311,8 @@ impl Statement {
     /// # Errors
     /// [`ManifestError`] for anything [`Statement::to_bytes`] would not write.
     pub fn parse(bytes: &[u8]) -> Result<Manifest, ManifestError> {
-        let statement: Self =
-            serde_json::from_slice(bytes).map_err(|error| ManifestError::Json(error.to_string()))?;
+        let statement: Self = serde_json::from_slice(bytes)
+            .map_err(|error| ManifestError::Json(error.to_string()))?;
         if statement.kind != STATEMENT_TYPE {
             return Err(ManifestError::Type(statement.kind));
         }
@@ -382,9 +385,11 @@ impl Manifest {
 
     /// Every integer of the manifest.
     fn integers(&self) -> impl Iterator<Item = u64> + '_ {
-        let memories = self.module.memories.iter().flat_map(|memory| {
-            [memory.minimum, memory.maximum.unwrap_or(0), memory.page_size]
-        });
+        let memories = self
+            .module
+            .memories
+            .iter()
+            .flat_map(|memory| [memory.minimum, memory.maximum.unwrap_or(0), memory.page_size]);
         let tables =
             self.module.tables.iter().flat_map(|table| [table.minimum, table.maximum.unwrap_or(0)]);
         let parts = self

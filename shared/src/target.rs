@@ -142,14 +142,8 @@ pub enum Target {
 
 impl Target {
     /// Every target.
-    pub const ALL: [Self; 6] = [
-        Self::X86_64,
-        Self::Aarch64,
-        Self::Riscv64,
-        Self::S390x,
-        Self::Pulley32,
-        Self::Pulley64,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::X86_64, Self::Aarch64, Self::Riscv64, Self::S390x, Self::Pulley32, Self::Pulley64];
 
     /// The triple, as on the command line and in the manifest.
     #[must_use]

@@ -10,8 +10,8 @@ use bls_artifact::fuel::{COUNTER_EXPORT, OUT_OF_FUEL, START_EXPORT};
 use bls_artifact::target::{EngineProfile, Nans, Target};
 use std::num::NonZeroUsize;
 use wasmtime::{
-    AsContextMut as _, Engine, Extern, ExternType, Func, Global, Instance, Memory, Module, Mutability,
-    Ref, Store, StoreLimits, StoreLimitsBuilder, Table, Trap, Val, ValType,
+    AsContextMut as _, Engine, Extern, ExternType, Func, Global, Instance, Memory, Module,
+    Mutability, Ref, Store, StoreLimits, StoreLimitsBuilder, Table, Trap, Val, ValType,
 };
 
 /// How a call ended.

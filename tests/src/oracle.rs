@@ -282,9 +282,7 @@ impl Facts {
         for instruction in &bound {
             function.instruction(instruction);
         }
-        function
-            .instruction(&Instruction::I64GtU)
-            .instruction(&Instruction::If(BlockType::Empty));
+        function.instruction(&Instruction::I64GtU).instruction(&Instruction::If(BlockType::Empty));
         for instruction in &bound {
             function.instruction(instruction);
         }

@@ -201,7 +201,8 @@ impl Home {
     pub fn compile(&self, input: &Path, options: &[&str]) -> PathBuf {
         let stem = input.file_stem().expect("a file").to_string_lossy().into_owned();
         let output = self.path(&format!("{stem}.bls"));
-        let _ = run(self.compile_command(input).arg("-o").arg(&output).args(options), b"").expect(0);
+        let _ =
+            run(self.compile_command(input).arg("-o").arg(&output).args(options), b"").expect(0);
         output
     }
 

@@ -110,7 +110,9 @@ pub fn guests(shared: &Path) -> (Vec<Run>, Vec<PathBuf>) {
             stdout: run["stdout"].as_str().map(|name| std::fs::read(folder.join(name)).unwrap()),
             skip_lines: 0,
             memory_min: None,
-            writes: run["writes"].as_str().map(|name| (name.to_owned(), text(&run["writes_sha256"]))),
+            writes: run["writes"]
+                .as_str()
+                .map(|name| (name.to_owned(), text(&run["writes_sha256"]))),
         });
     }
     (runs, components)

@@ -7,10 +7,11 @@
 use bls_artifact::fuel::{BUDGET_MAX, COUNTER_EXPORT, START_EXPORT};
 use std::collections::HashMap;
 use wasmtime::{
-    AnyRef, AsContextMut as _, Engine, ExternRef, Extern, Func, Global, GlobalType, Instance, Linker, Memory,
-    MemoryType, Module, Mutability, Ref, RefType, Store, Table, TableType, Trap, Val, ValType,
+    AnyRef, AsContextMut as _, Engine, Extern, ExternRef, Func, Global, GlobalType, Instance,
+    Linker, Memory, MemoryType, Module, Mutability, Ref, RefType, Store, Table, TableType, Trap,
+    Val, ValType,
 };
-use wast::core::{AbstractHeapType, NanPattern, V128Pattern, WastArgCore, WastRetCore, HeapType};
+use wast::core::{AbstractHeapType, HeapType, NanPattern, V128Pattern, WastArgCore, WastRetCore};
 use wast::{QuoteWat, QuoteWatTest, WastArg, WastDirective, WastExecute, WastInvoke, WastRet};
 
 /// How a module's bytes become a module that can be instantiated: validate,
@@ -119,9 +120,7 @@ impl<'p> Runner<'p> {
                 self.linker.instance(&mut self.store, name, instance).map_err(failed)?;
                 Ok(())
             }
-            WastDirective::Invoke(invoke) => {
-                self.invoke(&invoke)?.map(drop).map_err(failed)
-            }
+            WastDirective::Invoke(invoke) => self.invoke(&invoke)?.map(drop).map_err(failed),
             WastDirective::AssertReturn { exec, results, .. } => {
                 let values = self.execute(exec)?.map_err(failed)?;
                 self.compare(&values, &results)
@@ -175,9 +174,9 @@ impl<'p> Runner<'p> {
     fn module(&self, wat: &mut QuoteWat<'_>) -> Result<Module, String> {
         let bytes = match wat.to_test().map_err(|error| error.message())? {
             QuoteWatTest::Binary(bytes) => bytes,
-            QuoteWatTest::Text(text) => wat::parse_bytes(&text)
-                .map_err(|error| error.to_string())?
-                .into_owned(),
+            QuoteWatTest::Text(text) => {
+                wat::parse_bytes(&text).map_err(|error| error.to_string())?.into_owned()
+            }
         };
         (self.prepare)(&bytes)
     }
@@ -202,10 +201,7 @@ impl<'p> Runner<'p> {
     }
 
     fn instance(&self, name: Option<&str>) -> Result<Instance, Failure> {
-        self.instances
-            .get(name.unwrap_or(""))
-            .copied()
-            .ok_or_else(|| failed("no such instance"))
+        self.instances.get(name.unwrap_or("")).copied().ok_or_else(|| failed("no such instance"))
     }
 
     fn execute(&mut self, execute: WastExecute<'_>) -> Result<Given, Failure> {
@@ -257,7 +253,9 @@ impl<'p> Runner<'p> {
             }
             WastArgCore::RefHost(value) => {
                 let reference = ExternRef::new(&mut self.store, *value).map_err(failed)?;
-                Val::AnyRef(Some(AnyRef::convert_extern(&mut self.store, reference).map_err(failed)?))
+                Val::AnyRef(Some(
+                    AnyRef::convert_extern(&mut self.store, reference).map_err(failed)?,
+                ))
             }
             WastArgCore::RefNull(_) => return Err(Failure::Skipped("a null of a defined type")),
         })
@@ -292,12 +290,14 @@ impl<'p> Runner<'p> {
             }
             (WastRetCore::RefNull(_), value) => value.ref_().is_some_and(|value| value.is_null()),
             (WastRetCore::RefExtern(None), Val::ExternRef(value)) => value.is_some(),
-            (WastRetCore::RefExtern(Some(expected)), Val::ExternRef(Some(value))) => value
-                .data(&self.store)
-                .ok()
-                .flatten()
-                .and_then(|data| data.downcast_ref::<u32>().copied())
-                == Some(*expected),
+            (WastRetCore::RefExtern(Some(expected)), Val::ExternRef(Some(value))) => {
+                value
+                    .data(&self.store)
+                    .ok()
+                    .flatten()
+                    .and_then(|data| data.downcast_ref::<u32>().copied())
+                    == Some(*expected)
+            }
             (WastRetCore::RefHost(expected), Val::AnyRef(Some(value))) => {
                 let Ok(value) = ExternRef::convert_any(&mut self.store, *value) else {
                     return false;
@@ -334,8 +334,12 @@ fn expect_trap(error: &wasmtime::Error, message: &str) -> Held {
     let equivalent = match message {
         "undefined element" => "out of bounds table access",
         "uninitialized element" => "uninitialized element",
-        "null function reference" | "null structure reference" | "null array reference"
-        | "null i31 reference" | "null exception reference" | "null reference" => "null reference",
+        "null function reference"
+        | "null structure reference"
+        | "null array reference"
+        | "null i31 reference"
+        | "null exception reference"
+        | "null reference" => "null reference",
         "unreachable" => "unreachable",
         "cast failure" => "cast failure",
         other => other,
@@ -436,4 +440,3 @@ fn spectest(store: &mut Store<()>) -> Linker<()> {
     define(store, "memory", memory.into());
     linker
 }
-

@@ -9,7 +9,9 @@ use std::process::Command;
 fn in_order(text: &str, words: &[&str]) {
     let mut rest = text;
     for word in words {
-        let position = rest.find(word).unwrap_or_else(|| panic!("{word:?} is missing, or out of order, in:\n{text}"));
+        let position = rest
+            .find(word)
+            .unwrap_or_else(|| panic!("{word:?} is missing, or out of order, in:\n{text}"));
         rest = &rest[position + word.len()..];
     }
 }
@@ -76,11 +78,15 @@ fn the_loader_explains_itself() {
 
 #[test]
 fn usage_errors() {
-    for arguments in [&["--nonsense"][..], &[], &["a.wasm", "b.wasm"], &["--target", "z80", "a.wasm"]] {
+    for arguments in
+        [&["--nonsense"][..], &[], &["a.wasm", "b.wasm"], &["--target", "z80", "a.wasm"]]
+    {
         let ended = run(Command::new(compiler()).args(arguments), b"").expect(2);
         assert!(ended.stdout.is_empty());
     }
-    for arguments in [&["--nonsense"][..], &[], &["--fuel", "much", "a.bls"], &["--timeout", "5", "a.bls"]] {
+    for arguments in
+        [&["--nonsense"][..], &[], &["--fuel", "much", "a.bls"], &["--timeout", "5", "a.bls"]]
+    {
         let ended = run(Command::new(loader()).args(arguments), b"").expect(125);
         assert!(ended.stdout.is_empty());
         let _ = ended.says(&["bls-load:"]);
@@ -113,7 +119,9 @@ fn what_is_no_module_is_refused_by_name() {
         let _ = ended.says(&["bls-compile: ", "hint: "]).says(words);
     }
     let artifact = home.fixture("wat/hello.wat");
-    let _ = run(home.compile_command(&artifact).args(["-o", "other.bls"]), b"").expect(1).says(&["artifact"]);
+    let _ = run(home.compile_command(&artifact).args(["-o", "other.bls"]), b"")
+        .expect(1)
+        .says(&["artifact"]);
     let leftovers: Vec<_> = std::fs::read_dir(home.path(""))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
@@ -192,10 +200,12 @@ fn exports_can_be_called() {
 fn unknown_imports_are_refused_or_trap() {
     let home = Home::new();
     let artifact = home.fixture("wat/unknown-import.wat");
-    let _ = home
-        .load(&[], &artifact, &[])
-        .expect(125)
-        .says(&["bls-load: link: ", "env", "mystery", "--unknown-imports trap"]);
+    let _ = home.load(&[], &artifact, &[]).expect(125).says(&[
+        "bls-load: link: ",
+        "env",
+        "mystery",
+        "--unknown-imports trap",
+    ]);
     let _ = home.load(&["--unknown-imports", "trap"], &artifact, &[]).expect(0);
     let called = home.fixture("wat/unknown-import-called.wat");
     let _ = home.load(&["--unknown-imports", "trap"], &called, &[]).expect(134).says(&["mystery"]);
@@ -247,7 +257,8 @@ fn json_results() {
     let artifact = std::fs::read(home.path("hello.bls")).expect("beside us by default");
     let digest = bls_artifact::digest::Sha256::of(&artifact).to_string();
     assert!(json.to_string().contains(&digest), "{json}");
-    let quiet = run(home.compile_command(&fixtures().join("wat/hello.wat")).arg("-q"), b"").expect(0);
+    let quiet =
+        run(home.compile_command(&fixtures().join("wat/hello.wat")).arg("-q"), b"").expect(0);
     assert_eq!((quiet.text().as_str(), quiet.stderr.as_str()), ("", ""));
 }
 

@@ -4,12 +4,12 @@
 //! the real one must give the same results and the same fuel at every host call;
 //! and a budget of exactly what was consumed must do, one unit less must not.
 
+use bls_artifact::target::{EngineProfile, Nans, Target};
 use bls_compiler::input::Source;
 use bls_compiler::meter;
 use bls_compiler::validate::{self, Validated};
 use bls_tests::differential::{End, Observation, engine, observe};
 use bls_tests::oracle;
-use bls_artifact::target::{EngineProfile, Nans, Target};
 use std::path::Path;
 use wasmtime::Engine;
 

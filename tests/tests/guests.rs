@@ -26,8 +26,7 @@ fn check(home: &Home, recorded: &Run, options: &[&str], compare: fn(&Run, &Ended
     if let Some(bytes) = recorded.memory_min {
         flags.extend(["--max-memory".into(), format!("{bytes}B")]);
     }
-    let ended =
-        run(home.load_command(&flags, &artifact).args(&recorded.args), &recorded.stdin);
+    let ended = run(home.load_command(&flags, &artifact).args(&recorded.args), &recorded.stdin);
     let context = format!("{} {options:?}\n--- stderr\n{}", recorded.name, ended.stderr);
     assert_eq!(ended.code, Some(recorded.exit_code), "{context}");
     compare(recorded, &ended);

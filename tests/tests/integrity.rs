@@ -149,7 +149,8 @@ fn only_regular_files_are_opened() {
 /// The maps of a process whose guest is running.
 fn maps_of_a_running_guest(child: &std::process::Child) -> String {
     for _ in 0..2000 {
-        let maps = std::fs::read_to_string(format!("/proc/{}/maps", child.id())).unwrap_or_default();
+        let maps =
+            std::fs::read_to_string(format!("/proc/{}/maps", child.id())).unwrap_or_default();
         if maps.lines().any(|line| line.contains("memfd") && line.contains("r-x")) {
             return maps;
         }
@@ -179,9 +180,8 @@ fn code_lies_in_a_sealed_memfd_and_is_never_writable() {
         .open(format!("/proc/{}/map_files/{range}", child.id()));
     let mapped = mapped.unwrap_or_else(|error| panic!("{range}: {error}\n{maps}"));
     let seals = rustix::fs::fcntl_get_seals(&mapped).unwrap();
-    let wanted = rustix::fs::SealFlags::WRITE
-        | rustix::fs::SealFlags::GROW
-        | rustix::fs::SealFlags::SHRINK;
+    let wanted =
+        rustix::fs::SealFlags::WRITE | rustix::fs::SealFlags::GROW | rustix::fs::SealFlags::SHRINK;
     assert!(seals.contains(wanted), "{seals:?}");
     child.kill().unwrap();
     let _ = child.wait();

@@ -118,7 +118,9 @@ fn a_guest_blocked_on_a_fifo_is_stopped() {
 fn signals_leave_a_report() {
     let home = Home::new();
     let artifact = home.fixture("wat/spin.wat");
-    for (signal, code) in [(rustix::process::Signal::TERM, 143), (rustix::process::Signal::INT, 130)] {
+    for (signal, code) in
+        [(rustix::process::Signal::TERM, 143), (rustix::process::Signal::INT, 130)]
+    {
         let path = home.path(&format!("report-{code}.json"));
         let options = ["--report", path.to_str().unwrap()];
         let mut child = home.load_command(&options, &artifact).spawn().unwrap();
@@ -136,7 +138,8 @@ fn signals_leave_a_report() {
 /// Waits until the guest's code is mapped, which is just before it runs.
 fn wait_until_it_runs(child: &Child) {
     for _ in 0..2000 {
-        let maps = std::fs::read_to_string(format!("/proc/{}/maps", child.id())).unwrap_or_default();
+        let maps =
+            std::fs::read_to_string(format!("/proc/{}/maps", child.id())).unwrap_or_default();
         if maps.lines().any(|line| line.contains("memfd") && line.contains("r-x")) {
             std::thread::sleep(Duration::from_millis(50));
             return;
@@ -156,7 +159,8 @@ fn memory_ends_where_it_was_said() {
     let (ended, report) = home.report(&["--max-memory", "16MiB"], &huge);
     let _ = ended.expect(124).says(&["memory", "--max-memory"]);
     assert_eq!(report["outcome"]["limit"], "memory", "{report}");
-    let asked = home.compile(&fixtures().join("wat/memory-grow-forever.wat"), &["--max-memory", "1MiB"]);
+    let asked =
+        home.compile(&fixtures().join("wat/memory-grow-forever.wat"), &["--max-memory", "1MiB"]);
     assert_eq!(home.load(&[], &asked, &[]).expect(0).text().trim(), "16", "its builder's limit");
 }
 

@@ -27,8 +27,7 @@ fn run(files: impl Iterator<Item = TestFile<'static>>) -> Outcome {
             .map_err(|error| error.to_string())?;
         let opened = Opened::from_bytes("spec.bls", artifact.bytes().to_vec())
             .map_err(|error| error.to_string())?;
-        let verified =
-            verify(opened, &Policy::of(&trust)).map_err(|error| error.to_string())?;
+        let verified = verify(opened, &Policy::of(&trust)).map_err(|error| error.to_string())?;
         let mapped = map_into(&engine, verified).map_err(|error| error.to_string())?;
         Ok(mapped.module().clone())
     };

@@ -34,7 +34,10 @@ fn variables_do_not_choose_whom_to_trust() {
 
     // The same file, named by the operator, is another matter.
     let mut command = Command::new(loader());
-    assert_eq!(run(command.arg("--trust").arg(&file).arg(&artifact), b"").expect(0).text(), "hello\n");
+    assert_eq!(
+        run(command.arg("--trust").arg(&file).arg(&artifact), b"").expect(0).text(),
+        "hello\n"
+    );
 }
 
 #[test]
@@ -179,7 +182,10 @@ impl FreshUser {
         let _ = std::fs::remove_dir_all(&home);
         let _ = Command::new("userdel").arg(name).output();
         let mut command = Command::new("useradd");
-        command.args(["--no-create-home", "--uid", &id.to_string(), "--home-dir"]).arg(&home).arg(name);
+        command
+            .args(["--no-create-home", "--uid", &id.to_string(), "--home-dir"])
+            .arg(&home)
+            .arg(name);
         let _ = run(&mut command, b"").expect(0);
         std::fs::create_dir_all(&home).unwrap();
         std::os::unix::fs::chown(&home, Some(id), Some(id)).unwrap();

@@ -28,7 +28,8 @@ type Step = Result<(), Failed>;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let (verb, rest) = arguments.split_first().map_or(("help", &[][..]), |(verb, rest)| (verb, rest));
+    let (verb, rest) =
+        arguments.split_first().map_or(("help", &[][..]), |(verb, rest)| (verb, rest));
     let outcome = match verb {
         "build" => build(),
         "test" => build().and_then(|()| test(rest)),
@@ -69,13 +70,10 @@ fn host() -> Result<String, Failed> {
         Failed
     })?;
     let text = String::from_utf8_lossy(&output.stdout);
-    text.lines()
-        .find_map(|line| line.strip_prefix("host: "))
-        .map(str::to_owned)
-        .ok_or_else(|| {
-            eprintln!("xtask: rustc does not say what it builds for");
-            Failed
-        })
+    text.lines().find_map(|line| line.strip_prefix("host: ")).map(str::to_owned).ok_or_else(|| {
+        eprintln!("xtask: rustc does not say what it builds for");
+        Failed
+    })
 }
 
 /// Runs cargo with these arguments.

@@ -208,9 +208,7 @@ pub fn canonical_text() -> String {
         .map(|(name, weight)| format!("{name} {weight}\n"))
         .collect();
     lines.sort();
-    for (name, length) in
-        [("byte", PER_BYTE), ("element", PER_ELEMENT), ("page", PER_PAGE)]
-    {
+    for (name, length) in [("byte", PER_BYTE), ("element", PER_ELEMENT), ("page", PER_PAGE)] {
         lines.push(format!("per-{name} {} >> {}\n", length.multiplier, length.shift));
     }
     lines.push(format!("length-max {LENGTH_MAX}\n"));

@@ -338,8 +338,7 @@ impl Emitter<'_, '_> {
     fn join(&mut self, label: usize) {
         let scan = self.function.scan;
         let class = scan.class(label);
-        let pending =
-            if scan.is_settled(class) { 0 } else { self.potentials[class].unwrap_or(0) };
+        let pending = if scan.is_settled(class) { 0 } else { self.potentials[class].unwrap_or(0) };
         let mut unpaid = self.arriving[label].unwrap_or_default();
         if scan.labels[label].caught {
             // Whoever threw had checked.
@@ -450,11 +449,7 @@ impl Emitter<'_, '_> {
     fn check_top(&mut self, out_of_fuel: u32) {
         self.uses_counter = true;
         self.checks = true;
-        self.emit(&[
-            Instruction::I64Const(0),
-            Instruction::I64LtS,
-            Instruction::BrIf(out_of_fuel),
-        ]);
+        self.emit(&[Instruction::I64Const(0), Instruction::I64LtS, Instruction::BrIf(out_of_fuel)]);
         if let Some(state) = &mut self.state {
             self.summary.close(state.unpaid);
             state.unpaid = Unpaid::checked();

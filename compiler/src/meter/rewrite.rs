@@ -7,13 +7,13 @@
 //! (DWARF, source maps, branch hints, relocations) go too, because positions
 //! have moved; names stay, because indices have not.
 
+use super::MeterError;
 use super::bulk::{Extent, Sizes};
 use super::constant::{self, Instantiation};
 use super::function::{self, Context, Function, FunctionError};
 use super::graph::{Graph, Role};
 use super::scan::Scan;
 use super::summary::{Summaries, Summary};
-use super::MeterError;
 use bls_artifact::fuel::{COUNTER_EXPORT, START_EXPORT};
 use std::collections::BTreeMap;
 use wasm_encoder::reencode::{Reencode as _, RoundtripReencoder};
@@ -195,9 +195,7 @@ impl<'m> Survey<'m> {
         let index = self.imported_functions + function as u32;
         function::meter(&context, &whole, summaries).map_err(|error| match error {
             FunctionError::Malformed(error) => MeterError::Malformed(error),
-            FunctionError::Operator(operator) => {
-                MeterError::Operator { operator, function: index }
-            }
+            FunctionError::Operator(operator) => MeterError::Operator { operator, function: index },
             FunctionError::TooLong(length) => MeterError::TooLong { function: index, length },
         })
     }
@@ -258,16 +256,37 @@ impl Rewriter<'_, '_> {
                     added.push(0);
                     results.encode(&mut added);
                 }
-                self.append(SectionId::Type, section.count(), types.len(), section.range(), bytes, &added)?;
+                self.append(
+                    SectionId::Type,
+                    section.count(),
+                    types.len(),
+                    section.range(),
+                    bytes,
+                    &added,
+                )?;
             }
             Payload::GlobalSection(section) => {
-                self.append(SectionId::Global, section.count(), 1, section.range(), bytes, &counter())?;
+                self.append(
+                    SectionId::Global,
+                    section.count(),
+                    1,
+                    section.range(),
+                    bytes,
+                    &counter(),
+                )?;
                 self.globals_done = true;
             }
             Payload::ExportSection(section) => {
                 self.before(SectionId::Export);
                 let (count, added) = self.exports();
-                self.append(SectionId::Export, section.count(), count, section.range(), bytes, &added)?;
+                self.append(
+                    SectionId::Export,
+                    section.count(),
+                    count,
+                    section.range(),
+                    bytes,
+                    &added,
+                )?;
                 self.exports_done = true;
             }
             Payload::StartSection { .. } => {}

@@ -175,8 +175,8 @@ impl Walk {
             Operator::End => {
                 if let Some((label, kind, entered)) = self.frames.pop() {
                     let facts = self.scan.labels[label];
-                    self.reachable |= (facts.targeted && !facts.is_loop)
-                        || (kind == Frame::If && entered);
+                    self.reachable |=
+                        (facts.targeted && !facts.is_loop) || (kind == Frame::If && entered);
                 }
             }
             _ => self.reachable &= !is_terminator(operator),

@@ -76,8 +76,7 @@ pub(super) struct Summary {
 
 impl Summary {
     /// A function that checks when it is entered and before it returns.
-    pub(super) const CHECKED: Self =
-        Self { enter: 0, through: None, leave: Some(0), inside: 0 };
+    pub(super) const CHECKED: Self = Self { enter: 0, through: None, leave: Some(0), inside: 0 };
 
     /// A check ends these ways.
     pub(super) fn close(&mut self, unpaid: Unpaid) {

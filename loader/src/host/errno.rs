@@ -32,11 +32,7 @@ pub(crate) enum Fault {
     /// The module exports no memory, so that no pointer can mean anything.
     NoMemory,
     /// `length` bytes at `pointer` reach beyond a memory of `size` bytes.
-    OutOfBounds {
-        pointer: u32,
-        length: u64,
-        size: usize,
-    },
+    OutOfBounds { pointer: u32, length: u64, size: usize },
     /// `pointer` is no multiple of `alignment`.
     Misaligned { pointer: u32, alignment: u32 },
 }
@@ -44,9 +40,8 @@ pub(crate) enum Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoMemory => formatter.write_str(
-                "the guest passed a pointer to the host and exports no memory for it",
-            ),
+            Self::NoMemory => formatter
+                .write_str("the guest passed a pointer to the host and exports no memory for it"),
             Self::OutOfBounds { pointer, length, size } => write!(
                 formatter,
                 "the guest passed the host {length} bytes at {pointer:#x}, beyond its memory of {size} bytes"

@@ -166,11 +166,7 @@ pub(crate) fn fd_fdstat_get(
 /// A terminal is a character device, which is how a guest recognises one; any
 /// other stream is of unknown kind, even a redirected file: it cannot be sought.
 pub(crate) fn kind_of_stream(stream: Stream) -> FileType {
-    if stream.system().is_terminal() {
-        FileType::CharacterDevice
-    } else {
-        FileType::Unknown
-    }
+    if stream.system().is_terminal() { FileType::CharacterDevice } else { FileType::Unknown }
 }
 
 /// All rights but those that the way a file was opened excludes.

@@ -87,14 +87,9 @@ impl<'a> GuestMemory<'a> {
     ) -> Outcome<[u8; SIZE]> {
         check_alignment(pointer, alignment)?;
         let bytes = self.bytes.as_deref().ok_or(Fault::NoMemory)?;
-        let record = usize::try_from(pointer)
-            .ok()
-            .and_then(|start| bytes.get(start..)?.first_chunk());
-        Ok(*record.ok_or(Fault::OutOfBounds {
-            pointer,
-            length: SIZE as u64,
-            size: bytes.len(),
-        })?)
+        let record =
+            usize::try_from(pointer).ok().and_then(|start| bytes.get(start..)?.first_chunk());
+        Ok(*record.ok_or(Fault::OutOfBounds { pointer, length: SIZE as u64, size: bytes.len() })?)
     }
 
     /// Writes a record at `pointer`.
@@ -106,11 +101,7 @@ impl<'a> GuestMemory<'a> {
     ) -> Outcome<()> {
         check_alignment(pointer, alignment)?;
         let bytes = self.bytes.as_deref_mut().ok_or(Fault::NoMemory)?;
-        let fault = Fault::OutOfBounds {
-            pointer,
-            length: SIZE as u64,
-            size: bytes.len(),
-        };
+        let fault = Fault::OutOfBounds { pointer, length: SIZE as u64, size: bytes.len() };
         let place = usize::try_from(pointer)
             .ok()
             .and_then(|start| bytes.get_mut(start..)?.first_chunk_mut());
@@ -139,11 +130,8 @@ impl<'a> GuestMemory<'a> {
     pub(crate) fn gather(&self, list: u32, count: u32, length_max: u64) -> Outcome<Gathered<'_>> {
         let regions = self.regions(list, count)?;
         let bytes = self.bytes.as_deref().unwrap_or_default();
-        let mut gathered = Gathered {
-            buffers: Vec::with_capacity(regions.len()),
-            length: 0,
-            limited: false,
-        };
+        let mut gathered =
+            Gathered { buffers: Vec::with_capacity(regions.len()), length: 0, limited: false };
         for Region { range, .. } in regions {
             let buffer = bytes.get(range).unwrap_or_default();
             let room = usize::try_from(length_max - gathered.length).unwrap_or(usize::MAX);
@@ -235,11 +223,7 @@ fn overlap(pair: &[Region]) -> bool {
 }
 
 fn out_of_bounds(pointer: u32, length: u32, size: usize) -> Fault {
-    Fault::OutOfBounds {
-        pointer,
-        length: u64::from(length),
-        size,
-    }
+    Fault::OutOfBounds { pointer, length: u64::from(length), size }
 }
 
 fn check_alignment(pointer: u32, alignment: u32) -> Result<(), Fault> {

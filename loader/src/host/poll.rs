@@ -46,16 +46,12 @@ pub(crate) fn poll_oneoff(
                 let delay_ns = delay(host, clock, timeout_ns, absolute)?;
                 alarms.push((subscription.userdata, delay_ns));
             }
-            Wait::Read { descriptor } => descriptors.push((
-                subscription.userdata,
-                EventKind::Read,
-                descriptor,
-            )),
-            Wait::Write { descriptor } => descriptors.push((
-                subscription.userdata,
-                EventKind::Write,
-                descriptor,
-            )),
+            Wait::Read { descriptor } => {
+                descriptors.push((subscription.userdata, EventKind::Read, descriptor))
+            }
+            Wait::Write { descriptor } => {
+                descriptors.push((subscription.userdata, EventKind::Write, descriptor))
+            }
         }
     }
     let mut polled = Vec::new();
@@ -74,7 +70,8 @@ pub(crate) fn poll_oneoff(
         }
     }
 
-    let longest_ns = if happened.is_empty() { alarms.iter().map(|alarm| alarm.1).min() } else { Some(0) };
+    let longest_ns =
+        if happened.is_empty() { alarms.iter().map(|alarm| alarm.1).min() } else { Some(0) };
     let waited_ns = wait(&mut polled, longest_ns)?;
 
     for (poll, (userdata, kind, system)) in polled.iter().zip(owners) {

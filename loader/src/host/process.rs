@@ -12,11 +12,7 @@ use crate::host::{Exit, Host};
 ///
 /// Every code is passed on. (wasmtime takes those above 125 for a trap; the
 /// specification has no such limit.)
-pub(crate) fn proc_exit(
-    _host: &mut Host,
-    _memory: &mut GuestMemory<'_>,
-    code: u32,
-) -> Outcome<()> {
+pub(crate) fn proc_exit(_host: &mut Host, _memory: &mut GuestMemory<'_>, code: u32) -> Outcome<()> {
     Err(Failure::Stop(wasmtime::Error::new(Exit(code))))
 }
 

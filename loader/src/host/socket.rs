@@ -38,7 +38,6 @@ pub(crate) fn sock_recv(
 }
 
 /// Would send a message.
-#[expect(clippy::too_many_arguments, reason = "the specification's signature")]
 pub(crate) fn sock_send(
     host: &mut Host,
     _memory: &mut GuestMemory<'_>,

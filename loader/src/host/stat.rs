@@ -110,11 +110,12 @@ pub(crate) fn path_filestat_set_times(
     let directory = host.table.directory(descriptor)?;
     let path = memory.path(path, path_length)?;
     directory.check_writable()?;
-    Ok(if lookup.has(LookupFlags::SYMLINK_FOLLOW) {
-        directory.dir.set_times(path, accessed, modified)?
+    if lookup.has(LookupFlags::SYMLINK_FOLLOW) {
+        directory.dir.set_times(path, accessed, modified)?;
     } else {
-        directory.dir.set_symlink_times(path, accessed, modified)?
-    })
+        directory.dir.set_symlink_times(path, accessed, modified)?;
+    }
+    Ok(())
 }
 
 /// What becomes of a time stamp.

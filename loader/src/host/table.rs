@@ -69,12 +69,7 @@ impl Stream {
 impl Directory {
     /// A directory that a guest opened inside another.
     pub(crate) fn opened(dir: Dir, read_only: bool) -> Self {
-        Directory {
-            dir,
-            guest_path: None,
-            read_only,
-            listing: None,
-        }
+        Directory { dir, guest_path: None, read_only, listing: None }
     }
 
     /// `perm` unless things in the directory may be changed.

@@ -364,17 +364,9 @@ pub(crate) struct Subscription {
 /// The kinds of waiting.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Wait {
-    Clock {
-        clock: Clock,
-        timeout_ns: u64,
-        absolute: bool,
-    },
-    Read {
-        descriptor: u32,
-    },
-    Write {
-        descriptor: u32,
-    },
+    Clock { clock: Clock, timeout_ns: u64, absolute: bool },
+    Read { descriptor: u32 },
+    Write { descriptor: u32 },
 }
 
 impl Subscription {
@@ -398,18 +390,11 @@ impl Subscription {
                     absolute: ClockFlags::parse(flags)?.has(ClockFlags::ABSTIME),
                 }
             }
-            [1] => Wait::Read {
-                descriptor: u32::from_le_bytes(field(record, Self::DESCRIPTOR)),
-            },
-            [2] => Wait::Write {
-                descriptor: u32::from_le_bytes(field(record, Self::DESCRIPTOR)),
-            },
+            [1] => Wait::Read { descriptor: u32::from_le_bytes(field(record, Self::DESCRIPTOR)) },
+            [2] => Wait::Write { descriptor: u32::from_le_bytes(field(record, Self::DESCRIPTOR)) },
             _ => return Err(Errno::Inval.into()),
         };
-        Ok(Subscription {
-            userdata: u64::from_le_bytes(field(record, Self::USERDATA)),
-            wait,
-        })
+        Ok(Subscription { userdata: u64::from_le_bytes(field(record, Self::USERDATA)), wait })
     }
 }
 

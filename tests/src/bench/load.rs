@@ -164,7 +164,7 @@ fn large_row(
 ) -> Result<Vec<String>, String> {
     let name = stem(path);
     eprintln!("load: {name}");
-    let made = bench.make(path, &name, &[])?;
+    let made = bench.make(path, &format!("large-{name}"), &[])?;
     let mut loaded = bench.home.load_command::<&str>(&[], &made.path);
     loaded.args(arguments);
     let mut commands = vec![loaded, bench.home.load_command::<&str>(&[], &hello.path)];

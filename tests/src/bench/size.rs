@@ -1,8 +1,9 @@
 //! `bench size`: bytes of programs, artifacts and memory; time to compile.
 //!
-//! A dynamic loader is shown where `BLS_LOAD_DYNAMIC` names one. Resident memory is
-//! the kernel's peak for a process, taken through a small native program, because a
-//! process starts with the peak of the one that started it.
+//! A dynamic loader is shown where `BLS_LOAD_DYNAMIC` names one, or cargo's profile
+//! dist has left one. Resident memory is the kernel's peak for a process, taken
+//! through a small native program, because a process starts with the peak of the one
+//! that started it.
 
 use super::Bench;
 use super::artifacts::{Made, length, stem};
@@ -29,10 +30,17 @@ fn programs(bench: &Bench) {
         }
     };
     add("bls-load, static", Some(loader()), "≤ 2.3");
-    let dynamic = std::env::var_os("BLS_LOAD_DYNAMIC").map(PathBuf::from);
+    let given = std::env::var_os("BLS_LOAD_DYNAMIC").map(PathBuf::from);
+    let dynamic = given.or_else(built_dynamic);
     add("bls-load, dynamic", dynamic, "≤ 1.5");
     add("wasmtime", bench.peers.wasmtime.clone(), "");
     table.print("size: the programs as they are shipped.");
+}
+
+/// What `cargo build --profile dist -p bls-loader` leaves beside `target/bls/`.
+fn built_dynamic() -> Option<PathBuf> {
+    let path = loader().parent()?.parent()?.join("dist/bls-load");
+    path.is_file().then_some(path)
 }
 
 /// Resident memory of a hello.
