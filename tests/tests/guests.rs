@@ -10,7 +10,9 @@ fn check(home: &Home, recorded: &Run, options: &[&str], compare: fn(&Run, &Ended
     let artifact = home.compile(&recorded.file, options);
     let work = tempfile::tempdir().expect("a fresh folder");
     for (name, contents) in &recorded.files {
-        std::fs::write(work.path().join(name), contents).expect("an input");
+        let path = work.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        std::fs::write(path, contents).expect("an input");
     }
     let report = home.path("report.json");
     let mut flags = vec!["--report".to_owned(), report.display().to_string()];
