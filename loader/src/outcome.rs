@@ -142,7 +142,9 @@ impl Outcome {
             Self::Limit(limit, what) => {
                 let option = match limit {
                     Limit::Time => "\nhint: if it may take longer, give it more: --timeout TIME",
-                    Limit::Memory => "\nhint: if it may have more, give it more: --max-memory SIZE",
+                    Limit::Memory => {
+                        "\nhint: if it may have more: --max-memory SIZE (no more than it was compiled with)"
+                    }
                     Limit::Output => "",
                 };
                 Some(format!("bls-load: run: {} limit: {what}{option}", limit.name()))

@@ -7,7 +7,8 @@
 use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 /// The path of bls-compile.
 ///
@@ -121,6 +122,33 @@ pub fn run(command: &mut Command, stdin: &[u8]) -> Ended {
     let output = child.wait_with_output().expect("a child that can be waited for");
     writer.join().expect("a writer that does not panic");
     output.into()
+}
+
+/// Makes a FIFO.
+///
+/// # Panics
+/// When it cannot be made.
+pub fn make_fifo(path: &Path) {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO");
+}
+
+/// `/proc/PID/maps` of a bls-load whose guest's code is mapped, which is just
+/// before it runs.
+///
+/// # Panics
+/// When it does not come so far within ten seconds.
+#[must_use]
+pub fn maps_of_a_running_guest(child: &Child) -> String {
+    for _ in 0..2000 {
+        let maps =
+            std::fs::read_to_string(format!("/proc/{}/maps", child.id())).unwrap_or_default();
+        if maps.lines().any(|line| line.contains("memfd") && line.contains("r-x")) {
+            return maps;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    panic!("the guest never ran");
 }
 
 /// A fresh folder with a signing key and a trust file.

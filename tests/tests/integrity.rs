@@ -7,11 +7,10 @@ use bls_artifact::key::{PrivateKey, PublicKey};
 use bls_artifact::trust::Trust;
 use bls_loader::open::Opened;
 use bls_loader::verify::{Policy, verify};
-use bls_tests::programs::{Ended, Home, run};
+use bls_tests::programs::{Ended, Home, make_fifo, maps_of_a_running_guest, run};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 /// Refused before anything of the guest was seen.
 #[track_caller]
@@ -134,29 +133,9 @@ fn only_regular_files_are_opened() {
     std::os::unix::fs::symlink(&artifact, &link).unwrap();
     let _ = refused(home.load(&[], &link, &[]), "open").says(&["link"]);
     let fifo = home.path("fifo.bls");
-    rustix::fs::mknodat(
-        rustix::fs::CWD,
-        &fifo,
-        rustix::fs::FileType::Fifo,
-        rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
-        0,
-    )
-    .unwrap();
+    make_fifo(&fifo);
     let _ = refused(home.load(&[], &fifo, &[]), "open");
     let _ = refused(home.load(&[], Path::new("/dev/zero"), &[]), "open");
-}
-
-/// The maps of a process whose guest is running.
-fn maps_of_a_running_guest(child: &std::process::Child) -> String {
-    for _ in 0..2000 {
-        let maps =
-            std::fs::read_to_string(format!("/proc/{}/maps", child.id())).unwrap_or_default();
-        if maps.lines().any(|line| line.contains("memfd") && line.contains("r-x")) {
-            return maps;
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    panic!("the guest never ran");
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! Limits that hold: fuel, time, memory, stack, output; and what the report says.
 
-use bls_tests::programs::{Home, fixtures, run};
+use bls_tests::programs::{Home, fixtures, make_fifo, maps_of_a_running_guest, run};
 use serde_json::Value;
 use std::io::Read as _;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 fn kind(report: &Value) -> &str {
@@ -94,14 +94,7 @@ fn time_is_up_wherever_the_guest_is() {
 fn a_guest_blocked_on_a_fifo_is_stopped() {
     let home = Home::new();
     let fifo = home.path("fifo");
-    rustix::fs::mknodat(
-        rustix::fs::CWD,
-        &fifo,
-        rustix::fs::FileType::Fifo,
-        rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
-        0,
-    )
-    .unwrap();
+    make_fifo(&fifo);
     let artifact = home.fixture("wat/cat.wat");
     let mut child = home
         .load_command(&["--timeout", "200ms"], &artifact)
@@ -124,7 +117,9 @@ fn signals_leave_a_report() {
         let path = home.path(&format!("report-{code}.json"));
         let options = ["--report", path.to_str().unwrap()];
         let mut child = home.load_command(&options, &artifact).spawn().unwrap();
-        wait_until_it_runs(&child);
+        let _ = maps_of_a_running_guest(&child);
+        // It is just about to run.
+        std::thread::sleep(Duration::from_millis(50));
         rustix::process::kill_process(rustix::process::Pid::from_child(&child), signal).unwrap();
         let status = child.wait().unwrap();
         use std::os::unix::process::ExitStatusExt as _;
@@ -133,20 +128,6 @@ fn signals_leave_a_report() {
         let report: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
         assert_eq!(report["fuel"]["exact"], false, "{report}");
     }
-}
-
-/// Waits until the guest's code is mapped, which is just before it runs.
-fn wait_until_it_runs(child: &Child) {
-    for _ in 0..2000 {
-        let maps =
-            std::fs::read_to_string(format!("/proc/{}/maps", child.id())).unwrap_or_default();
-        if maps.lines().any(|line| line.contains("memfd") && line.contains("r-x")) {
-            std::thread::sleep(Duration::from_millis(50));
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    panic!("the guest never ran");
 }
 
 #[test]

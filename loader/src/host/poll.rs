@@ -14,6 +14,7 @@ use crate::host::table::{Descriptor, Table};
 use crate::host::types::{Clock, Event, EventKind, NANOSECONDS, ReadyFlags, Subscription, Wait};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fs::{FileType, fstat, tell};
 use rustix::io::{Errno as SystemErrno, ioctl_fionread};
 
 /// The most subscriptions of one call.
@@ -139,12 +140,26 @@ fn ready(userdata: u64, kind: EventKind, system: BorrowedFd<'_>, flags: PollFlag
         return event(userdata, kind, Some(Errno::Badf));
     }
     let bytes_ready = match kind {
-        EventKind::Read => ioctl_fionread(system).unwrap_or(0),
+        EventKind::Read => bytes_to_read(system),
         _ => 0,
     };
     let hangup = flags.contains(PollFlags::HUP);
     let flags = if hangup { ReadyFlags::HANGUP } else { ReadyFlags::empty() };
     Event { bytes_ready, flags, ..event(userdata, kind, None) }
+}
+
+/// How many bytes a read would find at once.
+///
+/// Of a file it is computed: what the kernel's own answer would be does not fit it
+/// beyond 2 GiB, and is negative when the position is behind the end.
+fn bytes_to_read(system: BorrowedFd<'_>) -> u64 {
+    match fstat(system) {
+        Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => {
+            let size = u64::try_from(stat.st_size).unwrap_or(0);
+            size.saturating_sub(tell(system).unwrap_or(0))
+        }
+        _ => ioctl_fionread(system).unwrap_or(0),
+    }
 }
 
 /// An event with nothing to add.
