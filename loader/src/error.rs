@@ -34,12 +34,18 @@ impl<E: StageError> From<E> for Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "bls-load: {}: {}", self.stage, self.what)?;
+        write!(formatter, "bls-load: {}: {}", self.stage, printable(&self.what))?;
         match &self.hint {
-            Some(hint) => write!(formatter, "\nhint: {hint}"),
+            Some(hint) => write!(formatter, "\nhint: {}", printable(hint)),
             None => Ok(()),
         }
     }
+}
+
+/// Words that may be a guest's, without what would move a terminal's cursor or
+/// begin a line of its own.
+pub(crate) fn printable(words: &str) -> String {
+    words.chars().map(|letter| if letter.is_control() { '?' } else { letter }).collect()
 }
 
 /// Prints a line to stderr. A closed stderr is no reason to fail.

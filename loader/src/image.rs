@@ -158,6 +158,9 @@ fn decompress(compressed: &[u8], image: &Image, file: &mut File) -> Result<(), I
     let mut decoder = FrameDecoder::new();
     decoder.set_max_window_size(ZSTD_WINDOW_MAX);
     decoder.init(&mut source).map_err(|error| invalid(&error))?;
+    if decoder.content_size() != image.length {
+        return Err(invalid(&"its content size is not the signed length"));
+    }
     let mut sink = Bounded { file, hasher: Hasher::default(), left: image.length };
     loop {
         let finished = decoder

@@ -44,7 +44,7 @@ mod watch;
 pub fn main() -> u8 {
     use std::io::Write as _;
     sys::descriptor::open_standard_streams();
-    sys::signal::ignore_broken_pipes();
+    sys::signal::ignore_failed_writes();
     let code = cmd::main(std::env::args_os().skip(1));
     // Nobody else does it behind a `main` of C's. What cannot be written any
     // more has been reported where it was written.

@@ -40,6 +40,9 @@ impl fmt::Display for Exceeded {
 
 impl std::error::Error for Exceeded {}
 
+/// Bytes of one table element, of whatever type.
+const ELEMENT_BYTES: usize = 8;
+
 /// The guest's allowance, and what it has used of it.
 #[derive(Debug)]
 pub(crate) struct Limiter {
@@ -72,7 +75,7 @@ impl Limiter {
         self.starting = false;
     }
 
-    /// The most bytes that all memories had together.
+    /// The most bytes that all memories and tables had together.
     pub(crate) fn memory_peak(&self) -> u64 {
         self.memory_peak
     }
@@ -126,6 +129,11 @@ impl ResourceLimiter for Limiter {
             }
             return Ok(false);
         }
+        // Elements are memory too.
+        let bytes = added.saturating_mul(ELEMENT_BYTES);
+        if !self.memory_growing(0, bytes, None)? {
+            return Ok(false);
+        }
         self.table_pending = added;
         self.table_used = wanted;
         Ok(true)
@@ -133,6 +141,7 @@ impl ResourceLimiter for Limiter {
 
     fn table_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
         self.table_used -= std::mem::take(&mut self.table_pending);
+        self.memory_used -= std::mem::take(&mut self.memory_pending);
         Ok(())
     }
 }

@@ -32,6 +32,8 @@ pub(crate) enum LinkError {
     NothingToCall(&'static str, Vec<String>),
     /// No such export, or none that is a function.
     NoSuchExport(String, Vec<String>),
+    /// `_initialize` with parameters or results.
+    Initialize(String),
     /// `--invoke` with another number of arguments.
     ArgumentCount(String, usize, usize),
     /// An argument that is not a value of its type.
@@ -44,7 +46,14 @@ impl fmt::Display for LinkError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownImports(names) => {
-                write!(formatter, "no host function for {}", names.join(", "))
+                /// Names in one sentence.
+                const SHOWN: usize = 20;
+                let shown = &names[..names.len().min(SHOWN)];
+                write!(formatter, "no host function for {}", shown.join(", "))?;
+                match names.len() - shown.len() {
+                    0 => Ok(()),
+                    more => write!(formatter, " and {more} more"),
+                }
             }
             Self::ImportType(name, ty) => {
                 write!(formatter, "the host has {name}, and not as {ty}")
@@ -61,6 +70,9 @@ impl fmt::Display for LinkError {
             }
             Self::ArgumentCount(name, wanted, given) => {
                 write!(formatter, "{name} takes {wanted} arguments, and {given} were given")
+            }
+            Self::Initialize(ty) => {
+                write!(formatter, "the export _initialize is a {ty}; it must take and give nothing")
             }
             Self::Argument(value, ty) => write!(formatter, "{value:?} is not an {ty}"),
             Self::ParameterType(name, ty) => {
@@ -90,7 +102,11 @@ impl StageError for LinkError {
             Self::ImportType(..) | Self::Counter => {
                 "compile it again with the bls-compile of this release".into()
             }
-            Self::ArgumentCount(..) | Self::ParameterType(..) => return None,
+            Self::ArgumentCount(name, ..) => {
+                format!("arguments stand behind the artifact: --invoke {name} app.bls 1 2")
+            }
+            Self::Initialize(_) => "it is no WASI reactor; build it as one, or as a library".into(),
+            Self::ParameterType(..) => "call it through an export that takes numbers".into(),
         })
     }
 }
@@ -238,6 +254,11 @@ fn entry(mapped: &Mapped, options: &Options) -> Result<Entry, LinkError> {
             .push(value.ok_or_else(|| LinkError::Argument(text.into_owned(), ty.to_string()))?);
     }
     let initialize = kind == Kind::Reactor && name != "_initialize";
+    if let Some(ty) = function(mapped, "_initialize").filter(|_| initialize)
+        && (ty.params().len() != 0 || ty.results().len() != 0)
+    {
+        return Err(LinkError::Initialize(ty.to_string()));
+    }
     Ok(Entry { name: name.clone(), arguments, results: ty.results().collect(), initialize })
 }
 

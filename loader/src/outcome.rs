@@ -4,7 +4,7 @@
 //! is a function of it. The codes are documented in `--help`; where a guest's own
 //! code looks like one of ours, the report tells them apart.
 
-use crate::error::Failure;
+use crate::error::{Failure, printable};
 use serde_json::{Value, json};
 use wasmtime::Trap;
 
@@ -133,7 +133,7 @@ impl Outcome {
                     (Some(index), None) => format!(" in function {index}"),
                     (None, _) => String::new(),
                 };
-                Some(format!("bls-load: run: trap: {}{place}", trap.what))
+                Some(format!("bls-load: run: trap: {}{place}", printable(&trap.what)))
             }
             Self::OutOfFuel => Some(
                 "bls-load: run: out of fuel\nhint: if it may do more, give it more: --fuel N"

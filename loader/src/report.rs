@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 use std::fmt;
 use std::fs::File;
 use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, TryLockError};
@@ -39,7 +40,7 @@ impl StageError for ReportError {
 
     fn hint(&self) -> Option<String> {
         Some(
-            "--report takes a file in a folder you can write to, or fd:N of an open descriptor"
+            "--report takes a file in a folder you can write to, a FIFO that is read, or fd:N of an open descriptor"
                 .into(),
         )
     }
@@ -167,7 +168,10 @@ fn open_sink(target: &ReportTarget, place: String) -> std::io::Result<Sink> {
     };
     // A device or a FIFO is written to; a file of that name must not replace it.
     if std::fs::metadata(path).is_ok_and(|status| !status.is_file()) {
-        let file = File::options().write(true).open(path)?;
+        // Without a reader a FIFO is an error, and with a slow one it is too: the
+        // run must not wait for either.
+        let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+        let file = File::options().write(true).custom_flags(flags).open(path)?;
         return Ok(Sink { file, place, rename: None });
     }
     let name = path.file_name().ok_or(std::io::ErrorKind::InvalidInput)?;

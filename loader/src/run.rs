@@ -5,8 +5,8 @@
 //! set before the first operator runs, and that every way to end becomes one
 //! [`Outcome`]. Does not watch the clock: `watch.rs` does.
 
-use crate::error::Failure;
-use crate::host::{Exit, OutputLimit};
+use crate::error::{Failure, printable};
+use crate::host::{Exit, Fault, OutputLimit};
 use crate::limit::Exceeded;
 use crate::link::{Entry, Linked, UnknownImport};
 use crate::outcome::{Limit, Outcome, TrapReport, trap_kind};
@@ -132,7 +132,9 @@ pub(crate) fn run(linked: Linked) -> Ended {
         }
     }
 
+    let mut started = false;
     let result = Instance::new(&mut store, mapped.module(), &externs).and_then(|instance| {
+        started = true;
         store.data_mut().limiter.started();
         let memory = instance.get_memory(&mut store, "memory");
         store.data_mut().memory = memory;
@@ -144,7 +146,11 @@ pub(crate) fn run(linked: Linked) -> Ended {
     let left = meter.as_ref().map(|meter| meter.read(&mut store));
     let (outcome, at_event) = match &result {
         Ok(_) => (Outcome::Exited(0), true),
-        Err(error) => classify(error, left),
+        Err(error) => {
+            let (outcome, at_event) = classify(error, left);
+            // Before there is an instance nothing has been consumed beside its price.
+            (outcome, at_event || !started)
+        }
     };
     let consumption =
         meter.zip(left).map(|(meter, left)| meter.consumption(left, &outcome, at_event));
@@ -217,8 +223,18 @@ fn classify(error: &Error, left: Option<i64>) -> (Outcome, bool) {
         ("unknown-import", unknown.to_string(), true)
     } else if error.is::<ThrownException>() {
         ("uncaught-exception", "an exception left the guest".to_owned(), true)
+    } else if let Some(fault) = error.downcast_ref::<Fault>() {
+        ("host", fault.to_string(), true)
     } else {
-        ("host", error.root_cause().to_string(), false)
+        let failure = Failure {
+            stage: "run",
+            what: error.root_cause().to_string(),
+            hint: Some(
+                "if it is about memory, the system gave too little: see ulimit -v, and the limits of its group"
+                    .into(),
+            ),
+        };
+        return (Outcome::Failed(failure), false);
     };
     let frame = error.downcast_ref::<WasmBacktrace>().and_then(|trace| trace.frames().first());
     let report = TrapReport {
@@ -228,11 +244,6 @@ fn classify(error: &Error, left: Option<i64>) -> (Outcome, bool) {
         name: frame.and_then(|frame| frame.func_name()).map(printable),
     };
     (Outcome::Trapped(report), at_event)
-}
-
-/// A guest's name for something, without what would move a terminal's cursor.
-fn printable(name: &str) -> String {
-    name.chars().map(|letter| if letter.is_control() { '?' } else { letter }).collect()
 }
 
 /// Prints results, one a line.

@@ -75,9 +75,18 @@ impl StageError for TrustError {
             Self::Writable(path, _) => {
                 format!("make it yours alone: chown $(id -u) {0} && chmod 600 {0}", path.display())
             }
+            Self::Contents(path, trust::TrustError::TooMany(_)) => {
+                format!("take keys that are no longer needed out of {}", path.display())
+            }
+            Self::Contents(_, trust::TrustError::Form(_)) => "use a newer bls-load".into(),
             Self::Contents(..) => "trust files are written by: bls-load trust add KEY.pub".into(),
             Self::Key(..) => "its builder prints it with: bls-compile key export > KEY.pub".into(),
-            Self::System(..) | Self::NotAFile(_) => return None,
+            Self::System(path, ..) => {
+                format!("see that {} exists and that you may use it", path.display())
+            }
+            Self::NotAFile(_) => {
+                "name a regular file; what comes from a pipe can be copied into one first".into()
+            }
         })
     }
 }
@@ -93,7 +102,7 @@ pub(crate) struct Source {
 pub(crate) fn load(explicit: Option<&Path>) -> Result<Source, TrustError> {
     if let Some(path) = explicit {
         let text = read(path, TRUST_BYTES_MAX, None)?;
-        let trust = if text.starts_with(b"-----BEGIN ") {
+        let trust = if text.trim_ascii_start().starts_with(b"-----BEGIN ") {
             Trust::only(parse_key(path, &text)?)
         } else {
             parse(path, &text)?
@@ -120,8 +129,11 @@ pub(crate) fn add(key_path: &Path) -> Result<(PublicKey, PathBuf, bool), TrustEr
         None => Trust::default(),
     };
     let comment = key_path.file_name().unwrap_or_default().to_string_lossy();
+    let comment: String = comment.chars().filter(|letter| !letter.is_control()).take(80).collect();
     let new = trust.add(key.clone(), &comment);
     if new {
+        // What is written must be what can be read again.
+        parse(&path, trust.to_text().as_bytes())?;
         replace(&path, trust.to_text().as_bytes())
             .map_err(|error| TrustError::System(path.clone(), "write", error))?;
     }

@@ -40,7 +40,23 @@ fn watch(recorder: &Recorder, timeout: Option<Duration>) {
         }
     };
     if recorder.claim() {
+        leave_at_last(outcome.exit_code());
         end(recorder, outcome);
+    }
+}
+
+/// Ends the process when saying why takes too long: stderr and the report may be
+/// pipes that nobody reads, and a guest can have filled them.
+fn leave_at_last(code: u8) {
+    /// What a reader of those pipes gets.
+    const PATIENCE: Duration = Duration::from_secs(1);
+    let late = move || {
+        std::thread::sleep(PATIENCE);
+        signal::leave(code)
+    };
+    // Without a thread to be had, nothing can be said that might block.
+    if std::thread::Builder::new().stack_size(STACK_BYTES).spawn(late).is_err() {
+        signal::leave(code);
     }
 }
 

@@ -54,7 +54,7 @@ impl PublicKey {
     /// # Errors
     /// [`KeyError`] when it is none, or a weak one.
     pub fn from_pem(text: &str) -> Result<Self, KeyError> {
-        let key = ed25519_dalek::VerifyingKey::from_public_key_pem(text.trim_end())
+        let key = ed25519_dalek::VerifyingKey::from_public_key_pem(text.trim())
             .map_err(|_| KeyError::NotPublic)?;
         Self::checked(key)
     }
@@ -121,7 +121,7 @@ impl PrivateKey {
     /// # Errors
     /// [`KeyError::NotPrivate`].
     pub fn from_pem(text: &str) -> Result<Self, KeyError> {
-        ed25519_dalek::SigningKey::from_pkcs8_pem(text.trim_end())
+        ed25519_dalek::SigningKey::from_pkcs8_pem(text.trim())
             .map(Self)
             .map_err(|_| KeyError::NotPrivate)
     }

@@ -363,7 +363,10 @@ impl Manifest {
         if !self.integers().all(|number| number <= JSON_INTEGER_MAX) {
             return Err("a number is above 2^53-1");
         }
-        for part in &self.parts {
+        for (index, part) in self.parts.iter().enumerate() {
+            if self.parts[..index].iter().any(|other| other.stored == part.stored) {
+                return Err("two parts are stored alike");
+            }
             if part.image.length > IMAGE_BYTES_MAX {
                 return Err("an image is longer than the format allows");
             }
@@ -392,10 +395,11 @@ impl Manifest {
             .flat_map(|memory| [memory.minimum, memory.maximum.unwrap_or(0), memory.page_size]);
         let tables =
             self.module.tables.iter().flat_map(|table| [table.minimum, table.maximum.unwrap_or(0)]);
-        let parts = self
-            .parts
-            .iter()
-            .flat_map(|part| [part.stored.length, part.image.length, part.page_size]);
+        let parts = self.parts.iter().flat_map(|part| {
+            let profile = &part.profile;
+            let sizes = [profile.memory_reservation, profile.memory_guard];
+            sizes.into_iter().chain([part.stored.length, part.image.length, part.page_size])
+        });
         let fuel = self.fuel.iter().flat_map(|fuel| [fuel.overrun_max, fuel.instantiation]);
         let options = [self.created, self.expires, self.limits.memory];
         memories

@@ -60,6 +60,12 @@ pub struct Trust {
     keys: Vec<TrustedKey>,
 }
 
+/// What every form has.
+#[derive(Deserialize)]
+struct AnyForm {
+    version: u32,
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Json {
@@ -81,11 +87,13 @@ impl Trust {
     /// # Errors
     /// [`TrustError`]; a key id that is not its key's is one.
     pub fn parse(text: &[u8]) -> Result<Self, TrustError> {
-        let json: Json =
-            serde_json::from_slice(text).map_err(|error| TrustError::Json(error.to_string()))?;
-        if json.version != FORM {
-            return Err(TrustError::Form(json.version));
+        let read = |error: serde_json::Error| TrustError::Json(error.to_string());
+        // The form first: another one may have other fields.
+        let AnyForm { version } = serde_json::from_slice(text).map_err(read)?;
+        if version != FORM {
+            return Err(TrustError::Form(version));
         }
+        let json: Json = serde_json::from_slice(text).map_err(read)?;
         if json.keys.len() > TRUST_KEYS_MAX {
             return Err(TrustError::TooMany(json.keys.len()));
         }
@@ -168,5 +176,7 @@ mod tests {
         assert_eq!(Trust::parse(lying.as_bytes()), Err(TrustError::Key("me".into())));
         let future = text.replace("\"version\": 1", "\"version\": 2");
         assert_eq!(Trust::parse(future.as_bytes()), Err(TrustError::Form(2)));
+        let other = br#"{"version":2,"roles":{}}"#;
+        assert_eq!(Trust::parse(other), Err(TrustError::Form(2)));
     }
 }

@@ -207,3 +207,97 @@ fn a_report_can_go_to_a_descriptor() {
         .says(&["/nowhere/at/all.json", "hint: "]);
     assert!(!Path::new("/nowhere").exists());
 }
+
+/// A module from text, compiled in this home.
+fn compile_text(home: &Home, name: &str, text: &str) -> std::path::PathBuf {
+    let path = home.path(&format!("{name}.wat"));
+    std::fs::write(&path, text).unwrap();
+    home.compile(&path, &[])
+}
+
+#[test]
+fn a_full_pipe_does_not_keep_a_run_alive() {
+    let home = Home::new();
+    let artifact = compile_text(
+        &home,
+        "shout",
+        r#"(module
+            (import "wasi_snapshot_preview1" "fd_write"
+                (func $write (param i32 i32 i32 i32) (result i32)))
+            (memory (export "memory") 1)
+            (data (i32.const 0) "\10\00\00\00\00\10\00\00")
+            (func (export "_start")
+                (loop (drop (call $write (i32.const 2) (i32.const 0) (i32.const 1) (i32.const 8)))
+                    (br 0))))"#,
+    );
+    // Nobody reads the pipe that standard error is, and the guest has filled it.
+    let mut child = home
+        .load_command(&["--timeout", "300ms"], &artifact)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(124));
+}
+
+#[test]
+fn a_report_does_not_wait_for_a_reader() {
+    let home = Home::new();
+    let fifo = home.path("report.fifo");
+    make_fifo(&fifo);
+    let artifact = home.fixture("wat/hello.wat");
+    let options = ["--report", fifo.to_str().unwrap()];
+    let _ = home.load(&options, &artifact, &[]).expect(125).says(&["report.fifo", "hint: "]);
+}
+
+#[test]
+fn tables_are_memory_too() {
+    let home = Home::new();
+    let artifact = compile_text(
+        &home,
+        "tables",
+        "(module (table 9999999 funcref) (memory (export \"memory\") 1) (func (export \"_start\")))",
+    );
+    let (ended, report) = home.report(&["--max-memory", "1MiB", "--fuel", "100000000"], &artifact);
+    let _ = ended.expect(124).says(&["memory", "hint: "]);
+    assert_eq!(report["fuel"]["exact"], true, "nothing has run: {report}");
+}
+
+#[test]
+fn a_failure_of_ours_is_not_the_guests_trap() {
+    let home = Home::new();
+    let artifact = home.fixture("wat/hello.wat");
+    let mut command = std::process::Command::new("sh");
+    command
+        .arg("-c")
+        .arg("ulimit -v 3000000; exec \"$0\" --trust \"$1\" --fuel 1000000 \"$2\"")
+        .arg(bls_tests::programs::loader())
+        .arg(home.public_key())
+        .arg(&artifact);
+    let _ = run(&mut command, b"").expect(125).says(&["bls-load: run: ", "hint: "]);
+
+    let reactor = compile_text(
+        &home,
+        "reactor",
+        "(module (func (export \"_initialize\") (param i32)) (func (export \"f\")))",
+    );
+    let _ = home.load(&["--invoke", "f"], &reactor, &[]).expect(125).says(&[
+        "bls-load: link: ",
+        "_initialize",
+        "hint: ",
+    ]);
+}
+
+#[test]
+fn a_guests_words_do_not_reach_the_terminal_raw() {
+    let home = Home::new();
+    let artifact = compile_text(
+        &home,
+        "names",
+        r#"(module (import "env\1b[31m\nbls-load: ok" "f" (func)) (func (export "_start")))"#,
+    );
+    let ended = home.load(&[], &artifact, &[]).expect(125);
+    assert!(!ended.stderr.contains('\x1b'), "{:?}", ended.stderr);
+    assert!(!ended.stderr.contains("\nbls-load: ok"), "{:?}", ended.stderr);
+}

@@ -35,7 +35,8 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
     }
     let outcome = on_enough_stack(options.stack_max, || {
         pipeline(options, &recorder).unwrap_or_else(Outcome::Failed)
-    });
+    })
+    .unwrap_or_else(Outcome::Failed);
     if !recorder.claim() {
         // The watcher ends the process any moment now.
         loop {
@@ -82,20 +83,28 @@ fn pipeline(options: &Options, recorder: &Recorder) -> Result<Outcome, Failure> 
 
 /// Does `work` where the guest's stack fits: on this thread, or where the system
 /// gives it too little, on one of our own.
-fn on_enough_stack<T: Send>(stack_max: usize, work: impl FnOnce() -> T + Send) -> T {
+fn on_enough_stack<T: Send>(
+    stack_max: usize,
+    work: impl FnOnce() -> T + Send,
+) -> Result<T, Failure> {
     let needed = stack_max as u64 + STACK_RESERVE;
     let limit = rustix::process::getrlimit(rustix::process::Resource::Stack);
     if limit.current.is_none_or(|bytes| bytes >= needed) {
-        return work();
+        return Ok(work());
     }
     std::thread::scope(|scope| {
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .stack_size(needed as usize)
             .spawn_scoped(scope, work)
-            // Neither can happen without the panic hook having ended the process.
-            .expect("the system gives a thread")
-            .join()
-            .expect("the panic hook leaves")
+            .map_err(|error| Failure {
+                stage: "run",
+                what: format!("the system gives no stack of {needed} bytes: {error}"),
+                hint: Some(
+                    "ask for less with --max-stack, or allow more: ulimit -s, ulimit -v".into(),
+                ),
+            })?;
+        // A panic does not get here: its hook ends the process.
+        Ok(thread.join().expect("the panic hook leaves"))
     })
 }
 

@@ -11,7 +11,8 @@ pub(crate) enum Event {
     Timeout,
 }
 
-/// SIGTERM and SIGINT.
+/// SIGTERM and SIGINT, but for those that are to be ignored: a blocked signal is
+/// kept for whoever waits, even when it is ignored.
 fn awaited() -> libc::sigset_t {
     let mut set = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: sigemptyset initialises the whole set it is given and cannot fail
@@ -19,7 +20,7 @@ fn awaited() -> libc::sigset_t {
     unsafe { libc::sigemptyset(set.as_mut_ptr()) };
     // SAFETY: initialised by the call above.
     let mut set = unsafe { set.assume_init() };
-    for signal in [libc::SIGTERM, libc::SIGINT] {
+    for signal in [libc::SIGTERM, libc::SIGINT].into_iter().filter(|signal| !is_ignored(*signal)) {
         // SAFETY: the pointer is to a live, initialised set, and the number is
         // that of a signal.
         unsafe { libc::sigaddset(&raw mut set, signal) };
@@ -63,11 +64,26 @@ pub(crate) fn wait(timeout: Option<Duration>) -> Event {
     }
 }
 
-/// Makes writing to a closed pipe an error (EPIPE) instead of the end.
-pub(crate) fn ignore_broken_pipes() {
-    // SAFETY: SIG_IGN is a disposition, not a handler: no code of ours runs in
-    // a signal's context because of it.
-    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+/// Makes writing to a closed pipe (EPIPE), and beyond the largest file that is
+/// allowed (EFBIG), an error instead of the end.
+pub(crate) fn ignore_failed_writes() {
+    for signal in [libc::SIGPIPE, libc::SIGXFSZ] {
+        // SAFETY: SIG_IGN is a disposition, not a handler: no code of ours runs
+        // in a signal's context because of it.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
+}
+
+/// Whether whoever started this process wants it to ignore `signal`, as a shell
+/// does with SIGINT for what runs in the background.
+fn is_ignored(signal: libc::c_int) -> bool {
+    let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: no new action is given; the old one is written to memory of the
+    // right size and alignment.
+    let result = unsafe { libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) };
+    // SAFETY: all zeros is a valid sigaction, and the kernel has filled it.
+    let action = unsafe { action.assume_init() };
+    result == 0 && action.sa_sigaction == libc::SIG_IGN
 }
 
 /// Ends the process at once, from any thread: no destructors, no exit handlers,
