@@ -87,13 +87,21 @@ impl KeyStoreError {
             Self::NoHome(_) | Self::Folder(..) => {
                 "name a key with --key FILE or --key env:NAME; openssl genpkey -algorithm ed25519 makes one".to_owned()
             }
-            Self::Read(..) | Self::Randomness(_) => return None,
+            Self::Read(..) => {
+                "see that it exists and that you may read it; without --key yours is used".to_owned()
+            }
+            Self::Randomness(_) => return None,
             Self::NotAFile(_) => "use --key env:NAME for a key that is not in a file".to_owned(),
             Self::Owner(path, _) => format!("chown it, if it is yours: {}", path.display()),
             Self::Mode(path, _) if path.is_dir() => format!("chmod 700 {}", path.display()),
-            Self::Mode(path, _) => format!("chmod 600 {}", path.display()),
+            Self::Mode(path, _) => {
+                format!("if it is your private key: chmod 600 {}", path.display())
+            }
             Self::Key(..) | Self::VariableKey(..) => {
                 "openssl genpkey -algorithm ed25519 makes a key of this form".to_owned()
+            }
+            Self::Variable(name) if name.is_empty() => {
+                "name the variable behind env: --key env:BLS_KEY".to_owned()
             }
             Self::Variable(name) => format!("export {name}=\"$(cat key.pem)\""),
         })

@@ -55,7 +55,10 @@ impl OutputError {
             }
             Self::IsInput(_) => Some("name another file with -o".to_owned()),
             Self::Terminal => Some("name a file with -o, or redirect".to_owned()),
-            Self::Write(..) | Self::Stdout(_) => None,
+            Self::Write(..) => {
+                Some("see that you may write there, and that there is room".to_owned())
+            }
+            Self::Stdout(_) => None,
         }
     }
 }

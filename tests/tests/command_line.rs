@@ -273,3 +273,81 @@ fn the_metered_module_can_be_had() {
     let text = String::from_utf8_lossy(&module).into_owned();
     assert!(text.contains("__bls_fuel"));
 }
+
+#[test]
+fn every_refusal_of_the_compiler_says_what_to_do() {
+    let home = Home::new();
+    let guest = fixtures().join("wat/hello.wat");
+    let guest = guest.to_str().unwrap();
+    let artifact = home.fixture("wat/hello.wat");
+    let artifact = artifact.to_str().unwrap();
+    let public = home.public_key();
+    let public = public.to_str().unwrap();
+    for (code, arguments, words) in [
+        (1, &["-o", "/nowhere/out.bls", guest][..], &["/nowhere", "hint: "][..]),
+        (1, &["-o", ".", guest], &["folder", "hint: "]),
+        (1, &["--key", "/nowhere.key", guest], &["/nowhere.key", "hint: "]),
+        (1, &["--key", public, guest], &["hint: "]),
+        (1, &["--key", "env:", guest], &["hint: "]),
+        (1, &["inspect", guest], &["not an artifact", "hint: "]),
+        (1, &["inspect", "/nowhere.bls"], &["/nowhere.bls", "hint: "]),
+        (1, &["check", artifact], &["artifact", "hint: "]),
+        (2, &["--max-memory", "5", guest], &["1GiB"]),
+        (2, &["--compress=99", guest], &["99"]),
+        (2, &["--emit", "text", guest], &["text"]),
+        (2, &["--target", "x86_64-pc-windows-msvc", guest], &["x86_64-unknown-linux-gnu"]),
+    ] {
+        let mut command = Command::new(compiler());
+        command.current_dir(home.path(""));
+        if !arguments.contains(&"--key") && !["inspect", "check"].contains(&arguments[0]) {
+            command.arg("--key").arg(home.key());
+        }
+        let ended = run(command.args(arguments), b"");
+        assert_eq!(ended.code, Some(code), "{arguments:?}: {}", ended.stderr);
+        assert!(ended.stdout.is_empty(), "{arguments:?}");
+        let _ = ended.says(words);
+    }
+    let mut command = home.compile_command(Path::new(guest));
+    let ended = run(command.env("SOURCE_DATE_EPOCH", "yesterday"), b"").expect(2);
+    let _ = ended.says(&["SOURCE_DATE_EPOCH"]);
+}
+
+#[test]
+fn every_refusal_of_the_loader_says_what_to_do() {
+    let home = Home::new();
+    let artifact = home.fixture("wat/hello.wat");
+    let artifact = artifact.to_str().unwrap();
+    let private = home.key();
+    let private = private.to_str().unwrap();
+    for (arguments, words) in [
+        (&["--dir", "/nowhere", artifact][..], &["/nowhere", "hint: "][..]),
+        (&["--dir-ro", "/nowhere::/", artifact], &["/nowhere", "hint: "]),
+        (&["--dir", artifact, artifact], &["hint: "]),
+        (&["--digest", "md5:00", artifact], &["sha256", "hint: "]),
+        (&["--digest", "sha256:00", artifact], &["hint: "]),
+        (&["--max-memory", "5", artifact], &["1GiB"]),
+        (&["--max-stack", "1B", artifact], &["hint: "]),
+        (&["--timeout", "0s", artifact], &["500ms"]),
+        (&["--fuel", "99999999999999999999", artifact], &["hint: "]),
+        (&["--unknown-imports", "ignore", artifact], &["refuse", "trap"]),
+        (&["--report", "fd:99", artifact], &["hint: "]),
+        (&["--report", "fd:x", artifact], &["hint: "]),
+        (&["--trust", private, artifact], &["hint: "]),
+        (&["--trust", "/tmp", artifact], &["hint: "]),
+        (&["--invoke", "memory", artifact], &["memory", "hint: "]),
+        (&["trust", "add", artifact], &["hint: "]),
+        (&["trust", "add", "/nowhere.pub"], &["/nowhere.pub", "hint: "]),
+        (&["trust", "forget"], &["hint: "]),
+        (&["verify"], &["hint: "]),
+    ] {
+        let mut command = Command::new(loader());
+        command.current_dir(home.path(""));
+        if !arguments.contains(&"--trust") && !["trust", "verify"].contains(&arguments[0]) {
+            command.arg("--trust").arg(home.public_key());
+        }
+        let ended = run(command.args(arguments), b"");
+        assert_eq!(ended.code, Some(125), "{arguments:?}: {}", ended.stderr);
+        assert!(ended.stdout.is_empty(), "{arguments:?}");
+        let _ = ended.says(&["bls-load: "]).says(words);
+    }
+}

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Files that may hold `unsafe`, each block with its argument.
-const UNSAFE: [&str; 2] = ["compiler/src/sys.rs", "loader/src/sys/"];
+/// Files that may hold `unsafe`, each block with its argument. The loader's
+/// `main.rs` has one attribute: the name that the C library looks for.
+const UNSAFE: [&str; 3] = ["compiler/src/sys.rs", "loader/src/sys/", "loader/src/main.rs"];
 /// Longer than this, a file does not fit in one's head.
 const LINES_MAX: usize = 700;
 
@@ -51,14 +52,16 @@ fn files_fit_in_a_head() {
 
 #[test]
 fn unsafe_is_where_it_may_be() {
-    let word = ["uns", "afe "].concat();
+    let words = [["uns", "afe "].concat(), ["uns", "afe("].concat()];
     for (name, text) in sources() {
         if UNSAFE.iter().any(|allowed| name.starts_with(allowed)) {
             continue;
         }
         for (number, line) in text.lines().enumerate() {
             let code = line.split("//").next().unwrap_or("");
-            let found = code.contains(&word) && !code.contains('"') && !code.contains('`');
+            let found = words.iter().any(|word| code.contains(word.as_str()))
+                && !code.contains('"')
+                && !code.contains('`');
             assert!(!found, "{name}:{}: {line}", number + 1);
         }
     }

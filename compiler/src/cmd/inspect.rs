@@ -39,7 +39,13 @@ pub(super) fn run(arguments: &Inspect) -> Result<(), Failure> {
     let mut bytes = Vec::new();
     std::fs::File::open(&arguments.artifact)
         .and_then(|file| file.take(ARTIFACT_BYTES_MAX + 1).read_to_end(&mut bytes))
-        .map_err(|error| Failure::new("inspect", format!("cannot read {path}: {error}"), None))?;
+        .map_err(|error| {
+            Failure::new(
+                "inspect",
+                format!("cannot read {path}: {error}"),
+                Some("name an artifact that exists and that you may read".to_owned()),
+            )
+        })?;
     let inspected = inspect(&bytes)
         .map_err(|(what, hint)| Failure::new("inspect", format!("{path}: {what}"), Some(hint)))?;
     if arguments.json { print_json(&inspected.json()) } else { print(&inspected.table()) }
