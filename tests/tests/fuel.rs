@@ -245,8 +245,7 @@ fn generate(seed: u64) -> Option<Vec<u8>> {
         ..wasm_smith::Config::default()
     };
     let mut input = arbitrary::Unstructured::new(&bytes);
-    let mut module = wasm_smith::Module::new(config, &mut input).ok()?;
     // Loops end by fuel; nothing else has to stop them.
-    let _ = &mut module;
+    let module = wasm_smith::Module::new(config, &mut input).ok()?;
     Some(module.to_bytes())
 }

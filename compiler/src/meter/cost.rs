@@ -21,8 +21,6 @@ macro_rules! tiers {
         mod weight {
             use super::REFUSED;
             $($(pub(super) const $operator: u8 = tiers!(@value $weight);)*)*
-            // Keeps the import used in case no operator is refused.
-            const _: u8 = REFUSED;
         }
 
         /// Every operator with its weight.
