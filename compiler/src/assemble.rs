@@ -9,6 +9,7 @@ use crate::compile::Image;
 use crate::describe::Description;
 use crate::ready::Ready;
 use crate::validate::Validated;
+use bls_artifact::capability::Permission;
 use bls_artifact::digest::{Sha256, verity};
 use bls_artifact::limits::ZSTD_WINDOW_MAX;
 use bls_artifact::manifest::{self, Compiler, Encoding, Limits, Manifest, Part, Stored};
@@ -57,6 +58,8 @@ pub struct Choices {
     pub name: String,
     /// Seconds since 1970, where asked for.
     pub created: Option<u64>,
+    /// What a loader must grant, as the manifest has it.
+    pub needs: Vec<Permission>,
     /// Limits that the builder asks for.
     pub limits: Limits,
     /// The zstd level; `None` stores images raw.
@@ -116,6 +119,7 @@ pub fn assemble<'a>(
         fuel: ready.fuel().cloned(),
         module: description.module,
         may_use: description.may_use,
+        needs: choices.needs.clone(),
         limits: choices.limits.clone(),
         parts: records,
         critical: Vec::new(),

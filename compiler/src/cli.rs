@@ -5,6 +5,7 @@
 //! or key exists is found out by the stage that needs it.
 
 use crate::assemble::{LEVEL_DEFAULT, LEVELS};
+use bls_artifact::capability::{Permission, PermissionError};
 use bls_artifact::quantity::parse_size;
 use bls_artifact::target::Target;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -29,6 +30,8 @@ INPUT is .wasm, .wat or - (stdin). A file called \"check\" is ./check.
       --key <FILE|env:V>  signing key [default: yours, made on first use]
       --target <TRIPLE>   [default: this system, baseline CPU]
       --max-memory <SIZE> limit written into the manifest
+      --needs <CAP:WHAT>  never to start without: fs.write:/data, env:TOKEN
+      --policy <FILE>     needs from a JSON file (README)
       --compress[=LEVEL]  store native code as zstd
       --no-fuel           no metering; the manifest says so
       --fast-nans         do not canonicalise NaNs
@@ -136,6 +139,12 @@ pub struct Compile {
     /// The memory limit for the manifest.
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub max_memory: Option<u64>,
+    /// What a loader must grant.
+    #[arg(long, value_name = "CAPABILITY", value_delimiter = ',', value_parser = permission)]
+    pub needs: Vec<Permission>,
+    /// A file that says what a loader must grant.
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
     /// The zstd level.
     #[arg(
         long,
@@ -225,6 +234,11 @@ fn target(text: &str) -> Result<Target, String> {
         let all = Target::ALL.map(Target::triple).join(", ");
         format!("there is no such target; there are {all}")
     })
+}
+
+/// A capability, with what it is about.
+fn permission(text: &str) -> Result<Permission, PermissionError> {
+    Permission::parse(text)
 }
 
 /// A zstd level; empty for the default.

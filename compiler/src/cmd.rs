@@ -12,6 +12,7 @@ mod key;
 use crate::cli::{Cli, Command};
 use crate::input::InputError;
 use crate::keystore::KeyStoreError;
+use crate::needs::NeedsError;
 use crate::output::OutputError;
 use crate::pipeline;
 use bls_artifact::target::Target;
@@ -58,6 +59,12 @@ impl From<pipeline::Error> for Failure {
 impl From<InputError> for Failure {
     fn from(error: InputError) -> Self {
         pipeline::Error::Input(error).into()
+    }
+}
+
+impl From<NeedsError> for Failure {
+    fn from(error: NeedsError) -> Self {
+        pipeline::Error::Needs(error).into()
     }
 }
 

@@ -316,7 +316,10 @@ mod tests {
                  (func (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
                (import \"wasi_snapshot_preview1\" \"args_get\" (func (param i32 i32) (result i32)))
                (import \"env\" \"random_get\" (func)) (func (export \"_initialize\")))");
-        assert_eq!(description.may_use, [Capability::Arguments, Capability::Files]);
+        assert_eq!(
+            description.may_use,
+            [Capability::Arguments, Capability::FilesRead, Capability::FilesWrite]
+        );
         assert_eq!(description.module.kind, Kind::Reactor);
     }
 }

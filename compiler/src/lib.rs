@@ -25,6 +25,7 @@ pub mod describe;
 pub mod input;
 pub mod keystore;
 pub mod meter;
+pub mod needs;
 pub mod output;
 pub mod pipeline;
 pub mod progress;

@@ -7,9 +7,11 @@ use crate::assemble::{self, AssembleError, Choices, assemble};
 use crate::compile::{CompileError, compile};
 use crate::describe::describe;
 use crate::input::{InputError, Source};
+use crate::needs::{self, NeedsError};
 use crate::ready::{Ready, ReadyError, ready};
 use crate::sign::{Artifact, SignError, sign};
 use crate::validate::{ValidateError, Validated, validate};
+use bls_artifact::capability::Permission;
 use bls_artifact::key::PrivateKey;
 use bls_artifact::limits::{JSON_INTEGER_MAX, PARTS_MAX};
 use bls_artifact::manifest::{Limits, is_name};
@@ -68,6 +70,8 @@ pub enum Error {
     Assemble(AssembleError),
     /// The artifact cannot be signed.
     Sign(SignError),
+    /// What the author says it needs cannot be declared.
+    Needs(NeedsError),
     /// An option has a value that is not allowed; which, and why.
     Options(&'static str),
     /// A valid module cannot be read again: a defect of ours.
@@ -85,6 +89,7 @@ impl Error {
             Self::Compile(_) => Stage::Compile.name(),
             Self::Assemble(_) => Stage::Assemble.name(),
             Self::Sign(_) => Stage::Sign.name(),
+            Self::Needs(_) => "needs",
             Self::Options(_) => "options",
             Self::Describe(_) => "describe",
         }
@@ -100,6 +105,7 @@ impl Error {
             Self::Compile(error) => Some(error.hint().to_owned()),
             Self::Assemble(error) => Some(error.hint().to_owned()),
             Self::Sign(error) => Some(error.hint().to_owned()),
+            Self::Needs(error) => Some(error.hint()),
             Self::Options(_) => Some("see bls-compile --help".to_owned()),
             Self::Describe(_) => Some("please report this, with the module".to_owned()),
         }
@@ -115,6 +121,7 @@ impl fmt::Display for Error {
             Self::Compile(error) => error.fmt(f),
             Self::Assemble(error) => error.fmt(f),
             Self::Sign(error) => error.fmt(f),
+            Self::Needs(error) => error.fmt(f),
             Self::Options(what) => what.fmt(f),
             Self::Describe(error) => write!(f, "internal error: {error}"),
         }
@@ -138,6 +145,8 @@ pub struct Options {
     pub memory_max: Option<u64>,
     /// Seconds since 1970 for the manifest, where asked for.
     pub created: Option<u64>,
+    /// What a loader must grant, or refuse to start it.
+    pub needs: Vec<Permission>,
 }
 
 impl Options {
@@ -151,6 +160,7 @@ impl Options {
             compression: None,
             memory_max: None,
             created: None,
+            needs: Vec::new(),
         }
     }
 
@@ -238,6 +248,7 @@ pub fn build_source(
     let mut clock = Clock { observe, times: Vec::new() };
     let Front { validated, ready } = front_timed(source, options, &mut clock)?;
     let description = describe(&validated).map_err(Error::Describe)?;
+    let needs = needs::settle(options.needs.clone(), &description.may_use).map_err(Error::Needs)?;
 
     let images = clock.run(Stage::Compile, || {
         let compile = |target: &Target| compile(&ready, *target, &options.profile(*target));
@@ -246,6 +257,7 @@ pub fn build_source(
     let choices = Choices {
         name: validated.source().name().to_owned(),
         created: options.created,
+        needs,
         limits: Limits { memory: options.memory_max },
         compression: options.compression,
     };
@@ -335,6 +347,7 @@ mod tests {
             compression: Some(3),
             memory_max: Some(65536),
             created: Some(7),
+            needs: vec![Permission::parse("extension:b").unwrap(); 2],
             ..Options::new(vec![Target::Pulley64])
         };
         let artifact = build(HELLO.to_vec(), "hello.wat", &options, &[&key(1)]).unwrap();
@@ -343,6 +356,7 @@ mod tests {
         assert_ne!(manifest.source, manifest.compiled);
         assert_eq!(manifest.limits.memory, Some(65536));
         assert_eq!(manifest.created, Some(7));
+        assert_eq!(manifest.needs, [Permission::parse("extension:b").unwrap()]);
         assert_eq!(manifest.parts[0].profile.nans, Nans::Fast);
         assert!(manifest.parts[0].stored.length < manifest.parts[0].image.length);
     }

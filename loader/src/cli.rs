@@ -5,15 +5,24 @@
 //! is the guest's, byte for byte. Does not look at files or the environment.
 
 use crate::error::StageError;
+use crate::host::Determinism;
+use bls_artifact::capability::Capability;
 use bls_artifact::digest::Sha256;
-use bls_artifact::limits::{STACK_BYTES_DEFAULT, STACK_BYTES_MAX, STACK_BYTES_MIN};
+use bls_artifact::limits::{DESCRIPTORS_MAX, DESCRIPTORS_MIN, STACK_BYTES_MAX, STACK_BYTES_MIN};
+use bls_artifact::policy::Requirement;
 use bls_artifact::{artifact, fuel, quantity, target};
 use lexopt::{Arg, Parser};
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::PathBuf;
 use std::time::Duration;
+pub(crate) use values::{Folder, Input, ReportTarget, UnknownImports};
+use values::{
+    budget, capabilities, digest, folder, input, number, report, size, text, unknown_imports,
+    variable,
+};
+
+mod values;
 
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
@@ -24,18 +33,33 @@ Usage: bls-load [OPTIONS] <ARTIFACT> [ARGS]...
        bls-load trust <add|list> ...
 
 Everything after ARTIFACT belongs to the guest.
-Granted by default: arguments, stdio, clocks, randomness.
+Granted by default: arguments, stdin, stdout, stderr, clocks, random.
 
+Grants
       --dir <HOST[::GUEST]>     grant a folder
       --dir-ro <HOST[::GUEST]>  the same, read-only
       --env <K[=V]>             grant a variable
+      --stdin <FROM>            inherit | null | text:WORDS | FILE [default: inherit]
+      --deny <CAPABILITY>       take one of the defaults away: random, clock.wall
+      --only-declared           grant nothing that the artifact does not say it needs
+      --policy <FILE>           policy, beside /etc/bls/policy.json where that exists
+Limits
       --fuel <N>                stop after N units [default: count only]
       --timeout <TIME>          such as 500ms, 2s [default: none]
-      --max-memory <SIZE>       [default: 1GiB]
+      --max-memory <SIZE>       memories, tables and objects together [default: 1GiB]
       --max-stack <SIZE>        [default: 1MiB]
+      --max-output <SIZE>       written, over all files [default: none]
+      --max-descriptors <N>     open at once [default: 1024]
+Trust
       --trust <FILE>            trust file or public key
       --digest <sha256:HEX>     run only this exact file
-      --invoke <EXPORT>         call this export
+      --require-fuel            run it only if it is metered
+      --require-deterministic   run it only if no CPU changes its results
+The run
+      --invoke <EXPORT>         call this export; ARGS are its arguments
+      --deterministic           clocks, randomness and listings by rule, not by chance
+      --seed <N>                of that randomness [default: 0]
+      --epoch <SECONDS>         when those clocks begin [default: 1600000000, September 2020]
       --unknown-imports <HOW>   refuse | trap [default: refuse]
       --report <FILE|fd:N>      outcome as JSON
       --explain                 say what was checked, on stderr
@@ -95,31 +119,6 @@ pub(crate) enum Command {
     Print(String),
 }
 
-/// A folder to grant.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Folder {
-    pub(crate) host: PathBuf,
-    pub(crate) guest: OsString,
-    pub(crate) read_only: bool,
-}
-
-/// What happens with imports that no host has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub(crate) enum UnknownImports {
-    /// The guest does not start.
-    #[default]
-    Refuse,
-    /// The guest starts, and traps when it calls one.
-    Trap,
-}
-
-/// Where the report goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum ReportTarget {
-    File(PathBuf),
-    Descriptor(i32),
-}
-
 /// Everything about one artifact.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Options {
@@ -131,7 +130,14 @@ pub(crate) struct Options {
     pub(crate) fuel: Option<u64>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) memory_max: Option<u64>,
-    pub(crate) stack_max: usize,
+    pub(crate) stack_max: Option<u64>,
+    pub(crate) output_max: Option<u64>,
+    pub(crate) descriptors_max: Option<u64>,
+    pub(crate) stdin: Input,
+    pub(crate) denied: Vec<Capability>,
+    pub(crate) require: Vec<Requirement>,
+    pub(crate) policy: Option<PathBuf>,
+    pub(crate) determinism: Option<Determinism>,
     pub(crate) trust: Option<PathBuf>,
     pub(crate) digest: Option<Sha256>,
     pub(crate) invoke: Option<String>,
@@ -150,7 +156,14 @@ impl Options {
             fuel: None,
             timeout: None,
             memory_max: None,
-            stack_max: STACK_BYTES_DEFAULT as usize,
+            stack_max: None,
+            output_max: None,
+            descriptors_max: None,
+            stdin: Input::Inherit,
+            denied: Vec::new(),
+            require: Vec::new(),
+            policy: None,
+            determinism: None,
             trust: None,
             digest: None,
             invoke: None,
@@ -168,6 +181,7 @@ pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Command, Us
     // The last option that means nothing without a run.
     let mut run_only: Option<String> = None;
     let mut verify = false;
+    let (mut deterministic, mut seed, mut epoch) = (false, None, None);
     loop {
         let Some(argument) = parser.next().map_err(malformed)? else {
             return Err(usage("no artifact is named"));
@@ -197,6 +211,7 @@ pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Command, Us
             Arg::Value(word) => {
                 options.artifact = word.into();
                 options.arguments = parser.raw_args().map_err(malformed)?.collect();
+                options.determinism = determinism(deterministic, seed, epoch)?;
                 return Ok(Command::Run(Box::new(options)));
             }
             other => return Err(malformed(other.unexpected())),
@@ -208,7 +223,12 @@ pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Command, Us
             "digest" => options.digest = Some(digest(&text(&mut parser, "digest")?)?),
             "explain" => options.explain = true,
             _ => {
-                run_option(&name, &mut options, &mut parser)?;
+                match name.as_str() {
+                    "deterministic" => deterministic = true,
+                    "seed" => seed = Some(number(&mut parser, &name)?),
+                    "epoch" => epoch = Some(number(&mut parser, &name)?),
+                    _ => run_option(&name, &mut options, &mut parser)?,
+                }
                 run_only = Some(name);
             }
         }
@@ -234,24 +254,48 @@ fn run_option(name: &str, options: &mut Options, parser: &mut Parser) -> Result<
             if !(STACK_BYTES_MIN..=STACK_BYTES_MAX).contains(&bytes) {
                 return Err(usage("--max-stack takes 16KiB to 256MiB"));
             }
-            options.stack_max = bytes as usize;
+            options.stack_max = Some(bytes);
         }
+        "max-output" => options.output_max = Some(size(parser, name)?),
+        "max-descriptors" => {
+            let count = number(parser, name)?;
+            if !(u64::from(DESCRIPTORS_MIN)..=u64::from(DESCRIPTORS_MAX)).contains(&count) {
+                return Err(usage("--max-descriptors takes 3 to 1048576"));
+            }
+            options.descriptors_max = Some(count);
+        }
+        "stdin" => options.stdin = input(parser.value().map_err(malformed)?),
+        "deny" => options.denied.extend(capabilities(&text(parser, name)?)?),
+        "only-declared" => options.require.push(Requirement::OnlyDeclared),
+        "require-fuel" => options.require.push(Requirement::Fuel),
+        "require-deterministic" => options.require.push(Requirement::Deterministic),
+        "policy" => options.policy = Some(parser.value().map_err(malformed)?.into()),
         "invoke" => options.invoke = Some(text(parser, name)?),
-        "unknown-imports" => {
-            options.unknown_imports = match text(parser, name)?.as_str() {
-                "refuse" => UnknownImports::Refuse,
-                "trap" => UnknownImports::Trap,
-                other => {
-                    return Err(usage(&format!(
-                        "--unknown-imports takes refuse or trap, not {other:?}"
-                    )));
-                }
-            };
-        }
+        "unknown-imports" => options.unknown_imports = unknown_imports(&text(parser, name)?)?,
         "report" => options.report = Some(report(parser.value().map_err(malformed)?)?),
         _ => return Err(usage(&format!("there is no option --{name}"))),
     }
     Ok(())
+}
+
+/// `--deterministic` with what belongs to it.
+fn determinism(
+    on: bool,
+    seed: Option<u64>,
+    epoch: Option<u64>,
+) -> Result<Option<Determinism>, UsageError> {
+    /// 2020-09-13T12:26:40Z: late enough for programs that doubt an early clock.
+    const EPOCH_DEFAULT: u64 = 1_600_000_000;
+    /// The last second whose nanoseconds fit what a guest reads.
+    const EPOCH_MAX: u64 = u64::MAX / 1_000_000_000 / 2;
+    if !on && (seed.is_some() || epoch.is_some()) {
+        return Err(usage("--seed and --epoch mean nothing without --deterministic"));
+    }
+    let epoch = epoch.unwrap_or(EPOCH_DEFAULT);
+    if epoch > EPOCH_MAX {
+        return Err(usage(&format!("--epoch takes at most {EPOCH_MAX} seconds")));
+    }
+    Ok(on.then_some(Determinism { seed: seed.unwrap_or(0), epoch_seconds: epoch }))
 }
 
 fn parse_trust(parser: &mut Parser, file: Option<PathBuf>) -> Result<Command, UsageError> {
@@ -293,73 +337,6 @@ fn show(argument: &Arg<'_>) -> String {
         Arg::Short(letter) => format!("-{letter}"),
         Arg::Long(name) => format!("--{name}"),
         Arg::Value(word) => word.display().to_string(),
-    }
-}
-
-/// The value of an option that is words, not bytes.
-fn text(parser: &mut Parser, option: &str) -> Result<String, UsageError> {
-    let value = parser.value().map_err(malformed)?;
-    value.into_string().map_err(|_| usage(&format!("--{option}: the value is not UTF-8")))
-}
-
-fn size(parser: &mut Parser, option: &str) -> Result<u64, UsageError> {
-    quantity::parse_size(&text(parser, option)?)
-        .map_err(|what| usage(&format!("--{option}: {what}")))
-}
-
-fn budget(value: &str) -> Result<u64, UsageError> {
-    let number: u64 = value
-        .parse()
-        .map_err(|_| usage(&format!("--fuel takes a number of units, not {value:?}")))?;
-    if number > fuel::BUDGET_MAX {
-        return Err(usage(&format!("--fuel takes at most {} units", fuel::BUDGET_MAX)));
-    }
-    Ok(number)
-}
-
-fn digest(value: &str) -> Result<Sha256, UsageError> {
-    value.strip_prefix("sha256:").and_then(Sha256::from_hex).ok_or_else(|| UsageError {
-        what: "--digest takes sha256: and 64 lower-case hex digits".into(),
-        hint: "sha256sum app.bls prints them",
-    })
-}
-
-/// `HOST` or `HOST::GUEST`.
-fn folder(value: &OsStr, read_only: bool) -> Result<Folder, UsageError> {
-    let bytes = value.as_bytes();
-    let separator = bytes.windows(2).position(|pair| pair == b"::");
-    let (host, guest) = match separator {
-        Some(position) => (&bytes[..position], &bytes[position + 2..]),
-        None => (bytes, bytes),
-    };
-    if host.is_empty() || guest.is_empty() {
-        return Err(usage("--dir takes HOST or HOST::GUEST, neither of them empty"));
-    }
-    let own = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
-    Ok(Folder { host: own(host).into(), guest: own(guest), read_only })
-}
-
-/// `K` or `K=V`.
-fn variable(value: &OsStr) -> Result<(OsString, Option<OsString>), UsageError> {
-    let bytes = value.as_bytes();
-    let own = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
-    let (name, content) = match bytes.iter().position(|byte| *byte == b'=') {
-        Some(position) => (&bytes[..position], Some(own(&bytes[position + 1..]))),
-        None => (bytes, None),
-    };
-    if name.is_empty() {
-        return Err(usage("--env takes NAME or NAME=VALUE"));
-    }
-    Ok((own(name), content))
-}
-
-fn report(value: OsString) -> Result<ReportTarget, UsageError> {
-    match value.to_str().and_then(|text| text.strip_prefix("fd:")) {
-        None => Ok(ReportTarget::File(value.into())),
-        Some(number) => match number.parse() {
-            Ok(number) if number >= 0 => Ok(ReportTarget::Descriptor(number)),
-            _ => Err(usage("--report fd:N takes the number of an open descriptor")),
-        },
     }
 }
 

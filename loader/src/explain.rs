@@ -23,6 +23,11 @@ impl<'a> Stages<'a> {
         Self { recorder, explain, began: Instant::now(), microseconds: Map::new() }
     }
 
+    /// Where facts are noted.
+    pub(crate) fn recorder(&self) -> &'a Recorder {
+        self.recorder
+    }
+
     /// The stage that began last is over; the next begins.
     pub(crate) fn done(&mut self, stage: &str, what: impl FnOnce() -> String) {
         let microseconds = self.began.elapsed().as_micros() as u64;

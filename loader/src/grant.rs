@@ -1,19 +1,28 @@
-//! What the operator grants the guest: arguments, variables, folders.
+//! What this guest gets: options and policies, held against what it says it needs.
 //!
-//! Guarantees that a guest gets what was named on the command line and nothing
-//! else: no variable and no folder that was not. Folders are opened here, once, by
-//! the operator's own words; from there on `cap-std` guards the way. Does not
-//! decide what an import may do with them.
+//! May assume a verified artifact. Guarantees that a guest gets what was named by the
+//! operator and nothing else; that nothing goes beyond a policy; and that a guest
+//! which needs more does not start, and the operator is told what, and which option
+//! would grant it. Folders are opened here, once, by the operator's own words; from
+//! there on `cap-std` guards the way. Does not decide what an import may do.
 
-use crate::cli::Options;
+use crate::cli::{Folder, Input, Options};
 use crate::error::StageError;
 use crate::host::{Grants, Preopen};
+use crate::policy::{Limits, Rules};
+use crate::verify::Facts;
+use bls_artifact::capability::{Capability, Permission, path_covers, plain_path};
+use bls_artifact::policy::Requirement;
+use rustix::fs::{MemfdFlags, SeekFrom, memfd_create, readlinkat};
 use std::ffi::OsString;
 use std::fmt;
+use std::fs::File;
+use std::io::Write as _;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-/// Why something cannot be granted.
+/// Why something is not granted.
 #[derive(Debug)]
 pub(crate) enum GrantError {
     /// The folder cannot be opened.
@@ -22,6 +31,29 @@ pub(crate) enum GrantError {
     GuestPath(OsString),
     /// No such variable in our own environment.
     Variable(OsString),
+    /// Standard input cannot be opened.
+    Stdin(PathBuf, std::io::Error),
+    /// An option that a policy does not allow: what, and whose policy.
+    Forbidden(String, PathBuf),
+    /// An option for what the artifact does not declare.
+    NotDeclared(String),
+    /// Needs that are not granted, each with why.
+    Needs(String, Vec<(Permission, Missing)>),
+    /// It is not metered, and must be.
+    NotMetered(String),
+    /// Its results depend on the CPU, and must not.
+    NotDeterministic(String),
+}
+
+/// Why a need is not met.
+#[derive(Debug)]
+pub(crate) enum Missing {
+    /// Nobody granted it.
+    NotGranted,
+    /// `--deny` took it away.
+    Denied,
+    /// A policy does not allow it.
+    Forbidden(PathBuf),
 }
 
 impl fmt::Display for GrantError {
@@ -31,15 +63,31 @@ impl fmt::Display for GrantError {
                 write!(formatter, "cannot open the folder {}: {error}", path.display())
             }
             Self::GuestPath(path) => {
-                write!(
-                    formatter,
-                    "the guest cannot know {} by this name: not UTF-8",
-                    path.display()
-                )
+                let path = path.display();
+                write!(formatter, "the guest cannot know {path} by this name: not UTF-8")
             }
             Self::Variable(name) => {
                 write!(formatter, "there is no variable {} to pass on", name.display())
             }
+            Self::Stdin(path, error) => {
+                write!(formatter, "cannot read standard input from {}: {error}", path.display())
+            }
+            Self::Forbidden(what, path) => {
+                write!(formatter, "{} does not allow {what}", path.display())
+            }
+            Self::NotDeclared(what) => write!(
+                formatter,
+                "the artifact does not declare that it needs {what}, and gets only what it declares"
+            ),
+            Self::Needs(name, missing) => {
+                let needs: Vec<String> = missing.iter().map(|(need, _)| need.to_string()).collect();
+                write!(formatter, "{name} needs {}, which is not granted", needs.join(" and "))
+            }
+            Self::NotMetered(name) => write!(formatter, "{name} is not metered, and must be"),
+            Self::NotDeterministic(name) => write!(
+                formatter,
+                "{name} computes NaNs as the CPU does, and must give the same on every one"
+            ),
         }
     }
 }
@@ -52,34 +100,322 @@ impl StageError for GrantError {
             Self::Folder(..) => "--dir takes an existing folder: --dir ./data::/data".into(),
             Self::GuestPath(_) => "give it another name in the guest: --dir HOST::/data".into(),
             Self::Variable(name) => format!("give it a value: --env {}=VALUE", name.display()),
+            Self::Stdin(..) => "--stdin takes inherit, null, text:WORDS or a file".into(),
+            Self::Forbidden(_, path) => {
+                format!("whoever may change {} can allow it there", path.display())
+            }
+            Self::NotDeclared(what) => {
+                format!("its builder can declare it: bls-compile --needs {what}")
+            }
+            Self::Needs(_, missing) => {
+                let hints: Vec<String> = missing.iter().map(hint_for_need).collect();
+                hints.join("; ")
+            }
+            Self::NotMetered(_) => "compile it without --no-fuel".into(),
+            Self::NotDeterministic(_) => "compile it without --fast-nans".into(),
         })
     }
 }
 
-/// Gathers what `options` grant.
-pub(crate) fn grants(options: &Options) -> Result<Grants, GrantError> {
-    let program = options.artifact.file_name().unwrap_or_default();
-    let arguments = std::iter::once(program.as_bytes().to_vec())
-        .chain(options.arguments.iter().map(|argument| argument.as_bytes().to_vec()))
+/// The option that would meet a need.
+fn hint_for_need((need, missing): &(Permission, Missing)) -> String {
+    let scope = need.scope().unwrap_or_default();
+    match (missing, need.capability()) {
+        (Missing::Forbidden(path), _) => {
+            format!("{need}: whoever may change {} can allow it there", path.display())
+        }
+        (Missing::Denied, capability) => format!("leave out --deny {capability}"),
+        (_, Capability::FilesWrite) => format!("grant it: --dir HOST::{scope}"),
+        (_, Capability::FilesRead) => format!("grant it: --dir-ro HOST::{scope}"),
+        (_, Capability::Environment) => format!("grant it: --env {scope}=VALUE"),
+        _ => format!("{need}: this version of bls-load has nothing of the kind to grant"),
+    }
+}
+
+/// What was decided, and what was kept back.
+#[derive(Debug)]
+pub(crate) struct Granted {
+    pub(crate) grants: Grants,
+    /// Everything granted, for `--explain` and the report.
+    pub(crate) permissions: Vec<Permission>,
+}
+
+/// Decides what the guest gets. Redirects this process's standard input where that
+/// is asked.
+pub(crate) fn grant(
+    options: &Options,
+    rules: &Rules,
+    limits: &Limits,
+    facts: &Facts,
+) -> Result<Granted, GrantError> {
+    check_artifact(rules, facts)?;
+    let needs = &facts.manifest.needs;
+    let declared = rules.requires(Requirement::OnlyDeclared).then_some(needs.as_slice());
+    let decision = Decision { options, rules, declared };
+
+    let withheld: Vec<Capability> = Capability::DEFAULT
+        .into_iter()
+        .filter(|capability| decision.withholds(*capability))
         .collect();
+    let mut permissions: Vec<Permission> = Capability::DEFAULT
+        .into_iter()
+        .filter(|capability| !withheld.contains(capability))
+        .map(Permission::all)
+        .collect();
+    let env = decision.environment(&mut permissions)?;
+    let preopens = decision.folders(&mut permissions)?;
+    decision.check_needs(needs, &preopens, &permissions, &facts.name)?;
 
-    let mut environment: Vec<(Vec<u8>, Vec<u8>)> = Vec::with_capacity(options.variables.len());
-    for (name, given) in &options.variables {
-        let value = match given {
-            Some(value) => value.clone(),
-            None => std::env::var_os(name).ok_or_else(|| GrantError::Variable(name.clone()))?,
+    if !withheld.contains(&Capability::Stdin) {
+        redirect(&options.stdin)?;
+    } else if options.stdin != Input::Inherit {
+        return Err(decision.stdin_refused());
+    }
+    let args = match withheld.contains(&Capability::Arguments) {
+        true => Vec::new(),
+        false => arguments(options),
+    };
+    let grants = Grants {
+        args,
+        env,
+        preopens,
+        withheld,
+        output_max: limits.output,
+        descriptors_max: limits.descriptors,
+        determinism: options.determinism,
+    };
+    Ok(Granted { grants, permissions })
+}
+
+/// Refuses what the operator demands and the artifact is not.
+fn check_artifact(rules: &Rules, facts: &Facts) -> Result<(), GrantError> {
+    if rules.requires(Requirement::Fuel) && facts.manifest.fuel.is_none() {
+        return Err(GrantError::NotMetered(facts.name.clone()));
+    }
+    if rules.requires(Requirement::Deterministic) && !facts.part().profile.canonical_nans() {
+        return Err(GrantError::NotDeterministic(facts.name.clone()));
+    }
+    Ok(())
+}
+
+/// The argument list: the artifact's name, and what stands behind it.
+fn arguments(options: &Options) -> Vec<Vec<u8>> {
+    let program = options.artifact.file_name().unwrap_or_default();
+    let arguments = options.arguments.iter().map(OsString::as_os_str);
+    std::iter::once(program).chain(arguments).map(|word| word.as_bytes().to_vec()).collect()
+}
+
+/// Everything that has a say.
+struct Decision<'a> {
+    options: &'a Options,
+    rules: &'a Rules,
+    /// What the artifact declares, where it gets nothing else.
+    declared: Option<&'a [Permission]>,
+}
+
+impl Decision<'_> {
+    /// Whether a default grant is kept back.
+    fn withholds(&self, capability: Capability) -> bool {
+        let all = Permission::all(capability);
+        self.options.denied.contains(&capability)
+            || self.rules.forbids(&all).is_some()
+            || !self.declares(&all)
+    }
+
+    /// Whether nothing but what is declared is granted, and this is not.
+    fn declares(&self, wanted: &Permission) -> bool {
+        self.declared.is_none_or(|needs| needs.iter().any(|need| need.covers(wanted)))
+    }
+
+    /// Judges what an option asks for.
+    fn check(&self, wanted: &Permission) -> Result<(), GrantError> {
+        if let Some(path) = self.rules.forbids(wanted) {
+            return Err(GrantError::Forbidden(wanted.to_string(), path.to_owned()));
+        }
+        if !self.declares(wanted) {
+            return Err(GrantError::NotDeclared(wanted.to_string()));
+        }
+        Ok(())
+    }
+
+    /// Why standard input cannot come from where an option says.
+    fn stdin_refused(&self) -> GrantError {
+        let stdin = Permission::all(Capability::Stdin);
+        match self.check(&stdin) {
+            Err(error) => error,
+            Ok(()) => GrantError::Needs("--stdin".into(), vec![(stdin, Missing::Denied)]),
+        }
+    }
+
+    /// Variables: the policies', then the options', the last word about one counting.
+    fn environment(
+        &self,
+        permissions: &mut Vec<Permission>,
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, GrantError> {
+        let permission = |name: &str| Permission::scoped(Capability::Environment, name);
+        let mut environment: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+        let mut add = |name: &[u8], value: Vec<u8>| {
+            environment.retain(|(known, _)| known != name);
+            environment.push((name.to_vec(), value));
         };
-        // The last word about a variable counts.
-        environment.retain(|(known, _)| known != name.as_bytes());
-        environment.push((name.as_bytes().to_vec(), value.into_vec()));
+        for (name, value) in self.rules.variables() {
+            // What nobody asked for is left out rather than refused.
+            if permission(name).is_ok_and(|wanted| self.check(&wanted).is_ok()) {
+                add(name.as_bytes(), value.as_bytes().to_vec());
+            }
+        }
+        for (name, given) in &self.options.variables {
+            let shown = name.to_string_lossy();
+            match permission(&shown) {
+                Ok(wanted) => self.check(&wanted)?,
+                // A name that no policy can name is one that none allows.
+                Err(_) => self.check(&Permission::all(Capability::Environment))?,
+            }
+            let value = match given {
+                Some(value) => value.clone(),
+                None => std::env::var_os(name).ok_or_else(|| GrantError::Variable(name.clone()))?,
+            };
+            add(name.as_bytes(), value.into_vec());
+        }
+        for (name, _) in &environment {
+            permissions.extend(permission(&String::from_utf8_lossy(name)).ok());
+        }
+        Ok(environment)
     }
 
-    let mut preopens = Vec::with_capacity(options.folders.len());
-    for folder in &options.folders {
-        let dir = cap_std::fs::Dir::open_ambient_dir(&folder.host, cap_std::ambient_authority())
-            .map_err(|error| GrantError::Folder(folder.host.clone(), error))?;
-        let guest_path = folder.guest.clone().into_string().map_err(GrantError::GuestPath)?;
-        preopens.push(Preopen { dir, guest_path, read_only: folder.read_only });
+    /// Folders: the policies', then the options'; of two with one name, the last.
+    fn folders(&self, permissions: &mut Vec<Permission>) -> Result<Vec<Preopen>, GrantError> {
+        let by_policy = self.rules.folders().map(|folder| {
+            let (host, guest) = (folder.host.clone().into(), folder.guest.clone().into());
+            (Folder { host, guest, read_only: !folder.write }, false)
+        });
+        let by_option = self.options.folders.iter().map(|folder| (folder.clone(), true));
+        let mut preopens: Vec<Preopen> = Vec::new();
+        for (folder, asked) in by_policy.chain(by_option) {
+            let guest_path = folder.guest.into_string().map_err(GrantError::GuestPath)?;
+            let wanted = folder_permission(&guest_path, folder.read_only);
+            if !wanted.as_ref().map_or(self.declared.is_none(), |wanted| self.declares(wanted)) {
+                if !asked {
+                    continue;
+                }
+                let shown = wanted.map_or(guest_path, |wanted| wanted.to_string());
+                return Err(GrantError::NotDeclared(shown));
+            }
+            let dir =
+                cap_std::fs::Dir::open_ambient_dir(&folder.host, cap_std::ambient_authority())
+                    .map_err(|error| GrantError::Folder(folder.host.clone(), error))?;
+            self.check_host_path(&folder.host, &dir, folder.read_only)?;
+            preopens.retain(|known| known.guest_path != guest_path);
+            preopens.push(Preopen { dir, guest_path, read_only: folder.read_only });
+        }
+        for preopen in &preopens {
+            permissions.extend(folder_permission(&preopen.guest_path, preopen.read_only));
+        }
+        Ok(preopens)
     }
-    Ok(Grants { args: arguments, env: environment, preopens, output_max: None })
+
+    /// Holds an open folder against the policies: by where it really is.
+    fn check_host_path(
+        &self,
+        host: &Path,
+        dir: &cap_std::fs::Dir,
+        read_only: bool,
+    ) -> Result<(), GrantError> {
+        let kind = if read_only { Capability::FilesRead } else { Capability::FilesWrite };
+        if self.rules.forbids(&Permission::all(kind)).is_none() {
+            return Ok(());
+        }
+        let link = format!("/proc/self/fd/{}", dir.as_raw_fd());
+        let real = readlinkat(rustix::fs::CWD, link, Vec::new())
+            .map_err(|error| GrantError::Folder(host.to_owned(), error.into()))?;
+        let real = real.to_string_lossy();
+        // A path that no policy can name is one that none allows.
+        let wanted = Permission::scoped(kind, &real).unwrap_or_else(|_| Permission::all(kind));
+        match self.rules.forbids(&wanted) {
+            Some(path) => Err(GrantError::Forbidden(wanted.to_string(), path.to_owned())),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses a guest that needs more than it gets.
+    fn check_needs(
+        &self,
+        needs: &[Permission],
+        preopens: &[Preopen],
+        permissions: &[Permission],
+        artifact: &str,
+    ) -> Result<(), GrantError> {
+        let met = |need: &Permission| match need.capability() {
+            Capability::FilesRead | Capability::FilesWrite => folder_for(need, preopens),
+            _ => permissions.contains(need),
+        };
+        let missing: Vec<(Permission, Missing)> = needs
+            .iter()
+            .filter(|need| !met(need))
+            .map(|need| (need.clone(), self.why_missing(need)))
+            .collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(GrantError::Needs(artifact.to_owned(), missing))
+    }
+
+    fn why_missing(&self, need: &Permission) -> Missing {
+        if self.options.denied.contains(&need.capability()) {
+            return Missing::Denied;
+        }
+        // A policy names folders by their paths on this machine.
+        let wanted = match need.capability() {
+            Capability::FilesRead | Capability::FilesWrite => return Missing::NotGranted,
+            _ => need,
+        };
+        match self.rules.forbids(wanted) {
+            Some(path) => Missing::Forbidden(path.to_owned()),
+            None => Missing::NotGranted,
+        }
+    }
+}
+
+/// What a folder in a guest's eyes permits; `None` for a path without plain form.
+fn folder_permission(guest_path: &str, read_only: bool) -> Option<Permission> {
+    let kind = if read_only { Capability::FilesRead } else { Capability::FilesWrite };
+    Permission::scoped(kind, &plain_path(guest_path)?).ok()
+}
+
+/// Whether the folder in which a guest finds the needed path, the innermost one that
+/// holds it, permits what is needed.
+fn folder_for(need: &Permission, preopens: &[Preopen]) -> bool {
+    let wanted = need.scope().unwrap_or_default();
+    let plain = |preopen: &Preopen| plain_path(&preopen.guest_path);
+    let innermost = preopens
+        .iter()
+        .filter(|preopen| plain(preopen).is_some_and(|above| path_covers(&above, wanted)))
+        .max_by_key(|preopen| plain(preopen).map_or(0, |path| path.len()));
+    innermost
+        .is_some_and(|preopen| need.capability() == Capability::FilesRead || !preopen.read_only)
+}
+
+/// Puts what the guest reads in the place of this process's standard input.
+fn redirect(input: &Input) -> Result<(), GrantError> {
+    let (path, opened) = match input {
+        Input::Inherit => return Ok(()),
+        Input::Null => (Path::new("/dev/null"), File::open("/dev/null")),
+        Input::Text(words) => (Path::new("text"), in_memory(words)),
+        Input::File(path) => (path.as_path(), File::open(path)),
+    };
+    let redirected = opened.and_then(|file| {
+        if file.metadata()?.is_dir() {
+            return Err(rustix::io::Errno::ISDIR.into());
+        }
+        Ok(rustix::stdio::dup2_stdin(file)?)
+    });
+    redirected.map_err(|error| GrantError::Stdin(path.to_owned(), error))
+}
+
+/// A file that holds these bytes and has no name.
+fn in_memory(bytes: &[u8]) -> std::io::Result<File> {
+    let mut file = File::from(memfd_create(c"stdin", MemfdFlags::CLOEXEC)?);
+    file.write_all(bytes)?;
+    rustix::fs::seek(&file, SeekFrom::Start(0))?;
+    Ok(file)
 }

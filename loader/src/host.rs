@@ -8,6 +8,7 @@
 //! | `fd`, `transfer`, `stat`, `readdir` | `fd_*` |
 //! | `path`, `stat` | `path_*` |
 //! | `process`, `socket` | `proc_*`, `sched_yield`, `sock_*` |
+//! | `determinism` | what takes the place of clocks, randomness and file numbers |
 //! | `memory` | pointers of the guest become checked slices: here and nowhere else |
 //! | `table`, `types`, `errno` | descriptors, the specification's records and errors |
 //!
@@ -22,6 +23,7 @@
 
 mod args_environ;
 mod clock;
+mod determinism;
 mod errno;
 mod fd;
 mod memory;
@@ -37,17 +39,20 @@ mod transfer;
 mod types;
 
 use crate::state::State;
-use bls_artifact::capability::WASI_PREVIEW1;
+use bls_artifact::capability::{Capability, WASI_PREVIEW1};
+use bls_artifact::limits::DESCRIPTORS_DEFAULT;
+use determinism::Clockwork;
+pub use determinism::Determinism;
 pub(crate) use errno::Fault;
 use errno::{Failure, Outcome};
 use memory::GuestMemory;
-use std::collections::BTreeSet;
 use std::fmt;
 use table::Table;
 use wasmtime::{Caller, Func, Store};
 
-/// What a guest is granted.
-#[derive(Debug, Default)]
+/// What a guest is granted. The default is all that is granted by default, and no
+/// arguments.
+#[derive(Debug)]
 pub struct Grants {
     /// The argument list, argument 0 included.
     pub args: Vec<Vec<u8>>,
@@ -57,6 +62,26 @@ pub struct Grants {
     pub preopens: Vec<Preopen>,
     /// The most bytes it may write, over all descriptors; `None` for no limit.
     pub output_max: Option<u64>,
+    /// The most descriptors it may hold, granted ones included.
+    pub descriptors_max: u32,
+    /// What is granted by default, and not to this guest.
+    pub withheld: Vec<Capability>,
+    /// Rules in the place of chance.
+    pub determinism: Option<Determinism>,
+}
+
+impl Default for Grants {
+    fn default() -> Self {
+        Self {
+            args: Vec::new(),
+            env: Vec::new(),
+            preopens: Vec::new(),
+            output_max: None,
+            descriptors_max: DESCRIPTORS_DEFAULT,
+            withheld: Vec::new(),
+            determinism: None,
+        }
+    }
 }
 
 /// A folder that is open when the guest starts.
@@ -104,7 +129,8 @@ pub struct Host {
     output_left: u64,
     /// See `clock`.
     monotonic_origin: Option<u64>,
-    unsupported_calls: BTreeSet<&'static str>,
+    withheld: Vec<Capability>,
+    clockwork: Option<Clockwork>,
 }
 
 impl Host {
@@ -114,24 +140,26 @@ impl Host {
         Self {
             arguments: grants.args,
             environment: grants.env,
-            table: Table::new(grants.preopens),
+            table: Table::new(grants.preopens, grants.descriptors_max, &grants.withheld),
             output_left: grants.output_max.unwrap_or(u64::MAX),
             monotonic_origin: None,
-            unsupported_calls: BTreeSet::new(),
+            withheld: grants.withheld,
+            clockwork: grants.determinism.map(Clockwork::new),
         }
     }
 
-    /// Functions that were called and that there is no implementation of,
-    /// sorted.
+    /// Whether the guest was told that it holds as many descriptors as it may.
     #[must_use]
-    pub fn unsupported_calls(&self) -> Vec<&'static str> {
-        self.unsupported_calls.iter().copied().collect()
+    pub fn descriptors_ran_out(&self) -> bool {
+        self.table.ran_out()
     }
 
-    /// Answers `nosys`, and remembers who asked.
-    fn unsupported<T>(&mut self, function: &'static str) -> Outcome<T> {
-        self.unsupported_calls.insert(function);
-        Err(errno::Errno::Nosys.into())
+    /// `perm` when a default grant was kept back.
+    fn check(&self, capability: Capability) -> Outcome<()> {
+        match self.withheld.contains(&capability) {
+            true => Err(errno::Errno::Perm.into()),
+            false => Ok(()),
+        }
     }
 }
 

@@ -20,6 +20,7 @@ mod compatibility;
 mod error;
 mod explain;
 mod grant;
+mod guarded;
 pub mod host;
 mod image;
 mod limit;
@@ -27,12 +28,14 @@ mod link;
 pub mod map;
 pub mod open;
 mod outcome;
+mod policy;
 mod report;
 mod run;
 pub mod state;
 #[allow(unsafe_code, reason = "the one place for it; each block carries its argument")]
 mod sys;
 mod trust;
+mod value;
 pub mod verify;
 mod watch;
 

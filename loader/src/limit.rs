@@ -54,6 +54,15 @@ pub(crate) struct Limiter {
     memory_pending: u64,
     table_pending: usize,
     starting: bool,
+    /// What the guest was refused while it ran.
+    refused: Refused,
+}
+
+/// Limits that a guest was told of by a growth that failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Refused {
+    pub(crate) memory: bool,
+    pub(crate) table: bool,
 }
 
 impl Limiter {
@@ -67,12 +76,18 @@ impl Limiter {
             memory_pending: 0,
             table_pending: 0,
             starting: true,
+            refused: Refused::default(),
         }
     }
 
     /// Instantiation is over: from here on growth fails softly.
     pub(crate) fn started(&mut self) {
         self.starting = false;
+    }
+
+    /// Which limits the guest met while it ran.
+    pub(crate) fn refused(&self) -> Refused {
+        self.refused
     }
 
     /// The most bytes that all memories and tables had together.
@@ -98,6 +113,7 @@ impl ResourceLimiter for Limiter {
             if self.starting {
                 return Err(Exceeded::Memory(wanted, self.memory_max).into());
             }
+            self.refused.memory = true;
             return Ok(false);
         }
         self.memory_pending = added;
@@ -127,6 +143,7 @@ impl ResourceLimiter for Limiter {
             if self.starting {
                 return Err(Exceeded::Table(wanted, TABLE_ELEMENTS_MAX).into());
             }
+            self.refused.table = true;
             return Ok(false);
         }
         // Elements are memory too.

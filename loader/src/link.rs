@@ -10,9 +10,10 @@ use crate::error::StageError;
 use crate::host::{self, Grants, Host};
 use crate::limit::Limiter;
 use crate::map::Mapped;
+use crate::policy::Limits;
 use crate::state::State;
+use crate::value;
 use bls_artifact::fuel;
-use bls_artifact::limits::MEMORY_BYTES_DEFAULT;
 use bls_artifact::manifest::Kind;
 use std::fmt;
 use wasmtime::{Extern, ExternType, Func, FuncType, Store, Val, ValType};
@@ -59,7 +60,7 @@ impl fmt::Display for LinkError {
                 write!(formatter, "the host has {name}, and not as {ty}")
             }
             Self::NotMetered(name) => {
-                write!(formatter, "{name} is not metered, so --fuel cannot stop it")
+                write!(formatter, "{name} is not metered, so no limit on fuel can stop it")
             }
             Self::Counter => write!(formatter, "the artifact is metered and has no fuel counter"),
             Self::NothingToCall(kind, _) => {
@@ -97,7 +98,7 @@ impl StageError for LinkError {
             Self::NotMetered(_) => "compile it without --no-fuel".into(),
             Self::NothingToCall(_, exports) | Self::NoSuchExport(_, exports) => list(exports),
             Self::Argument(..) => {
-                "integers are decimal or 0x hexadecimal, floats are decimal".into()
+                "integers are decimal or 0x hexadecimal, floats decimal, inf or nan, a v128 is 0x and hexadecimal digits, a reference is null".into()
             }
             Self::ImportType(..) | Self::Counter => {
                 "compile it again with the bls-compile of this release".into()
@@ -147,23 +148,23 @@ pub(crate) struct Linked {
     pub(crate) unknown_imports: Vec<String>,
 }
 
-/// The bytes of memory the guest gets: the operator's limit, and never more than
-/// the artifact's own.
-pub(crate) fn memory_max(options: &Options, own: Option<u64>) -> u64 {
-    let operator = options.memory_max.unwrap_or(MEMORY_BYTES_DEFAULT);
-    operator.min(own.unwrap_or(u64::MAX))
-}
-
 /// Links `mapped` to the host.
-pub(crate) fn link(mapped: Mapped, grants: Grants, options: &Options) -> Result<Linked, LinkError> {
+///
+/// The guest gets the operator's limits, and never more memory than the artifact's own.
+pub(crate) fn link(
+    mapped: Mapped,
+    grants: Grants,
+    limits: &Limits,
+    options: &Options,
+) -> Result<Linked, LinkError> {
     let manifest = &mapped.facts().manifest;
-    if manifest.fuel.is_none() && options.fuel.is_some() {
+    if manifest.fuel.is_none() && limits.fuel.is_some() {
         return Err(LinkError::NotMetered(mapped.facts().name.clone()));
     }
     if manifest.fuel.is_some() && !has_counter(&mapped) {
         return Err(LinkError::Counter);
     }
-    let limiter = Limiter::new(memory_max(options, manifest.limits.memory));
+    let limiter = Limiter::new(limits.memory.min(manifest.limits.memory.unwrap_or(u64::MAX)));
     let entry = entry(&mapped, options)?;
 
     let state = State { host: Host::new(grants), memory: None, limiter };
@@ -193,7 +194,7 @@ pub(crate) fn link(mapped: Mapped, grants: Grants, options: &Options) -> Result<
     if !refused.is_empty() {
         return Err(LinkError::UnknownImports(refused));
     }
-    Ok(Linked { mapped, store, externs, entry, budget: options.fuel, unknown_imports })
+    Ok(Linked { mapped, store, externs, entry, budget: limits.fuel, unknown_imports })
 }
 
 /// Whether the module exports the counter as metering makes it.
@@ -243,13 +244,10 @@ fn entry(mapped: &Mapped, options: &Options) -> Result<Entry, LinkError> {
     let mut arguments = Vec::with_capacity(options.arguments.len());
     for (ty, text) in ty.params().zip(&options.arguments) {
         let text = text.to_string_lossy();
-        let value = match &ty {
-            ValType::I32 => integer(&text, 32).map(|bits| Val::I32(bits as u32 as i32)),
-            ValType::I64 => integer(&text, 64).map(|bits| Val::I64(bits as i64)),
-            ValType::F32 => text.parse().ok().map(|value: f32| Val::F32(value.to_bits())),
-            ValType::F64 => text.parse().ok().map(|value: f64| Val::F64(value.to_bits())),
-            other => return Err(LinkError::ParameterType(name.clone(), other.to_string())),
-        };
+        if !value::can_be_written(&ty) {
+            return Err(LinkError::ParameterType(name.clone(), ty.to_string()));
+        }
+        let value = value::read(&ty, &text);
         arguments
             .push(value.ok_or_else(|| LinkError::Argument(text.into_owned(), ty.to_string()))?);
     }
@@ -284,51 +282,4 @@ fn callable(mapped: &Mapped) -> Vec<String> {
         names[SHOWN] = "…".to_owned();
     }
     names
-}
-
-/// Reads a signed or unsigned integer of `bits` bits; gives its bit pattern.
-fn integer(text: &str, bits: u32) -> Option<u64> {
-    let (negative, digits) = match text.strip_prefix('-') {
-        Some(digits) => (true, digits),
-        None => (false, text),
-    };
-    if !digits.starts_with(|first: char| first.is_ascii_digit()) {
-        return None;
-    }
-    let magnitude = match digits.strip_prefix("0x") {
-        Some(hex) if !hex.starts_with('+') => u64::from_str_radix(hex, 16).ok()?,
-        Some(_) => return None,
-        None => digits.parse().ok()?,
-    };
-    let limit = if negative { 1 << (bits - 1) } else { u64::MAX >> (64 - bits) };
-    (magnitude <= limit).then(|| if negative { magnitude.wrapping_neg() } else { magnitude })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn integers() {
-        assert_eq!(integer("-1", 32).map(|bits| bits as u32 as i32), Some(-1));
-        assert_eq!(integer("4294967295", 32), Some(u64::from(u32::MAX)));
-        assert_eq!(integer("-2147483648", 32).map(|bits| bits as u32), Some(1 << 31));
-        assert_eq!(integer("0xff", 32), Some(255));
-        assert_eq!(integer("18446744073709551615", 64), Some(u64::MAX));
-        assert_eq!(integer("-9223372036854775808", 64), Some(1 << 63));
-        for (wrong, bits) in [
-            ("", 32),
-            ("-", 32),
-            ("+1", 32),
-            ("0x", 32),
-            ("0x+1", 32),
-            ("4294967296", 32),
-            ("-2147483649", 32),
-            ("18446744073709551616", 64),
-            ("1.0", 64),
-            ("--1", 64),
-        ] {
-            assert_eq!(integer(wrong, bits), None, "{wrong}");
-        }
-    }
 }

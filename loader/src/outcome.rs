@@ -39,6 +39,7 @@ pub(crate) enum Outcome {
 pub(crate) enum Limit {
     Time,
     Memory,
+    Table,
     Output,
 }
 
@@ -47,6 +48,7 @@ impl Limit {
         match self {
             Self::Time => "time",
             Self::Memory => "memory",
+            Self::Table => "table",
             Self::Output => "output",
         }
     }
@@ -88,7 +90,7 @@ impl Outcome {
             Self::Limit(..) => "limit",
             Self::Signal(_) => "signal",
             Self::Failed(failure) => match failure.stage {
-                "open" | "trust" | "verify" | "link" => "refused",
+                "open" | "trust" | "verify" | "policy" | "grant" | "link" => "refused",
                 _ => "failed",
             },
         }
@@ -145,7 +147,8 @@ impl Outcome {
                     Limit::Memory => {
                         "\nhint: if it may have more: --max-memory SIZE (no more than it was compiled with)"
                     }
-                    Limit::Output => "",
+                    Limit::Table => "",
+                    Limit::Output => "\nhint: if it may write more: --max-output SIZE",
                 };
                 Some(format!("bls-load: run: {} limit: {what}{option}", limit.name()))
             }

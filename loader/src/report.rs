@@ -59,13 +59,15 @@ struct Sink {
 #[derive(Debug)]
 pub(crate) struct Recorder {
     ended: AtomicBool,
+    /// Whether what differs from run to run is left out.
+    by_rule: bool,
     report: Option<Mutex<(Sink, Map<String, Value>)>>,
 }
 
 impl Recorder {
     /// Opens `target`, so that a report which cannot be written stops the run
     /// before it begins.
-    pub(crate) fn open(target: Option<&ReportTarget>) -> Result<Self, ReportError> {
+    pub(crate) fn open(target: Option<&ReportTarget>, by_rule: bool) -> Result<Self, ReportError> {
         let report = match target {
             None => None,
             Some(target) => {
@@ -78,7 +80,7 @@ impl Recorder {
                 Some(Mutex::new((sink, Map::new())))
             }
         };
-        Ok(Self { ended: AtomicBool::new(false), report })
+        Ok(Self { ended: AtomicBool::new(false), by_rule, report })
     }
 
     /// Whether anybody will read what is set.
@@ -113,9 +115,14 @@ impl Recorder {
         let (sink, facts) = &mut *report;
         facts.insert("version".into(), json!(FORM));
         facts.insert("outcome".into(), outcome.to_json());
-        let process = sys::usage::resident_peak_bytes();
-        let memory = facts.entry("peak_memory_bytes").or_insert_with(|| json!({}));
-        memory["process"] = json!(process);
+        if self.by_rule {
+            facts.remove("microseconds");
+            facts.remove("peak_memory_bytes");
+        } else {
+            let process = sys::usage::resident_peak_bytes();
+            let memory = facts.entry("peak_memory_bytes").or_insert_with(|| json!({}));
+            memory["process"] = json!(process);
+        }
         let place = sink.place.clone();
         sink.write(facts).map_err(|error| ReportError { place, error })
     }

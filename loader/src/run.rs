@@ -11,6 +11,7 @@ use crate::limit::Exceeded;
 use crate::link::{Entry, Linked, UnknownImport};
 use crate::outcome::{Limit, Outcome, TrapReport, trap_kind};
 use crate::state::State;
+use crate::value;
 use bls_artifact::fuel;
 use serde_json::{Value, json};
 use wasmtime::{
@@ -25,8 +26,10 @@ pub(crate) struct Ended {
     pub(crate) consumption: Option<Consumption>,
     /// The most bytes that all memories had together.
     pub(crate) memory_peak: u64,
-    /// Host functions that were called and are not done yet.
-    pub(crate) unsupported_calls: Vec<&'static str>,
+    /// Limits that the guest was told of while it ran.
+    pub(crate) limits_met: Vec<&'static str>,
+    /// What the call gave.
+    pub(crate) results: Vec<Val>,
 }
 
 /// What a run burned.
@@ -127,7 +130,8 @@ pub(crate) fn run(linked: Linked) -> Ended {
                 outcome: Outcome::OutOfFuel,
                 consumption: Some(Consumption { budget, burned }),
                 memory_peak: 0,
-                unsupported_calls: Vec::new(),
+                limits_met: Vec::new(),
+                results: Vec::new(),
             };
         }
     }
@@ -156,20 +160,30 @@ pub(crate) fn run(linked: Linked) -> Ended {
         meter.zip(left).map(|(meter, left)| meter.consumption(left, &outcome, at_event));
     // Results are the guest's output: printed when the run ended well, and before
     // the outcome is final.
-    let outcome = match result {
-        Ok(values) => print(&values).err().map_or(outcome, Outcome::Failed),
-        Err(_) => outcome,
-    };
+    let results = result.unwrap_or_default();
+    let outcome = print(&results).err().map_or(outcome, Outcome::Failed);
     let ended = Ended {
         outcome,
         consumption,
         memory_peak: store.data().limiter.memory_peak(),
-        unsupported_calls: store.data().host.unsupported_calls(),
+        limits_met: limits_met(store.data()),
+        results,
     };
     // The process ends right after this. Unmapping memories and code page by page
     // before the kernel does it at once would only take time.
     std::mem::forget((store, mapped));
     ended
+}
+
+/// Limits that the guest was told of by a call or a growth that failed.
+fn limits_met(state: &State) -> Vec<&'static str> {
+    let refused = state.limiter.refused();
+    let met = [
+        ("memory", refused.memory),
+        ("table", refused.table),
+        ("descriptors", state.host.descriptors_ran_out()),
+    ];
+    met.into_iter().filter(|(_, met)| *met).map(|(name, _)| name).collect()
 }
 
 /// Calls what there is to call, in order. Gives the results of the last.
@@ -209,7 +223,11 @@ fn classify(error: &Error, left: Option<i64>) -> (Outcome, bool) {
         return (Outcome::Limit(Limit::Output, "the guest wrote more than it may".into()), true);
     }
     if let Some(exceeded) = error.downcast_ref::<Exceeded>() {
-        return (Outcome::Limit(Limit::Memory, exceeded.to_string()), false);
+        let limit = match exceeded {
+            Exceeded::Memory(..) => Limit::Memory,
+            Exceeded::Table(..) => Limit::Table,
+        };
+        return (Outcome::Limit(limit, exceeded.to_string()), false);
     }
     if error.is::<GcHeapOutOfMemory<()>>() {
         let what = "the garbage collector's heap cannot grow any more";
@@ -252,19 +270,7 @@ fn print(values: &[Val]) -> Result<(), Failure> {
     if values.is_empty() {
         return Ok(());
     }
-    let mut text = String::new();
-    for value in values {
-        text += &match value {
-            Val::I32(value) => value.to_string(),
-            Val::I64(value) => value.to_string(),
-            Val::F32(bits) => f32::from_bits(*bits).to_string(),
-            Val::F64(bits) => f64::from_bits(*bits).to_string(),
-            Val::V128(value) => format!("0x{:032x}", value.as_u128()),
-            other if other.ref_().is_some_and(|reference| reference.is_null()) => "null".into(),
-            _ => "(a reference)".into(),
-        };
-        text.push('\n');
-    }
+    let text: String = values.iter().map(|value| value::show(value) + "\n").collect();
     let mut output = std::io::stdout();
     output.write_all(text.as_bytes()).and_then(|()| output.flush()).map_err(|error| Failure {
         stage: "run",

@@ -3,18 +3,18 @@
 //! The order: `--trust`; else `/etc/bls/trust.json` where it exists; else the
 //! user's own file in the home folder of the password database. Never anything
 //! from the environment, which a stranger's request may have chosen. Guarantees
-//! that a default file is a regular file that nobody but its rightful owner can
-//! write, checked through the descriptor it is read from. Does not judge artifacts.
+//! that a default file is one that only its rightful owner can write
+//! (`guarded.rs`). Does not judge artifacts.
 
 use crate::error::StageError;
+use crate::guarded::{GuardError, found, read};
 use bls_artifact::key::{KeyError, PublicKey};
 use bls_artifact::limits::{KEY_BYTES_MAX, PASSWD_BYTES_MAX, TRUST_BYTES_MAX};
 use bls_artifact::passwd;
 use bls_artifact::trust::{self, Trust};
-use rustix::fs::{FileType, Mode, OFlags};
 use std::fmt;
 use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 /// Why there is nobody to trust.
@@ -24,12 +24,10 @@ pub(crate) enum TrustError {
     Missing(PathBuf),
     /// This user has no home in the password database.
     NoHome,
-    /// The system's refusal.
-    System(PathBuf, &'static str, std::io::Error),
-    /// Not a regular file, or longer than any trust file.
-    NotAFile(PathBuf),
-    /// Others could have written it; who.
-    Writable(PathBuf, &'static str),
+    /// A file that cannot be read, or that others could have written.
+    File(GuardError),
+    /// The user's file cannot be written.
+    Write(PathBuf, std::io::Error),
     /// The contents are no trust file.
     Contents(PathBuf, trust::TrustError),
     /// The contents are no key.
@@ -49,16 +47,19 @@ impl fmt::Display for TrustError {
                 rustix::process::geteuid().as_raw(),
                 passwd::DATABASE
             ),
-            Self::System(path, what, error) => {
-                write!(formatter, "cannot {what} {}: {error}", path.display())
-            }
-            Self::NotAFile(path) => write!(formatter, "{} is not a trust file", path.display()),
-            Self::Writable(path, who) => {
-                write!(formatter, "{} can be written by {who}, so it says nothing", path.display())
+            Self::File(error) => error.fmt(formatter),
+            Self::Write(path, error) => {
+                write!(formatter, "cannot write {}: {error}", path.display())
             }
             Self::Contents(path, error) => write!(formatter, "{}: {error}", path.display()),
             Self::Key(path, error) => write!(formatter, "{} is {error}", path.display()),
         }
+    }
+}
+
+impl From<GuardError> for TrustError {
+    fn from(error: GuardError) -> Self {
+        Self::File(error)
     }
 }
 
@@ -72,8 +73,9 @@ impl StageError for TrustError {
                     .into()
             }
             Self::NoHome => "name a trust file or a public key: --trust builder.pub".into(),
-            Self::Writable(path, _) => {
-                format!("make it yours alone: chown $(id -u) {0} && chmod 600 {0}", path.display())
+            Self::File(error) => error.hint(),
+            Self::Write(path, _) => {
+                format!("see that you may write {} and the folder it is in", path.display())
             }
             Self::Contents(path, trust::TrustError::TooMany(_)) => {
                 format!("take keys that are no longer needed out of {}", path.display())
@@ -81,12 +83,6 @@ impl StageError for TrustError {
             Self::Contents(_, trust::TrustError::Form(_)) => "use a newer bls-load".into(),
             Self::Contents(..) => "trust files are written by: bls-load trust add KEY.pub".into(),
             Self::Key(..) => "its builder prints it with: bls-compile key export > KEY.pub".into(),
-            Self::System(path, ..) => {
-                format!("see that {} exists and that you may use it", path.display())
-            }
-            Self::NotAFile(_) => {
-                "name a regular file; what comes from a pipe can be copied into one first".into()
-            }
         })
     }
 }
@@ -135,7 +131,7 @@ pub(crate) fn add(key_path: &Path) -> Result<(PublicKey, PathBuf, bool), TrustEr
         // What is written must be what can be read again.
         parse(&path, trust.to_text().as_bytes())?;
         replace(&path, trust.to_text().as_bytes())
-            .map_err(|error| TrustError::System(path.clone(), "write", error))?;
+            .map_err(|error| TrustError::Write(path.clone(), error))?;
     }
     Ok((key, path, new))
 }
@@ -167,49 +163,6 @@ fn parse_key(path: &Path, text: &[u8]) -> Result<PublicKey, TrustError> {
         .map_err(|_| KeyError::NotPublic)
         .and_then(PublicKey::from_pem)
         .map_err(|error| TrustError::Key(path.to_owned(), error))
-}
-
-/// `None` when there is no such file. Every other trouble is an error: a trust
-/// file that cannot be read must not make another one decide.
-fn found(read: Result<Vec<u8>, TrustError>) -> Result<Option<Vec<u8>>, TrustError> {
-    match read {
-        Ok(text) => Ok(Some(text)),
-        Err(TrustError::System(_, _, error)) if error.kind() == std::io::ErrorKind::NotFound => {
-            Ok(None)
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// Reads a whole regular file, which one of `owners` must own and nobody else
-/// may write, where that is asked.
-fn read(path: &Path, bytes_max: u64, owners: Option<&[u32]>) -> Result<Vec<u8>, TrustError> {
-    let system = |errno: rustix::io::Errno| {
-        TrustError::System(path.to_owned(), "read", std::io::Error::from(errno))
-    };
-    let mut flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    // A file that the user names may be a link; a default one may not.
-    flags.set(OFlags::NOFOLLOW, owners.is_some());
-    let file = rustix::fs::open(path, flags, Mode::empty()).map_err(system)?;
-    let status = rustix::fs::fstat(&file).map_err(system)?;
-    let length = u64::try_from(status.st_size).unwrap_or(u64::MAX);
-    if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile || length > bytes_max {
-        return Err(TrustError::NotAFile(path.to_owned()));
-    }
-    if let Some(owners) = owners {
-        if !owners.contains(&status.st_uid) {
-            return Err(TrustError::Writable(path.to_owned(), "another user"));
-        }
-        if Mode::from_raw_mode(status.st_mode).intersects(Mode::WGRP | Mode::WOTH) {
-            return Err(TrustError::Writable(path.to_owned(), "its group or others"));
-        }
-    }
-    let mut text = Vec::with_capacity(length as usize + 1);
-    File::from(file)
-        .take(bytes_max)
-        .read_to_end(&mut text)
-        .map_err(|error| TrustError::System(path.to_owned(), "read", error))?;
-    Ok(text)
 }
 
 /// Puts `text` into `path`, all of it or nothing: mode 0600, in a folder of mode

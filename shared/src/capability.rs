@@ -1,9 +1,11 @@
 //! The capability vocabulary: what a guest may be granted.
 //!
-//! One list, used by the compiler (what a module may use, from its imports),
-//! by the manifest, by the loader (what was granted) and by `inspect`.
-//! An import means *may use*: every program that was linked with a C or Rust
-//! standard library imports `path_open`, whether it opens a file or not.
+//! One list, used by the compiler (what a module may use, what its author says it
+//! needs), by the manifest, by the loader (what was granted, what a policy allows)
+//! and by `inspect`. A [`Capability`] is a kind; a [`Permission`] is one of them
+//! with what it is about: `fs.write:/data`. An import means *may use*: every program
+//! that was linked with a C or Rust standard library imports `path_open`, whether it
+//! opens a file or not. Grants nothing itself.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -13,34 +15,75 @@ pub const WASI_PREVIEW1: &str = "wasi_snapshot_preview1";
 
 /// A thing of the host that a guest can reach only by being granted it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
 pub enum Capability {
     /// The argument list. Granted by default.
+    #[serde(rename = "arguments")]
     Arguments,
     /// Environment variables, each granted by name.
+    #[serde(rename = "env")]
     Environment,
-    /// Standard input, output and error. Granted by default.
-    Stdio,
-    /// Folders, each granted by path.
-    Files,
-    /// Wall and monotonic clocks, and waiting. Granted by default.
-    Clocks,
-    /// Random bytes from the system. Granted by default.
+    /// Standard input. Granted by default.
+    #[serde(rename = "stdin")]
+    Stdin,
+    /// Standard output. Granted by default.
+    #[serde(rename = "stdout")]
+    Stdout,
+    /// Standard error. Granted by default.
+    #[serde(rename = "stderr")]
+    Stderr,
+    /// Reading what is in a folder, granted by path.
+    #[serde(rename = "fs.read")]
+    FilesRead,
+    /// Reading and changing what is in a folder, granted by path.
+    #[serde(rename = "fs.write")]
+    FilesWrite,
+    /// The time of day, and waiting for one. Granted by default.
+    #[serde(rename = "clock.wall")]
+    WallClock,
+    /// A clock that never goes back, and waiting for a while. Granted by default.
+    #[serde(rename = "clock.monotonic")]
+    MonotonicClock,
+    /// Random bytes. Granted by default.
+    #[serde(rename = "random")]
     Randomness,
     /// Sockets. Nothing grants them yet.
+    #[serde(rename = "sockets")]
     Sockets,
+    /// Requests by HTTP. Nothing grants them yet.
+    #[serde(rename = "http")]
+    Http,
+    /// An extension of the host, by name. Nothing grants one yet.
+    #[serde(rename = "extension")]
+    Extension,
 }
 
 impl Capability {
     /// Every capability, in the order in which they are listed.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 13] = [
         Self::Arguments,
         Self::Environment,
-        Self::Stdio,
-        Self::Files,
-        Self::Clocks,
+        Self::Stdin,
+        Self::Stdout,
+        Self::Stderr,
+        Self::FilesRead,
+        Self::FilesWrite,
+        Self::WallClock,
+        Self::MonotonicClock,
         Self::Randomness,
         Self::Sockets,
+        Self::Http,
+        Self::Extension,
+    ];
+
+    /// What a guest has where nobody said otherwise.
+    pub const DEFAULT: [Self; 7] = [
+        Self::Arguments,
+        Self::Stdin,
+        Self::Stdout,
+        Self::Stderr,
+        Self::WallClock,
+        Self::MonotonicClock,
+        Self::Randomness,
     ];
 
     /// The name used in manifests, policies and help texts.
@@ -48,22 +91,39 @@ impl Capability {
     pub fn name(self) -> &'static str {
         match self {
             Self::Arguments => "arguments",
-            Self::Environment => "environment",
-            Self::Stdio => "stdio",
-            Self::Files => "files",
-            Self::Clocks => "clocks",
-            Self::Randomness => "randomness",
+            Self::Environment => "env",
+            Self::Stdin => "stdin",
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+            Self::FilesRead => "fs.read",
+            Self::FilesWrite => "fs.write",
+            Self::WallClock => "clock.wall",
+            Self::MonotonicClock => "clock.monotonic",
+            Self::Randomness => "random",
             Self::Sockets => "sockets",
+            Self::Http => "http",
+            Self::Extension => "extension",
         }
     }
 
-    /// The option of `bls-load` that grants it; `None` when it is granted by
-    /// default or cannot be granted.
+    /// The capability of this name.
     #[must_use]
-    pub fn option(self) -> Option<&'static str> {
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|capability| capability.name() == name)
+    }
+
+    /// Whether a guest has it where nobody said otherwise.
+    #[must_use]
+    pub fn is_default(self) -> bool {
+        Self::DEFAULT.contains(&self)
+    }
+
+    /// What stands behind the colon of a permission; `None` when there is no colon.
+    #[must_use]
+    pub fn scope(self) -> Option<&'static str> {
         match self {
-            Self::Environment => Some("--env"),
-            Self::Files => Some("--dir"),
+            Self::Environment | Self::Extension => Some("NAME"),
+            Self::FilesRead | Self::FilesWrite => Some("PATH"),
             _ => None,
         }
     }
@@ -75,17 +135,29 @@ impl Capability {
         match function {
             "args_get" | "args_sizes_get" => &[Self::Arguments],
             "environ_get" | "environ_sizes_get" => &[Self::Environment],
-            "clock_res_get" | "clock_time_get" | "poll_oneoff" => &[Self::Clocks],
+            "clock_res_get" | "clock_time_get" | "poll_oneoff" => {
+                &[Self::WallClock, Self::MonotonicClock]
+            }
             "random_get" => &[Self::Randomness],
-            "fd_read" | "fd_write" => &[Self::Stdio],
+            "fd_read" => &[Self::Stdin],
+            "fd_write" => &[Self::Stdout, Self::Stderr],
             "proc_exit" | "proc_raise" | "sched_yield" => &[],
             // Every program that is linked with a C library closes, seeks and
             // asks about its standard streams: that says nothing about files.
-            "fd_close" | "fd_seek" | "fd_fdstat_get" | "fd_prestat_get" | "fd_prestat_dir_name" => {
-                &[]
-            }
+            "fd_close"
+            | "fd_seek"
+            | "fd_tell"
+            | "fd_renumber"
+            | "fd_fdstat_get"
+            | "fd_fdstat_set_flags"
+            | "fd_fdstat_set_rights"
+            | "fd_prestat_get"
+            | "fd_prestat_dir_name" => &[],
+            "path_open" => &[Self::FilesRead, Self::FilesWrite],
+            "fd_advise" | "fd_filestat_get" | "fd_pread" | "fd_readdir" | "path_filestat_get"
+            | "path_readlink" => &[Self::FilesRead],
             name if name.starts_with("sock_") => &[Self::Sockets],
-            name if name.starts_with("path_") || name.starts_with("fd_") => &[Self::Files],
+            name if name.starts_with("path_") || name.starts_with("fd_") => &[Self::FilesWrite],
             _ => &[],
         }
     }
@@ -94,6 +166,194 @@ impl Capability {
 impl fmt::Display for Capability {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.name())
+    }
+}
+
+/// A capability, and what of it: `stdout`, `env:LANG`, `fs.write:/data`.
+///
+/// The scope of a file permission is a path in plain form: no empty, `.` or `..`
+/// component but a lone `.`, and no `/` at its end but a lone `/`. In a manifest it
+/// is the guest's path, in an operator's policy the host's.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Permission {
+    capability: Capability,
+    scope: Option<String>,
+}
+
+/// Words that are no permission.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PermissionError {
+    /// No capability has this name.
+    Unknown(String),
+    /// The capability is not divided into scopes.
+    NoScope(Capability),
+    /// A scope that is no name, or no plain path.
+    Scope(Capability, String),
+}
+
+impl fmt::Display for PermissionError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown(name) => {
+                let all = Capability::ALL.map(Capability::name).join(", ");
+                write!(formatter, "there is no capability {name:?}; there are {all}")
+            }
+            Self::NoScope(capability) => {
+                write!(formatter, "{capability} stands alone, without a colon")
+            }
+            Self::Scope(capability, scope) => {
+                let kind = match capability {
+                    Capability::FilesRead | Capability::FilesWrite => {
+                        "a path without empty, \".\" or \"..\" components"
+                    }
+                    _ => "a name of printable characters without \"=\"",
+                };
+                write!(formatter, "{capability} is about {kind}, and {scope:?} is none")
+            }
+        }
+    }
+}
+
+impl std::error::Error for PermissionError {}
+
+impl Permission {
+    /// All of a capability.
+    #[must_use]
+    pub fn all(capability: Capability) -> Self {
+        Self { capability, scope: None }
+    }
+
+    /// A part of a capability.
+    ///
+    /// # Errors
+    /// [`PermissionError`] when the capability has no such parts.
+    pub fn scoped(capability: Capability, scope: &str) -> Result<Self, PermissionError> {
+        let fits = match capability.scope() {
+            None => return Err(PermissionError::NoScope(capability)),
+            Some("PATH") => is_plain_path(scope),
+            Some(_) => {
+                !scope.is_empty()
+                    && scope.chars().all(|letter| !letter.is_control() && letter != '=')
+            }
+        };
+        if !fits {
+            return Err(PermissionError::Scope(capability, scope.to_owned()));
+        }
+        Ok(Self { capability, scope: Some(scope.to_owned()) })
+    }
+
+    /// Reads `CAPABILITY` or `CAPABILITY:SCOPE`.
+    ///
+    /// # Errors
+    /// [`PermissionError`].
+    pub fn parse(text: &str) -> Result<Self, PermissionError> {
+        let (name, scope) = match text.split_once(':') {
+            Some((name, scope)) => (name, Some(scope)),
+            None => (text, None),
+        };
+        let capability =
+            Capability::from_name(name).ok_or_else(|| PermissionError::Unknown(name.to_owned()))?;
+        match scope {
+            None => Ok(Self::all(capability)),
+            Some(scope) => Self::scoped(capability, scope),
+        }
+    }
+
+    /// The kind.
+    #[must_use]
+    pub fn capability(&self) -> Capability {
+        self.capability
+    }
+
+    /// What of it; `None` for all of it.
+    #[must_use]
+    pub fn scope(&self) -> Option<&str> {
+        self.scope.as_deref()
+    }
+
+    /// Whether it names all that its capability wants named, as a need must.
+    #[must_use]
+    pub fn is_definite(&self) -> bool {
+        self.scope.is_some() || self.capability.scope().is_none()
+    }
+
+    /// Whether whoever has this has `wanted` too. A path covers what lies below it,
+    /// and writing covers reading.
+    #[must_use]
+    pub fn covers(&self, wanted: &Self) -> bool {
+        let kind = self.capability == wanted.capability
+            || (self.capability, wanted.capability)
+                == (Capability::FilesWrite, Capability::FilesRead);
+        let scope = match (&self.scope, &wanted.scope) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(own), Some(wanted)) if self.capability.scope() == Some("PATH") => {
+                path_covers(own, wanted)
+            }
+            (Some(own), Some(wanted)) => own == wanted,
+        };
+        kind && scope
+    }
+}
+
+impl fmt::Display for Permission {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.capability.name())?;
+        match &self.scope {
+            Some(scope) => write!(formatter, ":{scope}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl TryFrom<String> for Permission {
+    type Error = PermissionError;
+
+    fn try_from(text: String) -> Result<Self, PermissionError> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Permission> for String {
+    fn from(permission: Permission) -> Self {
+        permission.to_string()
+    }
+}
+
+/// A path in plain form: without empty, `.` and `..` components, as far as words can
+/// say. `None` when it leads above where it begins.
+#[must_use]
+pub fn plain_path(path: &str) -> Option<String> {
+    let mut plain: Vec<&str> = Vec::new();
+    for component in path.split('/') {
+        match component {
+            "" | "." => {}
+            ".." => drop(plain.pop()?),
+            name => plain.push(name),
+        }
+    }
+    let root = if path.starts_with('/') { "/" } else { "" };
+    Some(match (root, plain.is_empty()) {
+        ("", true) => ".".to_owned(),
+        (root, _) => root.to_owned() + &plain.join("/"),
+    })
+}
+
+/// Whether a path is in plain form.
+fn is_plain_path(path: &str) -> bool {
+    !path.is_empty()
+        && !path.chars().any(char::is_control)
+        && plain_path(path).is_some_and(|plain| plain == path)
+}
+
+/// Whether `below` is `above` or lies below it. Both are in plain form.
+#[must_use]
+pub fn path_covers(above: &str, below: &str) -> bool {
+    match above {
+        "." => !below.starts_with('/'),
+        "/" => below.starts_with('/'),
+        _ => below.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
     }
 }
 
@@ -106,6 +366,68 @@ mod tests {
         for capability in Capability::ALL {
             let json = serde_json::to_string(&capability).unwrap();
             assert_eq!(json, format!("\"{capability}\""));
+            assert_eq!(Capability::from_name(capability.name()), Some(capability));
         }
+        assert!(Capability::ALL.is_sorted());
+    }
+
+    #[test]
+    fn permissions_are_read_as_they_are_written() {
+        for text in ["arguments", "env", "env:LANG", "fs.read:/", "fs.write:/data/x", "fs.read:."] {
+            assert_eq!(Permission::parse(text).unwrap().to_string(), text);
+        }
+        for wrong in [
+            "",
+            "files",
+            "Arguments",
+            "random:x",
+            "env:",
+            "env:A=B",
+            "env:a\nb",
+            "fs.read:",
+            "fs.read:/a/",
+            "fs.read:./a",
+            "fs.read:/a/../b",
+            "fs.read://",
+            "fs.write:..",
+        ] {
+            assert!(Permission::parse(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn what_covers_what() {
+        let covers = |own: &str, wanted: &str| {
+            Permission::parse(own).unwrap().covers(&Permission::parse(wanted).unwrap())
+        };
+        assert!(covers("fs.read", "fs.read:/data"));
+        assert!(covers("fs.read:/", "fs.read:/data"));
+        assert!(covers("fs.read:/data", "fs.read:/data/x"));
+        assert!(covers("fs.write:/data", "fs.read:/data/x"));
+        assert!(covers("fs.read:.", "fs.read:x"));
+        assert!(covers("env", "env:HOME"));
+        assert!(!covers("fs.read:/data", "fs.write:/data"));
+        assert!(!covers("fs.read:/data", "fs.read:/database"));
+        assert!(!covers("fs.read:/data", "fs.read"));
+        assert!(!covers("fs.read:.", "fs.read:/x"));
+        assert!(!covers("env:A", "env:B"));
+        assert!(!covers("stdin", "stdout"));
+    }
+
+    #[test]
+    fn plain_paths() {
+        for (path, plain) in [
+            ("./data", "data"),
+            ("/data//x/", "/data/x"),
+            (".", "."),
+            ("", "."),
+            ("/", "/"),
+            ("a/../b", "b"),
+            ("a/..", "."),
+        ] {
+            assert_eq!(plain_path(path).as_deref(), Some(plain), "{path:?}");
+        }
+        assert_eq!(plain_path("../x"), None);
+        assert_eq!(plain_path("/.."), None);
     }
 }

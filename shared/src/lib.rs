@@ -26,6 +26,7 @@ pub mod key;
 pub mod limits;
 pub mod manifest;
 pub mod passwd;
+pub mod policy;
 pub mod quantity;
 pub mod target;
 pub mod trust;

@@ -18,6 +18,10 @@ pub const IMAGE_BYTES_MAX: u64 = 2 << 30;
 pub const ZSTD_WINDOW_MAX: u64 = 8 << 20;
 /// Longest name in a manifest, in bytes.
 pub const NAME_BYTES_MAX: usize = 128;
+/// Most needs that a manifest declares.
+pub const NEEDS_MAX: usize = 256;
+/// Longest policy file, in bytes: of an operator's policy, or of a builder's needs.
+pub const POLICY_BYTES_MAX: u64 = 1 << 20;
 /// Largest integer in signed JSON: what every JSON reader keeps exactly
 /// (RFC 8259, section 6).
 pub const JSON_INTEGER_MAX: u64 = (1 << 53) - 1;
@@ -59,5 +63,19 @@ pub const STACK_BYTES_DEFAULT: u64 = 1 << 20;
 pub const STACK_BYTES_MAX: u64 = 256 << 20;
 /// Smallest stack `--max-stack` takes, in bytes.
 pub const STACK_BYTES_MIN: u64 = 16 << 10;
+/// Descriptors a guest gets where nobody said otherwise, granted ones included.
+pub const DESCRIPTORS_DEFAULT: u32 = 1024;
+/// Most descriptors `--max-descriptors` takes.
+pub const DESCRIPTORS_MAX: u32 = 1 << 20;
+/// Fewest descriptors `--max-descriptors` takes: the standard streams.
+pub const DESCRIPTORS_MIN: u32 = 3;
+/// Most buffers of one list a guest passes: the kernel's own cap.
+pub const BUFFERS_MAX: u32 = 1024;
+/// Longest path a guest passes, in bytes: the kernel's own cap.
+pub const PATH_BYTES_MAX: u32 = 4096;
+/// Most subscriptions of one `poll_oneoff`.
+pub const SUBSCRIPTIONS_MAX: u32 = 4096;
+/// Most entries of a directory that is listed in sorted order (`--deterministic`).
+pub const LISTING_ENTRIES_MAX: usize = 1 << 20;
 /// Most table elements a guest gets over all its tables.
 pub const TABLE_ELEMENTS_MAX: usize = 10_000_000;

@@ -7,9 +7,9 @@
 //! their caps, one subject for each part. Does not judge whether this machine
 //! can or may run it: that is the loader's.
 
-use crate::capability::Capability;
+use crate::capability::{Capability, Permission};
 use crate::digest::Sha256;
-use crate::limits::{IMAGE_BYTES_MAX, JSON_INTEGER_MAX, NAME_BYTES_MAX, PARTS_MAX};
+use crate::limits::{IMAGE_BYTES_MAX, JSON_INTEGER_MAX, NAME_BYTES_MAX, NEEDS_MAX, PARTS_MAX};
 use crate::target::{EngineProfile, Target};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -107,6 +107,8 @@ pub struct Manifest {
     pub module: Module,
     /// What its imports may use, sorted.
     pub may_use: Vec<Capability>,
+    /// What it does not start without, sorted. Paths are the guest's.
+    pub needs: Vec<Permission>,
     /// Limits its builder asks for.
     pub limits: Limits,
     /// The native images.
@@ -360,6 +362,12 @@ impl Manifest {
         if !self.may_use.is_sorted_by(|a, b| a < b) {
             return Err("capabilities must be sorted");
         }
+        if self.needs.len() > NEEDS_MAX || !self.needs.is_sorted_by(|a, b| a < b) {
+            return Err("needs must be sorted, and at most 256");
+        }
+        if !self.needs.iter().all(Permission::is_definite) {
+            return Err("a need of env, fs or an extension must say which");
+        }
         if !self.integers().all(|number| number <= JSON_INTEGER_MAX) {
             return Err("a number is above 2^53-1");
         }
@@ -451,7 +459,8 @@ mod tests {
                 memories: vec![],
                 tables: vec![],
             },
-            may_use: vec![Capability::Arguments, Capability::Stdio],
+            may_use: vec![Capability::Arguments, Capability::FilesWrite],
+            needs: vec![Permission::parse("fs.write:/data").unwrap()],
             limits: Limits::default(),
             parts: vec![Part {
                 target: Target::X86_64,

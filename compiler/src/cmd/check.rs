@@ -5,6 +5,7 @@ use crate::cli::Check;
 use crate::describe::{Description, describe};
 use crate::input::Source;
 use crate::pipeline::{self, Error, Front, Options};
+use bls_artifact::capability::{Capability, Permission};
 use bls_artifact::manifest::{Kind, Memory, Module};
 use bls_artifact::quantity::show_size;
 use serde_json::json;
@@ -65,7 +66,7 @@ fn table(front: &Front, description: &Description) -> String {
     let _ = writeln!(text, "size       {} ({given} bytes)", show_size(given));
     let _ = writeln!(text, "sha256     {}", source.given());
     let _ = writeln!(text, "functions  {}", description.functions);
-    write_module(&mut text, &description.module, &description.may_use);
+    write_module(&mut text, &description.module, &description.may_use, &[]);
     if let Some(fuel) = front.ready.fuel() {
         let _ = writeln!(
             text,
@@ -84,7 +85,8 @@ fn table(front: &Front, description: &Description) -> String {
 pub(super) fn write_module(
     text: &mut String,
     module: &Module,
-    may_use: &[bls_artifact::capability::Capability],
+    may_use: &[Capability],
+    needs: &[Permission],
 ) {
     let kind = match module.kind {
         Kind::Command => "command (has _start)",
@@ -95,6 +97,9 @@ pub(super) fn write_module(
     let _ = writeln!(text, "kind       {kind}{start}");
     let names: Vec<&str> = may_use.iter().map(|capability| capability.name()).collect();
     let _ = writeln!(text, "may use    {}", or_nothing(&names.join(", ")));
+    for need in needs {
+        let _ = writeln!(text, "needs      {need}");
+    }
     let memories: Vec<String> = module.memories.iter().map(show_memory).collect();
     let _ = writeln!(text, "memories   {}", or_nothing(&memories.join(", ")));
     let tables: Vec<String> = module

@@ -4,6 +4,7 @@ use super::{Failure, print_json, targets};
 use crate::cli::{Compile, Emit};
 use crate::input::{STDIN, Source};
 use crate::keystore::{self, KeySource};
+use crate::needs;
 use crate::output::Destination;
 use crate::pipeline::{self, Built, Options, Stage};
 use crate::progress::Progress;
@@ -96,6 +97,10 @@ fn options(arguments: &Compile) -> Result<Options, Failure> {
             })?)
         }
     };
+    let mut wanted = arguments.needs.clone();
+    if let Some(path) = &arguments.policy {
+        wanted.extend(needs::read(path)?);
+    }
     Ok(Options {
         targets: targets(&arguments.target)?,
         metered: !arguments.no_fuel,
@@ -103,6 +108,7 @@ fn options(arguments: &Compile) -> Result<Options, Failure> {
         compression: arguments.compress,
         memory_max: arguments.max_memory,
         created,
+        needs: wanted,
     })
 }
 

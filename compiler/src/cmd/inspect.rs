@@ -200,7 +200,7 @@ impl Inspected {
         if let Some(memory) = manifest.limits.memory {
             let _ = writeln!(text, "limit      memory {}", show_size(memory));
         }
-        write_module(&mut text, &manifest.module, &manifest.may_use);
+        write_module(&mut text, &manifest.module, &manifest.may_use, &manifest.needs);
         for (name, value) in &manifest.extensions {
             let _ =
                 writeln!(text, "extension  {} {}", name.escape_default(), value.escape_default());

@@ -1,20 +1,22 @@
 //! `bls-load ARTIFACT`: the whole story, from a path to an exit code.
 //!
 //! Guarantees that every end goes through the one claim in [`Recorder`], and that
-//! the order of the stages is the one the types allow: open, verify, grant, map,
-//! link, run.
+//! the order of the stages is the one the types allow: policy, open, verify,
+//! grant, map, link, run.
 
 use crate::cli::Options;
 use crate::error::Failure;
 use crate::explain::Stages;
-use crate::link::{Linked, link, memory_max};
+use crate::grant::Granted;
+use crate::link::{Linked, link};
 use crate::map::map_with_stack;
 use crate::open::Opened;
 use crate::outcome::Outcome;
+use crate::policy::{self, Limits, Rules};
 use crate::report::Recorder;
 use crate::run::{Burned, Consumption};
 use crate::verify::{Facts, Policy, verify};
-use crate::{grant, run, trust, watch};
+use crate::{grant, run, trust, value, watch};
 use bls_artifact::manifest::Encoding;
 use bls_artifact::quantity::show_size;
 use serde_json::json;
@@ -28,15 +30,10 @@ const STACK_RESERVE: u64 = 512 << 10;
 /// Runs an artifact and leaves with its exit code. Gives a failure only from
 /// before there was a run.
 pub(super) fn run(options: &Options) -> Result<(), Failure> {
-    let recorder = Arc::new(Recorder::open(options.report.as_ref())?);
+    let recorder =
+        Arc::new(Recorder::open(options.report.as_ref(), options.determinism.is_some())?);
     watch::report_panics(Arc::clone(&recorder));
-    if options.timeout.is_some() || options.report.is_some() {
-        watch::start(Arc::clone(&recorder), options.timeout)?;
-    }
-    let outcome = on_enough_stack(options.stack_max, || {
-        pipeline(options, &recorder).unwrap_or_else(Outcome::Failed)
-    })
-    .unwrap_or_else(Outcome::Failed);
+    let outcome = prepared(options, &recorder).unwrap_or_else(Outcome::Failed);
     if !recorder.claim() {
         // The watcher ends the process any moment now.
         loop {
@@ -46,8 +43,27 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
     watch::end(&recorder, outcome)
 }
 
-fn pipeline(options: &Options, recorder: &Recorder) -> Result<Outcome, Failure> {
+/// What must be known before anything is opened: how long, and on which stack.
+fn prepared(options: &Options, recorder: &Arc<Recorder>) -> Result<Outcome, Failure> {
     let mut stages = Stages::new(recorder, options.explain);
+    let rules = policy::load(options)?;
+    let limits = rules.limits(options)?;
+    stages.done("policy", || explain_rules(&rules));
+    if limits.timeout.is_some() || options.report.is_some() {
+        watch::start(Arc::clone(recorder), limits.timeout)?;
+    }
+    on_enough_stack(limits.stack, || {
+        pipeline(options, &rules, &limits, &mut stages).unwrap_or_else(Outcome::Failed)
+    })
+}
+
+fn pipeline(
+    options: &Options,
+    rules: &Rules,
+    limits: &Limits,
+    stages: &mut Stages<'_>,
+) -> Result<Outcome, Failure> {
+    let recorder = stages.recorder();
 
     let opened = Opened::open(&options.artifact)?;
     stages.done("open", || format!("{}: framing fits", opened.name()));
@@ -55,16 +71,17 @@ fn pipeline(options: &Options, recorder: &Recorder) -> Result<Outcome, Failure> 
     let trusted = trust::load(options.trust.as_deref())?;
     let policy = Policy { digest: options.digest, ..Policy::of(&trusted.trust) };
     let verified = verify(opened, &policy)?;
-    note_artifact(recorder, verified.facts(), options);
+    note_artifact(recorder, verified.facts(), limits);
     stages.done("verify", || explain_verified(verified.facts(), &trusted.path));
 
-    let grants = grant::grants(options)?;
-    stages.done("grant", || explain_grants(options));
+    let granted = grant::grant(options, rules, limits, verified.facts())?;
+    note_granted(recorder, &granted, options);
+    stages.done("grant", || explain_granted(&granted, options));
 
-    let mapped = map_with_stack(verified, options.stack_max)?;
+    let mapped = map_with_stack(verified, limits.stack)?;
     stages.done("map", || "sealed image mapped, no page writable and executable".into());
 
-    let linked = link(mapped, grants, options)?;
+    let linked = link(mapped, granted.grants, limits, options)?;
     note_linked(recorder, &linked);
     stages.done("link", || {
         let unknown = linked.unknown_imports.len();
@@ -77,7 +94,10 @@ fn pipeline(options: &Options, recorder: &Recorder) -> Result<Outcome, Failure> 
         recorder.set("fuel", || consumption.to_json());
     }
     recorder.set("peak_memory_bytes", || json!({ "guest": ended.memory_peak }));
-    recorder.set("unsupported_calls", || json!(ended.unsupported_calls));
+    recorder.set("limits_met", || json!(ended.limits_met));
+    if !ended.results.is_empty() {
+        recorder.set("results", || ended.results.iter().map(value::to_json).collect());
+    }
     Ok(ended.outcome)
 }
 
@@ -109,7 +129,7 @@ fn on_enough_stack<T: Send>(
 }
 
 /// What the report says about the artifact, from the moment it is trusted.
-fn note_artifact(recorder: &Recorder, facts: &Facts, options: &Options) {
+fn note_artifact(recorder: &Recorder, facts: &Facts, limits: &Limits) {
     let manifest = &facts.manifest;
     recorder.set("artifact", || {
         json!({
@@ -124,19 +144,32 @@ fn note_artifact(recorder: &Recorder, facts: &Facts, options: &Options) {
     recorder.set("integrity", || json!({ "mode": "copy", "trusts": TRUSTS }));
     recorder.set("limits", || {
         json!({
-            "fuel": options.fuel,
-            "timeout_ms": options.timeout.map(|time| time.as_millis() as u64),
-            "memory_bytes": memory_max(options, manifest.limits.memory),
-            "stack_bytes": options.stack_max,
+            "fuel": limits.fuel,
+            "timeout_ms": limits.timeout.map(|time| time.as_millis() as u64),
+            "memory_bytes": limits.memory.min(manifest.limits.memory.unwrap_or(u64::MAX)),
+            "stack_bytes": limits.stack,
+            "output_bytes": limits.output,
+            "descriptors": limits.descriptors,
         })
     });
     recorder.set("fuel", || match &manifest.fuel {
         None => json!({ "metered": false }),
         // Until the guest ends: nothing is known to have been burned.
-        Some(_) => Consumption { budget: options.fuel, burned: Burned::AtLeast(0) }.to_json(),
+        Some(_) => Consumption { budget: limits.fuel, burned: Burned::AtLeast(0) }.to_json(),
     });
-    recorder.set("unsupported_calls", || json!([]));
+    recorder.set("limits_met", || json!([]));
     recorder.set("unknown_imports", || json!([]));
+}
+
+/// What the report says about what the guest gets.
+fn note_granted(recorder: &Recorder, granted: &Granted, options: &Options) {
+    recorder.set("granted", || {
+        granted.permissions.iter().map(|permission| json!(permission.to_string())).collect()
+    });
+    if let Some(start) = options.determinism {
+        recorder
+            .set("deterministic", || json!({ "seed": start.seed, "epoch": start.epoch_seconds }));
+    }
 }
 
 /// What the report says about linking, before the guest starts.
@@ -171,14 +204,23 @@ fn explain_verified(facts: &Facts, trust_file: &Path) -> String {
     )
 }
 
-fn explain_grants(options: &Options) -> String {
-    let mut text = String::from("arguments, stdio, clocks, randomness");
-    for folder in &options.folders {
-        let kind = if folder.read_only { "read-only folder" } else { "folder" };
-        text += &format!(", {kind} {} as {}", folder.host.display(), folder.guest.display());
+fn explain_rules(rules: &Rules) -> String {
+    let paths: Vec<String> = rules.paths().map(|path| path.display().to_string()).collect();
+    if paths.is_empty() { "none".into() } else { format!("by {}", paths.join(" and ")) }
+}
+
+fn explain_granted(granted: &Granted, options: &Options) -> String {
+    let permissions: Vec<String> = granted.permissions.iter().map(ToString::to_string).collect();
+    let mut text = permissions.join(", ");
+    if text.is_empty() {
+        text += "nothing";
     }
-    for (name, _) in &options.variables {
-        text += &format!(", variable {}", name.display());
+    for capability in &granted.grants.withheld {
+        text += &format!(", no {capability}");
+    }
+    if let Some(start) = options.determinism {
+        text +=
+            &format!("; deterministic from seed {} and epoch {}", start.seed, start.epoch_seconds);
     }
     text
 }

@@ -14,7 +14,7 @@ use bls_artifact::quantity::show_size;
 
 /// Verifies, and prints what is now known.
 pub(super) fn verify(options: Options) -> Result<(), Failure> {
-    let recorder = Recorder::open(None)?;
+    let recorder = Recorder::open(None, false)?;
     let mut stages = Stages::new(&recorder, options.explain);
     let opened = Opened::open(&options.artifact)?;
     stages.done("open", || format!("{}: framing fits", opened.name()));
@@ -50,5 +50,8 @@ fn describe(facts: &Facts) -> String {
     }
     let may_use: Vec<&str> = manifest.may_use.iter().map(|capability| capability.name()).collect();
     line("may use", &if may_use.is_empty() { "nothing".to_owned() } else { may_use.join(", ") });
+    for need in &manifest.needs {
+        line("needs", &need.to_string());
+    }
     text
 }

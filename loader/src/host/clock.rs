@@ -7,24 +7,28 @@
 //! wasmtime): it would tell a guest what its neighbours do.
 
 use crate::host::Host;
+use crate::host::determinism::TICK_NS;
 use crate::host::errno::{Errno, Outcome};
 use crate::host::memory::GuestMemory;
 use crate::host::types::{Clock, timestamp};
+use bls_artifact::capability::Capability;
 use rustix::time::{ClockId, Timespec, clock_getres, clock_gettime};
 
 /// The smallest step of a clock, in nanoseconds.
 pub(crate) fn clock_res_get(
-    _host: &mut Host,
+    host: &mut Host,
     memory: &mut GuestMemory<'_>,
     clock: u32,
     result: u32,
 ) -> Outcome<()> {
-    let clock = match Clock::parse(clock)? {
-        Clock::Realtime => ClockId::Realtime,
-        Clock::Monotonic => ClockId::Monotonic,
-        Clock::ProcessCpuTime | Clock::ThreadCpuTime => return Err(Errno::Badf.into()),
+    let clock = Clock::parse(clock)?;
+    host.check(capability(clock)?)?;
+    let step_ns = match (&host.clockwork, clock) {
+        (Some(_), _) => TICK_NS,
+        (None, Clock::Realtime) => nanoseconds(clock_getres(ClockId::Realtime))?,
+        (None, _) => nanoseconds(clock_getres(ClockId::Monotonic))?,
     };
-    memory.write_u64(result, nanoseconds(clock_getres(clock))?)
+    memory.write_u64(result, step_ns)
 }
 
 /// The time of a clock, in nanoseconds.
@@ -35,19 +39,35 @@ pub(crate) fn clock_time_get(
     _precision_ns: u64,
     result: u32,
 ) -> Outcome<()> {
-    let now = match Clock::parse(clock)? {
-        Clock::Realtime => realtime()?,
-        Clock::Monotonic => monotonic()?.saturating_sub(host.monotonic_origin()?),
-        Clock::ProcessCpuTime | Clock::ThreadCpuTime => return Err(Errno::Badf.into()),
-    };
+    let now = host.now(Clock::parse(clock)?)?;
     memory.write_u64(result, now)
 }
 
+/// What reading a clock takes; `badf` for those that are not offered.
+pub(crate) fn capability(clock: Clock) -> Result<Capability, Errno> {
+    match clock {
+        Clock::Realtime => Ok(Capability::WallClock),
+        Clock::Monotonic => Ok(Capability::MonotonicClock),
+        Clock::ProcessCpuTime | Clock::ThreadCpuTime => Err(Errno::Badf),
+    }
+}
+
 impl Host {
+    /// What a clock says, in nanoseconds.
+    pub(crate) fn now(&mut self, clock: Clock) -> Outcome<u64> {
+        self.check(capability(clock)?)?;
+        match (&mut self.clockwork, clock) {
+            (Some(clockwork), Clock::Realtime) => Ok(clockwork.wall_ns()),
+            (Some(clockwork), _) => Ok(clockwork.monotonic_ns()),
+            (None, Clock::Realtime) => realtime(),
+            (None, _) => Ok(monotonic()?.saturating_sub(self.monotonic_origin()?)),
+        }
+    }
+
     /// The system's monotonic time at which the guest's is zero. One nanosecond
     /// before it is first asked for, because to some guests (Go's runtime) a
     /// clock at zero is a broken one.
-    pub(crate) fn monotonic_origin(&mut self) -> Outcome<u64> {
+    fn monotonic_origin(&mut self) -> Outcome<u64> {
         if let Some(origin) = self.monotonic_origin {
             return Ok(origin);
         }
@@ -58,7 +78,7 @@ impl Host {
 }
 
 /// Nanoseconds since 1970.
-pub(crate) fn realtime() -> Outcome<u64> {
+fn realtime() -> Outcome<u64> {
     nanoseconds(clock_gettime(ClockId::Realtime))
 }
 

@@ -6,12 +6,12 @@
 //! standard stream, which other processes share, are never changed. Does not read
 //! or write (`transfer.rs`), and does not tell or set sizes and times (`stat.rs`).
 
-use crate::host::Host;
-use crate::host::errno::{Errno, Outcome};
+use crate::host::errno::{Errno, Failure, Outcome};
 use crate::host::memory::GuestMemory;
 use crate::host::table::{Descriptor, Stream};
 use crate::host::types::{FdFlags, FdStat, FileType, PRESTAT_ALIGNMENT, Rights, prestat};
-use rustix::fs::{Advice, OFlags, SeekFrom, fcntl_getfl, fcntl_setfl};
+use crate::host::{Host, OutputLimit};
+use rustix::fs::{Advice, FallocateFlags, OFlags, SeekFrom, fcntl_getfl, fcntl_setfl};
 use rustix::io::retry_on_intr;
 use std::io::IsTerminal;
 use std::num::NonZeroU64;
@@ -72,17 +72,23 @@ pub(crate) fn fd_advise(
     Ok(rustix::fs::fadvise(file, offset, NonZeroU64::new(length), advice)?)
 }
 
-/// Would reserve space on the disk. Not offered, as in wasmtime: few systems can,
-/// and it would pass by the limit on what a guest writes.
+/// Reserves space on the disk, which counts as written: a limit on output is one on
+/// space too. (wasmtime does not offer it.)
 pub(crate) fn fd_allocate(
     host: &mut Host,
     _memory: &mut GuestMemory<'_>,
     descriptor: u32,
-    _offset: u64,
-    _length: u64,
+    offset: u64,
+    length: u64,
 ) -> Outcome<()> {
-    host.table.file(descriptor)?;
-    host.unsupported("fd_allocate")
+    let file = host.table.file(descriptor)?;
+    file.check_writable()?;
+    let Some(left) = host.output_left.checked_sub(length) else {
+        return Err(Failure::Stop(wasmtime::Error::new(OutputLimit)));
+    };
+    retry_on_intr(|| rustix::fs::fallocate(file, FallocateFlags::empty(), offset, length))?;
+    host.output_left = left;
+    Ok(())
 }
 
 /// Frees a number. The process keeps its own standard streams.
@@ -129,12 +135,13 @@ pub(crate) fn fd_fdstat_get(
                 Stream::Output | Stream::Error => Rights::FD_WRITE,
             };
             FdStat {
-                kind: kind_of_stream(*stream),
+                kind: kind_of_stream(*stream, host.clockwork.is_some()),
                 flags: FdFlags::empty(),
                 rights,
                 rights_inheriting: rights,
             }
         }
+        Descriptor::Withheld => return Err(Errno::Badf.into()),
         Descriptor::Directory(directory) => {
             let opened = Rights::all()
                 .without(Rights::FD_SEEK)
@@ -164,9 +171,14 @@ pub(crate) fn fd_fdstat_get(
 }
 
 /// A terminal is a character device, which is how a guest recognises one; any
-/// other stream is of unknown kind, even a redirected file: it cannot be sought.
-pub(crate) fn kind_of_stream(stream: Stream) -> FileType {
-    if stream.system().is_terminal() { FileType::CharacterDevice } else { FileType::Unknown }
+/// other stream is of unknown kind, even a redirected file: it cannot be sought. By
+/// rule (`determinism.rs`) no stream is a terminal.
+pub(crate) fn kind_of_stream(stream: Stream, by_rule: bool) -> FileType {
+    if !by_rule && stream.system().is_terminal() {
+        FileType::CharacterDevice
+    } else {
+        FileType::Unknown
+    }
 }
 
 /// All rights but those that the way a file was opened excludes.
@@ -222,8 +234,8 @@ pub(crate) fn fd_fdstat_set_flags(
     Ok(fcntl_setfl(file, (current - changeable) | (wanted & changeable))?)
 }
 
-/// Would give up rights. Not offered, as in wasmtime: a guest that wants less can
-/// ask for less.
+/// Would give up rights. Not offered, as in wasmtime: what a descriptor may do was
+/// settled when it was opened.
 pub(crate) fn fd_fdstat_set_rights(
     host: &mut Host,
     _memory: &mut GuestMemory<'_>,
@@ -233,10 +245,8 @@ pub(crate) fn fd_fdstat_set_rights(
 ) -> Outcome<()> {
     Rights::parse(rights)?;
     Rights::parse(rights_inheriting)?;
-    match host.table.get(descriptor)? {
-        Descriptor::Stream(_) => Err(Errno::Badf.into()),
-        _ => host.unsupported("fd_fdstat_set_rights"),
-    }
+    host.table.get(descriptor)?;
+    Err(Errno::Notsup.into())
 }
 
 /// How long the path of a granted directory is; `badf` if the descriptor is not

@@ -9,16 +9,11 @@
 //! is a fault, never a panic. Does not copy what the kernel reads or writes.
 
 use crate::host::errno::{Errno, Fault, Outcome};
+use bls_artifact::limits::{BUFFERS_MAX, PATH_BYTES_MAX};
 use std::io::{IoSlice, IoSliceMut};
 use std::mem;
 use std::ops::Range;
 
-/// Most buffers of one list: the kernel's own cap. What a longer list names
-/// beyond it is left to the guest's next call, which a short count asks for.
-const BUFFERS_MAX: u32 = 1024;
-/// Longest path, in bytes: the kernel's own cap, applied before a path is looked
-/// at, so that the work for one does not grow with the guest's memory.
-const PATH_BYTES_MAX: u32 = 4096;
 /// Size of a buffer descriptor (`iovec`, `ciovec`) in bytes.
 const BUFFER_SIZE: u32 = 8;
 
@@ -70,7 +65,8 @@ impl<'a> GuestMemory<'a> {
         Ok(bytes.get_mut(range).ok_or(fault)?)
     }
 
-    /// The path of `length` bytes at `pointer`.
+    /// The path of `length` bytes at `pointer`. One that is too long is not looked at,
+    /// so that the work does not grow with the guest's memory.
     pub(crate) fn path(&self, pointer: u32, length: u32) -> Outcome<&str> {
         let bytes = self.bytes(pointer, length)?;
         if length >= PATH_BYTES_MAX {
@@ -176,7 +172,8 @@ impl<'a> GuestMemory<'a> {
     }
 
     /// The non-empty ones among the first [`BUFFERS_MAX`] buffers of a list,
-    /// checked, in order; `position` counts these alone.
+    /// checked, in order; `position` counts these alone. What a longer list names is
+    /// left to the guest's next call, which a short count asks for.
     fn regions(&self, list: u32, count: u32) -> Outcome<Vec<Region>> {
         let count = count.min(BUFFERS_MAX);
         let mut regions = Vec::with_capacity(count as usize);

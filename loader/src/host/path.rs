@@ -13,7 +13,7 @@ use crate::host::memory::GuestMemory;
 use crate::host::table::{Descriptor, Directory, OpenFile};
 use crate::host::types::{FdFlags, LookupFlags, OpenFlags, Rights};
 use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt};
-use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
+use cap_std::fs::{Dir, MetadataExt, OpenOptions, OpenOptionsExt};
 use rustix::fs::OFlags;
 use std::os::unix::ffi::OsStrExt;
 
@@ -25,8 +25,7 @@ pub(crate) fn path_create_directory(
     path: u32,
     path_length: u32,
 ) -> Outcome<()> {
-    let directory = host.table.directory(descriptor)?;
-    let path = memory.path(path, path_length)?;
+    let (directory, path) = at(host, memory, descriptor, path, path_length)?;
     directory.check_writable()?;
     Ok(directory.dir.create_dir(path)?)
 }
@@ -45,10 +44,8 @@ pub(crate) fn path_link(
     new_path_length: u32,
 ) -> Outcome<()> {
     let lookup = LookupFlags::parse(old_lookup)?;
-    let old = host.table.directory(old_descriptor)?;
-    let new = host.table.directory(new_descriptor)?;
-    let old_path = memory.path(old_path, old_path_length)?;
-    let new_path = memory.path(new_path, new_path_length)?;
+    let (old, old_path) = at(host, memory, old_descriptor, old_path, old_path_length)?;
+    let (new, new_path) = at(host, memory, new_descriptor, new_path, new_path_length)?;
     old.check_writable()?;
     new.check_writable()?;
     if lookup.has(LookupFlags::SYMLINK_FOLLOW) {
@@ -83,16 +80,18 @@ pub(crate) fn path_open(
     let directory = match host.table.get(descriptor)? {
         Descriptor::Directory(directory) => directory,
         Descriptor::File(_) => return Err(Errno::Notdir.into()),
-        Descriptor::Stream(_) => return Err(Errno::Badf.into()),
+        Descriptor::Stream(_) | Descriptor::Withheld => return Err(Errno::Badf.into()),
     };
     opening.check()?;
     if opening.writes() {
         directory.check_writable()?;
     }
     host.table.check_room()?;
-
-    let file = directory.dir.open_with(path, &opening.options())?;
     let read_only = directory.read_only;
+    if host.clockwork.is_some() && !is_plain(&directory.dir, path, opening.lookup)? {
+        return Err(Errno::Perm.into());
+    }
+    let file = directory.dir.open_with(path, &opening.options())?;
     let opened = if file.metadata()?.is_dir() {
         let dir = Dir::from_std_file(file.into_std());
         Descriptor::Directory(Directory::opened(dir, read_only))
@@ -101,6 +100,20 @@ pub(crate) fn path_open(
     };
     let number = host.table.insert(opened)?;
     memory.write_u32(result, number)
+}
+
+/// Whether what is at a path is a file, a directory or not there: what else there is
+/// gives and takes bytes by chance.
+fn is_plain(dir: &Dir, path: &str, lookup: LookupFlags) -> Outcome<bool> {
+    let metadata = match lookup.has(LookupFlags::SYMLINK_FOLLOW) {
+        true => dir.metadata(path),
+        false => dir.symlink_metadata(path),
+    };
+    Ok(match metadata {
+        Ok(metadata) => metadata.is_file() || metadata.is_dir() || metadata.is_symlink(),
+        // Opening it says why, or makes it.
+        Err(_) => true,
+    })
 }
 
 /// How a guest wants something opened.
@@ -172,8 +185,8 @@ pub(crate) fn path_readlink(
     buffer_length: u32,
     result: u32,
 ) -> Outcome<()> {
-    let directory = host.table.directory(descriptor)?;
-    let target = directory.dir.read_link(memory.path(path, path_length)?)?;
+    let (directory, path) = at(host, memory, descriptor, path, path_length)?;
+    let target = directory.dir.read_link(path)?;
     let target = target.as_os_str().as_bytes();
     let buffer = memory.bytes_mut(buffer, buffer_length)?;
     let length = target.len().min(buffer.len());
@@ -190,10 +203,12 @@ pub(crate) fn path_remove_directory(
     path: u32,
     path_length: u32,
 ) -> Outcome<()> {
-    let directory = host.table.directory(descriptor)?;
-    let path = memory.path(path, path_length)?;
+    let (directory, path) = at(host, memory, descriptor, path, path_length)?;
     directory.check_writable()?;
-    Ok(directory.dir.remove_dir(path)?)
+    let gone = last_name(host.clockwork.is_some(), &directory.dir, path);
+    directory.dir.remove_dir(path)?;
+    host.forget(gone);
+    Ok(())
 }
 
 /// Gives a file or a directory another name.
@@ -208,13 +223,17 @@ pub(crate) fn path_rename(
     new_path: u32,
     new_path_length: u32,
 ) -> Outcome<()> {
-    let old = host.table.directory(old_descriptor)?;
-    let new = host.table.directory(new_descriptor)?;
-    let old_path = memory.path(old_path, old_path_length)?;
-    let new_path = memory.path(new_path, new_path_length)?;
+    let (old, old_path) = at(host, memory, old_descriptor, old_path, old_path_length)?;
+    let (new, new_path) = at(host, memory, new_descriptor, new_path, new_path_length)?;
     old.check_writable()?;
     new.check_writable()?;
-    Ok(old.dir.rename(old_path, &new.dir, new_path)?)
+    let replaced = last_name(host.clockwork.is_some(), &new.dir, new_path);
+    old.dir.rename(old_path, &new.dir, new_path)?;
+    // Two names of one file are left as they are.
+    if replaced.is_some() && last_name(true, &new.dir, new_path) != replaced {
+        host.forget(replaced);
+    }
+    Ok(())
 }
 
 /// Makes a symbolic link. It may point anywhere relative; whether it may be
@@ -228,9 +247,8 @@ pub(crate) fn path_symlink(
     path: u32,
     path_length: u32,
 ) -> Outcome<()> {
-    let directory = host.table.directory(descriptor)?;
     let target = memory.path(target, target_length)?;
-    let path = memory.path(path, path_length)?;
+    let (directory, path) = at(host, memory, descriptor, path, path_length)?;
     directory.check_writable()?;
     Ok(directory.dir.symlink(target, path)?)
 }
@@ -243,8 +261,40 @@ pub(crate) fn path_unlink_file(
     path: u32,
     path_length: u32,
 ) -> Outcome<()> {
-    let directory = host.table.directory(descriptor)?;
-    let path = memory.path(path, path_length)?;
+    let (directory, path) = at(host, memory, descriptor, path, path_length)?;
     directory.check_writable()?;
-    Ok(directory.dir.remove_file(path)?)
+    let gone = last_name(host.clockwork.is_some(), &directory.dir, path);
+    directory.dir.remove_file(path)?;
+    host.forget(gone);
+    Ok(())
+}
+
+/// A path in a directory, as the guest named both.
+pub(crate) fn at<'a>(
+    host: &'a Host,
+    memory: &'a GuestMemory<'_>,
+    descriptor: u32,
+    path: u32,
+    path_length: u32,
+) -> Outcome<(&'a Directory, &'a str)> {
+    Ok((host.table.directory(descriptor)?, memory.path(path, path_length)?))
+}
+
+/// Device and number of a file that is gone when this name of it is. Asked only where
+/// files have numbers by rule.
+fn last_name(by_rule: bool, dir: &Dir, path: &str) -> Option<(u64, u64)> {
+    if !by_rule {
+        return None;
+    }
+    let metadata = dir.symlink_metadata(path).ok()?;
+    (metadata.is_dir() || metadata.nlink() == 1).then(|| (metadata.dev(), metadata.ino()))
+}
+
+impl Host {
+    /// Takes note that a file is gone.
+    fn forget(&mut self, gone: Option<(u64, u64)>) {
+        if let (Some(clockwork), Some((device, inode))) = (&mut self.clockwork, gone) {
+            clockwork.forget(device, inode);
+        }
+    }
 }

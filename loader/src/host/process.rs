@@ -16,9 +16,10 @@ pub(crate) fn proc_exit(_host: &mut Host, _memory: &mut GuestMemory<'_>, code: u
     Err(Failure::Stop(wasmtime::Error::new(Exit(code))))
 }
 
-/// Would send a signal to the guest itself.
+/// Would send a signal to the guest itself. Not offered, as in wasmtime: C libraries
+/// for WASI raise signals among themselves.
 pub(crate) fn proc_raise(
-    host: &mut Host,
+    _host: &mut Host,
     _memory: &mut GuestMemory<'_>,
     signal: u32,
 ) -> Outcome<()> {
@@ -27,7 +28,7 @@ pub(crate) fn proc_raise(
     if signal > SIGNAL_MAX {
         return Err(Errno::Inval.into());
     }
-    host.unsupported("proc_raise")
+    Err(Errno::Notsup.into())
 }
 
 /// Lets other processes run.

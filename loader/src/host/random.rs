@@ -6,17 +6,23 @@
 use crate::host::Host;
 use crate::host::errno::Outcome;
 use crate::host::memory::GuestMemory;
+use bls_artifact::capability::Capability;
 use rustix::io::retry_on_intr;
 use rustix::rand::{GetRandomFlags, getrandom};
 
 /// Fills `length` bytes at `buffer`.
 pub(crate) fn random_get(
-    _host: &mut Host,
+    host: &mut Host,
     memory: &mut GuestMemory<'_>,
     buffer: u32,
     length: u32,
 ) -> Outcome<()> {
     let mut rest = memory.bytes_mut(buffer, length)?;
+    host.check(Capability::Randomness)?;
+    if let Some(clockwork) = &mut host.clockwork {
+        clockwork.fill(rest);
+        return Ok(());
+    }
     // One system call fills 32 MiB at most, and a signal may end it early.
     while !rest.is_empty() {
         let filled = retry_on_intr(|| getrandom(&mut *rest, GetRandomFlags::empty()))?;

@@ -11,10 +11,12 @@
 //! change. Names are given as they are, also those that are no UTF-8.
 
 use crate::host::Host;
+use crate::host::determinism::Clockwork;
 use crate::host::errno::{Errno, Outcome};
 use crate::host::memory::GuestMemory;
 use crate::host::table::Directory;
 use crate::host::types::{DirectoryEntry, FileType};
+use bls_artifact::limits::LISTING_ENTRIES_MAX;
 use cap_std::fs::{Dir, File, OpenOptions};
 use rustix::fs::{RawDir, SeekFrom};
 use std::mem::MaybeUninit;
@@ -29,8 +31,11 @@ pub(crate) struct Listing {
     reader: File,
     /// The cookie of the first of `entries`.
     start: u64,
-    /// What the last system call gave. Empty at the end of the directory.
+    /// What the last system call gave, or all there is. Empty at the end of the
+    /// directory.
     entries: Vec<Entry>,
+    /// Whether `entries` is the whole directory, sorted; a cookie is then an index.
+    whole: bool,
 }
 
 /// One entry, and the cookie of the one after it.
@@ -53,7 +58,8 @@ pub(crate) fn fd_readdir(
     cookie: u64,
     result: u32,
 ) -> Outcome<()> {
-    let listing = host.table.directory_mut(descriptor)?.listing(cookie)?;
+    let directory = host.table.directory_mut(descriptor)?;
+    let listing = directory.listing(cookie, host.clockwork.as_mut())?;
     let mut rest = memory.bytes_mut(buffer, buffer_length)?;
     let mut written = 0;
     let mut cookie = cookie;
@@ -80,15 +86,23 @@ fn append(rest: &mut &mut [u8], bytes: &[u8]) -> usize {
 
 impl Directory {
     /// The listing, opened if it is not, and rewound if `cookie` is the first.
-    fn listing(&mut self, cookie: u64) -> Outcome<&mut Listing> {
+    fn listing(&mut self, cookie: u64, clockwork: Option<&mut Clockwork>) -> Outcome<&mut Listing> {
         let listing = match self.listing.take() {
+            Some(listing) if cookie != 0 => listing,
             // From the start a guest wants to see what is there now.
-            Some(mut listing) if cookie == 0 => {
-                listing.seek(0)?;
+            known => {
+                let mut listing = match known {
+                    Some(mut listing) => {
+                        listing.seek(0)?;
+                        listing
+                    }
+                    None => Listing::open(&self.dir)?,
+                };
+                if let Some(clockwork) = clockwork {
+                    listing.read_whole(clockwork)?;
+                }
                 listing
             }
-            Some(listing) => listing,
-            None => Listing::open(&self.dir)?,
         };
         Ok(self.listing.insert(listing))
     }
@@ -102,13 +116,41 @@ impl Listing {
             reader: dir.open_with(".", OpenOptions::new().read(true))?,
             start: 0,
             entries: Vec::new(),
+            whole: false,
         };
         listing.fill()?;
         Ok(listing)
     }
 
+    /// Reads all there is, sorts it by name and numbers it by rule.
+    fn read_whole(&mut self, clockwork: &mut Clockwork) -> Outcome<()> {
+        let mut all = Vec::new();
+        while !self.entries.is_empty() {
+            all.append(&mut self.entries);
+            if all.len() > LISTING_ENTRIES_MAX {
+                return Err(Errno::Overflow.into());
+            }
+            self.fill()?;
+        }
+        all.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        let device = rustix::fs::fstat(&self.reader)?.st_dev;
+        for (next, entry) in (1..).zip(&mut all) {
+            entry.next = next;
+            if &*entry.name != b".." {
+                entry.inode = clockwork.number(device, entry.inode);
+            }
+        }
+        self.entries = all;
+        self.whole = true;
+        Ok(())
+    }
+
     /// The entries at hand from `cookie` on; none if the directory ends there.
     fn entries_from(&mut self, cookie: u64) -> Outcome<&[Entry]> {
+        if self.whole {
+            let index = usize::try_from(cookie).unwrap_or(usize::MAX);
+            return Ok(self.entries.get(index..).unwrap_or_default());
+        }
         let Some(index) = self.index_of(cookie) else {
             self.seek(cookie)?;
             return Ok(&self.entries);
@@ -136,6 +178,7 @@ impl Listing {
         i64::try_from(cookie).map_err(|_| Errno::Inval)?;
         rustix::fs::seek(&self.reader, SeekFrom::Start(cookie))?;
         self.start = cookie;
+        self.whole = false;
         self.fill()
     }
 

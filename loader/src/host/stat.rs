@@ -8,9 +8,11 @@ use crate::host::Host;
 use crate::host::errno::{Errno, Outcome};
 use crate::host::fd::kind_of_stream;
 use crate::host::memory::GuestMemory;
-use crate::host::table::Descriptor;
+use crate::host::path::at;
+use crate::host::table::{Descriptor, Directory};
 use crate::host::types::{FileStat, LookupFlags, NANOSECONDS, TimeFlags};
 use cap_fs_ext::{DirExt, SystemTimeSpec};
+use cap_std::fs::Metadata;
 use cap_std::time::SystemTime;
 use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 use std::time::{Duration, UNIX_EPOCH};
@@ -23,10 +25,15 @@ pub(crate) fn fd_filestat_get(
     result: u32,
 ) -> Outcome<()> {
     let attributes = match host.table.get(descriptor)? {
-        Descriptor::Stream(stream) => FileStat::of_stream(kind_of_stream(*stream)),
-        Descriptor::Directory(directory) => FileStat::of_file(&directory.dir.dir_metadata()?)?,
-        Descriptor::File(file) => FileStat::of_file(&file.file.metadata()?)?,
+        Descriptor::Stream(stream) => {
+            let kind = kind_of_stream(*stream, host.clockwork.is_some());
+            return memory.write(result, FileStat::ALIGNMENT, FileStat::of_stream(kind).encode());
+        }
+        Descriptor::Directory(directory) => directory.dir.dir_metadata()?,
+        Descriptor::File(file) => file.file.metadata()?,
+        Descriptor::Withheld => return Err(Errno::Badf.into()),
     };
+    let attributes = host.attributes(&attributes)?;
     memory.write(result, FileStat::ALIGNMENT, attributes.encode())
 }
 
@@ -53,7 +60,7 @@ pub(crate) fn fd_filestat_set_times(
 ) -> Outcome<()> {
     let (accessed, modified) = changes(accessed_ns, modified_ns, flags)?;
     match host.table.get(descriptor)? {
-        Descriptor::Stream(_) => Err(Errno::Badf.into()),
+        Descriptor::Stream(_) | Descriptor::Withheld => Err(Errno::Badf.into()),
         Descriptor::Directory(directory) => {
             directory.check_writable()?;
             Ok(directory.dir.set_times(".", accessed.for_path(), modified.for_path())?)
@@ -80,14 +87,13 @@ pub(crate) fn path_filestat_get(
     result: u32,
 ) -> Outcome<()> {
     let lookup = LookupFlags::parse(lookup)?;
-    let dir = &host.table.directory(descriptor)?.dir;
-    let path = memory.path(path, path_length)?;
+    let (Directory { dir, .. }, path) = at(host, memory, descriptor, path, path_length)?;
     let metadata = if lookup.has(LookupFlags::SYMLINK_FOLLOW) {
         dir.metadata(path)?
     } else {
         dir.symlink_metadata(path)?
     };
-    let attributes = FileStat::of_file(&metadata)?;
+    let attributes = host.attributes(&metadata)?;
     memory.write(result, FileStat::ALIGNMENT, attributes.encode())
 }
 
@@ -107,8 +113,7 @@ pub(crate) fn path_filestat_set_times(
     let lookup = LookupFlags::parse(lookup)?;
     let (accessed, modified) = changes(accessed_ns, modified_ns, flags)?;
     let (accessed, modified) = (accessed.for_path(), modified.for_path());
-    let directory = host.table.directory(descriptor)?;
-    let path = memory.path(path, path_length)?;
+    let (directory, path) = at(host, memory, descriptor, path, path_length)?;
     directory.check_writable()?;
     if lookup.has(LookupFlags::SYMLINK_FOLLOW) {
         directory.dir.set_times(path, accessed, modified)?;
@@ -116,6 +121,17 @@ pub(crate) fn path_filestat_set_times(
         directory.dir.set_symlink_times(path, accessed, modified)?;
     }
     Ok(())
+}
+
+impl Host {
+    /// The attributes that the system told, as the guest may see them.
+    fn attributes(&mut self, metadata: &Metadata) -> Outcome<FileStat> {
+        let mut attributes = FileStat::of_file(metadata)?;
+        if let Some(clockwork) = &mut self.clockwork {
+            clockwork.normalise(&mut attributes);
+        }
+        Ok(attributes)
+    }
 }
 
 /// What becomes of a time stamp.

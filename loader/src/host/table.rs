@@ -2,17 +2,16 @@
 //!
 //! Assumes that file descriptors 0, 1 and 2 of the process are open, as they are
 //! in every Rust program. Guarantees that a new descriptor takes the lowest free
-//! number, and that a guest holds [`DESCRIPTORS_MAX`] at most. Asks the operating
+//! number, and that a guest holds no more than it was granted. Asks the operating
 //! system nothing before the guest does.
 
 use crate::host::Preopen;
 use crate::host::errno::{Errno, Outcome};
 use crate::host::readdir::Listing;
+use bls_artifact::capability::Capability;
 use cap_std::fs::{Dir, File};
 use rustix::fd::{AsFd, BorrowedFd};
-
-/// Most descriptors of a guest, granted ones included.
-pub(crate) const DESCRIPTORS_MAX: usize = 1024;
+use std::cell::Cell;
 
 /// What a number of the guest stands for.
 #[derive(Debug)]
@@ -23,6 +22,9 @@ pub(crate) enum Descriptor {
     Directory(Directory),
     /// Any other open file.
     File(OpenFile),
+    /// A standard stream that was not granted: it cannot be used, and its number is
+    /// not given to a file that the guest would take for it.
+    Withheld,
 }
 
 /// The standard streams.
@@ -101,14 +103,24 @@ impl AsFd for OpenFile {
 #[derive(Debug)]
 pub(crate) struct Table {
     slots: Vec<Option<Descriptor>>,
+    /// Most descriptors, granted ones included.
+    slots_max: usize,
+    ran_out: Cell<bool>,
 }
 
 impl Table {
     /// The standard streams, and after them what was granted, in order.
-    pub(crate) fn new(preopens: Vec<Preopen>) -> Self {
-        let streams = [Stream::Input, Stream::Output, Stream::Error];
+    pub(crate) fn new(preopens: Vec<Preopen>, slots_max: u32, withheld: &[Capability]) -> Self {
+        let streams = [
+            (Capability::Stdin, Stream::Input),
+            (Capability::Stdout, Stream::Output),
+            (Capability::Stderr, Stream::Error),
+        ];
         let mut slots = Vec::with_capacity(streams.len() + preopens.len());
-        slots.extend(streams.map(|stream| Some(Descriptor::Stream(stream))));
+        slots.extend(streams.map(|(capability, stream)| match withheld.contains(&capability) {
+            true => Some(Descriptor::Withheld),
+            false => Some(Descriptor::Stream(stream)),
+        }));
         slots.extend(preopens.into_iter().map(|preopen| {
             Some(Descriptor::Directory(Directory {
                 dir: preopen.dir,
@@ -117,7 +129,14 @@ impl Table {
                 listing: None,
             }))
         }));
-        Table { slots }
+        // What was granted is there, whatever the limit.
+        let slots_max = (slots_max as usize).max(slots.len());
+        Table { slots, slots_max, ran_out: Cell::new(false) }
+    }
+
+    /// Whether there was no room for a descriptor at any time.
+    pub(crate) fn ran_out(&self) -> bool {
+        self.ran_out.get()
     }
 
     /// What `number` stands for; `badf` if nothing.
@@ -140,7 +159,7 @@ impl Table {
         match self.get(number)? {
             Descriptor::File(file) => Ok(file),
             Descriptor::Stream(_) => Err(Errno::Spipe.into()),
-            Descriptor::Directory(_) => Err(Errno::Badf.into()),
+            Descriptor::Directory(_) | Descriptor::Withheld => Err(Errno::Badf.into()),
         }
     }
 
@@ -163,9 +182,10 @@ impl Table {
     /// `nfile` unless another descriptor fits. Asked before anything is opened,
     /// so that a full table leaves no new file behind.
     pub(crate) fn check_room(&self) -> Outcome<()> {
-        if self.slots.len() < DESCRIPTORS_MAX || self.slots.iter().any(Option::is_none) {
+        if self.slots.len() < self.slots_max || self.slots.iter().any(Option::is_none) {
             return Ok(());
         }
+        self.ran_out.set(true);
         Err(Errno::Nfile.into())
     }
 
@@ -217,7 +237,7 @@ mod tests {
 
     #[test]
     fn the_lowest_free_number_is_taken_first() {
-        let mut table = Table::new(Vec::new());
+        let mut table = Table::new(Vec::new(), 1024, &[]);
         assert!(matches!(table.insert(stream()), Ok(3)));
         assert!(matches!(table.insert(stream()), Ok(4)));
         assert!(table.remove(0).is_ok());
@@ -229,8 +249,17 @@ mod tests {
     }
 
     #[test]
+    fn a_stream_that_is_withheld_keeps_its_number() {
+        let mut table = Table::new(Vec::new(), 4, &[Capability::Stdout]);
+        assert!(matches!(table.get(1), Ok(Descriptor::Withheld)));
+        assert!(table.file(1).is_err() && table.seekable(1).is_err());
+        assert!(matches!(table.insert(stream()), Ok(3)));
+        assert!(table.insert(stream()).is_err());
+    }
+
+    #[test]
     fn renumbering_frees_the_old_number() {
-        let mut table = Table::new(Vec::new());
+        let mut table = Table::new(Vec::new(), 1024, &[]);
         assert!(table.renumber(1, 2).is_ok());
         assert!(table.get(1).is_err());
         assert!(matches!(table.get(2), Ok(Descriptor::Stream(Stream::Output))));
@@ -242,8 +271,10 @@ mod tests {
 
     #[test]
     fn a_full_table_takes_no_more() {
-        let mut table = Table::new(Vec::new());
+        let mut table = Table::new(Vec::new(), 1024, &[]);
+        assert!(!table.ran_out());
         while table.insert(stream()).is_ok() {}
+        assert!(table.ran_out());
         assert!(table.get(1023).is_ok());
         assert!(table.get(1024).is_err());
         assert!(table.remove(7).is_ok());

@@ -3,7 +3,8 @@
 //! Assumes that the kernel keeps a file's position. Guarantees that bytes go
 //! straight between the guest's memory and the kernel, without a copy or a buffer
 //! in between, and that no more leave the guest than it was granted. Does not
-//! loop until all is done: a short count is an answer, and the guest decides.
+//! loop until all is done: a short count is an answer, and the guest decides. (Where
+//! chance is ruled out it does, for streams.)
 
 use crate::host::errno::{Errno, Failure, Outcome};
 use crate::host::memory::{Gathered, GuestMemory};
@@ -12,6 +13,7 @@ use crate::host::{Host, OutputLimit};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::BorrowedFd;
 use rustix::io::{Errno as SystemErrno, preadv, pwritev, readv, retry_on_intr, writev};
+use std::io::{IoSlice, IoSliceMut};
 
 /// Reads at the position, and moves it.
 pub(crate) fn fd_read(
@@ -30,7 +32,12 @@ pub(crate) fn fd_read(
         Descriptor::Stream(Stream::Input) => {
             let mut buffers = memory.scatter(buffers, count)?;
             let input = Stream::Input.system();
-            until_ready(input, PollFlags::IN, || readv(input, &mut buffers))?
+            let mut rest = &mut buffers[..];
+            let whole = host.clockwork.is_some();
+            transfer(whole, |done| {
+                IoSliceMut::advance_slices(&mut rest, done);
+                until_ready(input, PollFlags::IN, || readv(input, rest))
+            })?
         }
         _ => return Err(Errno::Badf.into()),
     };
@@ -66,12 +73,17 @@ pub(crate) fn fd_write(
     count: u32,
     result: u32,
 ) -> Outcome<()> {
-    let gathered = memory.gather(buffers, count, host.output_left)?;
+    let mut gathered = memory.gather(buffers, count, host.output_left)?;
     let written = match host.table.get(descriptor)? {
         Descriptor::File(file) => retry_on_intr(|| writev(file, &gathered.buffers))?,
         Descriptor::Stream(stream @ (Stream::Output | Stream::Error)) => {
             let output = stream.system();
-            until_ready(output, PollFlags::OUT, || writev(output, &gathered.buffers))?
+            let mut rest = &mut gathered.buffers[..];
+            let whole = host.clockwork.is_some();
+            transfer(whole, |done| {
+                IoSlice::advance_slices(&mut rest, done);
+                until_ready(output, PollFlags::OUT, || writev(output, rest))
+            })?
         }
         _ => return Err(Errno::Badf.into()),
     };
@@ -110,6 +122,22 @@ fn account(output_left: &mut u64, gathered: &Gathered<'_>, written: usize) -> Ou
         return Err(Failure::Stop(wasmtime::Error::new(OutputLimit)));
     }
     Ok(())
+}
+
+/// Moves bytes once, or until nothing more moves: how many a stream takes at once is
+/// chance (`determinism.rs`). `step` is told how many the last one moved.
+fn transfer(whole: bool, mut step: impl FnMut(usize) -> Outcome<usize>) -> Outcome<usize> {
+    let mut last = step(0)?;
+    let mut moved = last;
+    while whole && last > 0 {
+        last = match step(last) {
+            Ok(more) => more,
+            // What was moved is the answer; the trouble shows at the next call.
+            Err(_) => 0,
+        };
+        moved += last;
+    }
+    Ok(moved)
 }
 
 /// Does `transfer`, and where it would block, waits and does it again.

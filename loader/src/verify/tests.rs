@@ -41,6 +41,7 @@ fn manifest() -> Manifest {
             tables: vec![],
         },
         may_use: vec![],
+        needs: vec![],
         limits: Limits::default(),
         parts: vec![Part {
             target,

@@ -1,0 +1,211 @@
+//! The operator's rules for this run: policy files, narrowed by options.
+//!
+//! `/etc/bls/policy.json` holds wherever it exists; `--policy` adds another, and
+//! both must agree. Guarantees that no option goes beyond a bound, that a system's
+//! policy nobody but root can write is the only one that counts there, and that
+//! where nothing is asked the narrowest default holds. Does not know the artifact:
+//! `grant.rs` brings the two together.
+
+use crate::cli::Options;
+use crate::error::StageError;
+use crate::guarded::{GuardError, found, read};
+use bls_artifact::capability::Permission;
+use bls_artifact::limits::{
+    DESCRIPTORS_DEFAULT, DESCRIPTORS_MAX, DESCRIPTORS_MIN, MEMORY_BYTES_DEFAULT, POLICY_BYTES_MAX,
+    STACK_BYTES_DEFAULT, STACK_BYTES_MAX, STACK_BYTES_MIN,
+};
+use bls_artifact::policy::{self, Bound, Bounds, FolderGrant, Policy, Requirement, SYSTEM_FILE};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Why a run does not get its rules.
+#[derive(Debug)]
+pub(crate) enum PolicyError {
+    /// A file that cannot be read, or that others could have written.
+    File(GuardError),
+    /// The contents are no policy.
+    Contents(PathBuf, policy::PolicyError),
+    /// An option above a bound: the option, what was asked, the bound, whose.
+    Beyond(&'static str, u64, u64, PathBuf),
+    /// A policy gives a value that no run can have: which, and the range.
+    Range(&'static str, u64, u64, u64),
+}
+
+impl fmt::Display for PolicyError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(error) => error.fmt(formatter),
+            Self::Contents(path, error) => write!(formatter, "{} is {error}", path.display()),
+            Self::Beyond(option, asked, max, path) => write!(
+                formatter,
+                "{option} asks for {asked}, and {} allows at most {max}",
+                path.display()
+            ),
+            Self::Range(limit, value, min, max) => {
+                write!(formatter, "a policy sets {limit} to {value}, which must be {min} to {max}")
+            }
+        }
+    }
+}
+
+impl From<GuardError> for PolicyError {
+    fn from(error: GuardError) -> Self {
+        Self::File(error)
+    }
+}
+
+impl StageError for PolicyError {
+    const STAGE: &'static str = "policy";
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::File(error) => error.hint(),
+            Self::Contents(..) => {
+                r#"a policy is JSON that begins with {"version": 1, and README shows one"#.into()
+            }
+            Self::Beyond(option, _, max, _) => format!("ask for less: {option} {max}"),
+            Self::Range(..) => "mend the policy's limits".into(),
+        })
+    }
+}
+
+/// What a run may use up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// Units; `None` counts only.
+    pub(crate) fuel: Option<u64>,
+    pub(crate) timeout: Option<Duration>,
+    /// Bytes of memories, tables and objects together.
+    pub(crate) memory: u64,
+    /// Bytes.
+    pub(crate) stack: usize,
+    /// Bytes written over all descriptors.
+    pub(crate) output: Option<u64>,
+    pub(crate) descriptors: u32,
+}
+
+/// Every rule that holds for this run.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    files: Vec<(PathBuf, Policy)>,
+    /// What the options demand.
+    require: Vec<Requirement>,
+}
+
+/// Reads the policies that hold.
+pub(crate) fn load(options: &Options) -> Result<Rules, PolicyError> {
+    let mut files = Vec::new();
+    let mut add = |path: &Path, text: &[u8]| match Policy::parse(text) {
+        Ok(policy) => {
+            files.push((path.to_owned(), policy));
+            Ok(())
+        }
+        Err(error) => Err(PolicyError::Contents(path.to_owned(), error)),
+    };
+    let system = Path::new(SYSTEM_FILE);
+    if let Some(text) = found(read(system, POLICY_BYTES_MAX, Some(&[0])))? {
+        add(system, &text)?;
+    }
+    if let Some(path) = &options.policy {
+        add(path, &read(path, POLICY_BYTES_MAX, None)?)?;
+    }
+    let mut require = options.require.clone();
+    if options.determinism.is_some() {
+        require.push(Requirement::Deterministic);
+    }
+    Ok(Rules { files, require })
+}
+
+impl Rules {
+    /// The limits of a run with these options.
+    pub(crate) fn limits(&self, options: &Options) -> Result<Limits, PolicyError> {
+        let timeout_ms =
+            options.timeout.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        let settled_ms = self.settle("--timeout", timeout_ms, |bounds| bounds.timeout_ms)?;
+        let limits = Limits {
+            fuel: self.settle("--fuel", options.fuel, |bounds| bounds.fuel)?,
+            // What was asked for may be finer than a millisecond.
+            timeout: options.timeout.or(settled_ms.map(Duration::from_millis)),
+            memory: self
+                .settle("--max-memory", options.memory_max, |bounds| bounds.memory_bytes)?
+                .unwrap_or(MEMORY_BYTES_DEFAULT),
+            stack: in_range(
+                "stack_bytes",
+                self.settle("--max-stack", options.stack_max, |bounds| bounds.stack_bytes)?
+                    .unwrap_or(STACK_BYTES_DEFAULT),
+                STACK_BYTES_MIN,
+                STACK_BYTES_MAX,
+            )? as usize,
+            output: self
+                .settle("--max-output", options.output_max, |bounds| bounds.output_bytes)?,
+            descriptors: in_range(
+                "descriptors",
+                self.settle("--max-descriptors", options.descriptors_max, |bounds| {
+                    bounds.descriptors
+                })?
+                .unwrap_or(u64::from(DESCRIPTORS_DEFAULT)),
+                u64::from(DESCRIPTORS_MIN),
+                u64::from(DESCRIPTORS_MAX),
+            )? as u32,
+        };
+        Ok(limits)
+    }
+
+    /// The narrowest that all files agree on.
+    fn settle(
+        &self,
+        option: &'static str,
+        asked: Option<u64>,
+        bound: impl Fn(&Bounds) -> Bound,
+    ) -> Result<Option<u64>, PolicyError> {
+        let mut narrowest = asked;
+        for (path, policy) in &self.files {
+            let settled = bound(&policy.limits).settle(asked).map_err(|max| {
+                PolicyError::Beyond(option, asked.unwrap_or_default(), max, path.clone())
+            })?;
+            narrowest = match (narrowest, settled) {
+                (Some(one), Some(other)) => Some(one.min(other)),
+                (one, other) => one.or(other),
+            };
+        }
+        Ok(narrowest)
+    }
+
+    /// Whether this is demanded.
+    pub(crate) fn requires(&self, requirement: Requirement) -> bool {
+        self.require.contains(&requirement)
+            || self.files.iter().any(|(_, policy)| policy.requires(requirement))
+    }
+
+    /// The policy that does not allow this, if there is one.
+    pub(crate) fn forbids(&self, wanted: &Permission) -> Option<&Path> {
+        let mut files = self.files.iter();
+        let (path, _) = files.find(|(_, policy)| !policy.allows(wanted))?;
+        Some(path)
+    }
+
+    /// Folders that every run gets.
+    pub(crate) fn folders(&self) -> impl Iterator<Item = &FolderGrant> {
+        self.files.iter().flat_map(|(_, policy)| &policy.folders)
+    }
+
+    /// Variables that every run gets.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
+        let all = self.files.iter().flat_map(|(_, policy)| &policy.env);
+        all.map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// The files, for `--explain` and the report.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.files.iter().map(|(path, _)| path.as_path())
+    }
+}
+
+fn in_range(limit: &'static str, value: u64, min: u64, max: u64) -> Result<u64, PolicyError> {
+    if (min..=max).contains(&value) {
+        Ok(value)
+    } else {
+        Err(PolicyError::Range(limit, value, min, max))
+    }
+}

@@ -1,0 +1,253 @@
+//! Policies: what an operator allows, and what an author says is needed.
+//!
+//! Both are JSON files with a version. An operator's [`Policy`] gives defaults and
+//! upper bounds for every run on a machine; a builder's lists needs for the manifest
+//! (`needs`). Guarantees after a parse: no unknown field, no default above its
+//! bound. Reads no file and grants nothing: the programs do.
+
+use crate::capability::{Capability, Permission};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// The operator's policy that holds for every run on a machine.
+pub const SYSTEM_FILE: &str = "/etc/bls/policy.json";
+/// The version of both forms.
+const VERSION: u64 = 1;
+
+/// Why a text is no policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PolicyError {
+    /// Not the JSON of one; what the parser said.
+    Json(String),
+    /// A version that this program does not read.
+    Version(u64),
+    /// A limit whose default is above its bound; which.
+    Default(&'static str),
+}
+
+impl fmt::Display for PolicyError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Json(what) => write!(formatter, "not a policy: {what}"),
+            Self::Version(version) => {
+                write!(formatter, "a policy of version {version}; this program reads {VERSION}")
+            }
+            Self::Default(limit) => write!(formatter, "the default of {limit} is above its max"),
+        }
+    }
+}
+
+impl std::error::Error for PolicyError {}
+
+/// Something an operator demands of an artifact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Requirement {
+    /// It is metered.
+    Fuel,
+    /// Nothing in it depends on the CPU: NaNs are canonical.
+    Deterministic,
+    /// It gets only what its manifest says it needs.
+    OnlyDeclared,
+}
+
+/// A folder that every run gets.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FolderGrant {
+    /// Its path on this machine.
+    pub host: String,
+    /// Its path in the guest's eyes.
+    pub guest: String,
+    /// Whether it may be changed.
+    #[serde(default)]
+    pub write: bool,
+}
+
+/// A default for those who do not ask, and a bound for those who do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bound {
+    /// What a run gets that does not ask; where it is absent, `max`.
+    pub default: Option<u64>,
+    /// The most that a run may ask for.
+    pub max: Option<u64>,
+}
+
+impl Bound {
+    /// What a run gets that asks for `asked`, or the bound that it is above.
+    ///
+    /// # Errors
+    /// The bound.
+    pub fn settle(&self, asked: Option<u64>) -> Result<Option<u64>, u64> {
+        match (asked, self.max) {
+            (Some(asked), Some(max)) if asked > max => Err(max),
+            (Some(asked), _) => Ok(Some(asked)),
+            (None, max) => Ok(self.default.or(max)),
+        }
+    }
+}
+
+/// Limits of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Bounds {
+    /// Units of fuel.
+    pub fuel: Bound,
+    /// Wall time, in milliseconds.
+    pub timeout_ms: Bound,
+    /// All memories, tables and the collector's heap together, in bytes.
+    pub memory_bytes: Bound,
+    /// Stack, in bytes.
+    pub stack_bytes: Bound,
+    /// Bytes written over all descriptors.
+    pub output_bytes: Bound,
+    /// Open descriptors, the standard streams included.
+    pub descriptors: Bound,
+}
+
+impl Bounds {
+    fn check(&self) -> Result<(), PolicyError> {
+        let all = [
+            ("fuel", self.fuel),
+            ("timeout_ms", self.timeout_ms),
+            ("memory_bytes", self.memory_bytes),
+            ("stack_bytes", self.stack_bytes),
+            ("output_bytes", self.output_bytes),
+            ("descriptors", self.descriptors),
+        ];
+        for (name, bound) in all {
+            if bound.default.zip(bound.max).is_some_and(|(default, max)| default > max) {
+                return Err(PolicyError::Default(name));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What an operator allows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    version: u64,
+    /// What every artifact must be.
+    #[serde(default)]
+    pub require: Vec<Requirement>,
+    /// The most that may be granted; absent for no bound. Paths are this machine's.
+    #[serde(default)]
+    pub allow: Option<Vec<Permission>>,
+    /// Folders that every run gets.
+    #[serde(default)]
+    pub folders: Vec<FolderGrant>,
+    /// Variables that every run gets.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// Limits.
+    #[serde(default)]
+    pub limits: Bounds,
+}
+
+impl Policy {
+    /// Reads an operator's policy.
+    ///
+    /// # Errors
+    /// [`PolicyError`].
+    pub fn parse(text: &[u8]) -> Result<Self, PolicyError> {
+        let policy: Self = serde_json::from_slice(text).map_err(json)?;
+        check_version(policy.version)?;
+        policy.limits.check()?;
+        Ok(policy)
+    }
+
+    /// Whether this may be granted.
+    #[must_use]
+    pub fn allows(&self, wanted: &Permission) -> bool {
+        self.allow.as_ref().is_none_or(|allowed| allowed.iter().any(|one| one.covers(wanted)))
+    }
+
+    /// Whether all of this kind may be granted.
+    #[must_use]
+    pub fn allows_all(&self, capability: Capability) -> bool {
+        self.allows(&Permission::all(capability))
+    }
+
+    /// Whether it demands this.
+    #[must_use]
+    pub fn requires(&self, requirement: Requirement) -> bool {
+        self.require.contains(&requirement)
+    }
+}
+
+/// Reads a builder's policy: `{"version": 1, "needs": ["fs.write:/data"]}`.
+///
+/// # Errors
+/// [`PolicyError`].
+pub fn parse_needs(text: &[u8]) -> Result<Vec<Permission>, PolicyError> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Needs {
+        version: u64,
+        needs: Vec<Permission>,
+    }
+    let file: Needs = serde_json::from_slice(text).map_err(json)?;
+    check_version(file.version)?;
+    Ok(file.needs)
+}
+
+fn check_version(version: u64) -> Result<(), PolicyError> {
+    if version == VERSION { Ok(()) } else { Err(PolicyError::Version(version)) }
+}
+
+fn json(error: serde_json::Error) -> PolicyError {
+    PolicyError::Json(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_is_read_whole() {
+        let policy = Policy::parse(
+            br#"{"version": 1, "require": ["fuel", "only-declared"],
+                 "allow": ["stdout", "fs.read:/srv"],
+                 "folders": [{"host": "/srv/a", "guest": "/a"}], "env": {"LANG": "C"},
+                 "limits": {"fuel": {"default": 5, "max": 9}, "timeout_ms": {"max": 100}}}"#,
+        )
+        .unwrap();
+        assert!(policy.requires(Requirement::Fuel));
+        assert!(!policy.requires(Requirement::Deterministic));
+        assert!(policy.allows(&Permission::parse("fs.read:/srv/a/b").unwrap()));
+        assert!(!policy.allows(&Permission::parse("fs.write:/srv/a").unwrap()));
+        assert!(!policy.allows_all(Capability::Stdin));
+        assert!(!policy.folders[0].write);
+        let limits = policy.limits;
+        assert_eq!(limits.fuel.settle(None), Ok(Some(5)));
+        assert_eq!(limits.fuel.settle(Some(9)), Ok(Some(9)));
+        assert_eq!(limits.fuel.settle(Some(10)), Err(9));
+        assert_eq!(limits.timeout_ms.settle(None), Ok(Some(100)));
+        assert_eq!(limits.memory_bytes.settle(None), Ok(None));
+        assert!(Policy::parse(br#"{"version": 1}"#).unwrap().allows_all(Capability::Stdin));
+    }
+
+    #[test]
+    fn what_is_no_policy() {
+        for text in [
+            "",
+            "{}",
+            r#"{"version": 2}"#,
+            r#"{"version": 1, "alow": []}"#,
+            r#"{"version": 1, "allow": ["files"]}"#,
+            r#"{"version": 1, "require": ["speed"]}"#,
+            r#"{"version": 1, "limits": {"fuel": {"default": 2, "max": 1}}}"#,
+            r#"{"version": 1, "limits": {"fuel": {"max": -1}}}"#,
+            r#"{"version": 1, "version": 1}"#,
+        ] {
+            assert!(Policy::parse(text.as_bytes()).is_err(), "{text}");
+        }
+        assert_eq!(parse_needs(br#"{"version": 1, "needs": ["random"]}"#).unwrap().len(), 1);
+        assert!(parse_needs(br#"{"version": 1}"#).is_err());
+        assert!(parse_needs(br#"{"version": 3, "needs": []}"#).is_err());
+    }
+}
