@@ -32,6 +32,39 @@ pub struct Run {
     pub writes: Option<(String, String)>,
 }
 
+impl Run {
+    /// Puts its files into `folder`.
+    ///
+    /// # Panics
+    /// When they cannot be written.
+    pub fn lay_out(&self, folder: &Path) {
+        for (name, contents) in &self.files {
+            let path = folder.join(name);
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            std::fs::write(path, contents).expect("an input");
+        }
+    }
+
+    /// The options of bls-load that grant what it needs, with `folder` as its own.
+    #[must_use]
+    pub fn options(&self, folder: &Path) -> Vec<String> {
+        let mut options = Vec::new();
+        if let Some(mount) = &self.mount {
+            options.extend(["--dir".into(), format!("{}::{mount}", folder.display())]);
+        }
+        for (name, value) in &self.env {
+            options.extend(["--env".into(), format!("{name}={value}")]);
+        }
+        if ["python-micropython", "prolog-trealla"].contains(&self.name.as_str()) {
+            options.extend(["--unknown-imports".into(), "trap".into()]);
+        }
+        if let Some(bytes) = self.memory_min {
+            options.extend(["--max-memory".into(), format!("{bytes}B")]);
+        }
+        options
+    }
+}
+
 /// The runs of `fixtures/runs.json`.
 ///
 /// # Panics

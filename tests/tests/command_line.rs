@@ -54,7 +54,7 @@ fn the_loader_explains_itself() {
             "bls-load verify",
             "bls-load trust <add|list>",
             "Everything after ARTIFACT belongs to the guest.",
-            "Granted by default: arguments, stdio, clocks, randomness.",
+            "Granted by default: arguments, stdin, stdout, stderr, clocks, random.",
             "--dir <HOST[::GUEST]>",
             "--dir-ro",
             "--env <K[=V]>",
