@@ -175,8 +175,8 @@ fn exports_can_be_called() {
     let home = Home::new();
     let library = home.fixture("wat/library.wat");
     for (export, arguments, printed) in [
-        ("add", &["2", "-3"][..], "-1\n"),
-        ("mul64", &["-3", "5000000000"], "-15000000000\n"),
+        ("add", &["2", "-3"][..], "-1 (unsigned 4294967295)\n"),
+        ("mul64", &["-3", "5000000000"], "-15000000000 (unsigned 18446744058709551616)\n"),
         ("fdiv", &["1", "4"], "0.25\n"),
         ("fib", &["20"], "6765\n"),
         ("sieve", &["1000"], "168\n"),
