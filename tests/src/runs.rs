@@ -99,6 +99,28 @@ fn fixture(folder: &Path, run: &Value) -> Run {
     }
 }
 
+/// Every module among the fixtures that is not there to be refused.
+///
+/// # Panics
+/// When the folder cannot be read.
+#[must_use]
+pub fn modules() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![crate::programs::fixtures()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() && !path.ends_with("refused") {
+                folders.push(path);
+            } else if path.extension().is_some_and(|kind| kind == "wasm" || kind == "wat") {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
 /// The runs of the modules in a `guests.json`; and the components, which must be
 /// refused.
 ///
