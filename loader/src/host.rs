@@ -38,7 +38,7 @@ mod types;
 
 use crate::state::State;
 use bls_artifact::capability::WASI_PREVIEW1;
-pub(crate) use errno::Fault;
+pub use errno::Fault;
 use errno::{Failure, Outcome};
 use memory::GuestMemory;
 use std::collections::BTreeSet;

@@ -8,7 +8,11 @@
 
 pub mod bench;
 pub mod differential;
+pub mod host_driver;
+pub mod host_sequences;
 pub mod oracle;
+pub mod preview1;
 pub mod programs;
 pub mod runs;
+pub mod scene;
 pub mod spec;
