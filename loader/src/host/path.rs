@@ -90,6 +90,7 @@ pub(crate) fn path_open(
         directory.check_writable()?;
     }
     host.table.check_room()?;
+    memory.check_u32(result)?;
 
     let file = directory.dir.open_with(path, &opening.options())?;
     let read_only = directory.read_only;
