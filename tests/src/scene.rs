@@ -203,6 +203,12 @@ impl Snapshot {
         }
     }
 
+    /// Whether all of `part` is in this one, as it is there.
+    #[must_use]
+    pub fn holds(&self, part: &Self) -> bool {
+        part.0.iter().all(|(path, facts)| self.0.get(path) == Some(facts))
+    }
+
     /// Asserts that nothing has changed since.
     ///
     /// # Panics
