@@ -8,6 +8,7 @@
 
 pub mod bench;
 pub mod differential;
+pub mod guest;
 pub mod host_driver;
 pub mod host_sequences;
 pub mod oracle;
