@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bench;
+pub mod court;
 pub mod differential;
 pub mod guest;
 pub mod host_driver;

@@ -2,7 +2,7 @@
 //! odd names, numbers used again, folders that are gone, more than 4 GiB.
 
 use bls_tests::guest::{APPEND, CREAT, EXCL, Guest, How, NONBLOCK, READ, WRITE};
-use bls_tests::programs::{Home, make_fifo};
+use bls_tests::programs::{Home, in_a_child, make_fifo};
 use bls_tests::scene::{CONTENTS, READ_ONLY, Scene, WRITABLE};
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -241,6 +241,10 @@ fn numbers_at_the_edges_and_used_again() {
 
 #[test]
 fn the_table_is_full_at_1024() {
+    // It takes all descriptors that a process may have.
+    if !in_a_child("the_table_is_full_at_1024") {
+        return;
+    }
     let scene = Scene::new();
     let mut guest = Guest::new(scene.grants());
     let mut last = 0;
@@ -251,7 +255,7 @@ fn the_table_is_full_at_1024() {
         }
     };
     if last < 1023 {
-        println!("SKIPPED: this process may hold too few descriptors ({last} of 1023)");
+        eprintln!("SKIPPED: this process may hold too few descriptors ({last} of 1023)");
         return;
     }
     assert_eq!((last, refused), (1023, NFILE));
