@@ -12,7 +12,7 @@ test *ARGS:
 check:
     cargo xtask check
 
-# tables beside the peers that are installed: just bench [load|fuel|size]
+# tables beside the peers that are installed: just bench [load|fuel|size|adversaries]
 bench *NAMES:
     cargo xtask bench {{NAMES}}
 

@@ -6,6 +6,7 @@
 //! `BLS_LOAD`; takes real programs from `BLS_SHARED` where it is set. Checks that
 //! what it measures printed what it should; asserts no time and no size.
 
+mod adversaries;
 mod artifacts;
 mod fuel;
 mod load;
@@ -19,16 +20,17 @@ mod table;
 pub const HELP: &str = "\
 Benchmarks of the two programs beside their peers. Prints tables, asserts nothing.
 
-Usage: cargo xtask bench [load|fuel|size]... [RUNS] [--callgrind]
+Usage: cargo xtask bench [load|fuel|size|adversaries]... [RUNS] [--callgrind]
 
   load         start of a process: hello, then large artifacts
   fuel         metered against unmetered, on BLS_SHARED/bench
   size         programs, memory, artifacts, compile times
+  adversaries  modules that are cheap in fuel and dear in time
 
-  RUNS         runs of each command [default: 300 for load, 7 for fuel]
+  RUNS         runs of each command [default: 300 for load, 7 for fuel, 5 for adversaries]
   --callgrind  with fuel: instructions executed, counted by valgrind (slow)
 
-Without a name, all three. BLS_SHARED names a folder with guests/ and bench/.
+Without a name, all of them. BLS_SHARED names a folder with guests/ and bench/.
 ";
 
 /// What is measured, and how often.
@@ -44,6 +46,7 @@ enum Name {
     Load,
     Fuel,
     Size,
+    Adversaries,
 }
 
 impl Options {
@@ -58,6 +61,7 @@ impl Options {
                 "load" => options.names.push(Name::Load),
                 "fuel" => options.names.push(Name::Fuel),
                 "size" => options.names.push(Name::Size),
+                "adversaries" => options.names.push(Name::Adversaries),
                 "--callgrind" => options.callgrind = true,
                 other => match other.parse() {
                     Ok(runs @ 1..) => options.runs = Some(runs),
@@ -66,7 +70,7 @@ impl Options {
             }
         }
         if options.names.is_empty() {
-            options.names = vec![Name::Load, Name::Fuel, Name::Size];
+            options.names = vec![Name::Load, Name::Fuel, Name::Size, Name::Adversaries];
         }
         Ok(options)
     }
@@ -93,6 +97,9 @@ pub fn run(options: &Options) -> Result<(), String> {
                 fuel::run(&bench, options.runs.unwrap_or(fuel::RUNS), options.callgrind)?;
             }
             Name::Size => size::run(&bench)?,
+            Name::Adversaries => {
+                adversaries::run(&bench, options.runs.unwrap_or(adversaries::RUNS))?;
+            }
         }
     }
     Ok(())
