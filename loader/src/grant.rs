@@ -8,7 +8,7 @@
 
 use crate::cli::{Folder, Input, Options};
 use crate::error::StageError;
-use crate::host::{Grants, Preopen};
+use crate::host::{Grants, Preopen, Variable};
 use crate::policy::{Limits, Rules};
 use crate::verify::Facts;
 use bls_artifact::capability::{Capability, Permission, path_covers, plain_path};
@@ -248,12 +248,9 @@ impl Decision<'_> {
     }
 
     /// Variables: the policies', then the options', the last word about one counting.
-    fn environment(
-        &self,
-        permissions: &mut Vec<Permission>,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, GrantError> {
+    fn environment(&self, permissions: &mut Vec<Permission>) -> Result<Vec<Variable>, GrantError> {
         let permission = |name: &str| Permission::scoped(Capability::Environment, name);
-        let mut environment: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+        let mut environment: Vec<Variable> = Vec::new();
         let mut add = |name: &[u8], value: Vec<u8>| {
             environment.retain(|(known, _)| known != name);
             environment.push((name.to_vec(), value));

@@ -57,7 +57,7 @@ pub struct Grants {
     /// The argument list, argument 0 included.
     pub args: Vec<Vec<u8>>,
     /// Environment variables.
-    pub env: Vec<(Vec<u8>, Vec<u8>)>,
+    pub env: Vec<Variable>,
     /// Folders, from descriptor 3 on.
     pub preopens: Vec<Preopen>,
     /// The most bytes it may write, over all descriptors; `None` for no limit.
@@ -83,6 +83,9 @@ impl Default for Grants {
         }
     }
 }
+
+/// A variable of the environment: its name and its value.
+pub type Variable = (Vec<u8>, Vec<u8>);
 
 /// A folder that is open when the guest starts.
 #[derive(Debug)]
@@ -123,7 +126,7 @@ impl std::error::Error for OutputLimit {}
 #[derive(Debug)]
 pub struct Host {
     arguments: Vec<Vec<u8>>,
-    environment: Vec<(Vec<u8>, Vec<u8>)>,
+    environment: Vec<Variable>,
     table: Table,
     /// Bytes that may still be written.
     output_left: u64,
