@@ -12,6 +12,11 @@ test *ARGS:
 check:
     cargo xtask check
 
+# the host under arbitrary calls, for so many seconds (needs cargo-fuzz and nightly)
+fuzz SECONDS="600":
+    cd fuzz && cargo +nightly fuzz run --sanitizer none host_calls corpus/host_calls seeds/host_calls -- \
+        -max_total_time={{SECONDS}} -max_len=4096 -close_fd_mask=2
+
 # tables beside the peers that are installed: just bench [load|fuel|size|adversaries]
 bench *NAMES:
     cargo xtask bench {{NAMES}}

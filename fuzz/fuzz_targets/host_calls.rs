@@ -1,7 +1,10 @@
 //! The host layer under arbitrary sequences of calls; see
 //! `bls_tests::host_sequences` for what must hold.
 //!
-//!     cargo +nightly fuzz run --sanitizer none host_calls
+//!     cargo +nightly fuzz run --sanitizer none host_calls corpus/host_calls seeds/host_calls
+//!
+//! `seeds/` is a small corpus that is kept; what is found beside it goes to
+//! `corpus/`, which is not.
 //!
 //! There is no `unsafe` in the host, so the address sanitizer finds nothing there
 //! and costs half of the speed; with it (no `--sanitizer`) wasmtime is looked at

@@ -26,7 +26,7 @@ fn sources() -> Vec<(String, String)> {
         }
     }
     let mut found = Vec::new();
-    for member in ["shared", "compiler", "loader", "tests", "xtask"] {
+    for member in ["shared", "compiler", "loader", "tests", "xtask", "fuzz/fuzz_targets"] {
         walk(&root().join(member), &mut found);
     }
     found.sort();
