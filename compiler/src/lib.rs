@@ -18,9 +18,11 @@
 #![deny(unsafe_code)]
 
 pub mod assemble;
+pub mod audit;
 pub mod cli;
 pub mod cmd;
 pub mod compile;
+pub mod cost;
 pub mod describe;
 pub mod input;
 pub mod keystore;

@@ -6,7 +6,7 @@
 //!
 //! | part | is |
 //! |---|---|
-//! | [`cost`] | the weights |
+//! | [`crate::cost`] | the weights |
 //! | `scan` | a first look at each function: labels, calls |
 //! | `graph` | who checks at entry and at exit, and the order of work |
 //! | `function` | the second look: charges and checks between the operators |
@@ -21,7 +21,6 @@
 
 mod bulk;
 mod constant;
-pub mod cost;
 mod function;
 mod graph;
 mod rewrite;

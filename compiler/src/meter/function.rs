@@ -39,10 +39,10 @@
 //! for one function, and gives its [`Summary`]. Does not touch other sections.
 
 use super::bulk::{self, Bulk};
-use super::cost;
 use super::graph::Role;
 use super::scan::{Scan, branch_depths, is_terminator};
 use super::summary::{Summaries, Summary, Unpaid};
+use crate::cost;
 use bls_artifact::fuel::{OUT_OF_FUEL, S_MAX};
 use bls_artifact::limits::METERED_FUNCTION_BYTES_MAX;
 use wasm_encoder::{BlockType, Encode, Instruction};
