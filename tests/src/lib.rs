@@ -8,6 +8,7 @@
 
 pub mod bench;
 pub mod differential;
+pub mod modules;
 pub mod oracle;
 pub mod programs;
 pub mod runs;

@@ -244,6 +244,7 @@ impl Emitter<'_, '_> {
                 let imported = *function_index < self.context.imported;
                 if imported {
                     self.event();
+                    self.tail(Summary::CHECKED);
                 } else {
                     self.flush();
                     self.tail(self.summaries.of(*function_index - self.context.imported));
@@ -261,6 +262,13 @@ impl Emitter<'_, '_> {
             }
             Operator::Return => {
                 self.leave(self.frames.len() as u32);
+                self.raw(raw);
+            }
+            Operator::Unreachable => {
+                // What ran before a trap was not paid for at a check either.
+                if let Some(state) = self.state {
+                    self.summary.close(state.unpaid);
+                }
                 self.raw(raw);
             }
             _ => {
@@ -546,13 +554,14 @@ impl Emitter<'_, '_> {
     /// The end of the function: epilogue, prologue, declarations.
     fn finish(mut self, original: &[u8]) -> Result<(Vec<u8>, Summary), BinaryReaderError> {
         let targeted = self.function.scan.labels[0].targeted;
-        if targeted {
-            if self.state.is_some() {
-                self.arrive(0);
-            }
-            self.join(0);
+        if targeted && self.state.is_some() {
+            self.arrive(0);
         }
         let body = std::mem::take(&mut self.text);
+        if targeted {
+            // Where a catch leads here, the reload belongs behind the block.
+            self.join(0);
+        }
         self.epilogue();
         let epilogue = std::mem::take(&mut self.text);
 

@@ -1,7 +1,8 @@
 //! How much can run between two checks.
 //!
 //! For each function, over all ways through it: the most units before its first
-//! check, behind its last one, between two, and on a way that meets none. From
+//! check, behind its last one, between two, and on a way that meets none. A trap
+//! ends a way as a check does. From
 //! these comes S, the bound that the manifest signs (FUEL.md, "The bound S").
 //! Costs that are charged *and checked* before the work they pay for (lengths)
 //! do not count. Does not emit anything.
