@@ -241,7 +241,7 @@ fn metered(
                     .to_owned()
             },
         )?;
-        summaries.insert(*index, summary, role.escapes);
+        summaries.insert(*index, summary, role);
     }
     let findings = Findings {
         functions: functions.len() as u64,

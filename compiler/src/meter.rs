@@ -113,7 +113,7 @@ pub fn meter(module: &Validated) -> Result<Metered, MeterError> {
     let mut bodies = vec![Vec::new(); survey.bodies.len()];
     for function in &graph.order {
         let (body, summary) = survey.meter(*function, graph.roles[*function], &summaries)?;
-        summaries.insert(*function, summary, graph.roles[*function].escapes);
+        summaries.insert(*function, summary, graph.roles[*function]);
         bodies[*function] = body;
     }
     Ok(Metered {

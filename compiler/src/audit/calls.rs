@@ -14,8 +14,12 @@ pub(super) struct Role {
     /// It can reach itself by direct calls.
     pub(super) is_recursive: bool,
     /// Its return can be seen from outside, or it can reach itself by calls of
-    /// any kind: the counter is checked before it returns.
+    /// any kind, or its return is that of such a function: the counter is
+    /// checked before it returns.
     pub(super) checks_exit: bool,
+    /// It takes the place of such a function by a tail call: its caller has not
+    /// checked, so it checks even when it consumes nothing.
+    pub(super) stands_in: bool,
     /// An indirect call may land in it.
     pub(super) escapes: bool,
 }
@@ -68,10 +72,10 @@ impl Graph {
         all.push((0..count).filter(|function| roles[*function].escapes).collect());
         let all_rank = ranks(&all);
         let is_cyclic = cyclic(&all, &all_rank);
-        let is_seen = seen_from_outside(facts, &calls, &roles);
-        for (function, role) in roles.iter_mut().enumerate() {
-            role.checks_exit = is_cyclic[function] || is_seen[function];
-        }
+        let mut leaving: Vec<usize> = (0..count).filter(|function| is_cyclic[*function]).collect();
+        let defined = |index: &u32| index.checked_sub(facts.imported).map(|index| index as usize);
+        leaving.extend(facts.exported.iter().filter_map(defined));
+        follow_tail_calls(leaving, &calls, &mut roles);
 
         let mut order: Vec<usize> = (0..count).collect();
         order.sort_by_key(|function| (all_rank[*function], direct_rank[*function]));
@@ -79,21 +83,22 @@ impl Graph {
     }
 }
 
-/// Exported functions, and those that take their place by tail calls.
-fn seen_from_outside(facts: &Facts<'_>, calls: &[Calls], roles: &[Role]) -> Vec<bool> {
-    let mut seen = vec![false; calls.len()];
-    let defined = |index: &u32| index.checked_sub(facts.imported).map(|index| index as usize);
-    let mut waiting: Vec<usize> = facts.exported.iter().filter_map(defined).collect();
+/// Functions that check at their exit, and all that take their place.
+fn follow_tail_calls(mut waiting: Vec<usize>, calls: &[Calls], roles: &mut [Role]) {
     let mut escaping: Vec<usize> = (0..calls.len()).filter(|index| roles[*index].escapes).collect();
     while let Some(function) = waiting.pop() {
-        if !std::mem::replace(&mut seen[function], true) {
-            waiting.extend(&calls[function].tail);
-            if calls[function].tail_indirect {
-                waiting.append(&mut escaping);
-            }
+        if std::mem::replace(&mut roles[function].checks_exit, true) {
+            continue;
+        }
+        let mut next = calls[function].tail.clone();
+        if calls[function].tail_indirect {
+            next.append(&mut escaping);
+        }
+        for function in next {
+            roles[function].stands_in = true;
+            waiting.push(function);
         }
     }
-    seen
 }
 
 /// The calls of a function that control can reach.

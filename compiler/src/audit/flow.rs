@@ -37,10 +37,12 @@ impl Summaries {
         Self { functions: vec![None; count], indirect: ASSUMED, overrun: 0 }
     }
 
-    pub(super) fn insert(&mut self, function: usize, summary: Summary, escapes: bool) {
-        self.functions[function] = Some(summary);
+    /// A function was followed. Of one in a cycle everybody assumes the same,
+    /// so that S does not depend on the order.
+    pub(super) fn insert(&mut self, function: usize, summary: Summary, role: Role) {
+        self.functions[function] = Some(if role.is_recursive { ASSUMED } else { summary });
         self.overrun = self.overrun.max(summary.overrun());
-        if escapes {
+        if role.escapes {
             self.indirect.also(summary);
         }
     }
@@ -286,7 +288,8 @@ impl Flow<'_, '_> {
     fn exit(&mut self, point: Point) -> Result<(), Violation> {
         self.exact(point, "an exit")?;
         let is_paid = point.is_sure && point.unpaid.is_paid();
-        let needs_none = !self.role.checks_exit || point.unpaid.is_untouched();
+        let is_untouched = !self.role.stands_in && point.unpaid.is_untouched();
+        let needs_none = !self.role.checks_exit || is_untouched;
         self.require(is_paid || needs_none, Rule::Strict, || {
             "the counter may be negative at an exit".to_owned()
         })?;

@@ -510,7 +510,7 @@ impl Emitter<'_, '_> {
     /// `$out_of_fuel` is `out_of_fuel` labels out.
     fn leave(&mut self, out_of_fuel: u32) {
         self.settle(0);
-        if self.function.role.checks_exit && self.uses_counter {
+        if self.function.role.checks_exit && (self.uses_counter || self.function.role.stands_in) {
             self.emit(&[Instruction::LocalGet(self.counter)]);
             self.check_top(out_of_fuel);
         }
@@ -611,7 +611,8 @@ impl Emitter<'_, '_> {
     /// Where control falls off the end.
     fn epilogue(&mut self) {
         let Some(state) = self.state else { return };
-        if self.uses_counter || self.function.role.checks_exit && state.pending != 0 {
+        let role = self.function.role;
+        if self.uses_counter || role.checks_exit && (state.pending != 0 || role.stands_in) {
             self.uses_counter = true;
             // Behind `$body`, `$out_of_fuel` is the innermost label.
             self.leave(0);
