@@ -12,4 +12,5 @@ pub mod modules;
 pub mod oracle;
 pub mod programs;
 pub mod runs;
+pub mod sabotage;
 pub mod spec;

@@ -179,7 +179,7 @@ fn local_counter(
     else {
         return Ok(None);
     };
-    let mut next = facts.parameters(defined);
+    let mut next = facts.signature(defined).map_or(0, |ty| ty.params().len() as u32);
     let mut last = None;
     for group in body.get_locals_reader()? {
         let (count, ty) = group?;

@@ -8,8 +8,8 @@ use super::rule::{Judge, Place, Rule, Violation};
 use super::{AuditError, instantiation};
 use bls_artifact::fuel::{COUNTER_EXPORT, RESERVED_PREFIX, START_EXPORT};
 use wasmparser::{
-    BinaryReaderError, CompositeInnerType, Export, ExternalKind, FunctionBody, Global, Operator,
-    Parser, Payload, TypeRef, ValType,
+    BinaryReaderError, CompositeInnerType, Export, ExternalKind, FuncType, FunctionBody, Global,
+    Operator, Parser, Payload, TypeRef, ValType,
 };
 
 /// How large a memory (in pages) or table (in elements) is.
@@ -50,8 +50,8 @@ pub(super) struct Facts<'m> {
     pub(super) instantiation: u64,
     /// The function that was the `start` function.
     pub(super) start: Option<u32>,
-    /// By type index: how many parameters and results a function type has.
-    types: Vec<Option<(u32, u32)>>,
+    /// By type index; `None` for types that are not functions'.
+    types: Vec<Option<FuncType>>,
     /// By function index, imported ones first: type indices.
     signatures: Vec<u32>,
     globals: u32,
@@ -100,10 +100,10 @@ impl<'m> Facts<'m> {
         Ok(facts)
     }
 
-    /// How many parameters a defined function has.
-    pub(super) fn parameters(&self, defined: usize) -> u32 {
+    /// The type of a defined function.
+    pub(super) fn signature(&self, defined: usize) -> Option<&FuncType> {
         let ty = self.signatures[self.imported as usize + defined];
-        self.types[ty as usize].map_or(0, |(parameters, _)| parameters)
+        self.types[ty as usize].as_ref()
     }
 
     fn section(&mut self, payload: Payload<'m>) -> Result<(), AuditError> {
@@ -111,7 +111,7 @@ impl<'m> Facts<'m> {
             Payload::TypeSection(section) => {
                 for group in section {
                     for ty in group?.into_types() {
-                        self.types.push(arity(&ty.composite_type.inner));
+                        self.types.push(function_type(ty.composite_type.inner));
                     }
                 }
             }
@@ -239,7 +239,7 @@ impl<'m> Facts<'m> {
             }
             START_EXPORT => {
                 let ty = is_function.then(|| self.signatures[export.index as usize]);
-                let has_no_values = ty.is_some_and(|ty| self.types[ty as usize] == Some((0, 0)));
+                let has_no_values = ty.is_some_and(|ty| self.has_no_values(ty));
                 self.judge.require(has_no_values, Rule::Names, place, || {
                     format!("{START_EXPORT} is no function without parameters and results")
                 })?;
@@ -256,6 +256,11 @@ impl<'m> Facts<'m> {
             _ => {}
         }
         Ok(())
+    }
+
+    fn has_no_values(&self, ty: u32) -> bool {
+        let ty = self.types[ty as usize].as_ref();
+        ty.is_some_and(|ty| ty.params().is_empty() && ty.results().is_empty())
     }
 
     /// What can be said when every section is known.
@@ -290,8 +295,10 @@ fn table_size(table: &wasmparser::TableType) -> Size {
     Size { is_wide: table.table64, minimum: table.initial, maximum: table.maximum }
 }
 
-/// Parameters and results of a function type; `None` for other types.
-pub(super) fn arity(ty: &CompositeInnerType) -> Option<(u32, u32)> {
-    let CompositeInnerType::Func(ty) = ty else { return None };
-    Some((ty.params().len() as u32, ty.results().len() as u32))
+/// A function type; `None` for other types.
+pub(super) fn function_type(ty: CompositeInnerType) -> Option<FuncType> {
+    match ty {
+        CompositeInnerType::Func(ty) => Some(ty),
+        _ => None,
+    }
 }

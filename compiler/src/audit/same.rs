@@ -11,12 +11,12 @@
 
 use super::AuditError;
 use super::idiom::Function;
-use super::module::{Facts, arity};
+use super::module::{Facts, function_type};
 use super::rule::{Judge, Place, Rule, Violation};
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use wasmparser::{
-    BinaryReader, BinaryReaderError, FunctionBody, Operator, OperatorsReader, Parser, Payload,
-    TypeSectionReader,
+    BinaryReader, BinaryReaderError, FuncType, FunctionBody, Operator, OperatorsReader, Parser,
+    Payload, TypeSectionReader, ValType,
 };
 
 type Result<T, E = AuditError> = std::result::Result<T, E>;
@@ -102,7 +102,8 @@ impl<'m> Comparison<'m> {
         judge.require(is_whole, Rule::SameSections, Place::MODULE, || {
             "there are more functions, or fewer".to_owned()
         })?;
-        sections(judge, source.sections, made.sections, 1, exports)?;
+        let added = Added { globals: 1, exports, results: result_lists(facts) };
+        sections(judge, source.sections, made.sections, added)?;
         let (bodies, metered) = (source.bodies, made.bodies);
         Ok(Self { judge, imported: facts.imported, bodies, metered })
     }
@@ -176,26 +177,43 @@ pub(super) fn unmetered(judge: Judge, source: &[u8], made: &[u8]) -> Result<()> 
         "a function is not the source's".to_owned()
     })?;
     let exports = u32::from(source.start.is_some());
-    sections(judge, source.sections, made.sections, 0, exports)
+    let added = Added { globals: 0, exports, results: HashSet::new() };
+    sections(judge, source.sections, made.sections, added)
 }
 
-/// Compares sections; so many entries are added to the globals and exports.
+/// What may stand behind the source's own entries.
+struct Added<'f> {
+    globals: u32,
+    exports: u32,
+    /// Lists of results that a type may be added for; each once.
+    results: HashSet<&'f [ValType]>,
+}
+
+/// Lists of two and more results of defined functions.
+fn result_lists<'f>(facts: &'f Facts<'_>) -> HashSet<&'f [ValType]> {
+    (0..facts.bodies.len())
+        .filter_map(|defined| facts.signature(defined))
+        .map(FuncType::results)
+        .filter(|results| results.len() > 1)
+        .collect()
+}
+
+/// Compares sections.
 fn sections(
     judge: Judge,
     mut source: VecDeque<Section<'_>>,
     made: VecDeque<Section<'_>>,
-    globals: u32,
-    exports: u32,
+    mut added: Added<'_>,
 ) -> Result<()> {
     for section in made {
-        let added = match section.id {
-            id::GLOBAL => globals,
-            id::EXPORT => exports,
+        let entries = match section.id {
+            id::GLOBAL => added.globals,
+            id::EXPORT => added.exports,
             _ => 0,
         };
-        let is_new = added != 0 && source.front().is_none_or(|next| next.id != section.id);
+        let is_new = entries != 0 && source.front().is_none_or(|next| next.id != section.id);
         let before = if is_new { None } else { source.pop_front() };
-        compare(judge, before.as_ref(), &section, added)?;
+        compare(judge, before.as_ref(), &section, entries, &mut added.results)?;
     }
     judge.require(source.is_empty(), Rule::SameSections, Place::MODULE, || {
         "a section of the source is missing".to_owned()
@@ -209,6 +227,7 @@ fn compare(
     source: Option<&Section<'_>>,
     made: &Section<'_>,
     added: u32,
+    results: &mut HashSet<&[ValType]>,
 ) -> Result<(), AuditError> {
     let place = Place::offset(made.offset);
     let require = |holds: bool, what: &str| -> Result<(), Violation> {
@@ -230,7 +249,10 @@ fn compare(
             let (made_count, made_entries) = entries(made.contents)?;
             require(made_entries.starts_with(before), "an entry was changed")?;
             if made.id == id::TYPE {
-                return Ok(require(added_types_are_plain(made, count)?, "a type was added")?);
+                return Ok(require(
+                    added_types_are_ours(made, count, results)?,
+                    "a type was added",
+                )?);
             }
             Ok(require(made_count == count + added, "it has more entries, or fewer")?)
         }
@@ -248,16 +270,20 @@ fn entries(contents: &[u8]) -> Result<(u32, &[u8]), BinaryReaderError> {
     Ok((count, &contents[reader.current_position()..]))
 }
 
-/// Whether all types behind the source's are function types without parameters
-/// and with two results at least.
-fn added_types_are_plain(made: &Section<'_>, count: u32) -> Result<bool, BinaryReaderError> {
+/// Whether all types behind the source's are functions' without parameters, one
+/// for some of the lists of results.
+fn added_types_are_ours(
+    made: &Section<'_>,
+    count: u32,
+    results: &mut HashSet<&[ValType]>,
+) -> Result<bool, BinaryReaderError> {
     let reader = BinaryReader::new(made.contents, made.offset);
     for group in TypeSectionReader::new(reader)?.into_iter().skip(count as usize) {
         for ty in group?.into_types() {
-            let is_plain = matches!(arity(&ty.composite_type.inner), Some((0, 2..)))
-                && ty.is_final
-                && ty.supertype_idx.is_none();
-            if !is_plain {
+            let is_plain = ty.is_final && ty.supertype_idx.is_none();
+            let is_ours = function_type(ty.composite_type.inner)
+                .is_some_and(|ty| ty.params().is_empty() && results.remove(ty.results()));
+            if !is_plain || !is_ours {
                 return Ok(false);
             }
         }
