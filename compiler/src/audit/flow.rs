@@ -70,6 +70,8 @@ struct Point {
     /// The counter has been found not to be negative, and no call since can
     /// have changed that.
     is_sure: bool,
+    /// What the last check charged ahead, for the operator behind it.
+    ahead: i64,
 }
 
 struct Frame {
@@ -103,7 +105,8 @@ pub(super) fn follow(
     role: Role,
     summaries: &Summaries,
 ) -> Result<Summary, AuditError> {
-    let entry = Point { local: None, global: Some(0), unpaid: Unpaid::ENTRY, is_sure: false };
+    let entry =
+        Point { local: None, global: Some(0), unpaid: Unpaid::ENTRY, is_sure: false, ahead: 0 };
     let outermost =
         Frame { opening: Opening::Block, header: None, alternative: None, arrived: None };
     let mut flow = Flow {
@@ -133,6 +136,7 @@ impl Flow<'_, '_> {
             _ => {}
         }
         let Some(point) = self.point else { return self.dead(step) };
+        let point = self.settled(point, step)?;
         let next = match step {
             Step::Run(units) => Some(self.charge(point, -units, -units, units)?),
             Step::Load | Step::Store(_) | Step::Charge(_) | Step::Direct(_) => {
@@ -154,6 +158,7 @@ impl Flow<'_, '_> {
                     global: Some(0),
                     unpaid: Unpaid::checked(0),
                     is_sure: false,
+                    ahead: 0,
                 };
                 self.arrive(depth, thrown)?;
                 Some(point)
@@ -180,6 +185,20 @@ impl Flow<'_, '_> {
         what: impl FnOnce() -> String,
     ) -> Result<(), Violation> {
         self.facts.judge.require(holds, rule, Place::function(self.index, self.offset), what)
+    }
+
+    /// What was charged ahead at a check is what the next operator consumes.
+    fn settled(&self, point: Point, step: Step) -> Result<Point, Violation> {
+        let is_settled = match step {
+            _ if point.ahead == 0 => true,
+            Step::Store(_) => return Ok(point),
+            Step::Run(units) => units == point.ahead,
+            _ => false,
+        };
+        self.require(is_settled, Rule::Settled, || {
+            format!("{} units were charged ahead at a check, for something else", point.ahead)
+        })?;
+        Ok(Point { ahead: 0, ..point })
     }
 
     /// Nothing injected is where control cannot come.
@@ -262,9 +281,14 @@ impl Flow<'_, '_> {
                 global: None,
                 unpaid: Unpaid::checked(0),
                 is_sure: false,
+                ahead: 0,
             });
         }
-        Ok(Point { unpaid: Unpaid::checked(pending), is_sure: true, ..point })
+        self.require(pending <= 0, Rule::Settled, || {
+            format!("{pending} units are pending at a check")
+        })?;
+        let ahead = pending.saturating_neg();
+        Ok(Point { unpaid: Unpaid::checked(pending), is_sure: true, ahead, ..point })
     }
 
     // ---- leaving the function ----------------------------------------------
@@ -326,7 +350,7 @@ impl Flow<'_, '_> {
             self.summary.exit(unpaid);
             return Ok(None);
         }
-        Ok(Some(Point { local: None, global: Some(0), unpaid, is_sure: false }))
+        Ok(Some(Point { local: None, global: Some(0), unpaid, is_sure: false, ahead: 0 }))
     }
 
     // ---- frames ------------------------------------------------------------
@@ -446,6 +470,7 @@ impl Flow<'_, '_> {
             global: if is_lost { one.global } else { global },
             unpaid: one.unpaid.or(other.unpaid),
             is_sure: one.is_sure && other.is_sure,
+            ahead: 0,
         })
     }
 }

@@ -285,13 +285,19 @@ impl Reader<'_, '_> {
     }
 
     fn push(&mut self, step: Step, at: usize) {
-        if let (Step::Run(more), Some((Step::Run(units), _))) =
-            (step, self.function.steps.last_mut())
-        {
-            *units += more;
-            return;
-        }
         self.function.steps.push((step, self.offsets[at]));
+    }
+
+    /// The operator consumes so much. What stands right behind an injected text
+    /// is kept apart: a check may have charged for it.
+    fn push_run(&mut self, units: i64, at: usize) {
+        match &mut self.function.steps[..] {
+            _ if units == 0 => {}
+            [.., (Step::Run(_) | Step::Open(_) | Step::End, _), (Step::Run(before), _)] => {
+                *before += units;
+            }
+            _ => self.push(Step::Run(units), at),
+        }
     }
 
     // ---- what was injected -------------------------------------------------
@@ -433,10 +439,8 @@ impl Reader<'_, '_> {
             let operator = format!("{:?}", self.operators[at]);
             return Err(AuditError::Operator { operator, function: self.index });
         };
-        let units = weight.cast_signed() + more;
-        if units != 0 {
-            self.push(Step::Run(units), at);
-        }
+        self.push_run(weight.cast_signed(), at);
+        self.push_run(more, at);
         Ok(())
     }
 

@@ -25,6 +25,8 @@ pub enum Rule {
     Stale,
     /// Ways that meet agree on what is pending.
     Join,
+    /// At a check nothing is pending but the operator it stands before.
+    Settled,
     /// Nothing is pending in the global at calls, throws and exits.
     Exact,
     /// At an event the counter was found not to be negative.
@@ -53,7 +55,7 @@ pub enum Rule {
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Names,
         Self::Counter,
         Self::Start,
@@ -62,6 +64,7 @@ impl Rule {
         Self::Dead,
         Self::Stale,
         Self::Join,
+        Self::Settled,
         Self::Exact,
         Self::Strict,
         Self::Loop,
@@ -88,6 +91,7 @@ impl Rule {
             Self::Dead => "dead",
             Self::Stale => "stale",
             Self::Join => "join",
+            Self::Settled => "settled",
             Self::Exact => "exact",
             Self::Strict => "strict",
             Self::Loop => "loop",
