@@ -8,7 +8,7 @@
 //! | part | shows, or reads |
 //! |---|---|
 //! | `module` | the counter, its name, what can be reached from outside |
-//! | `idiom` | the fixed texts that may touch the counter; everything else is the guest's |
+//! | `step`, `idiom` | the fixed texts that may touch the counter; everything else is the guest's |
 //! | `length` | that lengths are paid for, clamped, before the work |
 //! | `calls` | who can come back to himself |
 //! | `flow` | what is pending at each point, and that checks stand where they must |
@@ -32,6 +32,7 @@ mod length;
 mod module;
 mod rule;
 mod same;
+mod step;
 #[cfg(test)]
 mod tests;
 

@@ -5,8 +5,9 @@
 //! An indirect call is assumed to land in anything that escapes: is exported or
 //! referred to. Written apart from the meter's graph, by another algorithm.
 
-use super::idiom::{Function, Opening, Step};
+use super::idiom::Function;
 use super::module::Facts;
+use super::step::{Opening, Step};
 
 /// A function's place in the graph.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -169,22 +170,6 @@ impl Calls {
             }
             _ => {}
         }
-    }
-}
-
-impl Step {
-    /// Whether control never goes on behind it.
-    pub(super) fn ends(self) -> bool {
-        matches!(
-            self,
-            Self::Stop
-                | Self::Trap
-                | Self::Return
-                | Self::Throw
-                | Self::TailCall(_)
-                | Self::TailCallIndirect
-                | Self::OutOfFuel
-        )
     }
 }
 

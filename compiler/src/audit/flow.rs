@@ -16,9 +16,10 @@
 
 use super::bound::{Summary, Unpaid};
 use super::calls::Role;
-use super::idiom::{Function, Header, Opening, Step};
+use super::idiom::Function;
 use super::module::Facts;
 use super::rule::{Place, Rule, Violation};
+use super::step::{Header, Opening, Step};
 use super::{ASSUMED, AuditError};
 
 /// The most that may be pending. A function has at most 7 654 321 operators of at

@@ -23,63 +23,11 @@
 use super::length::{Price, TEXT_MAX};
 use super::module::Facts;
 use super::rule::{Place, Rule};
+use super::step::{Header, Opening, Step};
 use super::{AuditError, Violation};
 use crate::cost;
 use bls_artifact::fuel::OUT_OF_FUEL;
 use wasmparser::{BinaryReaderError, BlockType, Catch, FunctionBody, Operator, ValType};
-
-/// What a loop begins with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Header {
-    /// Neither of these.
-    Plain,
-    /// A check.
-    Checked,
-    /// A load, then a check.
-    Reloaded,
-}
-
-/// What opens a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Opening {
-    Block,
-    Loop(Header),
-    If,
-}
-
-/// One thing that a function does. Depths count labels from the innermost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
-    /// Operators that consume so much.
-    Run(i64),
-    Open(Opening),
-    Else,
-    End,
-    /// A catch of the frame that opens next leads there.
-    Catch(u32),
-    /// Control may go there, or on.
-    Branch(u32),
-    /// Control does not go on: it has branched.
-    Stop,
-    /// The guest traps.
-    Trap,
-    Return,
-    Throw,
-    Call(u32),
-    CallIndirect,
-    TailCall(u32),
-    TailCallIndirect,
-    /// An operator whose length nobody paid for.
-    Free,
-    Load,
-    Store(i64),
-    Charge(i64),
-    Direct(i64),
-    Check(u32),
-    /// A length is paid for and checked.
-    Length(u32),
-    OutOfFuel,
-}
 
 /// A function as steps.
 #[derive(Debug)]
