@@ -22,31 +22,15 @@ const EQUIVALENT: &[(&str, &str)] = &[
     ("load twice", "the second loads what the first loaded"),
     ("store twice", "the second stores what the first stored"),
     ("load dropped", "the local is not used again: the guest traps, or another load follows"),
-    ("load into nothing", "as before"),
-    ("load of nothing", "as before"),
-    (
-        "load too many",
-        "the global holds the same as the local here, or the local is not used again",
-    ),
+    ("load too many", "the global holds what the local does, or the local is not used again"),
     ("store dropped", "the global holds the same already: nothing ran since it was loaded"),
-    ("store into nothing", "as before"),
-    ("check dropped", "another check has just found the same"),
-    ("charge dropped", "every way from here ends in a trap before anybody looks"),
-    ("charge twice", "every way from here ends in a trap before anybody looks"),
-    ("amount changed", "every way from here ends in a trap before anybody looks"),
-    ("charge added", "every way from here ends in a trap before anybody looks"),
     ("charge too many", "the local is not used again, or is about to be loaded"),
     ("refund", "the local is not used again, or is about to be loaded"),
     ("neighbours swapped", "a check and a store: neither changes the count"),
-    ("charge moved on", "past an operator that nobody can see from outside"),
     ("charge moved back", "past an operator that nobody can see from outside"),
     (
-        "charge moved on, past a branch",
-        "the label's other ways never come: it is an end or a header of one way",
-    ),
-    (
         "charge moved back, past a branch",
-        "the label's other ways never come: it is an end or a header of one way",
+        "past an end or a header that control comes to one way only",
     ),
 ];
 

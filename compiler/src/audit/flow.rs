@@ -368,7 +368,12 @@ impl Flow<'_, '_> {
             (Opening::Loop(header), Some(point)) => {
                 let point = match header {
                     Header::Plain => point,
-                    Header::Checked => Point { global: None, is_sure: false, ..point },
+                    Header::Checked => {
+                        self.require(point.local.unwrap_or(0) == 0, Rule::Settled, || {
+                            "something is pending at a loop".to_owned()
+                        })?;
+                        Point { global: None, is_sure: false, ..point }
+                    }
                     Header::Reloaded => {
                         self.exact(point, "a loop that a catch leads to")?;
                         Point { local: None, is_sure: false, ..point }

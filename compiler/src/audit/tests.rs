@@ -109,6 +109,14 @@ const BROKEN: &[(Rule, &str, &str)] = &[
            @charge 2 @check 1 i32.const 1 drop i32.const 1 drop
          end @store @cold )",
     ),
+    // Pays for each round before it begins.
+    (
+        Rule::Settled,
+        "",
+        "(func (local $f i64) @load block block
+           @charge 1 loop @check 2 i32.const 0 @charge 2 br_if 0 end @charge -1
+         end @store @cold )",
+    ),
     (Rule::Exact, "", "(func i32.const 1 drop)"),
     (Rule::Exact, "", "(func (local $f i64) @load @charge 1 i32.const 1 drop)"),
     (Rule::Exact, "", "(func $f) (func call $f @direct 4 )"),
