@@ -449,7 +449,7 @@ impl Maker {
         // Every third place is enough: most of these are refused alike.
         if let Some(local) = body.local
             && at > 2
-            && at % 3 == 0
+            && at.is_multiple_of(3)
         {
             let charge = |units| {
                 code(&[
