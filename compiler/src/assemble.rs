@@ -5,9 +5,9 @@
 //! and hashed; zstd frames have a window that every reader accepts. Writes no
 //! time stamp unless it is given one.
 
+use crate::audit::Audited;
 use crate::compile::Image;
 use crate::describe::Description;
-use crate::ready::Ready;
 use crate::validate::Validated;
 use bls_artifact::capability::Permission;
 use bls_artifact::digest::{Sha256, verity};
@@ -94,7 +94,7 @@ impl Assembled<'_> {
 pub fn assemble<'a>(
     module: &Validated,
     description: Description,
-    ready: &Ready,
+    audited: &Audited,
     images: &'a [Image],
     choices: &Choices,
 ) -> Result<Assembled<'a>, AssembleError> {
@@ -111,12 +111,12 @@ pub fn assemble<'a>(
         created: choices.created,
         expires: None,
         source: module.source().given(),
-        compiled: Sha256::of(ready.wasm()),
+        compiled: Sha256::of(audited.wasm()),
         compiler: Compiler {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             engine: ENGINE_RELEASE.to_owned(),
         },
-        fuel: ready.fuel().cloned(),
+        fuel: audited.fuel().cloned(),
         module: description.module,
         may_use: description.may_use,
         needs: choices.needs.clone(),

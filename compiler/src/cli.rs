@@ -22,7 +22,7 @@ const HELP: &str = "\
 Compile a WebAssembly module to a signed, metered native artifact.
 
 Usage: bls-compile [OPTIONS] <INPUT>
-       bls-compile <check|inspect|key> ...
+       bls-compile <check|audit|inspect|key> ...
 
 INPUT is .wasm, .wat or - (stdin). A file called \"check\" is ./check.
 
@@ -60,6 +60,23 @@ Exit codes: 0 it would compile, 1 it is refused, 2 usage
 Examples:
   bls-compile check app.wasm
   bls-compile check --target pulley64 --json app.wasm
+";
+
+const HELP_AUDIT: &str = "\
+Prove that a metered module counts what it consumes. Trusts nothing but its bytes.
+
+Usage: bls-compile audit [OPTIONS] <INPUT>
+
+INPUT is .wasm, .wat or - (stdin), as --emit wasm writes it. Every compile does
+the same before it signs. FUEL.md has the rules, by name.
+
+      --target <TRIPLE>   [default: this system]
+      --json              result as JSON on stdout
+
+Exit codes: 0 proved, 1 a rule is broken, 2 usage
+Examples:
+  bls-compile --emit wasm app.wasm && bls-compile audit app.metered.wasm
+  bls-compile audit --json app.metered.wasm
 ";
 
 const HELP_INSPECT: &str = "\
@@ -115,6 +132,8 @@ pub struct Cli {
 pub enum Command {
     /// `bls-compile check`
     Check(Check),
+    /// `bls-compile audit`
+    Audit(Audit),
     /// `bls-compile inspect`
     Inspect(Inspect),
     /// `bls-compile key`
@@ -186,6 +205,21 @@ pub enum Emit {
 #[command(override_help = HELP_CHECK)]
 pub struct Check {
     /// The module.
+    #[arg(value_name = "INPUT")]
+    pub input: PathBuf,
+    /// What it would be compiled for.
+    #[arg(long, value_name = "TRIPLE", value_delimiter = ',', value_parser = target)]
+    pub target: Vec<Target>,
+    /// The result as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `bls-compile audit INPUT`
+#[derive(Debug, Args)]
+#[command(override_help = HELP_AUDIT)]
+pub struct Audit {
+    /// The metered module.
     #[arg(value_name = "INPUT")]
     pub input: PathBuf,
     /// What it would be compiled for.

@@ -4,6 +4,7 @@
 //! `hint:` line where there is something to do about it. Exit codes: 0 done, 1
 //! refused or failed, 2 usage.
 
+mod audit;
 mod check;
 mod compile;
 mod inspect;
@@ -96,6 +97,7 @@ pub fn main() -> ExitCode {
     let result = match &cli.command {
         None => compile::run(&cli.compile),
         Some(Command::Check(arguments)) => check::run(arguments),
+        Some(Command::Audit(arguments)) => audit::run(arguments),
         Some(Command::Inspect(arguments)) => inspect::run(arguments),
         Some(Command::Key(arguments)) => key::run(arguments),
     };

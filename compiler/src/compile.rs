@@ -1,4 +1,4 @@
-//! Stage *compile*: a [`Ready`] becomes an [`Image`] for each target.
+//! Stage *compile*: an [`Audited`] becomes an [`Image`] for each target.
 //!
 //! wasmtime's `precompile_module` with Cranelift. The target is always explicit,
 //! so that the CPU of the machine that compiles is never asked; there is no
@@ -6,7 +6,7 @@
 //! any machine with any number of threads. The code generator's flags are one
 //! constant table, `flags`: no user chooses them.
 
-use crate::ready::Ready;
+use crate::audit::Audited;
 use crate::sys;
 use bls_artifact::limits::IMAGE_BYTES_MAX;
 use bls_artifact::target::{EngineProfile, Target};
@@ -123,7 +123,7 @@ impl Image {
 /// # Errors
 /// [`CompileError`].
 pub fn compile(
-    module: &Ready,
+    module: &Audited,
     target: Target,
     profile: &EngineProfile,
 ) -> Result<Image, CompileError> {
@@ -187,6 +187,7 @@ fn alignment(image: &[u8]) -> Result<u64, object::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audit::audit;
     use crate::input::Source;
     use crate::ready::ready;
     use crate::validate::validate;
@@ -199,7 +200,8 @@ mod tests {
             let wat = "(module (func (export \"f\") (param i32) (result i32)
                          local.get 0 i32.popcnt))";
             let source = Source::new(wat.as_bytes().to_vec(), "t.wat").unwrap();
-            let module = ready(&validate(source, &profile).unwrap(), false).unwrap();
+            let valid = validate(source, &profile).unwrap();
+            let module = audit(&valid, ready(&valid, false).unwrap()).unwrap();
             let image = compile(&module, target, &profile).unwrap();
             assert!(image.page_size().is_power_of_two() && image.page_size() >= 4096);
             // wasmtime wrote each flag's name into the image: ours must be there.

@@ -1,14 +1,14 @@
 //! `bls-compile`: a WebAssembly module becomes a signed, metered native artifact.
 //!
 //! ```text
-//! bytes ─ input ─► Source ─ validate ─► Validated ─ ready ─► Ready
+//! bytes ─ input ─► Source ─ validate ─► Validated ─ ready ─► Ready ─ audit ─► Audited
 //!       ─ compile ─► Image… ─ assemble ─► Assembled ─ sign ─► Artifact
 //! ```
 //!
 //! Each arrow is one module named for its verb. The constructor of what it gives
 //! is private to it and the next stage takes nothing else, so "validate before
-//! meter" and "the tool signs only what it compiled itself" are facts that the
-//! Rust compiler checks. [`pipeline`] reads as the story of them all; [`cmd`] is
+//! meter", "audit before compile" and "the tool signs only what it compiled
+//! itself" are facts that the Rust compiler checks. [`pipeline`] reads as the story of them all; [`cmd`] is
 //! the program around it.
 //!
 //! Guarantees: the same bytes, settings, version and key give the same artifact,
@@ -18,9 +18,11 @@
 #![deny(unsafe_code)]
 
 pub mod assemble;
+pub mod audit;
 pub mod cli;
 pub mod cmd;
 pub mod compile;
+pub mod cost;
 pub mod describe;
 pub mod input;
 pub mod keystore;

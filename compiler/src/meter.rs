@@ -6,7 +6,7 @@
 //!
 //! | part | is |
 //! |---|---|
-//! | [`cost`] | the weights |
+//! | [`crate::cost`] | the weights |
 //! | `scan` | a first look at each function: labels, calls |
 //! | `graph` | who checks at entry and at exit, and the order of work |
 //! | `function` | the second look: charges and checks between the operators |
@@ -21,7 +21,6 @@
 
 mod bulk;
 mod constant;
-pub mod cost;
 mod function;
 mod graph;
 mod rewrite;
@@ -114,7 +113,7 @@ pub fn meter(module: &Validated) -> Result<Metered, MeterError> {
     let mut bodies = vec![Vec::new(); survey.bodies.len()];
     for function in &graph.order {
         let (body, summary) = survey.meter(*function, graph.roles[*function], &summaries)?;
-        summaries.insert(*function, summary, graph.roles[*function].escapes);
+        summaries.insert(*function, summary, graph.roles[*function]);
         bodies[*function] = body;
     }
     Ok(Metered {

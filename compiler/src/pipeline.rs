@@ -4,11 +4,12 @@
 //! output: bytes in, bytes out.
 
 use crate::assemble::{self, AssembleError, Choices, assemble};
+use crate::audit::{AuditError, Audited, audit};
 use crate::compile::{CompileError, compile};
 use crate::describe::describe;
 use crate::input::{InputError, Source};
 use crate::needs::{self, NeedsError};
-use crate::ready::{Ready, ReadyError, ready};
+use crate::ready::{ReadyError, ready};
 use crate::sign::{Artifact, SignError, sign};
 use crate::validate::{ValidateError, Validated, validate};
 use bls_artifact::capability::Permission;
@@ -28,6 +29,8 @@ pub enum Stage {
     Validate,
     /// Fuel is injected.
     Meter,
+    /// The metered module is shown to count what it consumes.
+    Audit,
     /// Code is generated.
     Compile,
     /// Manifest and parts are made.
@@ -38,8 +41,15 @@ pub enum Stage {
 
 impl Stage {
     /// All of them, in order.
-    pub const ALL: [Self; 6] =
-        [Self::Input, Self::Validate, Self::Meter, Self::Compile, Self::Assemble, Self::Sign];
+    pub const ALL: [Self; 7] = [
+        Self::Input,
+        Self::Validate,
+        Self::Meter,
+        Self::Audit,
+        Self::Compile,
+        Self::Assemble,
+        Self::Sign,
+    ];
 
     /// Its name in messages.
     #[must_use]
@@ -48,6 +58,7 @@ impl Stage {
             Self::Input => "input",
             Self::Validate => "validate",
             Self::Meter => "meter",
+            Self::Audit => "audit",
             Self::Compile => "compile",
             Self::Assemble => "assemble",
             Self::Sign => "sign",
@@ -64,6 +75,8 @@ pub enum Error {
     Validate(ValidateError),
     /// The module cannot be metered.
     Meter(ReadyError),
+    /// The metered module does not pass: a defect of ours.
+    Audit(AuditError),
     /// The module cannot be compiled.
     Compile(CompileError),
     /// The manifest or parts cannot be made.
@@ -86,6 +99,7 @@ impl Error {
             Self::Input(_) => Stage::Input.name(),
             Self::Validate(_) => Stage::Validate.name(),
             Self::Meter(_) => Stage::Meter.name(),
+            Self::Audit(_) => Stage::Audit.name(),
             Self::Compile(_) => Stage::Compile.name(),
             Self::Assemble(_) => Stage::Assemble.name(),
             Self::Sign(_) => Stage::Sign.name(),
@@ -102,6 +116,10 @@ impl Error {
             Self::Input(error) => error.hint().map(str::to_owned),
             Self::Validate(error) => error.hint(),
             Self::Meter(error) => error.hint(),
+            Self::Audit(_) => Some(
+                "this is a defect of bls-compile, and nothing was signed; please report it, with the module"
+                    .to_owned(),
+            ),
             Self::Compile(error) => Some(error.hint().to_owned()),
             Self::Assemble(error) => Some(error.hint().to_owned()),
             Self::Sign(error) => Some(error.hint().to_owned()),
@@ -118,6 +136,9 @@ impl fmt::Display for Error {
             Self::Input(error) => error.fmt(f),
             Self::Validate(error) => error.fmt(f),
             Self::Meter(error) => error.fmt(f),
+            Self::Audit(error) => {
+                write!(f, "internal error: the metered module does not pass its audit: {error}")
+            }
             Self::Compile(error) => error.fmt(f),
             Self::Assemble(error) => error.fmt(f),
             Self::Sign(error) => error.fmt(f),
@@ -203,7 +224,7 @@ pub struct Front {
     /// The module as given.
     pub validated: Validated,
     /// The module to be compiled.
-    pub ready: Ready,
+    pub audited: Audited,
 }
 
 /// An artifact, and how long each stage took.
@@ -246,12 +267,12 @@ pub fn build_source(
     observe: &mut dyn FnMut(Stage),
 ) -> Result<Built, Error> {
     let mut clock = Clock { observe, times: Vec::new() };
-    let Front { validated, ready } = front_timed(source, options, &mut clock)?;
+    let Front { validated, audited } = front_timed(source, options, &mut clock)?;
     let description = describe(&validated).map_err(Error::Describe)?;
     let needs = needs::settle(options.needs.clone(), &description.may_use).map_err(Error::Needs)?;
 
     let images = clock.run(Stage::Compile, || {
-        let compile = |target: &Target| compile(&ready, *target, &options.profile(*target));
+        let compile = |target: &Target| compile(&audited, *target, &options.profile(*target));
         options.targets.iter().map(compile).collect::<Result<Vec<_>, _>>().map_err(Error::Compile)
     })?;
     let choices = Choices {
@@ -263,18 +284,18 @@ pub fn build_source(
     };
     debug_assert!(is_name(&choices.name));
     let assembled = clock.run(Stage::Assemble, || {
-        assemble(&validated, description, &ready, &images, &choices).map_err(Error::Assemble)
+        assemble(&validated, description, &audited, &images, &choices).map_err(Error::Assemble)
     })?;
     let artifact = clock.run(Stage::Sign, || sign(&assembled, keys).map_err(Error::Sign))?;
     Ok(Built {
         artifact,
         source_bytes: validated.source().given_bytes(),
-        compiled_bytes: ready.wasm().len() as u64,
+        compiled_bytes: audited.wasm().len() as u64,
         times: clock.times,
     })
 }
 
-/// Validates and meters, and stops there.
+/// Validates, meters and audits, and stops there.
 ///
 /// # Errors
 /// [`Error`], of the stage that refused.
@@ -293,7 +314,8 @@ fn front_timed(source: Source, options: &Options, clock: &mut Clock<'_>) -> Resu
         clock.run(Stage::Validate, || validate(source, &profile).map_err(Error::Validate))?;
     let ready =
         clock.run(Stage::Meter, || ready(&validated, options.metered).map_err(Error::Meter))?;
-    Ok(Front { validated, ready })
+    let audited = clock.run(Stage::Audit, || audit(&validated, ready).map_err(Error::Audit))?;
+    Ok(Front { validated, audited })
 }
 
 /// Measures stages and tells of them.

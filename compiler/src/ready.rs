@@ -1,5 +1,5 @@
 //! Stage *ready*: a [`Validated`] becomes a [`Ready`]: the module whose bytes get
-//! compiled.
+//! audited and compiled.
 //!
 //! Either metered, or with its `start` function turned into an export and nothing
 //! else. What comes out is validated a second time, so a defect of the rewriting
@@ -53,7 +53,7 @@ impl ReadyError {
     }
 }
 
-/// A module ready to be compiled.
+/// A module ready to be audited and compiled.
 #[derive(Debug)]
 pub struct Ready {
     wasm: Vec<u8>,

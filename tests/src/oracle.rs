@@ -7,7 +7,7 @@
 //! (FUEL.md, "Meaning").
 
 use bls_artifact::fuel::{COUNTER_EXPORT, OUT_OF_FUEL, START_EXPORT};
-use bls_compiler::meter::cost;
+use bls_compiler::cost;
 use wasm_encoder::{
     BlockType, CodeSection, ConstExpr, ExportKind, ExportSection, Function, GlobalSection,
     GlobalType, Instruction, Module, RawSection, ValType,

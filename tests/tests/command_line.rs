@@ -24,7 +24,7 @@ fn the_compiler_explains_itself() {
         &[
             "Compile a WebAssembly module to a signed, metered native artifact.",
             "Usage: bls-compile [OPTIONS] <INPUT>",
-            "bls-compile <check|inspect|key>",
+            "bls-compile <check|audit|inspect|key>",
             "-o, --output <FILE>",
             "--key <FILE|env:V>",
             "--target <TRIPLE>",
@@ -272,6 +272,47 @@ fn the_metered_module_can_be_had() {
     wasmparser::validate(&module).expect("a valid module");
     let text = String::from_utf8_lossy(&module).into_owned();
     assert!(text.contains("__bls_fuel"));
+}
+
+#[test]
+fn a_metered_module_can_be_audited() {
+    let home = Home::new();
+    let output = home.path("metered.wasm");
+    let mut command = home.compile_command(&fixtures().join("wat/hello.wat"));
+    let made = run(command.args(["--emit", "wasm", "--json", "-o"]).arg(&output), b"").expect(0);
+    let made: serde_json::Value = serde_json::from_slice(&made.stdout).expect("JSON");
+
+    let audit = |options: &[&str], input: &Path, stdin: &[u8]| {
+        run(Command::new(compiler()).arg("audit").args(options).arg(input), stdin)
+    };
+    let help = audit(&["--help"], &output, b"").expect(0).text();
+    in_order(&help, &["Usage: bls-compile audit", "--json", "Exit codes: 0 proved", "Examples:"]);
+    let table = audit(&[], &output, b"").expect(0).text();
+    in_order(&table, &["functions", "charges", "checks", "S ", "instantiation", "proved", "yes"]);
+    let module = std::fs::read(&output).unwrap();
+    let json = audit(&["--json"], Path::new("-"), &module).expect(0);
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).expect("JSON");
+    assert_eq!(json["proved"], true);
+    assert_eq!(json["sha256"], made["sha256"]);
+    assert_eq!(json["overrun_max"], made["fuel"]["overrun_max"]);
+    assert_eq!(json["instantiation"], made["fuel"]["instantiation"]);
+
+    // The sentinel, and with it the whole cold path.
+    let mut broken = module;
+    let sentinel = [0x42, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x7f];
+    let at = broken.windows(11).position(|window| window == sentinel).expect("a cold path");
+    broken[at + 1] = 0x81;
+    let refused = audit(&["--json"], Path::new("-"), &broken).expect(1);
+    let json: serde_json::Value = serde_json::from_slice(&refused.stdout).expect("JSON");
+    assert_eq!((&json["proved"], &json["rule"]), (&false.into(), &"cold".into()), "{json}");
+    assert!(json["function"].is_u64() && json["offset"].is_u64(), "{json}");
+    let _ = refused.says(&["bls-compile: audit: rule cold: ", "in function ", "hint: "]);
+
+    let _ = audit(&[], &fixtures().join("wat/hello.wat"), b"")
+        .expect(1)
+        .says(&["not a metered module", "hint: "]);
+    let _ = audit(&[], Path::new("-"), b"\0asm\x01\0\0\0\x01").expect(1).says(&["hint: "]);
+    let _ = audit(&["--nonsense"], &output, b"").expect(2);
 }
 
 #[test]

@@ -13,9 +13,9 @@
 use bls_artifact::fuel::{BUDGET_MAX, COUNTER_EXPORT, START_EXPORT};
 use bls_artifact::target::{EngineProfile, Nans, Target};
 use bls_compiler::input::Source;
-use bls_compiler::meter::{self, cost};
 use bls_compiler::ready::ready;
 use bls_compiler::validate::validate;
+use bls_compiler::{cost, meter};
 use bls_loader::host::{self, Determinism, Exit, Grants, Host, Preopen};
 use bls_loader::state::State;
 use bls_tests::programs::shared;

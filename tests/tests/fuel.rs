@@ -4,25 +4,14 @@
 //! the real one must give the same results and the same fuel at every host call;
 //! and a budget of exactly what was consumed must do, one unit less must not.
 
-use bls_artifact::target::{EngineProfile, Nans, Target};
-use bls_compiler::input::Source;
 use bls_compiler::meter;
-use bls_compiler::validate::{self, Validated};
 use bls_tests::differential::{End, Observation, engine, observe};
+use bls_tests::modules::{fixtures, generate, profile, valid};
 use bls_tests::oracle;
-use std::path::Path;
 use wasmtime::Engine;
 
 /// Enough for every fixture, and an end for those that have none.
 const BUDGET: i64 = 3_000_000;
-
-fn profile() -> EngineProfile {
-    EngineProfile::of(Target::host().expect("a native target"), Nans::Canonical)
-}
-
-fn valid(wasm: Vec<u8>) -> Option<Validated> {
-    validate::validate(Source::new(wasm, "module").ok()?, &profile()).ok()
-}
 
 /// A module under both meters.
 struct Pair {
@@ -119,21 +108,6 @@ fn valid_metered(name: &str, wasm: &[u8]) {
         .unwrap_or_else(|error| panic!("{name}: metering made it invalid: {error}"));
 }
 
-fn fixtures() -> Vec<(String, Vec<u8>)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/wat");
-    let mut found: Vec<_> = std::fs::read_dir(folder)
-        .expect("fixtures")
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "wat"))
-        .map(|path| {
-            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-            (name, wat::parse_file(&path).unwrap_or_else(|error| panic!("{error}")))
-        })
-        .collect();
-    found.sort();
-    found
-}
-
 #[test]
 fn fixtures_agree_with_the_oracle() {
     let engine = engine();
@@ -203,49 +177,4 @@ fn generated_modules_agree_with_the_oracle() {
     }
     println!("{compared} runs compared, {returned} returned, {events} host calls");
     assert!(u64::try_from(compared).unwrap() > rounds, "too few modules could be compared");
-}
-
-/// A module made from a seed, with every proposal that the loader runs.
-fn generate(seed: u64) -> Option<Vec<u8>> {
-    let mut bytes = vec![0; 6000];
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    for byte in &mut bytes {
-        // xorshift64*
-        state ^= state >> 12;
-        state ^= state << 25;
-        state ^= state >> 27;
-        *byte = (state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 56) as u8;
-    }
-    let config = wasm_smith::Config {
-        gc_enabled: seed.is_multiple_of(3),
-        exceptions_enabled: seed.is_multiple_of(2),
-        tail_call_enabled: true,
-        memory64_enabled: seed.is_multiple_of(5),
-        multi_value_enabled: true,
-        simd_enabled: true,
-        relaxed_simd_enabled: true,
-        threads_enabled: false,
-        bulk_memory_enabled: true,
-        reference_types_enabled: true,
-        extended_const_enabled: true,
-        custom_page_sizes_enabled: false,
-        wide_arithmetic_enabled: false,
-        export_everything: true,
-        allow_start_export: true,
-        max_memories: 2,
-        max_tables: 3,
-        min_funcs: 3,
-        max_funcs: 12,
-        max_instructions: 150,
-        max_memory32_bytes: 16 << 20,
-        max_memory64_bytes: 16 << 20,
-        max_table_elements: 1000,
-        table_max_size_required: true,
-        memory_max_size_required: true,
-        ..wasm_smith::Config::default()
-    };
-    let mut input = arbitrary::Unstructured::new(&bytes);
-    // Loops end by fuel; nothing else has to stop them.
-    let module = wasm_smith::Module::new(config, &mut input).ok()?;
-    Some(module.to_bytes())
 }

@@ -81,7 +81,7 @@ fn another_code_generator_counts_the_same() {
         let Ok(source) = bls_compiler::input::Source::read(&path) else { continue };
         let Ok(front) = pipeline::front(source, &options, &mut |_| {}) else { continue };
         // Enough for all but those that never end.
-        let observe = |engine| observe(engine, front.ready.wasm(), 2_000_000);
+        let observe = |engine| observe(engine, front.audited.wasm(), 2_000_000);
         let (here, there) = (observe(&native), observe(&portable));
         assert_eq!(here.is_some(), there.is_some(), "{}", path.display());
         let (Some(here), Some(there)) = (here, there) else { continue };

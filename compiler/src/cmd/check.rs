@@ -46,11 +46,11 @@ fn accepted(front: &Front, description: &Description, options: &Options) -> serd
         "accepted": true,
         "name": source.name(),
         "source_sha256": source.given(),
-        "sizes": { "source": source.given_bytes(), "metered": front.ready.wasm().len() },
+        "sizes": { "source": source.given_bytes(), "metered": front.audited.wasm().len() },
         "functions": description.functions,
         "module": description.module,
         "may_use": description.may_use,
-        "fuel": front.ready.fuel(),
+        "fuel": front.audited.fuel(),
         "targets": options.targets,
     })
 }
@@ -59,7 +59,7 @@ fn accepted(front: &Front, description: &Description, options: &Options) -> serd
 fn table(front: &Front, description: &Description) -> String {
     let source = front.validated.source();
     let given = source.given_bytes();
-    let metered = front.ready.wasm().len() as u64;
+    let metered = front.audited.wasm().len() as u64;
     let mut text = String::new();
     // Writing to a String does not fail.
     let _ = writeln!(text, "name       {}", source.name());
@@ -67,7 +67,7 @@ fn table(front: &Front, description: &Description) -> String {
     let _ = writeln!(text, "sha256     {}", source.given());
     let _ = writeln!(text, "functions  {}", description.functions);
     write_module(&mut text, &description.module, &description.may_use, &[]);
-    if let Some(fuel) = front.ready.fuel() {
+    if let Some(fuel) = front.audited.fuel() {
         let _ = writeln!(
             text,
             "metered    {} ({:+.1} %), at most {} units between checks, {} to instantiate",

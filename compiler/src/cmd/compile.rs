@@ -41,7 +41,7 @@ pub(super) fn run(arguments: &Compile) -> Result<(), Failure> {
             let given = source.given();
             let front = pipeline::front(source, &options, &mut |stage| progress.stage(stage))?;
             drop(progress);
-            let wasm = front.ready.wasm();
+            let wasm = front.audited.wasm();
             destination.write(wasm)?;
             if arguments.json {
                 return print_json(&json!({
@@ -49,7 +49,7 @@ pub(super) fn run(arguments: &Compile) -> Result<(), Failure> {
                     "source_sha256": given,
                     "sha256": Sha256::of(wasm),
                     "sizes": { "source": given_bytes, "compiled": wasm.len() },
-                    "fuel": front.ready.fuel(),
+                    "fuel": front.audited.fuel(),
                 }));
             }
             let sizes = format!("{} → {}", show_size(given_bytes), show_size(wasm.len() as u64));

@@ -6,7 +6,7 @@
 //! there is. May assume a valid module. Does not check or emit the operator
 //! itself: that is [`super::function`].
 
-use super::cost::{LENGTH_MAX, Length, PER_BYTE, PER_ELEMENT, PER_PAGE};
+use crate::cost::{LENGTH_MAX, Length, PER_BYTE, PER_ELEMENT, PER_PAGE};
 use wasm_encoder::{Encode as _, Instruction};
 use wasmparser::Operator;
 

@@ -4,7 +4,7 @@
 //! the module alone; the loader charges it before it instantiates. A length in a
 //! constant expression that is not itself a constant counts as the largest.
 
-use super::cost::{self, LENGTH_MAX, PER_BYTE, PER_ELEMENT, PER_PAGE};
+use crate::cost::{self, LENGTH_MAX, PER_BYTE, PER_ELEMENT, PER_PAGE};
 use wasmparser::{
     BinaryReaderError, ConstExpr, DataKind, ElementItems, ElementKind, Operator, TableInit,
 };

@@ -39,10 +39,10 @@
 //! for one function, and gives its [`Summary`]. Does not touch other sections.
 
 use super::bulk::{self, Bulk};
-use super::cost;
 use super::graph::Role;
 use super::scan::{Scan, branch_depths, is_terminator};
 use super::summary::{Summaries, Summary, Unpaid};
+use crate::cost;
 use bls_artifact::fuel::{OUT_OF_FUEL, S_MAX};
 use bls_artifact::limits::METERED_FUNCTION_BYTES_MAX;
 use wasm_encoder::{BlockType, Encode, Instruction};
@@ -244,6 +244,7 @@ impl Emitter<'_, '_> {
                 let imported = *function_index < self.context.imported;
                 if imported {
                     self.event();
+                    self.tail(Summary::CHECKED);
                 } else {
                     self.flush();
                     self.tail(self.summaries.of(*function_index - self.context.imported));
@@ -261,6 +262,13 @@ impl Emitter<'_, '_> {
             }
             Operator::Return => {
                 self.leave(self.frames.len() as u32);
+                self.raw(raw);
+            }
+            Operator::Unreachable => {
+                // What ran before a trap was not paid for at a check either.
+                if let Some(state) = self.state {
+                    self.summary.close(state.unpaid);
+                }
                 self.raw(raw);
             }
             _ => {
@@ -502,7 +510,7 @@ impl Emitter<'_, '_> {
     /// `$out_of_fuel` is `out_of_fuel` labels out.
     fn leave(&mut self, out_of_fuel: u32) {
         self.settle(0);
-        if self.function.role.checks_exit && self.uses_counter {
+        if self.function.role.checks_exit && (self.uses_counter || self.function.role.stands_in) {
             self.emit(&[Instruction::LocalGet(self.counter)]);
             self.check_top(out_of_fuel);
         }
@@ -546,13 +554,14 @@ impl Emitter<'_, '_> {
     /// The end of the function: epilogue, prologue, declarations.
     fn finish(mut self, original: &[u8]) -> Result<(Vec<u8>, Summary), BinaryReaderError> {
         let targeted = self.function.scan.labels[0].targeted;
-        if targeted {
-            if self.state.is_some() {
-                self.arrive(0);
-            }
-            self.join(0);
+        if targeted && self.state.is_some() {
+            self.arrive(0);
         }
         let body = std::mem::take(&mut self.text);
+        if targeted {
+            // Where a catch leads here, the reload belongs behind the block.
+            self.join(0);
+        }
         self.epilogue();
         let epilogue = std::mem::take(&mut self.text);
 
@@ -602,7 +611,8 @@ impl Emitter<'_, '_> {
     /// Where control falls off the end.
     fn epilogue(&mut self) {
         let Some(state) = self.state else { return };
-        if self.uses_counter || self.function.role.checks_exit && state.pending != 0 {
+        let role = self.function.role;
+        if self.uses_counter || role.checks_exit && (state.pending != 0 || role.stands_in) {
             self.uses_counter = true;
             // Behind `$body`, `$out_of_fuel` is the innermost label.
             self.leave(0);

@@ -18,8 +18,11 @@ pub(super) struct Role {
     /// It can reach itself by direct calls.
     pub(super) checks_entry: bool,
     /// Returning from it is an event (it is exported), or it can reach itself
-    /// by calls of any kind.
+    /// by calls of any kind, or its return is that of such a function.
     pub(super) checks_exit: bool,
+    /// It takes the place of such a function by a tail call. Then it checks even
+    /// when it consumes nothing itself: who called it has not checked.
+    pub(super) stands_in: bool,
     /// An indirect call may land in it.
     pub(super) escapes: bool,
 }
@@ -69,14 +72,11 @@ impl Graph {
         }
         full.push((0..count).filter(|function| roles[*function].escapes).collect());
         let full_order = components(&full);
+        let mut leaving: Vec<usize> = exported.iter().filter_map(defined).collect();
         for component in cycles(&full, &full_order) {
-            for function in component.iter().filter(|function| **function != hub) {
-                roles[*function].checks_exit = true;
-            }
+            leaving.extend(component.iter().filter(|function| **function != hub));
         }
-        for function in leaving(scans, imported, exported, &roles) {
-            roles[function].checks_exit = true;
-        }
+        mark_leaving(scans, imported, leaving, &mut roles);
 
         // Components come callees first. Inside one, direct order decides:
         // among functions that do not check at entry it has no cycle.
@@ -95,25 +95,25 @@ impl Graph {
     }
 }
 
-/// Functions whose return is the return of an export: the exported ones and
-/// all that they reach by tail calls.
-fn leaving(scans: &[Scan], imported: u32, exported: &[u32], roles: &[Role]) -> Vec<usize> {
+/// Marks functions that check at their exit: these, and all that they reach by
+/// tail calls, whose return is theirs.
+fn mark_leaving(scans: &[Scan], imported: u32, mut queue: Vec<usize>, roles: &mut [Role]) {
     let defined = |index: &u32| index.checked_sub(imported).map(|index| index as usize);
-    let mut seen = vec![false; scans.len()];
-    let mut queue: Vec<usize> = exported.iter().filter_map(defined).collect();
-    let mut found = Vec::new();
     let mut all_escaping = false;
     while let Some(function) = queue.pop() {
-        if std::mem::replace(&mut seen[function], true) {
+        if std::mem::replace(&mut roles[function].checks_exit, true) {
             continue;
         }
-        found.push(function);
-        queue.extend(scans[function].tail_calls.iter().filter_map(defined));
+        let mut successors: Vec<usize> =
+            scans[function].tail_calls.iter().filter_map(defined).collect();
         if scans[function].tail_calls_indirectly && !std::mem::replace(&mut all_escaping, true) {
-            queue.extend((0..scans.len()).filter(|function| roles[*function].escapes));
+            successors.extend((0..scans.len()).filter(|function| roles[*function].escapes));
+        }
+        for successor in successors {
+            roles[successor].stands_in = true;
+            queue.push(successor);
         }
     }
-    found
 }
 
 /// The components that contain a cycle.

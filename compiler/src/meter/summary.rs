@@ -1,10 +1,12 @@
 //! How much can run between two checks.
 //!
 //! For each function, over all ways through it: the most units before its first
-//! check, behind its last one, between two, and on a way that meets none. From
-//! these comes S, the bound that the manifest signs (FUEL.md, "The bound S").
-//! Costs that are charged *and checked* before the work they pay for (lengths)
-//! do not count. Does not emit anything.
+//! check, behind its last one, between two, and on a way that meets none. A trap
+//! ends a way as a check does. From these comes S, the bound that the manifest
+//! signs (FUEL.md, "The bound S"). Costs that are charged *and checked* before the
+//! work they pay for (lengths) do not count. Does not emit anything.
+
+use super::graph::Role;
 
 /// The most units since the last check, over all ways to one point.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -131,10 +133,13 @@ impl Summaries {
     }
 
     /// A function is known.
-    pub(super) fn insert(&mut self, function: usize, summary: Summary, escapes: bool) {
-        self.functions[function] = Some(summary);
+    pub(super) fn insert(&mut self, function: usize, summary: Summary, role: Role) {
+        // In a cycle all callers assume the same, whoever of it comes first: S
+        // must not depend on the order.
+        let assumed = if role.checks_entry { Summary::CHECKED } else { summary };
+        self.functions[function] = Some(assumed);
         self.overrun = self.overrun.max(summary.overrun());
-        if escapes {
+        if role.escapes {
             // The caller has just checked; a way through the callee that meets
             // no check leaves its whole cost behind that one.
             self.indirect.enter = self.indirect.enter.max(summary.enter);

@@ -1,0 +1,282 @@
+//! Stage *audit*: a metered module is shown to count what it consumes, before
+//! anything is compiled or signed. FUEL.md ("The audit") is normative.
+//!
+//! ```text
+//! Ready ─ module ─ idiom (each function) ─ calls ─ flow (in call order) ─ same ─► Audited
+//! ```
+//!
+//! | part | shows, or reads |
+//! |---|---|
+//! | `module` | the counter, its name, what can be reached from outside |
+//! | `step`, `idiom` | the fixed texts that may touch the counter; everything else is the guest's |
+//! | `length` | that lengths are paid for, clamped, before the work |
+//! | `calls` | who can come back to himself |
+//! | `flow` | what is pending at each point, and that checks stand where they must |
+//! | `bound` | S |
+//! | `instantiation` | what instantiation costs |
+//! | `same` | that without the injected text the module is its source |
+//!
+//! Reads only the metered module; what the meter claims (S, the cost of
+//! instantiation) is computed again and compared. Shares with the meter the cost
+//! table and the reader of the binary format, nothing else. May assume a module
+//! that wasmparser found valid. Guarantees I1 to I4 of FUEL.md for every module
+//! that passes, as far as the proof in FUEL.md is right. Changes no byte, and
+//! does not judge weights.
+
+mod bound;
+mod calls;
+mod flow;
+mod idiom;
+mod instantiation;
+mod length;
+mod module;
+mod rule;
+mod same;
+mod step;
+#[cfg(test)]
+mod tests;
+
+pub use rule::{Rule, Violation};
+
+use crate::ready::Ready;
+use crate::validate::{Validated, recheck};
+use bls_artifact::fuel::{self, S_MAX};
+use bls_artifact::manifest::{Fuel, saturate};
+use bound::Summary;
+use calls::Graph;
+use flow::Summaries;
+use idiom::Function;
+use module::Facts;
+use rule::{Judge, Place};
+use std::fmt;
+use wasmparser::{BinaryReaderError, WasmFeatures};
+
+/// The largest S that passes. The meter checks where more than [`S_MAX`] could
+/// run; one operator and its length can be on top of that.
+const OVERRUN_MAX: u64 = 2 * S_MAX;
+
+/// Why a module does not pass.
+#[derive(Debug)]
+pub enum AuditError {
+    /// Not a valid module.
+    Invalid(wasmparser::Error),
+    /// It does not export a counter: nobody metered it.
+    NotMetered,
+    /// A rule of FUEL.md is broken.
+    Broken(Violation),
+    /// wasmparser could not read what it validated: a defect of ours.
+    Malformed(BinaryReaderError),
+    /// An operator that no target runs.
+    Operator {
+        /// The operator.
+        operator: String,
+        /// The function it is in.
+        function: u32,
+    },
+}
+
+impl fmt::Display for AuditError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Invalid(error) => {
+                write!(f, "not a valid module: {} at offset {:#x}", error.message(), error.offset())
+            }
+            Self::NotMetered => write!(f, "this is not a metered module: it exports no __bls_fuel"),
+            Self::Broken(violation) => violation.fmt(f),
+            Self::Malformed(error) => write!(f, "internal error: {error}"),
+            Self::Operator { operator, function } => {
+                write!(f, "{operator} in function {function} has no weight")
+            }
+        }
+    }
+}
+
+impl std::error::Error for AuditError {}
+
+impl AuditError {
+    /// What the user who named the module can do about it.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "meter its source again: bls-compile --emit wasm app.wasm",
+            Self::NotMetered => "bls-compile --emit wasm app.wasm writes a metered module",
+            Self::Broken(violation) => violation.rule.hint(),
+            Self::Malformed(_) | Self::Operator { .. } => "please report this, with the module",
+        }
+    }
+
+    /// The rule that is broken, if it is one.
+    #[must_use]
+    pub fn rule(&self) -> Option<Rule> {
+        match self {
+            Self::Broken(violation) => Some(violation.rule),
+            _ => None,
+        }
+    }
+}
+
+impl From<BinaryReaderError> for AuditError {
+    fn from(error: BinaryReaderError) -> Self {
+        Self::Malformed(error)
+    }
+}
+
+impl From<Violation> for AuditError {
+    fn from(violation: Violation) -> Self {
+        Self::Broken(violation)
+    }
+}
+
+/// What the audit found out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Findings {
+    /// Defined functions.
+    pub functions: u64,
+    /// Checks in them.
+    pub checks: u64,
+    /// Charges in them, those for lengths included.
+    pub charges: u64,
+    /// S.
+    pub overrun_max: u64,
+    /// What instantiation costs.
+    pub instantiation: u64,
+}
+
+/// A module that passed: the only thing that is compiled.
+#[derive(Debug)]
+pub struct Audited {
+    ready: Ready,
+    findings: Option<Findings>,
+}
+
+impl Audited {
+    /// The binary module.
+    #[must_use]
+    pub fn wasm(&self) -> &[u8] {
+        self.ready.wasm()
+    }
+
+    /// How it is metered; `None` when it is not.
+    #[must_use]
+    pub fn fuel(&self) -> Option<&Fuel> {
+        self.ready.fuel()
+    }
+
+    /// What was found out; `None` when it is not metered.
+    #[must_use]
+    pub fn findings(&self) -> Option<&Findings> {
+        self.findings.as_ref()
+    }
+}
+
+/// Audits what the meter made of `source`, and what it claims. Of a module that
+/// is not metered only that it is its source.
+///
+/// # Errors
+/// [`AuditError`]: each is a defect of ours.
+pub fn audit(source: &Validated, ready: Ready) -> Result<Audited, AuditError> {
+    let judge = Judge::default();
+    let findings = match ready.fuel() {
+        Some(fuel) => Some(metered(judge, ready.wasm(), Some((source.bytes(), fuel)))?),
+        None => {
+            same::unmetered(judge, source.bytes(), ready.wasm())?;
+            None
+        }
+    };
+    Ok(Audited { ready, findings })
+}
+
+/// Audits a metered module, whoever made it, from its bytes alone.
+///
+/// # Errors
+/// [`AuditError`].
+pub fn examine(wasm: &[u8], features: WasmFeatures) -> Result<Findings, AuditError> {
+    recheck(wasm, features).map_err(AuditError::Invalid)?;
+    metered(Judge::default(), wasm, None)
+}
+
+/// Audits a metered module as [`audit`] does, against its source and claims
+/// that were handed over separately.
+///
+/// # Errors
+/// [`AuditError`].
+pub fn compare(source: &Validated, wasm: &[u8], fuel: &Fuel) -> Result<Findings, AuditError> {
+    recheck(wasm, source.features()).map_err(AuditError::Invalid)?;
+    metered(Judge::default(), wasm, Some((source.bytes(), fuel)))
+}
+
+/// All of the audit; `origin` is the source and what is claimed, where known.
+fn metered(
+    judge: Judge,
+    wasm: &[u8],
+    origin: Option<(&[u8], &Fuel)>,
+) -> Result<Findings, AuditError> {
+    let facts = Facts::of(judge, wasm)?;
+    let mut same = match origin {
+        Some((source, _)) => Some(same::Comparison::of(judge, source, wasm, &facts)?),
+        None => None,
+    };
+    let mut buffer = idiom::Buffer::default();
+    let mut functions = Vec::with_capacity(facts.bodies.len());
+    for index in 0..facts.bodies.len() {
+        let function = Function::read(&facts, index, &mut buffer)?;
+        if let Some(same) = &mut same {
+            same.function(index, &function, buffer.stripped())?;
+        }
+        functions.push(function);
+    }
+
+    let graph = Graph::of(&facts, &functions);
+    let mut summaries = Summaries::new(functions.len());
+    for index in &graph.order {
+        let role = graph.roles[*index];
+        let number = facts.imported + *index as u32;
+        let place = Place::function(number, functions[*index].start);
+        let summary = flow::follow(&facts, &functions[*index], number, role, &summaries)?;
+        judge.require(
+            !role.is_recursive || summary.is_checked(),
+            Rule::Recursion,
+            place,
+            || {
+                "it can reach itself by direct calls, and consumes before its first check"
+                    .to_owned()
+            },
+        )?;
+        summaries.insert(*index, summary, role);
+    }
+    let findings = Findings {
+        functions: functions.len() as u64,
+        checks: functions.iter().map(|function| u64::from(function.checks)).sum(),
+        charges: functions.iter().map(|function| u64::from(function.charges)).sum(),
+        overrun_max: summaries.overrun(),
+        instantiation: saturate(facts.instantiation),
+    };
+    judge.require(findings.overrun_max <= OVERRUN_MAX, Rule::Bound, Place::MODULE, || {
+        format!("{} units can run between two checks", findings.overrun_max)
+    })?;
+    if let Some((_, fuel)) = origin {
+        claims(judge, &findings, fuel)?;
+    }
+    Ok(findings)
+}
+
+/// What is claimed must be what was found.
+fn claims(judge: Judge, findings: &Findings, fuel: &Fuel) -> Result<(), Violation> {
+    let at = Place::MODULE;
+    judge.require(fuel.overrun_max == findings.overrun_max, Rule::ClaimedBound, at, || {
+        format!("S is {}, and {} is claimed", findings.overrun_max, fuel.overrun_max)
+    })?;
+    let claimed = fuel.instantiation;
+    judge.require(claimed == findings.instantiation, Rule::ClaimedInstantiation, at, || {
+        format!("instantiation costs {}, and {claimed} is claimed", findings.instantiation)
+    })?;
+    let is_ours = fuel.model == fuel::MODEL
+        && fuel.plan == fuel::PLAN
+        && fuel.cost_table == fuel::cost_table();
+    judge.require(is_ours, Rule::ClaimedModel, at, || {
+        format!("{} plan {} is not the model that was audited", fuel.model, fuel.plan)
+    })
+}
+
+/// What a direct call may assume of a function that is not known yet.
+const ASSUMED: Summary = Summary::CHECKED;

@@ -1,0 +1,299 @@
+//! Modules written by hand, each of which breaks one rule.
+//!
+//! Each is refused by the name of its rule, and passes a judge who overlooks that
+//! one: so no rule can be lost without a test that notices.
+
+use super::*;
+use crate::input::Source;
+use crate::meter;
+use crate::validate::validate;
+use bls_artifact::target::{EngineProfile, Nans, Target};
+
+fn profile() -> EngineProfile {
+    EngineProfile::of(Target::X86_64, Nans::Canonical)
+}
+
+/// A module with a counter behind `before`, and functions behind that. In them
+/// `@load`, `@store`, `@check N` and `@charge N` stand for the texts, with the
+/// local counter `$f`, and `@cold` for the cold path.
+fn module(before: &str, functions: &str) -> Vec<u8> {
+    let wat = format!(
+        "(module {before} (global $fuel (mut i64) (i64.const 0))
+           (export \"__bls_fuel\" (global $fuel)) {functions})"
+    );
+    wat::parse_str(expand(&wat)).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn expand(text: &str) -> String {
+    let mut expanded = String::new();
+    let mut words = text.split_whitespace();
+    while let Some(word) = words.next() {
+        let mut number = || words.next().unwrap_or_default().trim_end_matches(')');
+        expanded += &match word {
+            "@load" => "global.get $fuel local.set $f".to_owned(),
+            "@store" => "local.get $f global.set $fuel".to_owned(),
+            "@cold" => {
+                "return end i64.const 0x8000000000000000 global.set $fuel unreachable".to_owned()
+            }
+            "@check" => format!("local.get $f i64.const 0 i64.lt_s br_if {}", number()),
+            "@charge" => format!("local.get $f i64.const {} i64.sub local.set $f", number()),
+            "@flush" => format!("local.get $f i64.const {} i64.sub global.set $fuel", number()),
+            "@direct" => {
+                format!("global.get $fuel i64.const {} i64.sub global.set $fuel", number())
+            }
+            other => other.to_owned(),
+        };
+        expanded += " ";
+    }
+    expanded
+}
+
+fn judged(wasm: &[u8], overlooks: Option<Rule>) -> Result<Findings, AuditError> {
+    recheck(wasm, profile().wasm_features()).expect("a valid module");
+    metered(Judge { overlooks }, wasm, None)
+}
+
+/// Functions that break a rule and no other.
+const BROKEN: &[(Rule, &str, &str)] = &[
+    (Rule::Names, "", "(export \"fuel\" (global $fuel))"),
+    (Rule::Names, "", "(func (export \"__bls_more\"))"),
+    (Rule::Names, "(import \"__bls\" \"f\" (func))", ""),
+    (Rule::Names, "(import \"m\" \"__bls_f\" (func))", ""),
+    (Rule::Names, "", "(func (export \"__bls_start\") (param i32))"),
+    (Rule::Counter, "", "(global i64 (i64.const 0))"),
+    (Rule::Start, "", "(func $s) (start $s)"),
+    // Gives itself fuel, and pays for that.
+    (Rule::Reserved, "", "(func i64.const 5 global.set $fuel @direct 2 )"),
+    (Rule::Reserved, "", "(func (local $f i64) @load local.get $f drop @charge 1 @store )"),
+    (Rule::Cold, "", "(func block block br 1 end @cold )"),
+    (Rule::Dead, "", "(func (local $f i64) @load unreachable @charge 1 )"),
+    // Does not load the counter again behind the call.
+    (
+        Rule::Stale,
+        "(import \"m\" \"f\" (func $import))",
+        "(func (export \"f\") (local $f i64) @load block block
+           @charge 4 @check 1 @store call $import
+         end @check 0 @store @cold )",
+    ),
+    (
+        Rule::Join,
+        "",
+        "(func (param i32) (local $f i64) @load local.get 0
+           if @charge 1 else end @charge 1 @store )",
+    ),
+    (
+        Rule::Join,
+        "",
+        "(func (param i32) (local $f i64) @load block local.get 0 br_if 0
+           i32.const 1 drop end @charge 2 @store )",
+    ),
+    // Comes back to a loop owing one more each time.
+    (
+        Rule::Join,
+        "",
+        "(func (local $f i64) @load block block
+           loop @check 2 @charge 1 i32.const 0 br_if 0 end
+         end @charge 1 @store @cold )",
+    ),
+    (
+        Rule::Settled,
+        "",
+        "(func (local $f i64) @load block block
+           i32.const 1 drop @check 1 @charge 1
+         end @store @cold )",
+    ),
+    (
+        Rule::Settled,
+        "",
+        "(func (local $f i64) @load block block
+           @charge 2 @check 1 i32.const 1 drop i32.const 1 drop
+         end @store @cold )",
+    ),
+    // Pays for each round before it begins.
+    (
+        Rule::Settled,
+        "",
+        "(func (local $f i64) @load block block
+           @charge 1 loop @check 2 i32.const 0 @charge 2 br_if 0 end @charge -1
+         end @store @cold )",
+    ),
+    (Rule::Exact, "", "(func i32.const 1 drop)"),
+    (Rule::Exact, "", "(func (local $f i64) @load @charge 1 i32.const 1 drop)"),
+    (Rule::Exact, "", "(func $f) (func call $f @direct 4 )"),
+    (Rule::Strict, "", "(func (export \"f\") i32.const 1 drop @direct 1 )"),
+    (Rule::Strict, "(import \"m\" \"f\" (func $import))", "(func @direct 4 call $import)"),
+    (Rule::Strict, "(tag $tag)", "(func @direct 200 throw $tag)"),
+    (Rule::Strict, "(table 1 funcref)", "(func @direct 9 i32.const 0 call_indirect)"),
+    // What is seen to return is a function that consumes nothing, but not its caller.
+    (Rule::Strict, "", "(func $empty) (func (export \"f\") @direct 4 return_call $empty)"),
+    // The way back up a recursion, by way of a tail call.
+    (
+        Rule::Strict,
+        "(table 1 funcref)",
+        "(elem (i32.const 0) $f)
+         (func $behind @direct 1 i32.const 0 drop)
+         (func $f (local $f i64) @load block block
+           i32.const 0 @charge 9 @check 1 @store call_indirect @load
+           @flush 4 return_call $behind
+         end @cold )",
+    ),
+    (Rule::Loop, "", "(func (local $f i64) @load loop @charge 2 i32.const 0 br_if 0 end @store )"),
+    (
+        Rule::Recursion,
+        "",
+        "(func $f (local $f i64) @load block block
+           @flush 4 call $f @load
+         end @check 0 @store @cold )",
+    ),
+    (
+        Rule::Length,
+        "(memory 1)",
+        "(func (param i32) local.get 0 local.get 0 local.get 0 memory.fill @direct 11 )",
+    ),
+    // Pays, but the clamp is that of another memory.
+    (
+        Rule::Length,
+        "(memory 1) (memory 1)",
+        "(func (param i32) (local $f i64) (local $length i64) (local $bound i64)
+           @load block block
+           local.get 0 local.get 0 local.get 0 @charge 11
+           i64.extend_i32_u local.set $length local.get $f local.get $length
+           memory.size 1 i64.extend_i32_u i64.const 16 i64.shl local.tee $bound
+           local.get $length local.get $bound i64.lt_u select
+           i64.const 3 i64.shr_u i64.sub local.tee $f
+           i64.const 0 i64.lt_s br_if 1 local.get $length i32.wrap_i64
+           memory.fill
+         end @store @cold )",
+    ),
+    (
+        Rule::Range,
+        "",
+        "(func (local $f i64) @load @charge 2199023255552 @charge -2199023255552 @store )",
+    ),
+];
+
+#[test]
+fn each_rule_refuses_and_is_missed() {
+    for (rule, before, functions) in BROKEN {
+        let wasm = module(before, functions);
+        let refused = judged(&wasm, None).expect_err(functions);
+        assert_eq!(refused.rule(), Some(*rule), "{refused}: {before} {functions}");
+        let passed = judged(&wasm, Some(*rule));
+        assert!(passed.is_ok(), "{rule} is not all that is broken: {passed:?} {functions}");
+    }
+}
+
+#[test]
+fn a_tree_of_calls_without_checks_breaks_the_bound() {
+    let mut functions = "(func $f0 (nop))".to_owned();
+    for level in 1..=20 {
+        let below = level - 1;
+        functions += &format!(
+            "(func $f{level} (local $f i64) @load @flush 4 call $f{below} @load
+               @flush 4 call $f{below} @load @store )"
+        );
+    }
+    let wasm = module("", &functions);
+    assert_eq!(judged(&wasm, None).expect_err("too much").rule(), Some(Rule::Bound));
+    assert_eq!(judged(&wasm, Some(Rule::Bound)).unwrap().overrun_max, 8 * ((1 << 20) - 1));
+}
+
+const SOURCE: &str = "(module (memory 1) (data (i32.const 0) \"here\") (func $s) (start $s)
+    (func (export \"f\") (param i32) (result i32 i32) (local i64)
+        (loop (br_if 0 (local.get 0)))
+        (if (local.get 0) (then (return (i32.const 1) (i32.const 2))))
+        (i32.const 3) (local.get 0)))";
+
+fn valid(wat: &str) -> Validated {
+    let source = Source::new(wat.as_bytes().to_vec(), "test.wat").unwrap();
+    validate(source, &profile()).unwrap()
+}
+
+/// A source, what it was metered as, and what is claimed.
+fn against(source: &str, change: impl Fn(&mut Fuel), overlooks: Option<Rule>) -> Option<Rule> {
+    let made = meter::meter(&valid(SOURCE)).unwrap();
+    let mut fuel = made.fuel;
+    change(&mut fuel);
+    let judge = Judge { overlooks };
+    metered(judge, &made.wasm, Some((valid(source).bytes(), &fuel)))
+        .err()
+        .map(|error| error.rule().unwrap_or_else(|| panic!("{error}")))
+}
+
+#[test]
+fn claims_and_sources_are_compared() {
+    let keep = |_: &mut Fuel| {};
+    assert_eq!(against(SOURCE, keep, None), None);
+    type Change = fn(&mut Fuel);
+    let claims: [(Rule, Change); 5] = [
+        (Rule::ClaimedBound, |fuel| fuel.overrun_max -= 1),
+        (Rule::ClaimedInstantiation, |fuel| fuel.instantiation += 1),
+        (Rule::ClaimedModel, |fuel| fuel.plan += 1),
+        (Rule::ClaimedModel, |fuel| fuel.model.clear()),
+        (Rule::ClaimedModel, |fuel| fuel.cost_table = bls_artifact::digest::Sha256::of(b"")),
+    ];
+    for (rule, change) in claims {
+        assert_eq!(against(SOURCE, change, None), Some(rule));
+        assert_eq!(against(SOURCE, change, Some(rule)), None);
+    }
+    for (rule, from, to) in [
+        (Rule::SameSections, "\"here\"", "\"gone\""),
+        (Rule::SameSections, "(memory 1)", "(memory 1 2)"),
+        (Rule::SameSections, "(export \"f\")", "(export \"g\")"),
+        (Rule::SameSections, "(start $s)", ""),
+        (Rule::SameSections, "(start $s)", "(start $s) (global i32 (i32.const 0))"),
+        (Rule::SameSections, "(start $s)", "(start $s) (@custom \"more\" \"\")"),
+        (Rule::SameCode, "(local i64)", "(local f64)"),
+        (Rule::SameCode, "(i32.const 3)", "(i32.const 4)"),
+        (Rule::SameCode, "(i32.const 3)", "(nop) (i32.const 3)"),
+        (Rule::SameCode, "(br_if 0", "(br_if 1"),
+    ] {
+        let other = SOURCE
+            .replace(from, to)
+            .replace("(br_if 1 (local.get 0))", "(br_if 0 (nop) (local.get 0))");
+        assert_ne!(other, SOURCE);
+        assert_eq!(against(&other, keep, None), Some(rule), "{to}");
+        assert_eq!(against(&other, keep, Some(rule)), None, "{to}");
+    }
+}
+
+#[test]
+fn every_rule_has_a_module_that_breaks_it() {
+    let elsewhere = [
+        Rule::Bound,
+        Rule::ClaimedBound,
+        Rule::ClaimedInstantiation,
+        Rule::ClaimedModel,
+        Rule::SameSections,
+        Rule::SameCode,
+    ];
+    for rule in Rule::ALL {
+        let here = BROKEN.iter().any(|(broken, ..)| *broken == rule);
+        assert!(here || elsewhere.contains(&rule), "{rule} is not tested");
+        let text = include_str!("../../../FUEL.md");
+        assert!(text.contains(&format!("| `{rule}` |")), "FUEL.md does not explain {rule}");
+    }
+}
+
+#[test]
+fn unmetered_modules_are_their_sources() {
+    let source = valid(SOURCE);
+    let made = meter::strip_start(&source).unwrap();
+    let compare = |wasm: &[u8]| same::unmetered(Judge::default(), source.bytes(), wasm);
+    compare(&made).unwrap();
+    assert_eq!(compare(source.bytes()).unwrap_err().rule(), Some(Rule::Start));
+    let other = valid(&SOURCE.replace("(i32.const 3)", "(i32.const 4)"));
+    let other = meter::strip_start(&other).unwrap();
+    assert_eq!(compare(&other).unwrap_err().rule(), Some(Rule::SameCode));
+    let other = valid(&SOURCE.replace("here", "gone"));
+    let other = meter::strip_start(&other).unwrap();
+    assert_eq!(compare(&other).unwrap_err().rule(), Some(Rule::SameSections));
+}
+
+#[test]
+fn what_nobody_metered_is_named() {
+    let wasm = wat::parse_str("(module (func))").unwrap();
+    assert!(matches!(judged(&wasm, None), Err(AuditError::NotMetered)));
+    let features = profile().wasm_features();
+    assert!(matches!(examine(b"\0asm\x01\0\0\0\x01", features), Err(AuditError::Invalid(_))));
+}
