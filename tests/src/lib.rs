@@ -9,6 +9,7 @@
 pub mod bench;
 pub mod differential;
 pub mod oracle;
+pub mod peer;
 pub mod programs;
 pub mod runs;
 pub mod spec;

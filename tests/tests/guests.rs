@@ -1,6 +1,7 @@
 //! Every recorded run: compiled, loaded, compared. Metered and unmetered.
 
 use bls_artifact::digest::Sha256;
+use bls_tests::peer::on_loader;
 use bls_tests::programs::{Ended, Home, run, shared};
 use bls_tests::runs::{self, Run};
 use std::path::Path;
@@ -9,26 +10,9 @@ use std::path::Path;
 fn check(home: &Home, recorded: &Run, options: &[&str], compare: fn(&Run, &Ended)) {
     let artifact = home.compile(&recorded.file, options);
     let work = tempfile::tempdir().expect("a fresh folder");
-    for (name, contents) in &recorded.files {
-        let path = work.path().join(name);
-        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
-        std::fs::write(path, contents).expect("an input");
-    }
+    recorded.lay_out(work.path());
     let report = home.path("report.json");
-    let mut flags = vec!["--report".to_owned(), report.display().to_string()];
-    if let Some(mount) = &recorded.mount {
-        flags.extend(["--dir".into(), format!("{}::{mount}", work.path().display())]);
-    }
-    for (name, value) in &recorded.env {
-        flags.extend(["--env".into(), format!("{name}={value}")]);
-    }
-    if ["python-micropython", "prolog-trealla"].contains(&recorded.name.as_str()) {
-        flags.extend(["--unknown-imports".into(), "trap".into()]);
-    }
-    if let Some(bytes) = recorded.memory_min {
-        flags.extend(["--max-memory".into(), format!("{bytes}B")]);
-    }
-    let ended = run(home.load_command(&flags, &artifact).args(&recorded.args), &recorded.stdin);
+    let ended = on_loader(home, recorded, work.path(), &artifact, &report);
     let context = format!("{} {options:?}\n--- stderr\n{}", recorded.name, ended.stderr);
     assert_eq!(ended.code, Some(recorded.exit_code), "{context}");
     compare(recorded, &ended);
@@ -107,5 +91,17 @@ fn real_programs() {
     for component in components {
         let ended = run(&mut home.compile_command(&component), b"").expect(1);
         let _ = ended.says(&["component", "hint:"]);
+    }
+}
+
+#[test]
+fn scripts_for_real_programs() {
+    let Some(shared) = shared() else {
+        println!("BLS_SHARED is not set: nothing to run the scripts");
+        return;
+    };
+    let home = Home::new();
+    for recorded in runs::scripts(&shared) {
+        check(&home, &recorded, &[], same_output);
     }
 }
