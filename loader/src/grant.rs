@@ -22,6 +22,9 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
+/// Variables of the environment, by name.
+type Variables = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// Why something is not granted.
 #[derive(Debug)]
 pub(crate) enum GrantError {
@@ -248,12 +251,9 @@ impl Decision<'_> {
     }
 
     /// Variables: the policies', then the options', the last word about one counting.
-    fn environment(
-        &self,
-        permissions: &mut Vec<Permission>,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, GrantError> {
+    fn environment(&self, permissions: &mut Vec<Permission>) -> Result<Variables, GrantError> {
         let permission = |name: &str| Permission::scoped(Capability::Environment, name);
-        let mut environment: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+        let mut environment = Variables::new();
         let mut add = |name: &[u8], value: Vec<u8>| {
             environment.retain(|(known, _)| known != name);
             environment.push((name.to_vec(), value));

@@ -130,11 +130,8 @@ fn transfer(whole: bool, mut step: impl FnMut(usize) -> Outcome<usize>) -> Outco
     let mut last = step(0)?;
     let mut moved = last;
     while whole && last > 0 {
-        last = match step(last) {
-            Ok(more) => more,
-            // What was moved is the answer; the trouble shows at the next call.
-            Err(_) => 0,
-        };
+        // What was moved is the answer; trouble shows at the next call.
+        last = step(last).unwrap_or_default();
         moved += last;
     }
     Ok(moved)
