@@ -43,7 +43,7 @@ use bls_artifact::capability::{Capability, WASI_PREVIEW1};
 use bls_artifact::limits::DESCRIPTORS_DEFAULT;
 use determinism::Clockwork;
 pub use determinism::Determinism;
-pub(crate) use errno::Fault;
+pub use errno::Fault;
 use errno::{Failure, Outcome};
 use memory::GuestMemory;
 use std::fmt;

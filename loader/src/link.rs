@@ -75,7 +75,7 @@ impl fmt::Display for LinkError {
             Self::Initialize(ty) => {
                 write!(formatter, "the export _initialize is a {ty}; it must take and give nothing")
             }
-            Self::Argument(value, ty) => write!(formatter, "{value:?} is not an {ty}"),
+            Self::Argument(value, ty) => write!(formatter, "{value:?} is no {ty}"),
             Self::ParameterType(name, ty) => {
                 write!(formatter, "{name} takes a {ty}, which a command line cannot give")
             }

@@ -18,3 +18,17 @@ pub struct State {
     /// What the guest may allocate, and how much it has.
     pub(crate) limiter: Limiter,
 }
+
+impl State {
+    /// For a guest that is not instantiated yet, and gets `memory_max` bytes. For
+    /// those who drive the host without a run.
+    #[must_use]
+    pub fn new(host: Host, memory_max: u64) -> Self {
+        Self { host, memory: None, limiter: Limiter::new(memory_max) }
+    }
+
+    /// Names the memory that pointers are into, once there is an instance.
+    pub fn set_memory(&mut self, memory: Option<Memory>) {
+        self.memory = memory;
+    }
+}

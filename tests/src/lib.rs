@@ -7,9 +7,15 @@
 #![forbid(unsafe_code)]
 
 pub mod bench;
+pub mod court;
 pub mod differential;
+pub mod guest;
+pub mod host_driver;
+pub mod host_sequences;
 pub mod oracle;
 pub mod peer;
+pub mod preview1;
 pub mod programs;
 pub mod runs;
+pub mod scene;
 pub mod spec;

@@ -40,13 +40,7 @@ pub fn on_loader(
     report: &Path,
 ) -> Ended {
     let mut flags = vec!["--report".to_owned(), report.display().to_string()];
-    flags.extend(recorded.grants(folder));
-    if recorded.imports_unknown() {
-        flags.extend(["--unknown-imports".into(), "trap".into()]);
-    }
-    if let Some(bytes) = recorded.memory_min {
-        flags.extend(["--max-memory".into(), format!("{bytes}B")]);
-    }
+    flags.extend(recorded.options(folder));
     repeated(recorded, || {
         let mut command = home.load_command(&flags, artifact);
         command.args(&recorded.args);

@@ -124,6 +124,39 @@ pub fn run(command: &mut Command, stdin: &[u8]) -> Ended {
     output.into()
 }
 
+/// Whether this is the child that runs one test alone. The first time it is not:
+/// then the test's own program is run again for this test only, with standard
+/// streams that nobody sees and that wait for nothing, and must succeed. For tests
+/// that use the process's descriptors. What the child prints is shown.
+///
+/// # Panics
+/// When the child fails; with its words.
+#[must_use]
+#[track_caller]
+pub fn in_a_child(test: &str) -> bool {
+    const MARK: &str = "BLS_TEST_CHILD";
+    if std::env::var_os(MARK).is_some_and(|name| name == test) {
+        return true;
+    }
+    let words = tempfile::NamedTempFile::new().expect("a file");
+    let status = Command::new(std::env::current_exe().expect("a program"))
+        .args(["--exact", test, "--nocapture"])
+        .env(MARK, test)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(words.reopen().expect("a file"))
+        .status()
+        .expect("a child");
+    let words = std::fs::read(words.path()).expect("a file");
+    // The end is enough: a guest's own output may be in between.
+    let words = String::from_utf8_lossy(&words[words.len().saturating_sub(4000)..]).into_owned();
+    let clear: String =
+        words.chars().filter(|c| c.is_ascii_graphic() || " \n".contains(*c)).collect();
+    assert!(status.success(), "{test}: {status}\n{clear}");
+    println!("{}", clear.lines().last().unwrap_or_default());
+    false
+}
+
 /// Makes a FIFO.
 ///
 /// # Panics

@@ -41,7 +41,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// Puts its files into a folder.
+    /// Puts its files into `folder`.
     ///
     /// # Panics
     /// When they cannot be written.
@@ -53,17 +53,31 @@ impl Run {
         }
     }
 
-    /// The options that grant what it gets. bls-load and wasmtime spell them alike.
+    /// The options that grant what it gets, with `folder` as its own. bls-load and
+    /// wasmtime spell them alike.
     #[must_use]
     pub fn grants(&self, folder: &Path) -> Vec<String> {
-        let mut flags = Vec::new();
+        let mut options = Vec::new();
         if let Some(mount) = &self.mount {
-            flags.extend(["--dir".into(), format!("{}::{mount}", folder.display())]);
+            options.extend(["--dir".into(), format!("{}::{mount}", folder.display())]);
         }
         for (name, value) in &self.env {
-            flags.extend(["--env".into(), format!("{name}={value}")]);
+            options.extend(["--env".into(), format!("{name}={value}")]);
         }
-        flags
+        options
+    }
+
+    /// The options of bls-load that grant what it needs, with `folder` as its own.
+    #[must_use]
+    pub fn options(&self, folder: &Path) -> Vec<String> {
+        let mut options = self.grants(folder);
+        if self.imports_unknown() {
+            options.extend(["--unknown-imports".into(), "trap".into()]);
+        }
+        if let Some(bytes) = self.memory_min {
+            options.extend(["--max-memory".into(), format!("{bytes}B")]);
+        }
+        options
     }
 
     /// Whether it imports functions that no host has.
@@ -107,6 +121,28 @@ fn fixture(folder: &Path, run: &Value) -> Run {
         repeat: 1,
         exit_code_full: run["exit_code_full"].as_i64(),
     }
+}
+
+/// Every module among the fixtures that is not there to be refused.
+///
+/// # Panics
+/// When the folder cannot be read.
+#[must_use]
+pub fn modules() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![crate::programs::fixtures()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() && !path.ends_with("refused") {
+                folders.push(path);
+            } else if path.extension().is_some_and(|kind| kind == "wasm" || kind == "wat") {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
 }
 
 /// The runs of the modules in a `guests.json`; and the components, which must be

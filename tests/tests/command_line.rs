@@ -54,7 +54,7 @@ fn the_loader_explains_itself() {
             "bls-load verify",
             "bls-load trust <add|list>",
             "Everything after ARTIFACT belongs to the guest.",
-            "Granted by default: arguments, stdio, clocks, randomness.",
+            "Granted by default: arguments, stdin, stdout, stderr, clocks, random.",
             "--dir <HOST[::GUEST]>",
             "--dir-ro",
             "--env <K[=V]>",
@@ -175,8 +175,8 @@ fn exports_can_be_called() {
     let home = Home::new();
     let library = home.fixture("wat/library.wat");
     for (export, arguments, printed) in [
-        ("add", &["2", "-3"][..], "-1\n"),
-        ("mul64", &["-3", "5000000000"], "-15000000000\n"),
+        ("add", &["2", "-3"][..], "-1 (unsigned 4294967295)\n"),
+        ("mul64", &["-3", "5000000000"], "-15000000000 (unsigned 18446744058709551616)\n"),
         ("fdiv", &["1", "4"], "0.25\n"),
         ("fib", &["20"], "6765\n"),
         ("sieve", &["1000"], "168\n"),

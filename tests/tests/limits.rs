@@ -265,6 +265,109 @@ fn tables_are_memory_too() {
 }
 
 #[test]
+fn output_ends_where_it_was_said() {
+    let home = Home::new();
+    let artifact = home.fixture("wat/cat.wat");
+    let (ended, report) = home.report(&["--max-output", "3B", "--stdin", "text:hello"], &artifact);
+    let ended = ended.expect(124).says(&["output limit", "hint: ", "--max-output"]);
+    assert_eq!(ended.text(), "hel", "what fits is written");
+    assert_eq!(report["outcome"]["limit"], "output", "{report}");
+    let enough = ["--max-output", "5B", "--stdin", "text:hello"];
+    assert_eq!(home.load(&enough, &artifact, &[]).expect(0).text(), "hello");
+    // Space that is reserved counts as written.
+    let reserve = compile_text(
+        &home,
+        "reserve",
+        r#"(module
+            (import "wasi_snapshot_preview1" "path_open"
+                (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+            (import "wasi_snapshot_preview1" "fd_allocate"
+                (func $reserve (param i32 i64 i64) (result i32)))
+            (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+            (memory (export "memory") 1)
+            (data (i32.const 0) "reserved")
+            (func (export "_start")
+                (drop (call $open (i32.const 3) (i32.const 0) (i32.const 0) (i32.const 8)
+                    (i32.const 1) (i64.const 64) (i64.const 0) (i32.const 0) (i32.const 16)))
+                (call $exit (call $reserve (i32.const 4) (i64.const 0) (i64.const 4096)))))"#,
+    );
+    let _ = home.load(&["--dir", ".", "--max-output", "4095B"], &reserve, &[]).expect(124);
+    assert_eq!(std::fs::metadata(home.path("reserved")).unwrap().len(), 0);
+    let _ = home.load(&["--dir", ".", "--max-output", "4KiB"], &reserve, &[]).expect(0);
+    assert_eq!(std::fs::metadata(home.path("reserved")).unwrap().len(), 4096);
+}
+
+#[test]
+fn descriptors_end_where_it_was_said() {
+    let home = Home::new();
+    // Opens "." until it may not; ends with the errno, having counted in memory.
+    let artifact = compile_text(
+        &home,
+        "hoard",
+        r#"(module
+            (import "wasi_snapshot_preview1" "path_open"
+                (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+            (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+            (memory (export "memory") 1)
+            (data (i32.const 0) ".")
+            (func (export "_start") (local $errno i32)
+                (loop $again
+                    (local.set $errno (call $open (i32.const 3) (i32.const 0) (i32.const 0)
+                        (i32.const 1) (i32.const 0) (i64.const 0) (i64.const 0) (i32.const 0)
+                        (i32.const 16)))
+                    (br_if $again (i32.eqz (local.get $errno))))
+                ;; The last number that was given, and the errno behind it.
+                (call $exit (i32.add (i32.mul (i32.load (i32.const 16)) (i32.const 256))
+                    (local.get $errno)))))"#,
+    );
+    const NFILE: u64 = 41;
+    for (limit, last) in [("10", 9), ("1024", 1023)] {
+        let (_, report) = home.report(&["--dir", ".", "--max-descriptors", limit], &artifact);
+        assert_eq!(report["outcome"]["exit_code"], last * 256 + NFILE, "{report}");
+        assert_eq!(report["limits_met"], serde_json::json!(["descriptors"]), "{report}");
+    }
+    let (_, report) =
+        home.report(&["--max-memory", "16MiB"], &home.fixture("wat/memory-grow-forever.wat"));
+    assert_eq!(report["limits_met"], serde_json::json!(["memory"]), "{report}");
+    for wrong in ["2", "many", "99999999"] {
+        let options = ["--max-descriptors", wrong];
+        let _ =
+            home.load(&options, &artifact, &[]).expect(125).says(&["--max-descriptors", "hint: "]);
+    }
+}
+
+#[test]
+fn a_file_as_large_as_may_be_is_an_error_not_the_end() {
+    let home = Home::new();
+    let artifact = compile_text(
+        &home,
+        "large",
+        r#"(module
+            (import "wasi_snapshot_preview1" "fd_write"
+                (func $write (param i32 i32 i32 i32) (result i32)))
+            (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+            (memory (export "memory") 1)
+            (data (i32.const 0) "\10\00\00\00\00\20\00\00")
+            (func (export "_start") (local $errno i32)
+                (loop $again
+                    (local.set $errno
+                        (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
+                    (br_if $again (i32.eqz (local.get $errno))))
+                (call $exit (local.get $errno))))"#,
+    );
+    let mut command = std::process::Command::new("sh");
+    command
+        .arg("-c")
+        .arg("ulimit -f 64; exec \"$0\" --trust \"$1\" \"$2\" >\"$3\"")
+        .arg(bls_tests::programs::loader())
+        .arg(home.public_key())
+        .arg(&artifact)
+        .arg(home.path("out"));
+    // 22 is WASI's EFBIG.
+    let _ = run(&mut command, b"").expect(22);
+}
+
+#[test]
 fn a_failure_of_ours_is_not_the_guests_trap() {
     let home = Home::new();
     let artifact = home.fixture("wat/hello.wat");

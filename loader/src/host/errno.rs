@@ -28,13 +28,25 @@ pub(crate) enum Failure {
 /// a pointer has lost its way, and an error code would be read through the same
 /// broken hands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// The module exports no memory, so that no pointer can mean anything.
     NoMemory,
     /// `length` bytes at `pointer` reach beyond a memory of `size` bytes.
-    OutOfBounds { pointer: u32, length: u64, size: usize },
+    OutOfBounds {
+        /// Where they begin.
+        pointer: u32,
+        /// How many they are.
+        length: u64,
+        /// Bytes of the memory.
+        size: usize,
+    },
     /// `pointer` is no multiple of `alignment`.
-    Misaligned { pointer: u32, alignment: u32 },
+    Misaligned {
+        /// What the guest passed.
+        pointer: u32,
+        /// What it has to be a multiple of, in bytes.
+        alignment: u32,
+    },
 }
 
 impl fmt::Display for Fault {

@@ -105,6 +105,12 @@ impl<'a> GuestMemory<'a> {
         Ok(())
     }
 
+    /// A fault unless a `u32` can be written at `pointer`. Asked before something
+    /// is done that a trap could not undo.
+    pub(crate) fn check_u32(&self, pointer: u32) -> Outcome<()> {
+        self.read::<4>(pointer, 4).map(drop)
+    }
+
     /// Writes a `u32` at `pointer`.
     pub(crate) fn write_u32(&mut self, pointer: u32, value: u32) -> Outcome<()> {
         self.write(pointer, 4, value.to_le_bytes())

@@ -88,6 +88,7 @@ pub(crate) fn path_open(
         directory.check_writable()?;
     }
     host.table.check_room()?;
+    memory.check_u32(result)?;
     let read_only = directory.read_only;
     if host.clockwork.is_some() && !is_plain(&directory.dir, path, opening.lookup)? {
         return Err(Errno::Perm.into());

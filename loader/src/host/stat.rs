@@ -12,9 +12,10 @@ use crate::host::path::at;
 use crate::host::table::{Descriptor, Directory};
 use crate::host::types::{FileStat, LookupFlags, NANOSECONDS, TimeFlags};
 use cap_fs_ext::{DirExt, SystemTimeSpec};
-use cap_std::fs::Metadata;
+use cap_std::fs::{Dir, Metadata, OpenOptions, OpenOptionsExt};
 use cap_std::time::SystemTime;
-use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
+use rustix::fs::{AtFlags, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, utimensat};
+use rustix::io::Errno as SystemErrno;
 use std::time::{Duration, UNIX_EPOCH};
 
 /// The attributes of an open file.
@@ -112,15 +113,29 @@ pub(crate) fn path_filestat_set_times(
 ) -> Outcome<()> {
     let lookup = LookupFlags::parse(lookup)?;
     let (accessed, modified) = changes(accessed_ns, modified_ns, flags)?;
-    let (accessed, modified) = (accessed.for_path(), modified.for_path());
     let (directory, path) = at(host, memory, descriptor, path, path_length)?;
     directory.check_writable()?;
     if lookup.has(LookupFlags::SYMLINK_FOLLOW) {
-        directory.dir.set_times(path, accessed, modified)?;
-    } else {
-        directory.dir.set_symlink_times(path, accessed, modified)?;
+        return set_times_behind(&directory.dir, path, accessed, modified);
     }
-    Ok(())
+    Ok(directory.dir.set_symlink_times(path, accessed.for_path(), modified.for_path())?)
+}
+
+/// Sets the times of what a path leads to, links followed. Opens the place, not
+/// the file: opening a FIFO would wait for its other end, and a device would wake.
+fn set_times_behind(dir: &Dir, path: &str, accessed: Change, modified: Change) -> Outcome<()> {
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(OFlags::PATH.bits().cast_signed());
+    let place = dir.open_with(path, &options)?;
+    let times =
+        Timestamps { last_access: accessed.for_file(), last_modification: modified.for_file() };
+    match utimensat(&place, "", &times, AtFlags::EMPTY_PATH) {
+        // Linux before 5.8 does not take a place for a file.
+        Err(SystemErrno::INVAL) => {
+            Ok(dir.set_times(path, accessed.for_path(), modified.for_path())?)
+        }
+        outcome => Ok(outcome?),
+    }
 }
 
 impl Host {

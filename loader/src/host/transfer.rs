@@ -2,9 +2,10 @@
 //!
 //! Assumes that the kernel keeps a file's position. Guarantees that bytes go
 //! straight between the guest's memory and the kernel, without a copy or a buffer
-//! in between, and that no more leave the guest than it was granted. Does not
-//! loop until all is done: a short count is an answer, and the guest decides. (Where
-//! chance is ruled out it does, for streams.)
+//! in between, that no more leave the guest than it was granted, and that a write
+//! with a bad pointer writes nothing. Does not loop until all is done: a short count
+//! is an answer, and the guest decides. (Where chance is ruled out it does, for
+//! streams.)
 
 use crate::host::errno::{Errno, Failure, Outcome};
 use crate::host::memory::{Gathered, GuestMemory};
@@ -74,6 +75,7 @@ pub(crate) fn fd_write(
     result: u32,
 ) -> Outcome<()> {
     let mut gathered = memory.gather(buffers, count, host.output_left)?;
+    memory.check_u32(result)?;
     let written = match host.table.get(descriptor)? {
         Descriptor::File(file) => retry_on_intr(|| writev(file, &gathered.buffers))?,
         Descriptor::Stream(stream @ (Stream::Output | Stream::Error)) => {
@@ -103,6 +105,7 @@ pub(crate) fn fd_pwrite(
     result: u32,
 ) -> Outcome<()> {
     let gathered = memory.gather(buffers, count, host.output_left)?;
+    memory.check_u32(result)?;
     let file = match host.table.get(descriptor)? {
         Descriptor::File(file) => file,
         Descriptor::Stream(Stream::Output | Stream::Error) => return Err(Errno::Spipe.into()),

@@ -1,0 +1,276 @@
+//! The host layer, called the way a guest calls it, one function at a time.
+//!
+//! A module is made from [`FUNCTIONS`], the list the linker uses: it imports every
+//! function of preview 1 and exports each through a trampoline, with a memory. It
+//! goes the whole way once for each [`Shape`] (validate, meter, compile, sign,
+//! verify, map) and is instantiated for each [`Driver`]. So a test can call any
+//! function with any arguments over any bytes, and look at them afterwards.
+//!
+//! Guarantees that a call gives an [`Answer`] whatever the host does short of a
+//! panic. Does not limit fuel, time or memory.
+
+use bls_artifact::fuel::{BUDGET_MAX, COUNTER_EXPORT};
+use bls_artifact::key::PrivateKey;
+use bls_artifact::target::Target;
+use bls_artifact::trust::Trust;
+use bls_compiler::pipeline::{self, Options};
+use bls_loader::host::{self, Exit, FUNCTIONS, Fault, Grants, Host, Kind, OutputLimit, Preopen};
+use bls_loader::map::map;
+use bls_loader::open::Opened;
+use bls_loader::state::State;
+use bls_loader::verify::{Policy, verify};
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::OnceLock;
+use wasmtime::{Extern, Func, Instance, Memory, Module, Store, Val};
+
+/// Bytes of a page of WebAssembly.
+pub const PAGE_BYTES: usize = 1 << 16;
+
+/// The memory that the driving module has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// One page, exported as `memory`.
+    OnePage,
+    /// Two pages, exported as `memory`.
+    TwoPages,
+    /// All that 32 bits can point at, exported as `memory`.
+    FourGiB,
+    /// Four pages that are not exported, and one page exported as `memory`.
+    Second,
+    /// One page, exported under another name.
+    OtherName,
+    /// None at all.
+    Absent,
+}
+
+impl Shape {
+    /// Every shape.
+    pub const ALL: [Self; 6] =
+        [Self::OnePage, Self::TwoPages, Self::FourGiB, Self::Second, Self::OtherName, Self::Absent];
+
+    /// The module's memories, as text.
+    fn text(self) -> &'static str {
+        match self {
+            Self::OnePage => r#"(memory (export "memory") 1)"#,
+            Self::TwoPages => r#"(memory (export "memory") 2)"#,
+            Self::FourGiB => r#"(memory (export "memory") 65536)"#,
+            Self::Second => r#"(memory 4) (memory (export "memory") 1)"#,
+            Self::OtherName => r#"(memory (export "recollection") 1)"#,
+            Self::Absent => "",
+        }
+    }
+
+    /// The module, made when it is first asked for.
+    fn module(self) -> &'static Module {
+        static MODULES: [OnceLock<Module>; Shape::ALL.len()] =
+            [const { OnceLock::new() }; Shape::ALL.len()];
+        let index = Self::ALL.iter().position(|shape| *shape == self).expect("one of all");
+        MODULES[index].get_or_init(|| mapped(self.text()))
+    }
+}
+
+/// What a call came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It returned: 0, or an error of the specification.
+    Errno(u32),
+    /// The guest broke the calling convention: a trap.
+    Fault(Fault),
+    /// The guest ended itself.
+    Exited(u32),
+    /// The guest has written as much as it may.
+    OutputLimit,
+    /// Something else ended the run, in words. Never right.
+    Failed(String),
+}
+
+/// The answer of a call that did what it was asked.
+pub const SUCCESS: Answer = Answer::Errno(0);
+
+/// One instance of the driving module, and its host.
+#[derive(Debug)]
+pub struct Driver {
+    store: Store<State>,
+    functions: Vec<Func>,
+    memory: Option<Memory>,
+}
+
+impl Driver {
+    /// Instantiates.
+    ///
+    /// # Panics
+    /// When the module cannot be instantiated.
+    #[must_use]
+    pub fn new(shape: Shape, grants: Grants) -> Self {
+        let module = shape.module();
+        let state = State::new(Host::new(grants), u64::MAX);
+        let mut store = Store::new(module.engine(), state);
+        let externs: Vec<Extern> = module
+            .imports()
+            .map(|import| host::provide(&mut store, import.module(), import.name()))
+            .map(|function| function.expect("a function of the list").into())
+            .collect();
+        let instance = Instance::new(&mut store, module, &externs).expect("an instance");
+        let memory = instance.get_memory(&mut store, "memory");
+        store.data_mut().set_memory(memory);
+        let counter = instance.get_global(&mut store, COUNTER_EXPORT).expect("a counter");
+        counter.set(&mut store, Val::I64(BUDGET_MAX as i64)).expect("a mutable i64");
+        let functions = FUNCTIONS
+            .iter()
+            .map(|(name, _)| instance.get_func(&mut store, name).expect("a trampoline"))
+            .collect();
+        Self { store, functions, memory }
+    }
+
+    /// Calls a function by name. Arguments that are 32 bits wide are cut off.
+    ///
+    /// # Panics
+    /// When there is no such function, or their number is another one.
+    #[track_caller]
+    pub fn call(&mut self, name: &str, arguments: &[u64]) -> Answer {
+        let index = FUNCTIONS
+            .iter()
+            .position(|(known, _)| *known == name)
+            .unwrap_or_else(|| panic!("there is no function {name}"));
+        let kinds = FUNCTIONS[index].1;
+        assert_eq!(kinds.len(), arguments.len(), "arguments of {name}");
+        let arguments: Vec<Val> = kinds
+            .iter()
+            .zip(arguments)
+            .map(|(kind, bits)| match kind {
+                Kind::I32 => Val::I32(*bits as u32 as i32),
+                Kind::I64 => Val::I64(*bits as i64),
+            })
+            .collect();
+        let mut results = [Val::I32(0)];
+        let results = if name == "proc_exit" { &mut [][..] } else { &mut results[..] };
+        match self.functions[index].call(&mut self.store, &arguments, results) {
+            Ok(()) => match results.first() {
+                Some(Val::I32(errno)) => Answer::Errno(errno.cast_unsigned()),
+                _ => Answer::Failed(format!("{name} came back")),
+            },
+            Err(error) => answer(&error),
+        }
+    }
+
+    /// The guest's exported memory; empty if there is none.
+    #[must_use]
+    pub fn memory(&self) -> &[u8] {
+        self.memory.as_ref().map_or(&[], |memory| memory.data(&self.store))
+    }
+
+    /// The same, to be changed.
+    pub fn memory_mut(&mut self) -> &mut [u8] {
+        match &self.memory {
+            Some(memory) => memory.data_mut(&mut self.store),
+            None => &mut [],
+        }
+    }
+
+    /// Puts bytes at a pointer.
+    ///
+    /// # Panics
+    /// When they do not lie inside the memory.
+    #[track_caller]
+    pub fn put(&mut self, pointer: u32, bytes: &[u8]) {
+        let start = pointer as usize;
+        self.memory_mut()[start..start + bytes.len()].copy_from_slice(bytes);
+    }
+
+    /// Puts 32-bit words at a pointer: a list of buffers, for example.
+    ///
+    /// # Panics
+    /// When they do not lie inside the memory.
+    #[track_caller]
+    pub fn put_words(&mut self, pointer: u32, words: &[u32]) {
+        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        self.put(pointer, &bytes);
+    }
+
+    /// The `LENGTH` bytes at a pointer.
+    ///
+    /// # Panics
+    /// When they do not lie inside the memory.
+    #[must_use]
+    #[track_caller]
+    pub fn get<const LENGTH: usize>(&self, pointer: u32) -> [u8; LENGTH] {
+        let start = pointer as usize;
+        self.memory()[start..start + LENGTH].try_into().expect("as many bytes as asked for")
+    }
+
+    /// The `u32` at a pointer.
+    #[must_use]
+    #[track_caller]
+    pub fn word(&self, pointer: u32) -> u32 {
+        u32::from_le_bytes(self.get(pointer))
+    }
+
+    /// The `u64` at a pointer.
+    #[must_use]
+    #[track_caller]
+    pub fn long(&self, pointer: u32) -> u64 {
+        u64::from_le_bytes(self.get(pointer))
+    }
+}
+
+/// A folder to grant.
+///
+/// # Panics
+/// When it cannot be opened.
+#[must_use]
+#[track_caller]
+pub fn preopen(folder: &Path, guest_path: &str, read_only: bool) -> Preopen {
+    let dir = cap_std::fs::Dir::open_ambient_dir(folder, cap_std::ambient_authority())
+        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    Preopen { dir, guest_path: guest_path.to_owned(), read_only }
+}
+
+/// Which answer an error is.
+fn answer(error: &wasmtime::Error) -> Answer {
+    if let Some(fault) = error.downcast_ref::<Fault>() {
+        Answer::Fault(*fault)
+    } else if let Some(Exit(code)) = error.downcast_ref::<Exit>() {
+        Answer::Exited(*code)
+    } else if error.is::<OutputLimit>() {
+        Answer::OutputLimit
+    } else {
+        Answer::Failed(format!("{error:#}"))
+    }
+}
+
+/// The driving module with this memory, compiled, signed, verified and mapped.
+fn mapped(memory: &str) -> Module {
+    let key = PrivateKey::from_seed(&[1; 32]);
+    let trust = Trust::only(key.public());
+    let options = Options::new(vec![Target::host().expect("a native target")]);
+    let wasm = wat::parse_str(source(memory)).expect("a module");
+    let artifact = pipeline::build(wasm, "driver", &options, &[&key]).expect("an artifact");
+    let opened = Opened::from_bytes("driver.bls", artifact.bytes().to_vec()).expect("opened");
+    let verified = verify(opened, &Policy::of(&trust)).expect("verified");
+    map(verified).expect("mapped").module().clone()
+}
+
+/// The driving module as text.
+fn source(memory: &str) -> String {
+    let (mut imports, mut trampolines) = (String::new(), String::new());
+    for (name, kinds) in FUNCTIONS {
+        let parameters: String = kinds
+            .iter()
+            .map(|kind| match kind {
+                Kind::I32 => " i32",
+                Kind::I64 => " i64",
+            })
+            .collect();
+        let result = if *name == "proc_exit" { "" } else { "(result i32)" };
+        let ty = format!("(param{parameters}) {result}");
+        let arguments: String = (0..kinds.len()).fold(String::new(), |mut text, index| {
+            let _ = write!(text, " (local.get {index})");
+            text
+        });
+        let _ =
+            writeln!(imports, r#"(import "wasi_snapshot_preview1" "{name}" (func ${name} {ty}))"#);
+        let _ = writeln!(trampolines, r#"(func (export "{name}") {ty} (call ${name}{arguments}))"#);
+    }
+    format!("(module {imports} {memory} {trampolines})")
+}

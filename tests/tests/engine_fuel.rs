@@ -1,0 +1,318 @@
+//! An oracle that nobody here wrote: the engine's own fuel, with our table.
+//!
+//! wasmtime can count operators by a table of costs. Given ours, what it counts for a
+//! program must be what the meter's counter says. The engine also counts one for each
+//! function that is entered, which a run with a table of zeros counts alone; and it
+//! prices lengths by other rules, so those are counted by runs of their own and held
+//! against ours: pages and elements exactly, bytes within what rounding down by
+//! operator may lose.
+//! Programs run by rule (`--deterministic`), so that every run sees the same host.
+//!
+//! Does not look at traps, where the engine's fuel is inexact.
+
+use bls_artifact::fuel::{BUDGET_MAX, COUNTER_EXPORT, START_EXPORT};
+use bls_artifact::target::{EngineProfile, Nans, Target};
+use bls_compiler::input::Source;
+use bls_compiler::meter::{self, cost};
+use bls_compiler::ready::ready;
+use bls_compiler::validate::validate;
+use bls_loader::host::{self, Determinism, Exit, Grants, Host, Preopen};
+use bls_loader::state::State;
+use bls_tests::programs::shared;
+use bls_tests::runs::{self, Run};
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{Seek as _, Write as _};
+use wasmtime::{
+    Engine, Extern, ExternType, Func, Instance, Module, OperatorCost, Store, Val,
+    VariableOperatorCost,
+};
+
+/// Enough for every program here.
+const PLENTY: u64 = 1 << 60;
+
+/// Our table in the engine's form; `more` is added to some operators.
+fn table(scale: u8, more: &[&str]) -> OperatorCost {
+    let text = cost::canonical_text();
+    let weights: HashMap<&str, u8> = text
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .filter_map(|(name, weight)| Some((name, weight.parse().ok()?)))
+        .collect();
+    let weight = |name: &str| {
+        weights.get(name).copied().unwrap_or(0) * scale + u8::from(more.contains(&name))
+    };
+    let mut table = OperatorCost::new();
+    macro_rules! fill {
+        ($(@$proposal:ident $operator:ident $({ $($field:ident: $type:ty),* })? => $visit:ident ($($arity:tt)*))*) => {
+            $(table.$operator = weight(stringify!($operator));)*
+        };
+    }
+    wasmparser::for_each_operator!(fill);
+    let lengths = &mut table.variable;
+    lengths.memory_copy_per_byte = 0;
+    lengths.memory_fill_per_byte = 0;
+    lengths.memory_init_per_byte = 0;
+    lengths.memory_grow_per_page = 0;
+    for per_element in per_element(lengths) {
+        *per_element = 0;
+    }
+    table
+}
+
+/// The engine's prices for elements of tables and arrays.
+fn per_element(lengths: &mut VariableOperatorCost) -> [&mut u8; 12] {
+    [
+        &mut lengths.table_copy_per_element,
+        &mut lengths.table_fill_per_element,
+        &mut lengths.table_init_per_element,
+        &mut lengths.table_grow_per_element,
+        &mut lengths.array_copy_per_element,
+        &mut lengths.array_fill_per_element,
+        &mut lengths.array_new_data_per_element,
+        &mut lengths.array_init_data_per_element,
+        &mut lengths.array_new_elem_per_element,
+        &mut lengths.array_init_elem_per_element,
+        &mut lengths.array_new_default_per_element,
+        &mut lengths.array_new_per_element,
+    ]
+}
+
+/// An engine like ours that counts with `table`, or not at all.
+fn engine(table: Option<OperatorCost>) -> Engine {
+    let target = Target::host().expect("a native target");
+    let mut config = EngineProfile::of(target, Nans::Canonical).config();
+    config.cranelift_nan_canonicalization(true).max_wasm_stack(8 << 20).async_stack_size(8 << 20);
+    if let Some(table) = table {
+        config.consume_fuel(true).operator_cost(table);
+    }
+    Engine::new(&config).expect("an engine")
+}
+
+/// What a program gets: the same for each of its runs.
+fn grants(recorded: &Run, folder: &std::path::Path) -> Grants {
+    let preopen = |mount: &String| Preopen {
+        dir: cap_std::fs::Dir::open_ambient_dir(folder, cap_std::ambient_authority())
+            .expect("a folder"),
+        guest_path: mount.clone(),
+        read_only: false,
+    };
+    let args = std::iter::once(&recorded.name).chain(&recorded.args);
+    let env = recorded.env.iter();
+    Grants {
+        args: args.map(|word| word.as_bytes().to_vec()).collect(),
+        env: env.map(|(name, value)| (name.clone().into(), value.clone().into())).collect(),
+        preopens: recorded.mount.iter().map(preopen).collect(),
+        determinism: Some(Determinism { seed: 0, epoch_seconds: 1_600_000_000 }),
+        ..Grants::default()
+    }
+}
+
+/// Runs a module to its end; its exit code, and what was consumed: by the meter's
+/// counter where there is one, by the engine's otherwise. `None` when it trapped.
+fn consumed(engine: &Engine, wasm: &[u8], recorded: &Run) -> Option<(u32, u64)> {
+    let folder = tempfile::tempdir().expect("a fresh folder");
+    recorded.lay_out(folder.path());
+    let mut input = tempfile::tempfile().expect("a file");
+    input.write_all(&recorded.stdin).and_then(|()| input.rewind()).expect("an input");
+    rustix::stdio::dup2_stdin(input).expect("standard input");
+
+    let module = Module::new(engine, wasm).expect("a valid module");
+    let state = State::new(Host::new(grants(recorded, folder.path())), PLENTY);
+    let mut store = Store::new(engine, state);
+    // Where the engine does not count this is refused, and means nothing.
+    let _ = store.set_fuel(PLENTY);
+    let externs: Vec<Extern> = module
+        .imports()
+        .map(|import| {
+            match (host::provide(&mut store, import.module(), import.name()), import.ty()) {
+                (Some(function), _) => function.into(),
+                (None, ExternType::Func(ty)) => {
+                    Func::new(&mut store, ty, |_, _, _| wasmtime::bail!("no such function")).into()
+                }
+                (None, other) => panic!("{other:?}"),
+            }
+        })
+        .collect();
+    let instance = Instance::new(&mut store, &module, &externs).expect("an instance");
+    let memory = instance.get_memory(&mut store, "memory");
+    store.data_mut().set_memory(memory);
+    let counter = instance.get_global(&mut store, COUNTER_EXPORT);
+    if let Some(counter) = counter {
+        counter.set(&mut store, Val::I64(BUDGET_MAX as i64)).expect("a mutable i64");
+    }
+    let mut code = 0;
+    for name in [START_EXPORT, "_start"] {
+        let Some(function) = instance.get_func(&mut store, name) else { continue };
+        if let Err(error) = function.call(&mut store, &[], &mut []) {
+            let Some(Exit(given)) = error.downcast_ref::<Exit>() else { return None };
+            code = *given;
+        }
+    }
+    let units = match counter {
+        Some(counter) => BUDGET_MAX - counter.get(&mut store).i64().expect("an i64") as u64,
+        None => PLENTY - store.get_fuel().expect("fuel"),
+    };
+    Some((code, units))
+}
+
+/// Units that we do not charge and the engine does, each with its reason.
+const CLAMPED: [(&str, u64); 1] = [
+    // It asks for a page that the declared maximum rules out: there is no room to pay for.
+    ("multi-memory", 1024),
+];
+
+/// The engine's counts of one module.
+struct Engines {
+    plain: Engine,
+    priced: Engine,
+    entries: Engine,
+    pages: Engine,
+    elements: Engine,
+    bytes: Engine,
+    bulk: Engine,
+}
+
+const BULK: [&str; 3] = ["MemoryCopy", "MemoryFill", "MemoryInit"];
+
+impl Engines {
+    fn new() -> Self {
+        let mut pages = table(0, &[]);
+        pages.variable.memory_grow_per_page = 1;
+        let mut elements = table(0, &[]);
+        for per_element in per_element(&mut elements.variable) {
+            *per_element = 1;
+        }
+        let mut bytes = table(0, &[]);
+        bytes.variable.memory_copy_per_byte = 1;
+        bytes.variable.memory_fill_per_byte = 1;
+        bytes.variable.memory_init_per_byte = 1;
+        Self {
+            plain: engine(None),
+            priced: engine(Some(table(1, &[]))),
+            entries: engine(Some(table(0, &[]))),
+            pages: engine(Some(pages)),
+            elements: engine(Some(elements)),
+            bytes: engine(Some(bytes)),
+            bulk: engine(Some(table(0, &BULK))),
+        }
+    }
+
+    /// Compares; what was seen in words, or nothing where a program traps.
+    fn compare(&self, recorded: &Run) -> Option<String> {
+        let source = Source::read(&recorded.file).expect("a module");
+        let profile = EngineProfile::of(Target::host()?, Nans::Canonical);
+        let module = validate(source, &profile).expect("a valid module");
+        let metered = meter::meter(&module).expect("a metered module");
+        // The same without a meter: what began by itself is an export there too.
+        let ready = ready(&module, false).expect("a module to compile");
+        let wasm = ready.wasm();
+        let (code, ours) = consumed(&self.plain, &metered.wasm, recorded)?;
+        let count = |engine| {
+            let (other, units) = consumed(engine, wasm, recorded).expect("it ended before");
+            assert_eq!(code, other, "{}: another exit code", recorded.name);
+            units
+        };
+        let entries = count(&self.entries);
+        let theirs = count(&self.priced) - entries;
+        if ours == theirs {
+            return Some(format!("{:<22} {ours:>13} units, equal", recorded.name));
+        }
+        let pages = count(&self.pages) - entries;
+        let elements = count(&self.elements) - entries;
+        let bytes = count(&self.bytes) - entries;
+        let bulk = count(&self.bulk) - entries;
+        let clamped = CLAMPED.iter().find(|(name, _)| *name == recorded.name);
+        let clamped = clamped.map_or(0, |(_, units)| *units);
+        let lengths = (ours + clamped).checked_sub(theirs + 1024 * pages + elements);
+        let (least, most) = ((bytes.saturating_sub(7 * bulk)).div_ceil(8), bytes / 8);
+        assert!(
+            lengths.is_some_and(|lengths| (least..=most).contains(&lengths)),
+            "{}: ours {ours}, the engine's {theirs}, {pages} pages and {elements} elements; {bytes} bytes in \
+             {bulk} bulk operators explain {least} to {most}, not {lengths:?}",
+            recorded.name
+        );
+        Some(format!(
+            "{:<22} {ours:>13} units, {theirs}, {pages} pages, {elements} elements, {bytes} bytes in {bulk} operators",
+            recorded.name
+        ))
+    }
+}
+
+/// The benchmark programs, as runs.
+fn benchmarks(shared: &std::path::Path) -> Vec<Run> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(shared.join("bench")).expect("benchmarks").flatten() {
+        let folder = entry.path();
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let file = folder.join(format!("{name}.wasm"));
+        if !file.exists() {
+            continue;
+        }
+        let inputs = std::fs::read_dir(&folder).expect("a folder").flatten();
+        let files = inputs
+            .filter(|input| input.path() != file)
+            .map(|input| {
+                let name = input.file_name().to_string_lossy().into_owned();
+                (name, std::fs::read(input.path()).expect("an input"))
+            })
+            .collect();
+        found.push(Run {
+            name,
+            file,
+            args: Vec::new(),
+            env: Vec::new(),
+            stdin: Vec::new(),
+            mount: Some(".".into()),
+            files,
+            exit_code: 0,
+            stdout: None,
+            skip_lines: 0,
+            memory_min: None,
+            writes: None,
+        });
+    }
+    found.sort_by(|one, other| one.name.cmp(&other.name));
+    found
+}
+
+#[test]
+fn the_engines_own_fuel_is_ours() {
+    // Too long for what it adds, gigabytes of memory, and 2³² pages that are asked for
+    // and not there: we charge for the room there is, the engine for what was asked.
+    const LEFT_OUT: [&str; 4] =
+        ["python-cpython312", "memory-grow-forever", "memory-huge-initial", "memory64"];
+    let mut programs = runs::fixtures();
+    if let Some(shared) = shared() {
+        programs.extend(runs::guests(&shared).0);
+        programs.extend(benchmarks(&shared));
+    } else {
+        println!("BLS_SHARED is not set: no more programs than the fixtures");
+    }
+    // Billions of units each; `BLS_LONG=1` has them too.
+    const LONG: [&str; 5] = [
+        "shootout-base64",
+        "shootout-fib2",
+        "shootout-heapsort",
+        "shootout-matrix",
+        "shootout-sieve",
+    ];
+    let long = std::env::var_os("BLS_LONG").is_some();
+    programs.retain(|run| !LEFT_OUT.contains(&run.name.as_str()));
+    programs.retain(|run| long || !LONG.contains(&run.name.as_str()));
+    // The guests write to this process's own output.
+    let output = rustix::io::dup(rustix::stdio::stdout()).expect("standard output");
+    rustix::stdio::dup2_stdout(File::create("/dev/null").expect("a sink")).expect("a sink");
+    let engines = Engines::new();
+    let lines: Vec<String> = programs
+        .iter()
+        // Whether it has an outcome of its own to compare.
+        .filter(|run| run.exit_code != 134)
+        .filter_map(|run| engines.compare(run))
+        .collect();
+    rustix::stdio::dup2_stdout(output).expect("standard output");
+    println!("{}", lines.join("\n"));
+    let equal = lines.iter().filter(|line| line.ends_with("equal")).count();
+    println!("{} programs, {equal} of them without any length", lines.len());
+    assert!(lines.len() >= 25 && equal >= 10, "only {} programs, {equal} equal", lines.len());
+}
