@@ -14,6 +14,7 @@ pub mod host_driver;
 pub mod host_sequences;
 pub mod modules;
 pub mod oracle;
+pub mod peer;
 pub mod preview1;
 pub mod programs;
 pub mod runs;

@@ -1,4 +1,8 @@
 //! The recorded runs of the fixtures and of `guests.json`, as data.
+//!
+//! Assumes that both files are what their README says. Guarantees that a run names all
+//! that a guest gets and all that was recorded of it, so that any program can be asked to
+//! repeat it. Runs nothing itself.
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -30,6 +34,10 @@ pub struct Run {
     pub memory_min: Option<u64>,
     /// A file that must be there afterwards, with its SHA-256.
     pub writes: Option<(String, String)>,
+    /// How often it is run in one folder; what was recorded is of all of these.
+    pub repeat: usize,
+    /// The code that the guest asked for, where that is known; a trap asks for none.
+    pub exit_code_full: Option<i64>,
 }
 
 impl Run {
@@ -45,9 +53,10 @@ impl Run {
         }
     }
 
-    /// The options of bls-load that grant what it needs, with `folder` as its own.
+    /// The options that grant what it gets, with `folder` as its own. bls-load and
+    /// wasmtime spell them alike.
     #[must_use]
-    pub fn options(&self, folder: &Path) -> Vec<String> {
+    pub fn grants(&self, folder: &Path) -> Vec<String> {
         let mut options = Vec::new();
         if let Some(mount) = &self.mount {
             options.extend(["--dir".into(), format!("{}::{mount}", folder.display())]);
@@ -55,13 +64,26 @@ impl Run {
         for (name, value) in &self.env {
             options.extend(["--env".into(), format!("{name}={value}")]);
         }
-        if ["python-micropython", "prolog-trealla"].contains(&self.name.as_str()) {
+        options
+    }
+
+    /// The options of bls-load that grant what it needs, with `folder` as its own.
+    #[must_use]
+    pub fn options(&self, folder: &Path) -> Vec<String> {
+        let mut options = self.grants(folder);
+        if self.imports_unknown() {
             options.extend(["--unknown-imports".into(), "trap".into()]);
         }
         if let Some(bytes) = self.memory_min {
             options.extend(["--max-memory".into(), format!("{bytes}B")]);
         }
         options
+    }
+
+    /// Whether it imports functions that no host has.
+    #[must_use]
+    pub fn imports_unknown(&self) -> bool {
+        ["python-micropython", "prolog-trealla"].contains(&self.name.as_str())
     }
 }
 
@@ -96,6 +118,8 @@ fn fixture(folder: &Path, run: &Value) -> Run {
         skip_lines: run["stdout_skip_lines"].as_u64().unwrap_or(0) as usize,
         memory_min: run["memory_min_bytes"].as_u64(),
         writes: None,
+        repeat: 1,
+        exit_code_full: run["exit_code_full"].as_i64(),
     }
 }
 
@@ -165,12 +189,48 @@ pub fn guests(shared: &Path) -> (Vec<Run>, Vec<PathBuf>) {
             stdout: run["stdout"].as_str().map(|name| std::fs::read(folder.join(name)).unwrap()),
             skip_lines: 0,
             memory_min: None,
-            writes: run["writes"]
-                .as_str()
-                .map(|name| (name.to_owned(), text(&run["writes_sha256"]))),
+            writes: writes(run),
+            repeat: 1,
+            exit_code_full: Some(run["exit_code"].as_i64().unwrap_or(0)),
         });
     }
     (runs, components)
+}
+
+/// The runs of `fixtures/scripts/runs.json`: programs of ours for guests of `guests.json`.
+///
+/// # Panics
+/// When the file is not what its README says.
+#[must_use]
+pub fn scripts(shared: &Path) -> Vec<Run> {
+    let folder = crate::programs::fixtures();
+    let list = read(&folder.join("scripts/runs.json"));
+    list.as_array().expect("a list").iter().map(|run| script(&folder, shared, run)).collect()
+}
+
+fn script(folder: &Path, shared: &Path, run: &Value) -> Run {
+    let load = |name: &str| std::fs::read(folder.join(name)).expect("a script");
+    let files = run["files"].as_object().expect("files");
+    Run {
+        name: text(&run["name"]),
+        file: shared.join("guests").join(text(&run["guest"])),
+        args: strings(&run["args"]),
+        env: Vec::new(),
+        stdin: run["stdin"].as_str().map_or_else(Vec::new, load),
+        mount: run["mount"].as_str().map(str::to_owned),
+        files: files.iter().map(|(name, path)| (name.clone(), load(&text(path)))).collect(),
+        exit_code: run["exit_code"].as_i64().expect("an exit code") as i32,
+        stdout: run["stdout"].as_str().map(load),
+        skip_lines: 0,
+        memory_min: None,
+        writes: writes(run),
+        repeat: run["repeat"].as_u64().expect("a number") as usize,
+        exit_code_full: run["exit_code"].as_i64(),
+    }
+}
+
+fn writes(run: &Value) -> Option<(String, String)> {
+    run["writes"].as_str().map(|name| (name.to_owned(), text(&run["writes_sha256"])))
 }
 
 fn read(path: &Path) -> Value {

@@ -1,6 +1,7 @@
 //! Every recorded run: compiled, loaded, compared. Metered and unmetered.
 
 use bls_artifact::digest::Sha256;
+use bls_tests::peer::on_loader;
 use bls_tests::programs::{Ended, Home, run, shared};
 use bls_tests::runs::{self, Run};
 use std::path::Path;
@@ -11,9 +12,7 @@ fn check(home: &Home, recorded: &Run, options: &[&str], compare: fn(&Run, &Ended
     let work = tempfile::tempdir().expect("a fresh folder");
     recorded.lay_out(work.path());
     let report = home.path("report.json");
-    let mut flags = vec!["--report".to_owned(), report.display().to_string()];
-    flags.extend(recorded.options(work.path()));
-    let ended = run(home.load_command(&flags, &artifact).args(&recorded.args), &recorded.stdin);
+    let ended = on_loader(home, recorded, work.path(), &artifact, &report);
     let context = format!("{} {options:?}\n--- stderr\n{}", recorded.name, ended.stderr);
     assert_eq!(ended.code, Some(recorded.exit_code), "{context}");
     compare(recorded, &ended);
@@ -91,5 +90,17 @@ fn real_programs() {
     for component in components {
         let ended = run(&mut home.compile_command(&component), b"").expect(1);
         let _ = ended.says(&["component", "hint:"]);
+    }
+}
+
+#[test]
+fn scripts_for_real_programs() {
+    let Some(shared) = shared() else {
+        println!("BLS_SHARED is not set: nothing to run the scripts");
+        return;
+    };
+    let home = Home::new();
+    for recorded in runs::scripts(&shared) {
+        check(&home, &recorded, &[], same_output);
     }
 }

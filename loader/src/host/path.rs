@@ -15,6 +15,7 @@ use crate::host::types::{FdFlags, LookupFlags, OpenFlags, Rights};
 use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt};
 use cap_std::fs::{Dir, MetadataExt, OpenOptions, OpenOptionsExt};
 use rustix::fs::OFlags;
+use std::borrow::Cow;
 use std::os::unix::ffi::OsStrExt;
 
 /// Makes a directory.
@@ -206,6 +207,12 @@ pub(crate) fn path_remove_directory(
 ) -> Outcome<()> {
     let (directory, path) = at(host, memory, descriptor, path, path_length)?;
     directory.check_writable()?;
+    // `folder/` is `folder`, as for the kernel; to cap-std it would be `folder/.`, which
+    // cannot be removed.
+    let path = match path.trim_end_matches('/') {
+        "" => path,
+        path => path,
+    };
     let gone = last_name(host.clockwork.is_some(), &directory.dir, path);
     directory.dir.remove_dir(path)?;
     host.forget(gone);
@@ -229,7 +236,13 @@ pub(crate) fn path_rename(
     old.check_writable()?;
     new.check_writable()?;
     let replaced = last_name(host.clockwork.is_some(), &new.dir, new_path);
-    old.dir.rename(old_path, &new.dir, new_path)?;
+    // Only a directory can get a name that ends with a slash. cap-std minds that slash
+    // in the old path alone.
+    let mut old_path = Cow::from(old_path);
+    if new_path.ends_with('/') && !old_path.is_empty() {
+        old_path.to_mut().push('/');
+    }
+    old.dir.rename(&*old_path, &new.dir, new_path)?;
     // Two names of one file are left as they are.
     if replaced.is_some() && last_name(true, &new.dir, new_path) != replaced {
         host.forget(replaced);
