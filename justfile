@@ -17,7 +17,7 @@ fuzz SECONDS="600":
     cd fuzz && cargo +nightly fuzz run --sanitizer none host_calls corpus/host_calls seeds/host_calls -- \
         -max_total_time={{SECONDS}} -max_len=4096 -close_fd_mask=2
 
-# tables beside the peers that are installed: just bench [load|fuel|size|adversaries]
+# tables beside the peers that are installed: just bench [load|fuel|size|adversaries|bombs]
 bench *NAMES:
     cargo xtask bench {{NAMES}}
 

@@ -12,6 +12,7 @@ use bls_artifact::key::{KeyError, PublicKey};
 use bls_artifact::limits::{KEY_BYTES_MAX, PASSWD_BYTES_MAX, TRUST_BYTES_MAX};
 use bls_artifact::passwd;
 use bls_artifact::trust::{self, Trust};
+use rustix::fs::FlockOperation;
 use std::fmt;
 use std::fs::File;
 use std::io::Write as _;
@@ -120,6 +121,8 @@ pub(crate) fn load(explicit: Option<&Path>) -> Result<Source, TrustError> {
 pub(crate) fn add(key_path: &Path) -> Result<(PublicKey, PathBuf, bool), TrustError> {
     let key = parse_key(key_path, &read(key_path, KEY_BYTES_MAX, None)?)?;
     let path = user_file()?;
+    // Another `trust add` waits until this one has written, and adds to that.
+    let _held = hold(&path).map_err(|error| TrustError::Write(path.clone(), error))?;
     let mut trust = match found(read(&path, TRUST_BYTES_MAX, Some(&owners())))? {
         Some(text) => parse(&path, &text)?,
         None => Trust::default(),
@@ -165,12 +168,26 @@ fn parse_key(path: &Path, text: &[u8]) -> Result<PublicKey, TrustError> {
         .map_err(|error| TrustError::Key(path.to_owned(), error))
 }
 
-/// Puts `text` into `path`, all of it or nothing: mode 0600, in a folder of mode
-/// 0700, on the disk before this returns.
-fn replace(path: &Path, text: &[u8]) -> std::io::Result<()> {
-    use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-    let folder = path.parent().unwrap_or(Path::new("/"));
+/// Makes the folder of `path`, mode 0700, and keeps others from writing there by these
+/// rules for as long as what it gives lives.
+fn hold(path: &Path) -> std::io::Result<File> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    let folder = folder_of(path);
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let held = File::open(folder)?;
+    rustix::fs::flock(&held, FlockOperation::LockExclusive)?;
+    Ok(held)
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("/"))
+}
+
+/// Puts `text` into `path`, all of it or nothing: mode 0600, on the disk before this
+/// returns.
+fn replace(path: &Path, text: &[u8]) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let folder = folder_of(path);
     let temporary = folder.join(format!(".trust.{}.tmp", std::process::id()));
     let write = || {
         let mut file = std::fs::OpenOptions::new()

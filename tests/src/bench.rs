@@ -8,6 +8,7 @@
 
 mod adversaries;
 mod artifacts;
+mod bombs;
 mod fuel;
 mod load;
 mod peers;
@@ -20,12 +21,13 @@ mod table;
 pub const HELP: &str = "\
 Benchmarks of the two programs beside their peers. Prints tables, asserts nothing.
 
-Usage: cargo xtask bench [load|fuel|size|adversaries]... [RUNS] [--callgrind]
+Usage: cargo xtask bench [load|fuel|size|adversaries|bombs]... [RUNS] [--callgrind]
 
   load         start of a process: hello, then large artifacts
   fuel         metered against unmetered, on BLS_SHARED/bench
   size         programs, memory, artifacts, compile times
   adversaries  modules that are cheap in fuel and dear in time
+  bombs        modules made to explode meter, audit or code generator
 
   RUNS         runs of each command [default: 300 for load, 7 for fuel, 5 for adversaries]
   --callgrind  with fuel: instructions executed, counted by valgrind (slow)
@@ -47,6 +49,7 @@ enum Name {
     Fuel,
     Size,
     Adversaries,
+    Bombs,
 }
 
 impl Options {
@@ -61,6 +64,7 @@ impl Options {
                 "load" => options.names.push(Name::Load),
                 "fuel" => options.names.push(Name::Fuel),
                 "size" => options.names.push(Name::Size),
+                "bombs" => options.names.push(Name::Bombs),
                 "adversaries" => options.names.push(Name::Adversaries),
                 "--callgrind" => options.callgrind = true,
                 other => match other.parse() {
@@ -70,7 +74,8 @@ impl Options {
             }
         }
         if options.names.is_empty() {
-            options.names = vec![Name::Load, Name::Fuel, Name::Size, Name::Adversaries];
+            options.names =
+                vec![Name::Load, Name::Fuel, Name::Size, Name::Adversaries, Name::Bombs];
         }
         Ok(options)
     }
@@ -97,6 +102,7 @@ pub fn run(options: &Options) -> Result<(), String> {
                 fuel::run(&bench, options.runs.unwrap_or(fuel::RUNS), options.callgrind)?;
             }
             Name::Size => size::run(&bench)?,
+            Name::Bombs => bombs::run(&bench)?,
             Name::Adversaries => {
                 adversaries::run(&bench, options.runs.unwrap_or(adversaries::RUNS))?;
             }

@@ -3,7 +3,7 @@
 use bls_tests::programs::{Home, compiler, fixtures, loader, run};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 #[test]
 fn variables_do_not_choose_whom_to_trust() {
@@ -167,6 +167,34 @@ fn the_first_compile_makes_a_key_and_trusts_it() {
         std::fs::read(user.home.join("hello.bls")).unwrap(),
         std::fs::read(other.home.join("again.bls")).unwrap()
     );
+}
+
+#[test]
+fn keys_that_are_added_at_once_are_all_trusted() {
+    if !is_root() {
+        println!("not root: no users can be made");
+        return;
+    }
+    const KEYS: u8 = 12;
+    let user = FreshUser::new("bls-test-adder", 65_123);
+    let added: Vec<_> = (0..KEYS)
+        .map(|index| {
+            let home = Home::with_seed(100 + index);
+            let key = user.home.join(format!("{index}.pub"));
+            std::fs::copy(home.public_key(), &key).unwrap();
+            let mut command = user.command(&loader());
+            command.args(["trust", "add"]).arg(key).stdout(Stdio::null()).stderr(Stdio::piped());
+            command.spawn().unwrap()
+        })
+        .collect();
+    for child in added {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let list = run(user.command(&loader()).args(["trust", "list"]), b"").expect(0).text();
+    for index in 0..KEYS {
+        assert!(list.contains(&format!("{index}.pub")), "{index}.pub is lost: {list}");
+    }
 }
 
 /// A user of the system for the time of a test.

@@ -99,13 +99,13 @@ fn guests() -> Vec<PathBuf> {
 }
 
 /// What it costs to compile: the better time of two, and the peak of memory.
-struct Cost {
-    time: f64,
-    peak: Option<u64>,
+pub(super) struct Cost {
+    pub(super) time: f64,
+    pub(super) peak: Option<u64>,
 }
 
 /// Makes an artifact again, and measures that too.
-fn cost(bench: &Bench, made: &Made) -> Cost {
+pub(super) fn cost(bench: &Bench, made: &Made) -> Cost {
     let begin = std::time::Instant::now();
     let peak = bench.peers.resident(&made.command);
     let again = peak.map_or(f64::INFINITY, |_| begin.elapsed().as_secs_f64() * 1e6);

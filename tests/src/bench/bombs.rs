@@ -1,0 +1,134 @@
+//! `bench bombs`: modules made to explode the meter, its audit or the code generator.
+//!
+//! For each: time, memory and size, metered beside unmetered. What is refused by a limit
+//! says which. Prints; judges nothing.
+
+use super::Bench;
+use super::size::cost;
+use super::table::{Table, dash, kilobytes, megabytes, milliseconds, ratio};
+use std::fmt::Write as _;
+
+/// Prints the table.
+pub(super) fn run(bench: &Bench) -> Result<(), String> {
+    let mut table = Table::new(&[
+        "bomb",
+        "wasm KB",
+        "metered KB",
+        "unmetered ms",
+        "metered ms",
+        "ratio",
+        "unmetered MB",
+        "metered MB",
+        "unmetered code KB",
+        "code KB",
+    ]);
+    let mut refused = Vec::new();
+    for (name, text) in bombs() {
+        eprintln!("bombs: {name}");
+        let wasm = wat::parse_str(&text).map_err(|error| format!("{name}: {error}"))?;
+        let path = bench.home.path("bomb.wasm");
+        std::fs::write(&path, &wasm).map_err(|error| error.to_string())?;
+        let made = bench.make(&path, "bomb-plain", &["--no-fuel"]).and_then(|plain| {
+            let metered = bench.make(&path, "bomb", &[])?;
+            Ok((plain, metered))
+        });
+        let (plain, metered) = match made {
+            Ok(made) => made,
+            Err(what) => {
+                refused.push(format!("  {name}: {what}"));
+                continue;
+            }
+        };
+        let (plain_cost, metered_cost) = (cost(bench, &plain), cost(bench, &metered));
+        table.row(vec![
+            name.to_owned(),
+            kilobytes(wasm.len() as u64),
+            kilobytes(metered.compiled_bytes),
+            milliseconds(plain_cost.time),
+            milliseconds(metered_cost.time),
+            ratio(Some(metered_cost.time / plain_cost.time)),
+            plain_cost.peak.map_or_else(dash, megabytes),
+            metered_cost.peak.map_or_else(dash, megabytes),
+            kilobytes(plain.image_bytes),
+            kilobytes(metered.image_bytes),
+        ]);
+    }
+    table.print("Modules made to explode: time to compile and sign, peak of memory, native code");
+    for line in refused {
+        println!("{line}\n");
+    }
+    Ok(())
+}
+
+fn bombs() -> Vec<(&'static str, String)> {
+    let function = |body: &str| {
+        format!(r#"(module (func (export "f") (param $x i32) (result i32) {body} (local.get $x)))"#)
+    };
+    let blocks = "(block (br_if 0 (local.get $x)) (local.set $x (i32.const 1)))".repeat(50_000);
+    let loops = "(loop (br_if 0 (local.tee $x (i32.sub (local.get $x) (i32.const 1)))))";
+    let branches = "(if (local.get $x) (then (local.set $x (i32.const 3))) (else (nop)))";
+    vec![
+        ("50 000 blocks", function(&blocks)),
+        ("20 000 loops, side by side", function(&loops.repeat(20_000))),
+        ("2 000 loops, nested", nested(2000, "(loop (br_if 0 (local.get $x)) ", ")")),
+        ("9 000 blocks, nested", nested(9000, "(block (br_if 0 (local.get $x)) ", ")")),
+        ("2 000 ifs, nested", nested(2000, "(if (local.get $x) (then (nop) ", "))")),
+        ("30 000 ifs, side by side", function(&branches.repeat(30_000))),
+        ("1 000 br_tables of 1 000", tables()),
+        ("10 000 functions, all calling", calls()),
+        ("a chain of 30 000 functions", chain()),
+        ("500 try_tables, nested", tries()),
+        (
+            "100 000 additions",
+            function(&"(local.set $x (i32.add (local.get $x) (i32.const 7)))".repeat(100_000)),
+        ),
+    ]
+}
+
+fn nested(depth: usize, open: &str, close: &str) -> String {
+    format!(
+        r#"(module (func (export "f") (param $x i32) {} {}))"#,
+        open.repeat(depth),
+        close.repeat(depth)
+    )
+}
+
+/// Each `br_table` leads out of a nest of 1 000 blocks.
+fn tables() -> String {
+    let targets: String = (0..1000).map(|label| format!("{label} ")).collect();
+    let one = format!("(block (br_if 0 (local.get $x)) (br_table {targets} (local.get $x)))");
+    let body = format!("{}{}{}", "(block ".repeat(1000), one.repeat(1000), ")".repeat(1000));
+    format!(r#"(module (func (export "f") (param $x i32) {body}))"#)
+}
+
+/// Every function may call the next three, the last ones the first.
+fn calls() -> String {
+    const COUNT: usize = 10_000;
+    let mut text = String::from("(module ");
+    for index in 0..COUNT {
+        let call = |step: usize| format!("(call $f{} (local.get $x))", (index + step) % COUNT);
+        let _ = write!(
+            text,
+            "(func $f{index} (param $x i32) (if (local.get $x) (then {} {} {})))",
+            call(1),
+            call(7),
+            call(101)
+        );
+    }
+    text + "(export \"f\" (func $f0)))"
+}
+
+/// A chain without a cycle, in which every function calls the next twice.
+fn chain() -> String {
+    let mut text = String::from("(module (func $f0)");
+    for index in 1..30_000 {
+        let _ = write!(text, "(func $f{index} (call $f{0}) (call $f{0}))", index - 1);
+    }
+    text + "(export \"f\" (func $f29999)))"
+}
+
+fn tries() -> String {
+    let body =
+        format!("{}(throw $e){}", "(block (try_table (catch $e 0) ".repeat(500), "))".repeat(500));
+    format!(r#"(module (tag $e) (func (export "f") (param $x i32) {body}))"#)
+}
