@@ -145,7 +145,7 @@ fn consumed(engine: &Engine, wasm: &[u8], recorded: &Run) -> Option<(u32, u64)> 
     for name in [START_EXPORT, "_start"] {
         let Some(function) = instance.get_func(&mut store, name) else { continue };
         if let Err(error) = function.call(&mut store, &[], &mut []) {
-            let Some(Exit(given)) = error.downcast_ref::<Exit>() else { return None };
+            let Exit(given) = error.downcast_ref::<Exit>()?;
             code = *given;
         }
     }
