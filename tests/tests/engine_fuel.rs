@@ -270,6 +270,8 @@ fn benchmarks(shared: &std::path::Path) -> Vec<Run> {
             skip_lines: 0,
             memory_min: None,
             writes: None,
+            repeat: 1,
+            exit_code_full: None,
         });
     }
     found.sort_by(|one, other| one.name.cmp(&other.name));
