@@ -7,11 +7,11 @@
 //! have a [`Length`] beside their weight.
 
 use bls_artifact::digest::Sha256;
-use wasmparser::Operator;
+use wasmparser::{CompositeInnerType, Operator};
 
 /// The weight of operators that no target of this release runs. Validation
 /// refuses them before metering sees one.
-const REFUSED: u8 = u8::MAX;
+const REFUSED: u16 = u16::MAX;
 
 /// Turns the tiers into one constant for each operator and into [`TABLE`].
 macro_rules! tiers {
@@ -20,11 +20,11 @@ macro_rules! tiers {
         #[expect(non_upper_case_globals, reason = "the operators' own names")]
         mod weight {
             use super::REFUSED;
-            $($(pub(super) const $operator: u8 = tiers!(@value $weight);)*)*
+            $($(pub(super) const $operator: u16 = tiers!(@value $weight);)*)*
         }
 
         /// Every operator with its weight.
-        const TABLE: &[(&str, u8)] = &[$($((stringify!($operator), weight::$operator),)*)*];
+        const TABLE: &[(&str, u16)] = &[$($((stringify!($operator), weight::$operator),)*)*];
     };
     (@value REFUSED) => { REFUSED };
     (@value $weight:literal) => { $weight };
@@ -128,11 +128,16 @@ tiers! {
     }
     16 => {
         StructNew StructNewDefault ArrayNew ArrayNewDefault ArrayNewFixed ArrayNewData
-        ArrayNewElem RefFunc
+        ArrayNewElem
+    }
+    32 => {
+        RefFunc
     }
     200 => {
-        MemoryGrow TableGrow MemoryAtomicNotify MemoryAtomicWait32 MemoryAtomicWait64 Throw
-        ThrowRef
+        MemoryGrow TableGrow MemoryAtomicNotify MemoryAtomicWait32 MemoryAtomicWait64
+    }
+    1000 => {
+        Throw ThrowRef
     }
     REFUSED => {
         StructNewDesc StructNewDefaultDesc RefGetDesc RefCastDescEqNonNull RefCastDescEqNullable
@@ -151,8 +156,8 @@ tiers! {
 
 macro_rules! define_weight {
     ($(@$proposal:ident $operator:ident $({ $($field:ident: $type:ty),* })? => $visit:ident ($($arity:tt)*))*) => {
-        /// The weight of an operator; `None` when no target runs it.
-        pub fn weight(operator: &Operator<'_>) -> Option<u64> {
+        /// The weight of an operator, whatever it names; `None` when no target runs it.
+        fn flat(operator: &Operator<'_>) -> Option<u64> {
             let weight = match operator {
                 $(Operator::$operator $({ $($field: _),* })? => weight::$operator,)*
                 // The enum may grow in a later release of wasmparser; the
@@ -164,6 +169,43 @@ macro_rules! define_weight {
     };
 }
 wasmparser::for_each_operator!(define_weight);
+
+/// What the weight of an operator depends on beside the operator: how many fields the
+/// module's types have.
+#[derive(Clone, Debug, Default)]
+pub struct Shapes {
+    /// By type index; 0 for types that have none.
+    fields: Vec<u32>,
+}
+
+impl Shapes {
+    /// Takes note of the next type of the module.
+    pub fn add(&mut self, ty: &CompositeInnerType) {
+        self.fields.push(match ty {
+            CompositeInnerType::Struct(ty) => u32::try_from(ty.fields.len()).unwrap_or(u32::MAX),
+            _ => 0,
+        });
+    }
+
+    /// The weight of an operator; `None` when no target runs it.
+    #[must_use]
+    pub fn weight(&self, operator: &Operator<'_>) -> Option<u64> {
+        Some(flat(operator)? + PER_NAMED.units(self.named(operator)))
+    }
+
+    /// How many fields, elements or clauses an operator names, each of which is work.
+    fn named(&self, operator: &Operator<'_>) -> u64 {
+        match operator {
+            Operator::StructNew { struct_type_index }
+            | Operator::StructNewDefault { struct_type_index } => {
+                self.fields.get(*struct_type_index as usize).copied().unwrap_or(0).into()
+            }
+            Operator::ArrayNewFixed { array_size, .. } => u64::from(*array_size),
+            Operator::TryTable { try_table } => try_table.catches.len() as u64,
+            _ => 0,
+        }
+    }
+}
 
 /// What an operator pays for its length, on top of its weight.
 ///
@@ -184,6 +226,9 @@ pub const PER_BYTE: Length = Length { multiplier: 1, shift: 3 };
 pub const PER_ELEMENT: Length = Length { multiplier: 1, shift: 0 };
 /// Pages of 65 536 bytes: 1024 units each, for the page faults that follow.
 pub const PER_PAGE: Length = Length { multiplier: 1024, shift: 0 };
+/// Fields of `struct.new`, elements of `array.new_fixed`, clauses of `try_table`: one
+/// unit each.
+pub const PER_NAMED: Length = Length { multiplier: 1, shift: 0 };
 /// The most that counts as a length where nothing of the module bounds it: the
 /// largest 32-bit operand.
 pub const LENGTH_MAX: u64 = u32::MAX as u64;
@@ -206,7 +251,9 @@ pub fn canonical_text() -> String {
         .map(|(name, weight)| format!("{name} {weight}\n"))
         .collect();
     lines.sort();
-    for (name, length) in [("byte", PER_BYTE), ("element", PER_ELEMENT), ("page", PER_PAGE)] {
+    for (name, length) in
+        [("byte", PER_BYTE), ("element", PER_ELEMENT), ("page", PER_PAGE), ("named", PER_NAMED)]
+    {
         lines.push(format!("per-{name} {} >> {}\n", length.multiplier, length.shift));
     }
     lines.push(format!("length-max {LENGTH_MAX}\n"));
@@ -231,6 +278,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_named_is_paid_for() {
+        let mut shapes = Shapes::default();
+        let field =
+            wasmparser::FieldType { element_type: wasmparser::StorageType::I8, mutable: false };
+        shapes.add(&CompositeInnerType::Struct(wasmparser::StructType {
+            fields: vec![field; 3].into(),
+        }));
+        let weight = |operator| shapes.weight(&operator);
+        assert_eq!(weight(Operator::StructNew { struct_type_index: 0 }), Some(19));
+        let fixed = Operator::ArrayNewFixed { array_type_index: 1, array_size: 100 };
+        assert_eq!(weight(fixed), Some(116));
+        assert_eq!(weight(Operator::RefFunc { function_index: 0 }), Some(32));
+    }
+
+    #[test]
     fn every_way_around_a_loop_costs() {
         for operator in [
             Operator::Br { relative_depth: 0 },
@@ -241,7 +303,7 @@ mod tests {
             Operator::ReturnCall { function_index: 0 },
             Operator::Throw { tag_index: 0 },
         ] {
-            assert!(weight(&operator) >= Some(1), "{operator:?}");
+            assert!(flat(&operator) >= Some(1), "{operator:?}");
         }
     }
 }

@@ -8,6 +8,7 @@
 //! | `fd`, `transfer`, `stat`, `readdir` | `fd_*` |
 //! | `path`, `stat` | `path_*` |
 //! | `process`, `socket` | `proc_*`, `sched_yield`, `sock_*` |
+//! | `price` | what calls cost in fuel |
 //! | `determinism` | what takes the place of clocks, randomness and file numbers |
 //! | `memory` | pointers of the guest become checked slices: here and nowhere else |
 //! | `table`, `types`, `errno` | descriptors, the specification's records and errors |
@@ -29,6 +30,7 @@ mod fd;
 mod memory;
 mod path;
 mod poll;
+mod price;
 mod process;
 mod random;
 mod readdir;
@@ -46,9 +48,11 @@ pub use determinism::Determinism;
 pub use errno::Fault;
 use errno::{Failure, Outcome};
 use memory::GuestMemory;
+pub use price::CannotPay;
+use price::Purse;
 use std::fmt;
 use table::Table;
-use wasmtime::{Caller, Func, Store};
+use wasmtime::{Caller, Func, Store, Val};
 
 /// What a guest is granted. The default is all that is granted by default, and no
 /// arguments.
@@ -134,6 +138,7 @@ pub struct Host {
     monotonic_origin: Option<u64>,
     withheld: Vec<Capability>,
     clockwork: Option<Clockwork>,
+    purse: Purse,
 }
 
 impl Host {
@@ -148,6 +153,7 @@ impl Host {
             monotonic_origin: None,
             withheld: grants.withheld,
             clockwork: grants.determinism.map(Clockwork::new),
+            purse: Purse::default(),
         }
     }
 
@@ -166,11 +172,16 @@ impl Host {
     }
 }
 
-/// Runs one call of the guest, and turns what it gave into what the guest sees.
+/// Runs one call of the guest, takes its price off the guest's counter, and turns what it
+/// gave into what the guest sees.
 fn call(
     caller: &mut Caller<'_, State>,
+    base: u64,
     function: impl FnOnce(&mut Host, &mut GuestMemory<'_>) -> Outcome<()>,
 ) -> Result<u32, wasmtime::Error> {
+    let counter = caller.data().counter;
+    let left = counter.and_then(|counter| counter.get(&mut *caller).i64());
+    caller.data_mut().host.purse.open(left);
     let outcome = match caller.data().memory {
         Some(memory) => {
             let (bytes, state) = memory.data_and_store_mut(&mut *caller);
@@ -178,6 +189,9 @@ fn call(
         }
         None => function(&mut caller.data_mut().host, &mut GuestMemory::new(None)),
     };
+    if let (Some(counter), Some(left)) = (counter, caller.data().host.purse.close(base)) {
+        counter.set(&mut *caller, Val::I64(left))?;
+    }
     match outcome {
         Ok(()) => Ok(0),
         Err(Failure::Errno(errno)) => Ok(u32::from(errno.number())),
@@ -229,13 +243,13 @@ macro_rules! functions {
                 $(stringify!($function) => Func::wrap(
                     store,
                     |mut caller: Caller<'_, State> $(, $parameter: $type)*| {
-                        call(&mut caller, |host, memory| {
+                        call(&mut caller, price::base(stringify!($function)), |host, memory| {
                             $group::$function(host, memory $(, $parameter)*)
                         })
                     },
                 ),)*
                 "proc_exit" => Func::wrap(store, |mut caller: Caller<'_, State>, code: u32| {
-                    call(&mut caller, |host, memory| process::proc_exit(host, memory, code))
+                    call(&mut caller, 0, |host, memory| process::proc_exit(host, memory, code))
                         .map(drop)
                 }),
                 _ => return None,

@@ -167,7 +167,7 @@ pub(crate) fn link(
     let limiter = Limiter::new(limits.memory.min(manifest.limits.memory.unwrap_or(u64::MAX)));
     let entry = entry(&mapped, options)?;
 
-    let state = State { host: Host::new(grants), memory: None, limiter };
+    let state = State { host: Host::new(grants), memory: None, counter: None, limiter };
     let mut store = Store::new(mapped.engine(), state);
     store.limiter(|state| &mut state.limiter);
     let mut externs = Vec::with_capacity(mapped.module().imports().len());

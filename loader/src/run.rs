@@ -6,7 +6,7 @@
 //! [`Outcome`]. Does not watch the clock: `watch.rs` does.
 
 use crate::error::{Failure, printable};
-use crate::host::{Exit, Fault, OutputLimit};
+use crate::host::{CannotPay, Exit, Fault, OutputLimit};
 use crate::limit::Exceeded;
 use crate::link::{Entry, Linked, UnknownImport};
 use crate::outcome::{Limit, Outcome, TrapReport, trap_kind};
@@ -90,7 +90,8 @@ impl Meter {
             .get_global(&mut *store, fuel::COUNTER_EXPORT)
             .ok_or_else(|| Error::msg("the fuel counter is not exported"))?;
         // Below BUDGET_MAX, which is half of what an i64 holds.
-        counter.set(store, Val::I64((self.start - self.instantiation) as i64))?;
+        counter.set(&mut *store, Val::I64((self.start - self.instantiation) as i64))?;
+        store.data_mut().counter = Some(counter);
         self.counter = Some(counter);
         Ok(())
     }
@@ -216,7 +217,7 @@ fn classify(error: &Error, left: Option<i64>) -> (Outcome, bool) {
     if let Some(Exit(code)) = error.downcast_ref() {
         return (Outcome::Exited(*code), true);
     }
-    if left == Some(fuel::OUT_OF_FUEL) {
+    if left == Some(fuel::OUT_OF_FUEL) || error.is::<CannotPay>() {
         return (Outcome::OutOfFuel, false);
     }
     if error.is::<OutputLimit>() {

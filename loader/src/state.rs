@@ -5,7 +5,7 @@
 
 use crate::host::Host;
 use crate::limit::Limiter;
-use wasmtime::Memory;
+use wasmtime::{Global, Memory};
 
 /// The data of the one store of a run.
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub struct State {
     /// The guest's exported linear memory, if it exports one. `None` until
     /// instantiation is over.
     pub(crate) memory: Option<Memory>,
+    /// The guest's fuel counter, where it is metered: host calls are paid from it.
+    pub(crate) counter: Option<Global>,
     /// What the guest may allocate, and how much it has.
     pub(crate) limiter: Limiter,
 }
@@ -24,7 +26,7 @@ impl State {
     /// those who drive the host without a run.
     #[must_use]
     pub fn new(host: Host, memory_max: u64) -> Self {
-        Self { host, memory: None, limiter: Limiter::new(memory_max) }
+        Self { host, memory: None, counter: None, limiter: Limiter::new(memory_max) }
     }
 
     /// Names the memory that pointers are into, once there is an instance.

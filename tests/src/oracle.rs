@@ -21,6 +21,7 @@ struct Facts {
     imported_functions: u32,
     globals: u32,
     types: Vec<u32>,
+    shapes: cost::Shapes,
     parameters: Vec<u32>,
     memories: Vec<wasmparser::MemoryType>,
     tables: Vec<wasmparser::TableType>,
@@ -100,6 +101,7 @@ impl Facts {
             match payload.expect("a valid module") {
                 Payload::TypeSection(section) => {
                     for ty in section.into_iter().flat_map(|group| group.unwrap().into_types()) {
+                        facts.shapes.add(&ty.composite_type.inner);
                         facts.parameters.push(match ty.composite_type.inner {
                             wasmparser::CompositeInnerType::Func(ty) => ty.params().len() as u32,
                             _ => 0,
@@ -181,7 +183,7 @@ impl Facts {
         let mut function = Function::new(locals);
         for operator in body.get_operators_reader().unwrap() {
             let operator = operator.unwrap();
-            let weight = cost::weight(&operator).expect("an operator that some target runs");
+            let weight = self.shapes.weight(&operator).expect("an operator that some target runs");
             if weight != 0 {
                 self.pay(&mut function, Instruction::I64Const(weight as i64));
             }

@@ -40,7 +40,7 @@ fn the_compiler_explains_itself() {
         ],
     );
     let version = run(Command::new(compiler()).arg("--version"), b"").expect(0).text();
-    in_order(&version, &["bls-compile", "wasmtime 48", "artifact format 1", "bls-fuel-1"]);
+    in_order(&version, &["bls-compile", "wasmtime 48", "artifact format 1", "bls-fuel-2"]);
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn the_loader_explains_itself() {
         ],
     );
     let version = run(Command::new(loader()).arg("--version"), b"").expect(0).text();
-    in_order(&version, &["bls-load", "wasmtime 48", "artifact format 1", "bls-fuel-1"]);
+    in_order(&version, &["bls-load", "wasmtime 48", "artifact format 1", "bls-fuel-2"]);
 }
 
 #[test]
@@ -229,7 +229,7 @@ fn inspect_shows_an_artifact() {
     let artifact = home.fixture("wat/hello.wat");
     let mut command = Command::new(compiler());
     let text = run(command.arg("inspect").arg(&artifact), b"").expect(0).text();
-    for word in ["hello", "x86_64", "bls-fuel-1", "fd_write", ".text"] {
+    for word in ["hello", "x86_64", "bls-fuel-2", "fd_write", ".text"] {
         assert!(text.contains(word), "{word} is not in:\n{text}");
     }
     let mut command = Command::new(compiler());

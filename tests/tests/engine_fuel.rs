@@ -3,7 +3,7 @@
 //! wasmtime can count operators by a table of costs. Given ours, what it counts for a
 //! program must be what the meter's counter says. The engine also counts one for each
 //! function that is entered, which a run with a table of zeros counts alone; and it
-//! prices lengths by other rules, so those are counted by runs of their own and held
+//! prices lengths, throws and what is named by other rules, so those are counted by runs of their own and held
 //! against ours: pages and elements exactly, bytes within what rounding down by
 //! operator may lose.
 //! Programs run by rule (`--deterministic`), so that every run sees the same host.
@@ -23,6 +23,7 @@ use bls_tests::runs::{self, Run};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Seek as _, Write as _};
+use wasmparser::Operator;
 use wasmtime::{
     Engine, Extern, ExternType, Func, Instance, Module, OperatorCost, Store, Val,
     VariableOperatorCost,
@@ -34,13 +35,15 @@ const PLENTY: u64 = 1 << 60;
 /// Our table in the engine's form; `more` is added to some operators.
 fn table(scale: u8, more: &[&str]) -> OperatorCost {
     let text = cost::canonical_text();
-    let weights: HashMap<&str, u8> = text
+    let weights: HashMap<&str, u64> = text
         .lines()
         .filter_map(|line| line.split_once(' '))
         .filter_map(|(name, weight)| Some((name, weight.parse().ok()?)))
         .collect();
+    // A price of the engine's is a byte: exceptions are priced by a run of their own.
     let weight = |name: &str| {
-        weights.get(name).copied().unwrap_or(0) * scale + u8::from(more.contains(&name))
+        let weight = weights.get(name).filter(|weight| **weight <= 200).copied().unwrap_or(0);
+        weight as u8 * scale + u8::from(more.contains(&name))
     };
     let mut table = OperatorCost::new();
     macro_rules! fill {
@@ -171,9 +174,54 @@ struct Engines {
     elements: Engine,
     bytes: Engine,
     bulk: Engine,
+    throws: Engine,
+    /// One for each of [`NAMING`].
+    naming: Vec<Engine>,
 }
 
 const BULK: [&str; 3] = ["MemoryCopy", "MemoryFill", "MemoryInit"];
+const THROWS: [&str; 2] = ["Throw", "ThrowRef"];
+/// What a throw weighs: more than the engine's table holds.
+const THROW: u64 = 1000;
+/// Operators that pay for each thing they name, which the engine's table cannot say.
+const NAMING: [&[&str]; 3] =
+    [&["StructNew", "StructNewDefault"], &["ArrayNewFixed"], &["TryTable"]];
+
+/// The fewest and the most things that an operator of each kind of [`NAMING`] names.
+fn named(wasm: &[u8]) -> [(u64, u64); 3] {
+    let mut fields = Vec::new();
+    let mut found = [(u64::MAX, 0); 3];
+    for payload in wasmparser::Parser::new(0).parse_all(wasm) {
+        match payload.expect("a valid module") {
+            wasmparser::Payload::TypeSection(section) => {
+                for ty in section.into_iter().flat_map(|group| group.unwrap().into_types()) {
+                    fields.push(match ty.composite_type.inner {
+                        wasmparser::CompositeInnerType::Struct(ty) => ty.fields.len(),
+                        _ => 0,
+                    });
+                }
+            }
+            wasmparser::Payload::CodeSectionEntry(body) => {
+                for operator in body.get_operators_reader().expect("a body") {
+                    let (kind, count) = match operator.expect("an operator") {
+                        Operator::StructNew { struct_type_index: ty }
+                        | Operator::StructNewDefault { struct_type_index: ty } => {
+                            (0, fields[ty as usize])
+                        }
+                        Operator::ArrayNewFixed { array_size, .. } => (1, array_size as usize),
+                        Operator::TryTable { try_table } => (2, try_table.catches.len()),
+                        _ => continue,
+                    };
+                    let (least, most) = &mut found[kind];
+                    *least = (*least).min(count as u64);
+                    *most = (*most).max(count as u64);
+                }
+            }
+            _ => {}
+        }
+    }
+    found.map(|(least, most)| if most == 0 { (0, 0) } else { (least, most) })
+}
 
 impl Engines {
     fn new() -> Self {
@@ -195,6 +243,8 @@ impl Engines {
             elements: engine(Some(elements)),
             bytes: engine(Some(bytes)),
             bulk: engine(Some(table(0, &BULK))),
+            throws: engine(Some(table(0, &THROWS))),
+            naming: NAMING.iter().map(|kind| engine(Some(table(0, kind)))).collect(),
         }
     }
 
@@ -224,16 +274,27 @@ impl Engines {
         let bulk = count(&self.bulk) - entries;
         let clamped = CLAMPED.iter().find(|(name, _)| *name == recorded.name);
         let clamped = clamped.map_or(0, |(_, units)| *units);
-        let lengths = (ours + clamped).checked_sub(theirs + 1024 * pages + elements);
-        let (least, most) = ((bytes.saturating_sub(7 * bulk)).div_ceil(8), bytes / 8);
+        let throws = count(&self.throws) - entries;
+        let exact = theirs + 1024 * pages + elements + THROW * throws;
+        let lengths = (ours + clamped).checked_sub(exact);
+        let (mut least, mut most) = ((bytes.saturating_sub(7 * bulk)).div_ceil(8), bytes / 8);
+        for (engine, (fewest, greatest)) in self.naming.iter().zip(named(wasm)) {
+            if greatest > 0 {
+                let times = count(engine) - entries;
+                least += times * fewest;
+                most += times * greatest;
+            }
+        }
         assert!(
             lengths.is_some_and(|lengths| (least..=most).contains(&lengths)),
-            "{}: ours {ours}, the engine's {theirs}, {pages} pages and {elements} elements; {bytes} bytes in \
-             {bulk} bulk operators explain {least} to {most}, not {lengths:?}",
+            "{}: ours {ours}, the engine's {theirs}, {pages} pages, {elements} elements, {throws} \
+             throws; {bytes} bytes in {bulk} operators, and what is named, explain {least} to \
+             {most}, not {lengths:?}",
             recorded.name
         );
         Some(format!(
-            "{:<22} {ours:>13} units, {theirs}, {pages} pages, {elements} elements, {bytes} bytes in {bulk} operators",
+            "{:<22} {ours:>13} units, {theirs}, {pages} pages, {elements} elements, {throws} throws, \
+             {bytes} bytes in {bulk} operators, what is named",
             recorded.name
         ))
     }
@@ -304,15 +365,27 @@ fn the_engines_own_fuel_is_ours() {
     programs.retain(|run| long || !LONG.contains(&run.name.as_str()));
     // The guests write to this process's own output.
     let output = rustix::io::dup(rustix::stdio::stdout()).expect("standard output");
-    rustix::stdio::dup2_stdout(File::create("/dev/null").expect("a sink")).expect("a sink");
+    let errors = rustix::io::dup(rustix::stdio::stderr()).expect("standard error");
+    let sink = File::create("/dev/null").expect("a sink");
+    rustix::stdio::dup2_stdout(&sink)
+        .and_then(|()| rustix::stdio::dup2_stderr(&sink))
+        .expect("a sink");
     let engines = Engines::new();
-    let lines: Vec<String> = programs
-        .iter()
-        // Whether it has an outcome of its own to compare.
-        .filter(|run| run.exit_code != 134)
-        .filter_map(|run| engines.compare(run))
-        .collect();
+    // What goes wrong must be seen, so the sinks go first.
+    let compared = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| -> Vec<String> {
+        programs
+            .iter()
+            // Whether it has an outcome of its own to compare.
+            .filter(|run| run.exit_code != 134)
+            .filter_map(|run| engines.compare(run))
+            .collect()
+    }));
     rustix::stdio::dup2_stdout(output).expect("standard output");
+    rustix::stdio::dup2_stderr(errors).expect("standard error");
+    let lines = match compared {
+        Ok(lines) => lines,
+        Err(panic) => std::panic::resume_unwind(panic),
+    };
     println!("{}", lines.join("\n"));
     let equal = lines.iter().filter(|line| line.ends_with("equal")).count();
     println!("{} programs, {equal} of them without any length", lines.len());

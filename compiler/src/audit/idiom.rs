@@ -25,7 +25,6 @@ use super::module::Facts;
 use super::rule::{Place, Rule};
 use super::step::{Header, Opening, Step};
 use super::{AuditError, Violation};
-use crate::cost;
 use bls_artifact::fuel::OUT_OF_FUEL;
 use wasmparser::{BinaryReaderError, BlockType, Catch, FunctionBody, Operator, ValType};
 
@@ -383,7 +382,7 @@ impl Reader<'_, '_> {
 
     /// What the operator consumes, and `more`.
     fn run_operator(&mut self, at: usize, more: i64) -> Result<(), AuditError> {
-        let Some(weight) = cost::weight(&self.operators[at]) else {
+        let Some(weight) = self.facts.shapes.weight(&self.operators[at]) else {
             let operator = format!("{:?}", self.operators[at]);
             return Err(AuditError::Operator { operator, function: self.index });
         };

@@ -3,7 +3,7 @@
 //! FUEL.md ("Instantiation") is all that this shares with the meter. The counter
 //! itself is no part of the source and is not counted; who calls leaves it out.
 
-use crate::cost::{self, LENGTH_MAX, PER_BYTE, PER_ELEMENT, PER_PAGE};
+use crate::cost::{LENGTH_MAX, PER_BYTE, PER_ELEMENT, PER_PAGE, Shapes};
 use wasmparser::{
     BinaryReaderError, ConstExpr, Data, DataKind, Element, ElementItems, ElementKind, MemoryType,
     Operator, Table, TableInit,
@@ -17,28 +17,33 @@ pub(super) fn memory(memory: &MemoryType) -> u64 {
 }
 
 /// Units for a table; `reference` is told of each function that is named.
-pub(super) fn table(table: &Table<'_>, reference: &mut impl FnMut(u32)) -> Result<u64> {
+pub(super) fn table(
+    shapes: &Shapes,
+    table: &Table<'_>,
+    reference: &mut impl FnMut(u32),
+) -> Result<u64> {
     let initial = PER_ELEMENT.units(table.ty.initial);
     match &table.init {
         TableInit::RefNull => Ok(initial),
-        TableInit::Expr(init) => Ok(initial.saturating_add(constant(init, reference)?)),
+        TableInit::Expr(init) => Ok(initial.saturating_add(constant(shapes, init, reference)?)),
     }
 }
 
 /// Units for a data segment.
-pub(super) fn data(data: &Data<'_>) -> Result<u64> {
+pub(super) fn data(shapes: &Shapes, data: &Data<'_>) -> Result<u64> {
     let DataKind::Active { offset_expr, .. } = &data.kind else { return Ok(0) };
     let bytes = PER_BYTE.units(data.data.len() as u64);
-    Ok(bytes.saturating_add(constant(offset_expr, &mut |_| {})?))
+    Ok(bytes.saturating_add(constant(shapes, offset_expr, &mut |_| {})?))
 }
 
 /// Units for an element segment, and how many items it has.
 pub(super) fn elements(
+    shapes: &Shapes,
     segment: Element<'_>,
     reference: &mut impl FnMut(u32),
 ) -> Result<(u64, u64)> {
     let mut units = match &segment.kind {
-        ElementKind::Active { offset_expr, .. } => constant(offset_expr, reference)?,
+        ElementKind::Active { offset_expr, .. } => constant(shapes, offset_expr, reference)?,
         ElementKind::Passive | ElementKind::Declared => 0,
     };
     let mut items = 0;
@@ -51,7 +56,7 @@ pub(super) fn elements(
         }
         ElementItems::Expressions(_, expressions) => {
             for expression in expressions {
-                units = units.saturating_add(constant(&expression?, reference)?);
+                units = units.saturating_add(constant(shapes, &expression?, reference)?);
                 items += 1;
             }
         }
@@ -60,13 +65,16 @@ pub(super) fn elements(
 }
 
 /// Units for a constant expression.
-pub(super) fn constant(expression: &ConstExpr<'_>, reference: &mut impl FnMut(u32)) -> Result<u64> {
+pub(super) fn constant(
+    shapes: &Shapes,
+    expression: &ConstExpr<'_>,
+    reference: &mut impl FnMut(u32),
+) -> Result<u64> {
     let mut units = 0_u64;
     let mut before = None;
     for operator in expression.get_operators_reader() {
         let operator = operator?;
         let length = match (&operator, &before) {
-            (Operator::ArrayNewFixed { array_size, .. }, _) => u64::from(*array_size),
             (
                 Operator::ArrayNew { .. } | Operator::ArrayNewDefault { .. },
                 Some(Operator::I32Const { value }),
@@ -78,7 +86,7 @@ pub(super) fn constant(expression: &ConstExpr<'_>, reference: &mut impl FnMut(u3
             reference(function_index);
         }
         units = units
-            .saturating_add(cost::weight(&operator).unwrap_or(0))
+            .saturating_add(shapes.weight(&operator).unwrap_or(0))
             .saturating_add(PER_ELEMENT.units(length));
         before = Some(operator);
     }

@@ -6,6 +6,7 @@
 
 use super::rule::{Judge, Place, Rule, Violation};
 use super::{AuditError, instantiation};
+use crate::cost::Shapes;
 use bls_artifact::fuel::{COUNTER_EXPORT, RESERVED_PREFIX, START_EXPORT};
 use wasmparser::{
     BinaryReaderError, CompositeInnerType, Export, ExternalKind, FuncType, FunctionBody, Global,
@@ -52,6 +53,8 @@ pub(super) struct Facts<'m> {
     pub(super) start: Option<u32>,
     /// By type index; `None` for types that are not functions'.
     types: Vec<Option<FuncType>>,
+    /// What weights depend on.
+    pub(super) shapes: Shapes,
     /// By function index, imported ones first: type indices.
     signatures: Vec<u32>,
     globals: u32,
@@ -85,6 +88,7 @@ impl<'m> Facts<'m> {
             instantiation: 0,
             start: None,
             types: Vec::new(),
+            shapes: Shapes::default(),
             signatures: Vec::new(),
             globals: 0,
             last_global: None,
@@ -111,6 +115,7 @@ impl<'m> Facts<'m> {
             Payload::TypeSection(section) => {
                 for group in section {
                     for ty in group?.into_types() {
+                        self.shapes.add(&ty.composite_type.inner);
                         self.types.push(function_type(ty.composite_type.inner));
                     }
                 }
@@ -135,7 +140,9 @@ impl<'m> Facts<'m> {
                     let table = table?;
                     self.tables.push(table_size(&table.ty));
                     let referred = &mut self.referred;
-                    let units = instantiation::table(&table, &mut |index| referred.push(index))?;
+                    let units = instantiation::table(&self.shapes, &table, &mut |index| {
+                        referred.push(index)
+                    })?;
                     self.add(units);
                 }
             }
@@ -175,7 +182,9 @@ impl<'m> Facts<'m> {
                 for segment in section {
                     let referred = &mut self.referred;
                     let (units, items) =
-                        instantiation::elements(segment?, &mut |index| referred.push(index))?;
+                        instantiation::elements(&self.shapes, segment?, &mut |index| {
+                            referred.push(index)
+                        })?;
                     self.elements.push(items);
                     self.add(units);
                 }
@@ -184,7 +193,7 @@ impl<'m> Facts<'m> {
                 for segment in section {
                     let segment = segment?;
                     self.data.push(segment.data.len() as u64);
-                    self.add(instantiation::data(&segment)?);
+                    self.add(instantiation::data(&self.shapes, &segment)?);
                 }
             }
             Payload::CodeSectionEntry(body) => self.bodies.push(body),
@@ -216,7 +225,9 @@ impl<'m> Facts<'m> {
         let before = self.last_global.as_ref().map_or(0, |last| last.units);
         self.add(before);
         let referred = &mut self.referred;
-        let units = instantiation::constant(&global.init_expr, &mut |index| referred.push(index))?;
+        let units = instantiation::constant(&self.shapes, &global.init_expr, &mut |index| {
+            referred.push(index)
+        })?;
         let mut init = global.init_expr.get_operators_reader().into_iter();
         let is_zero = matches!(init.next(), Some(Ok(Operator::I64Const { value: 0 })))
             && matches!(init.next(), Some(Ok(Operator::End)));

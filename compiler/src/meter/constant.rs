@@ -4,20 +4,22 @@
 //! the module alone; the loader charges it before it instantiates. A length in a
 //! constant expression that is not itself a constant counts as the largest.
 
-use crate::cost::{self, LENGTH_MAX, PER_BYTE, PER_ELEMENT, PER_PAGE};
+use crate::cost::{LENGTH_MAX, PER_BYTE, PER_ELEMENT, PER_PAGE, Shapes};
 use wasmparser::{
     BinaryReaderError, ConstExpr, DataKind, ElementItems, ElementKind, Operator, TableInit,
 };
 
 /// Adds up what instantiation costs, in units of fuel, saturating.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Instantiation {
     units: u64,
+    /// The module's types, which come before all that is priced here.
+    pub(super) shapes: Shapes,
 }
 
 impl Instantiation {
     /// The sum.
-    pub(super) fn units(self) -> u64 {
+    pub(super) fn units(&self) -> u64 {
         self.units
     }
 
@@ -90,13 +92,10 @@ impl Instantiation {
         let mut constant = None;
         for operator in expression.get_operators_reader() {
             let operator = operator?;
-            self.add(cost::weight(&operator).unwrap_or(0));
+            self.add(self.shapes.weight(&operator).unwrap_or(0));
             match operator {
                 Operator::ArrayNew { .. } | Operator::ArrayNewDefault { .. } => {
                     self.add(PER_ELEMENT.units(constant.unwrap_or(LENGTH_MAX)));
-                }
-                Operator::ArrayNewFixed { array_size, .. } => {
-                    self.add(PER_ELEMENT.units(u64::from(array_size)));
                 }
                 _ => {}
             }

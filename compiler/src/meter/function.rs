@@ -42,7 +42,7 @@ use super::bulk::{self, Bulk};
 use super::graph::Role;
 use super::scan::{Scan, branch_depths, is_terminator};
 use super::summary::{Summaries, Summary, Unpaid};
-use crate::cost;
+use crate::cost::Shapes;
 use bls_artifact::fuel::{OUT_OF_FUEL, S_MAX};
 use bls_artifact::limits::METERED_FUNCTION_BYTES_MAX;
 use wasm_encoder::{BlockType, Encode, Instruction};
@@ -56,6 +56,8 @@ pub(super) struct Context<'m> {
     pub(super) imported: u32,
     /// Facts about memories, tables and segments.
     pub(super) sizes: &'m bulk::Sizes,
+    /// Facts about types.
+    pub(super) shapes: &'m Shapes,
 }
 
 /// One function to be metered.
@@ -191,7 +193,10 @@ impl Emitter<'_, '_> {
             (Operator::Else, _) => self.alternative(raw),
             (Operator::End, _) => self.close(raw),
             (_, true) => {
-                let weight = cost::weight(operator)
+                let weight = self
+                    .context
+                    .shapes
+                    .weight(operator)
                     .ok_or_else(|| FunctionError::Operator(format!("{operator:?}")))?;
                 self.owe(weight);
                 self.bound();

@@ -78,6 +78,7 @@ impl<'m> Survey<'m> {
             Payload::TypeSection(section) => {
                 for group in section {
                     for ty in group?.into_types() {
+                        self.instantiation.shapes.add(&ty.composite_type.inner);
                         self.types.push(function_type(&ty.composite_type.inner));
                     }
                 }
@@ -179,6 +180,7 @@ impl<'m> Survey<'m> {
             counter: self.globals,
             imported: self.imported_functions,
             sizes: &self.sizes,
+            shapes: &self.instantiation.shapes,
         };
         let (parameters, results) = self.signature(function);
         let whole = Function {

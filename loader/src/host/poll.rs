@@ -30,6 +30,7 @@ pub(crate) fn poll_oneoff(
     if count == 0 || count > SUBSCRIPTIONS_MAX {
         return Err(Errno::Inval.into());
     }
+    host.pay_subscriptions(count);
     let mut wanted = Vec::new();
     for index in 0..count {
         let place = element(subscriptions, index, Subscription::SIZE)?;

@@ -72,6 +72,7 @@ pub(crate) fn fd_readdir(
             written += append(&mut rest, &entry.name);
         }
     }
+    host.pay_listing(written);
     memory.write_size(result, written)
 }
 

@@ -42,6 +42,7 @@ pub(crate) fn fd_read(
         }
         _ => return Err(Errno::Badf.into()),
     };
+    host.pay_transfer(length);
     memory.write_size(result, length)
 }
 
@@ -62,6 +63,7 @@ pub(crate) fn fd_pread(
     };
     let mut buffers = memory.scatter(buffers, count)?;
     let length = retry_on_intr(|| preadv(file, &mut buffers, offset))?;
+    host.pay_transfer(length);
     memory.write_size(result, length)
 }
 
@@ -90,6 +92,7 @@ pub(crate) fn fd_write(
         _ => return Err(Errno::Badf.into()),
     };
     account(&mut host.output_left, &gathered, written)?;
+    host.pay_transfer(written);
     memory.write_size(result, written)
 }
 
@@ -113,6 +116,7 @@ pub(crate) fn fd_pwrite(
     };
     let written = retry_on_intr(|| pwritev(file, &gathered.buffers, offset))?;
     account(&mut host.output_left, &gathered, written)?;
+    host.pay_transfer(written);
     memory.write_size(result, written)
 }
 

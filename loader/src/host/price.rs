@@ -1,0 +1,123 @@
+//! What host calls cost in fuel: the host's own work, taken off the guest's counter.
+//!
+//! FUEL.md ("What a host charges") is normative. A price is a function of what was asked
+//! and answered, never of time. Guarantees that a call which costs more than it can be
+//! known to find is not begun when the guest cannot pay; all others are paid for when
+//! they are done, and the guest's next check sees it. A guest that is not metered pays
+//! nothing. The entries of the table are in the order of the specification.
+
+use crate::host::Host;
+use crate::host::errno::{Failure, Outcome};
+use std::fmt;
+
+/// Any call.
+const CALL: u64 = 256;
+/// A call that looks a path up, or asks about a file.
+const FILE: u64 = 2048;
+/// A call that waits for a disk.
+const DISK: u64 = 65_536;
+/// For each four bytes that are read or written.
+const BYTES_PER_UNIT: u64 = 4;
+/// For each byte of a listed directory.
+const LISTED_BYTE: u64 = 4;
+/// For each random byte.
+const RANDOM_BYTE: u64 = 1;
+/// For each thing that is waited for.
+const SUBSCRIPTION: u64 = 64;
+
+/// What a call costs, whatever it is asked.
+pub(crate) fn base(function: &str) -> u64 {
+    match function {
+        "proc_exit" => 0,
+        "fd_allocate" | "fd_datasync" | "fd_sync" => DISK,
+        "fd_filestat_get" | "fd_filestat_set_size" | "fd_filestat_set_times" | "fd_readdir" => FILE,
+        name if name.starts_with("path_") => FILE,
+        _ => CALL,
+    }
+}
+
+/// The guest cannot pay for what it asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CannotPay;
+
+impl fmt::Display for CannotPay {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("the guest has less fuel than what it asked the host for costs")
+    }
+}
+
+impl std::error::Error for CannotPay {}
+
+/// What one call owes on top of its base, and what there is to pay it with.
+#[derive(Debug, Default)]
+pub(crate) struct Purse {
+    /// Units; `None` when nobody counts.
+    left: Option<i64>,
+    owed: u64,
+}
+
+impl Purse {
+    /// For a call of a guest that has this left.
+    pub(crate) fn open(&mut self, left: Option<i64>) {
+        *self = Self { left, owed: 0 };
+    }
+
+    /// What is left when `base` and all else are paid. Never the number that says "out of
+    /// fuel".
+    pub(crate) fn close(&self, base: u64) -> Option<i64> {
+        let price = i64::try_from(base.saturating_add(self.owed)).unwrap_or(i64::MAX);
+        self.left.map(|left| left.saturating_sub(price).max(i64::MIN + 1))
+    }
+}
+
+impl Host {
+    /// So many bytes went in or out.
+    pub(crate) fn pay_transfer(&mut self, bytes: usize) {
+        self.purse.owed += bytes as u64 / BYTES_PER_UNIT;
+    }
+
+    /// So many bytes of a directory were listed.
+    pub(crate) fn pay_listing(&mut self, bytes: usize) {
+        self.purse.owed += bytes as u64 * LISTED_BYTE;
+    }
+
+    /// So many things are waited for.
+    pub(crate) fn pay_subscriptions(&mut self, count: u32) {
+        self.purse.owed += u64::from(count) * SUBSCRIPTION;
+    }
+
+    /// So many random bytes are going to be made.
+    pub(crate) fn pay_random(&mut self, bytes: u32) -> Outcome<()> {
+        let units = u64::from(bytes) * RANDOM_BYTE;
+        if self.purse.left.is_some_and(|left| left < units.cast_signed()) {
+            return Err(Failure::Stop(wasmtime::Error::new(CannotPay)));
+        }
+        self.purse.owed += units;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_function_has_a_price() {
+        for (name, _) in crate::host::FUNCTIONS {
+            let known = [0, CALL, FILE, DISK].contains(&base(name));
+            assert!(known && (base(name) > 0 || *name == "proc_exit"), "{name}");
+        }
+    }
+
+    #[test]
+    fn nothing_looks_like_out_of_fuel() {
+        let mut purse = Purse::default();
+        assert_eq!(purse.close(1), None);
+        purse.open(Some(10));
+        assert_eq!(purse.close(4), Some(6));
+        purse.owed = u64::MAX;
+        assert_eq!(purse.close(4), Some(10 - i64::MAX));
+        purse.open(Some(i64::MIN + 2));
+        assert_eq!(purse.close(256), Some(i64::MIN + 1));
+    }
+}
