@@ -10,13 +10,14 @@ use crate::input::Source;
 use bls_artifact::fuel::RESERVED_PREFIX;
 use bls_artifact::limits::{
     EXPORTS_MAX, FUNCTION_BYTES_MAX, FUNCTIONS_MAX, GLOBALS_MAX, IMPORTS_MAX, LOCALS_MAX,
-    NESTING_MAX, TYPES_MAX,
+    NESTING_MAX, TABLE_TARGETS_MAX, TYPES_MAX,
 };
 use bls_artifact::target::EngineProfile;
 use std::fmt;
 use wasmparser::{
-    BinaryReader, FuncToValidate, FuncValidatorAllocations, FunctionBody, Imports, KnownCustom,
-    Name, Parser, Payload, TypeRef, ValidPayload, Validator, ValidatorResources, WasmFeatures,
+    BinaryReader, BinaryReaderError, FuncToValidate, FuncValidatorAllocations, FunctionBody,
+    Imports, KnownCustom, Name, Parser, Payload, TypeRef, ValidPayload, Validator,
+    ValidatorResources, WasmFeatures,
 };
 
 /// Why a module is refused.
@@ -335,13 +336,27 @@ fn body_check(
     validator.read_locals(&mut reader)?;
     reader.set_features(*validator.features());
     cap("locals", u64::from(validator.len_locals()), u64::from(LOCALS_MAX))?;
+    let mut targets = 0;
     while !reader.eof() {
+        targets += table_targets(&reader)?;
+        cap("br_table targets", targets, TABLE_TARGETS_MAX)?;
         reader.visit_operator(&mut validator.visitor(reader.original_position()))??;
         cap("nested blocks", u64::from(validator.control_stack_height()), NESTING_MAX as u64)?;
     }
     reader.finish_expression(&validator.visitor(reader.original_position()))?;
     *allocations = validator.into_allocations();
     Ok(())
+}
+
+/// How many targets the operator ahead has, if it is a `br_table`.
+fn table_targets(reader: &BinaryReader<'_>) -> Result<u64, BinaryReaderError> {
+    /// Its opcode (core specification, section 5.4.1).
+    const BR_TABLE: u8 = 0x0e;
+    let mut ahead = reader.clone();
+    if ahead.read_u8()? != BR_TABLE {
+        return Ok(0);
+    }
+    Ok(u64::from(ahead.read_var_u32()?) + 1)
 }
 
 /// The one proposal with which the module would be valid; else the one that
@@ -446,6 +461,11 @@ mod tests {
         assert!(refusal(&wide).contains("50001 locals in function 0"));
         let deep = format!("(module (func {}{}))", "block ".repeat(10_001), "end ".repeat(10_001));
         assert!(refusal(&deep).contains("nested blocks in function 0"), "{}", refusal(&deep));
+        let table = |targets: usize| format!("(br_table {}(i32.const 0))", "0 ".repeat(targets));
+        let tables =
+            |count: usize| format!("(module (func (block {})))", table(1000).repeat(count));
+        assert!(check_wat(&tables(100), Target::X86_64).is_ok());
+        assert!(refusal(&tables(101)).contains("br_table targets in function 0"));
         let locals = format!("(module (func (local {})))", "i32 ".repeat(49_001));
         assert!(refusal(&locals).contains("49001 locals in function 0"));
     }

@@ -53,6 +53,9 @@ pub const EXPORTS_MAX: u32 = 990_000;
 pub const GLOBALS_MAX: u32 = 990_000;
 /// Most types. wasmparser allows 1 000 000.
 pub const TYPES_MAX: u32 = 990_000;
+/// Most targets of all `br_table`s of one function. The code generator's time grows with
+/// their product with the locals that change on the way.
+pub const TABLE_TARGETS_MAX: u64 = 100_000;
 /// Deepest nesting of blocks in one function.
 pub const NESTING_MAX: usize = 10_000;
 /// Bytes of memory64 or memory32 a guest gets where nobody said otherwise.
