@@ -103,11 +103,16 @@ fn build() -> Step {
     install(&target().join("release/bls-compile"), "bls-compile")?;
 
     let host = host()?;
-    // Static, at a fixed address: nothing to link or relocate at start. The
-    // flags hold for one target, so build scripts do not get them.
-    let flags = format!(
-        "target.{host}.rustflags=[\"-Ctarget-feature=+crt-static\",\"-Crelocation-model=static\"]"
-    );
+    // Static, at a fixed address: nothing to link or relocate at start; and without what
+    // unwinding needs. The flags hold for one target, so build scripts do not get them.
+    let script = format!("-Clink-arg=-Wl,-T,{}", root().join("loader/no-unwind.ld").display());
+    let flags = [
+        "-Ctarget-feature=+crt-static",
+        "-Crelocation-model=static",
+        "-Clink-arg=-Wl,--no-eh-frame-hdr",
+        &script,
+    ];
+    let flags = format!("target.{host}.rustflags={flags:?}");
     let common = ["build", "--profile", "dist", "--package", "bls-loader", "--target", &host];
     cargo(&[&common[..], &["--config", &flags]].concat(), &[])?;
     install(&target().join(&host).join("dist/bls-load"), "bls-load")
