@@ -108,7 +108,8 @@ impl Meter {
         let counted = u64::try_from(i128::from(self.start) - i128::from(left)).unwrap_or(u64::MAX);
         let burned = match (outcome, self.budget) {
             (Outcome::OutOfFuel, _) => Burned::Exactly(self.start),
-            _ if at_event => Burned::Exactly(counted),
+            // The price of the call at which it ended may be more than there was.
+            _ if at_event => Burned::Exactly(counted.min(self.start)),
             // A trap is never a discount: the counter is behind at a trap, so the
             // whole budget counts as burned (DESIGN section 6, I5).
             (_, Some(budget)) => Burned::AtMost(budget),
@@ -292,6 +293,7 @@ mod tests {
             |left, outcome: &Outcome, at_event| meter.consumption(left, outcome, at_event).burned;
         assert_eq!(burned(40, &Outcome::Exited(0), true), Burned::Exactly(60));
         assert_eq!(burned(40, &trap, false), Burned::AtMost(100));
+        assert_eq!(burned(-7, &trap, true), Burned::Exactly(100));
         assert_eq!(burned(i64::MIN, &Outcome::OutOfFuel, false), Burned::Exactly(100));
         let count_only = Meter::new(None, 10).unwrap();
         let left = fuel::BUDGET_MAX as i64 - 60;
