@@ -46,6 +46,7 @@ mod watch;
 #[must_use]
 pub fn main() -> u8 {
     use std::io::Write as _;
+    sys::environment::without_backtraces();
     sys::descriptor::open_standard_streams();
     sys::signal::ignore_failed_writes();
     let code = cmd::main(std::env::args_os().skip(1));

@@ -103,13 +103,16 @@ impl From<Output> for Ended {
     }
 }
 
-/// Runs a command with this on standard input.
+/// Runs a command with this on standard input, and with every backtrace asked for: the
+/// caller's variables must change nothing.
 ///
 /// # Panics
 /// When it cannot be run.
 #[must_use]
 pub fn run(command: &mut Command, stdin: &[u8]) -> Ended {
     let mut child = command
+        .env("RUST_BACKTRACE", "full")
+        .env("RUST_LIB_BACKTRACE", "1")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -211,6 +211,29 @@ fn unknown_imports_are_refused_or_trap() {
     let _ = home.load(&["--unknown-imports", "trap"], &called, &[]).expect(134).says(&["mystery"]);
 }
 
+/// The loader has no tables for unwinding: an error that captured a backtrace would end it.
+#[test]
+fn variables_that_ask_for_backtraces_change_nothing() {
+    let home = Home::new();
+    let trap = home.fixture("wat/trap-after-output.wat");
+    let with = |value: Option<&str>| {
+        let mut command = home.load_command(&["--fuel", "100000"], &trap);
+        for name in ["RUST_BACKTRACE", "RUST_LIB_BACKTRACE"] {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        let output = command.output().expect("a program that runs");
+        (output.status.code(), output.stdout, output.stderr)
+    };
+    let plain = with(None);
+    assert_eq!(plain.0, Some(134));
+    for value in ["0", "1", "full"] {
+        assert_eq!(with(Some(value)), plain, "{value}");
+    }
+}
+
 #[test]
 fn check_writes_nothing_and_says_what_is_needed() {
     let home = Home::new();
