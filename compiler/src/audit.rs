@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `module` | the counter, its name, what can be reached from outside |
 //! | `step`, `idiom` | the fixed texts that may touch the counter; everything else is the guest's |
+//! | `copies` | that unrolled loops are copies of one body |
 //! | `length` | that lengths are paid for, clamped, before the work |
 //! | `calls` | who can come back to himself |
 //! | `flow` | what is pending at each point, and that checks stand where they must |
@@ -25,6 +26,7 @@
 
 mod bound;
 mod calls;
+mod copies;
 mod flow;
 mod idiom;
 mod instantiation;

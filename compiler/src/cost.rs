@@ -157,7 +157,7 @@ tiers! {
 macro_rules! define_weight {
     ($(@$proposal:ident $operator:ident $({ $($field:ident: $type:ty),* })? => $visit:ident ($($arity:tt)*))*) => {
         /// The weight of an operator, whatever it names; `None` when no target runs it.
-        fn flat(operator: &Operator<'_>) -> Option<u64> {
+        pub(crate) fn flat(operator: &Operator<'_>) -> Option<u64> {
             let weight = match operator {
                 $(Operator::$operator $({ $($field: _),* })? => weight::$operator,)*
                 // The enum may grow in a later release of wasmparser; the

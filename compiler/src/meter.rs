@@ -8,8 +8,10 @@
 //! |---|---|
 //! | [`crate::cost`] | the weights |
 //! | `scan` | a first look at each function: labels, calls |
+//! | `copies` | which loops are unrolled |
 //! | `graph` | who checks at entry and at exit, and the order of work |
 //! | `function` | the second look: charges and checks between the operators |
+//! | `trap` | before which operators the counter is stored |
 //! | `bulk`, `constant` | lengths, and what instantiation costs |
 //! | `summary` | how much runs between two checks: S |
 //! | `rewrite` | the module around the functions |
@@ -21,11 +23,13 @@
 
 mod bulk;
 mod constant;
+mod copies;
 mod function;
 mod graph;
 mod rewrite;
 mod scan;
 mod summary;
+mod trap;
 
 use crate::validate::Validated;
 use bls_artifact::fuel;

@@ -101,17 +101,17 @@ impl Meter {
         self.counter.map_or(unused, |counter| counter.get(store).i64().unwrap_or(unused))
     }
 
-    /// What a run burned that ended with `outcome`. `at_event` says that it ended
-    /// at an event (a return, an import call, an escaping exception), where the
-    /// counter is exact.
+    /// What a run burned that ended with `outcome`. `at_event` says that it ended where the
+    /// counter is exact: at an event (a return, an import call, an escaping exception), or
+    /// at a trap that it was stored before.
     fn consumption(&self, left: i64, outcome: &Outcome, at_event: bool) -> Consumption {
         let counted = u64::try_from(i128::from(self.start) - i128::from(left)).unwrap_or(u64::MAX);
         let burned = match (outcome, self.budget) {
             (Outcome::OutOfFuel, _) => Burned::Exactly(self.start),
             // The price of the call at which it ended may be more than there was.
             _ if at_event => Burned::Exactly(counted.min(self.start)),
-            // A trap is never a discount: the counter is behind at a trap, so the
-            // whole budget counts as burned (DESIGN section 6, I5).
+            // A trap is never a discount: the counter is behind at this one, so the whole
+            // budget counts as burned (FUEL.md, I5).
             (_, Some(budget)) => Burned::AtMost(budget),
             (_, None) => Burned::AtLeast(counted),
         };
@@ -212,8 +212,23 @@ fn call(
     Ok(results)
 }
 
-/// Which outcome an error is, and whether it came at an event, where the counter
-/// is exact. `left` is what the counter holds.
+/// Whether the counter is exact where the guest trapped so: it was stored before the
+/// operator, or before the call (FUEL.md, I5).
+fn is_exact_at(trap: Trap) -> bool {
+    matches!(
+        trap,
+        Trap::UnreachableCodeReached
+            | Trap::IntegerDivisionByZero
+            | Trap::IntegerOverflow
+            | Trap::BadConversionToInteger
+            | Trap::IndirectCallToNull
+            | Trap::BadSignature
+            | Trap::StackOverflow
+    )
+}
+
+/// Which outcome an error is, and whether it came where the counter is exact. `left` is
+/// what the counter holds.
 fn classify(error: &Error, left: Option<i64>) -> (Outcome, bool) {
     if let Some(Exit(code)) = error.downcast_ref() {
         return (Outcome::Exited(*code), true);
@@ -238,7 +253,7 @@ fn classify(error: &Error, left: Option<i64>) -> (Outcome, bool) {
     let (kind, what, at_event) = if let Some(trap) = error.downcast_ref::<Trap>() {
         let what = trap.to_string();
         let what = what.strip_prefix("wasm trap: ").unwrap_or(&what);
-        (trap_kind(*trap), what.to_owned(), false)
+        (trap_kind(*trap), what.to_owned(), is_exact_at(*trap))
     } else if let Some(unknown) = error.downcast_ref::<UnknownImport>() {
         ("unknown-import", unknown.to_string(), true)
     } else if error.is::<ThrownException>() {

@@ -11,7 +11,7 @@ pub const MODEL: &str = "bls-fuel-2";
 /// The version of the plan: where charges stand. It changes which of
 /// *trap* and *out of fuel* a run ends with when the budget covers the trap but
 /// not its region; it never changes what a run that ends well consumes.
-pub const PLAN: u32 = 1;
+pub const PLAN: u32 = 2;
 /// SHA-256 of the canonical text of the cost table (FUEL.md, "Cost table").
 pub const COST_TABLE_SHA256: &str =
     "d95c9e4b75146427cf6a92ace70d706f6be2361673913cd86faba189d17c0769";

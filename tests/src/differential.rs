@@ -39,8 +39,10 @@ pub struct Observation {
     pub end: End,
     /// Units consumed at each host call: the counter as the host sees it.
     pub trace: Vec<(String, i64)>,
-    /// Units consumed in all; exact when it returned or threw.
+    /// Units consumed in all, as the counter has it.
     pub consumed: i64,
+    /// The counter is exact: it returned, threw, or trapped where the counter was stored.
+    pub is_exact: bool,
 }
 
 /// What the host writes down.
@@ -127,6 +129,7 @@ fn call(
         Ok(())
     };
     let left = counter.get(&mut *store).unwrap_i64();
+    let trap = outcome.as_ref().err().and_then(|error| error.downcast_ref::<Trap>()).copied();
     let end = match outcome {
         Ok(()) => End::Returned(format!("{:?}", results.iter().map(show).collect::<Vec<_>>())),
         Err(_) if left == OUT_OF_FUEL => End::OutOfFuel,
@@ -141,7 +144,21 @@ fn call(
         },
     };
     let trace = std::mem::take(&mut store.data_mut().trace);
-    Observation { export, end, trace, consumed: budget.wrapping_sub(left) }
+    let is_exact = matches!(end, End::Returned(_) | End::Threw) || trap.is_some_and(is_exact_at);
+    Observation { export, end, trace, consumed: budget.wrapping_sub(left), is_exact }
+}
+
+/// Traps that come where the counter was stored (FUEL.md, I5).
+fn is_exact_at(trap: Trap) -> bool {
+    matches!(
+        trap,
+        Trap::UnreachableCodeReached
+            | Trap::IntegerDivisionByZero
+            | Trap::IntegerOverflow
+            | Trap::BadConversionToInteger
+            | Trap::IndirectCallToNull
+            | Trap::BadSignature
+    )
 }
 
 /// An argument for a parameter: small numbers, null references.

@@ -10,7 +10,7 @@
 
 use bls_artifact::fuel::{COUNTER_EXPORT, OUT_OF_FUEL};
 use std::ops::Range;
-use wasm_encoder::{CodeSection, Encode as _, Instruction, Module, RawSection};
+use wasm_encoder::{BlockType, CodeSection, Encode as _, Instruction, Module, RawSection};
 use wasmparser::{Operator, Parser, Payload};
 
 /// A function of the module to be broken.
@@ -34,6 +34,7 @@ enum Text {
     Direct,
     Length,
     Cold,
+    Mark,
 }
 
 /// A metered module, taken apart.
@@ -165,6 +166,11 @@ impl<'m> Body<'m> {
             {
                 Some((Text::Direct, 4))
             }
+            [LocalGet { local_index }, LocalSet { local_index: set }, ..]
+                if is_mine(local_index) && is_mine(set) =>
+            {
+                Some((Text::Mark, 2))
+            }
             [LocalGet { local_index }, GlobalSet { .. }, ..] if is_mine(local_index) => {
                 Some((Text::Store, 2))
             }
@@ -273,6 +279,7 @@ impl Maker {
             Text::Charge => ("charge dropped", "charge twice"),
             Text::Check => ("check dropped", "check twice"),
             Text::Direct => ("direct charge dropped", "direct charge twice"),
+            Text::Mark => ("mark dropped", "mark twice"),
             Text::Length => return self.length(body, range),
             Text::Cold => return self.cold(at),
         };
@@ -281,6 +288,7 @@ impl Maker {
         self.replace(twice, range.clone(), bytes.repeat(2));
         match text {
             Text::Check => self.check(body, at),
+            Text::Mark => self.mark(body, range.end),
             Text::Load => {
                 self.one("load of nothing", at, Instruction::I64Const(1 << 40));
                 self.one("load into nothing", at + 1, Instruction::Drop);
@@ -390,6 +398,24 @@ impl Maker {
         }
     }
 
+    /// What stands behind a mark.
+    fn mark(&mut self, body: &Body<'_>, at: usize) {
+        match body.operators[at] {
+            Operator::Br { .. } => {
+                for other in [0, 1, 3] {
+                    self.one("copy leaves elsewhere", at, Instruction::Br(other));
+                }
+                self.one("copy goes on", at, Instruction::Nop);
+                // Before the end of the copy's block.
+                let again = [body.bytes[at - 2], body.bytes[at - 1], body.bytes[at]].concat();
+                self.replace("copy leaves twice", at - 2..at - 2, again);
+            }
+            _ => {
+                self.one("copy in a loop", at, Instruction::Loop(BlockType::Empty));
+            }
+        }
+    }
+
     fn cold(&mut self, at: usize) {
         for other in [0, OUT_OF_FUEL + 1, i64::MAX] {
             self.one("another sentinel", at, Instruction::I64Const(other));
@@ -459,6 +485,8 @@ impl Maker {
                     Instruction::LocalSet(local),
                 ])
             };
+            let mark = [Instruction::LocalGet(local), Instruction::LocalSet(local)];
+            self.replace("mark added", at..at, code(&mark));
             self.replace("charge too many", at..at, charge(1));
             self.replace("refund", at..at, charge(-1));
             let load = [Instruction::GlobalGet(self.counter), Instruction::LocalSet(local)];

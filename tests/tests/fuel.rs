@@ -84,7 +84,12 @@ impl Pair {
                 assert!(budget - expected.consumed <= self.overrun, "{}", context());
             }
             (End::OutOfFuel, End::Trapped(_)) => {}
-            _ => assert_eq!(expected.end, seen.end, "{}", context()),
+            _ => {
+                assert_eq!(expected.end, seen.end, "{}", context());
+                if seen.is_exact {
+                    assert_eq!(expected.consumed, seen.consumed, "{}", context());
+                }
+            }
         }
     }
 
@@ -106,6 +111,45 @@ fn valid_metered(name: &str, wasm: &[u8]) {
     wasmparser::Validator::new_with_features(profile().wasm_features())
         .validate_all(wasm)
         .unwrap_or_else(|error| panic!("{name}: metering made it invalid: {error}"));
+}
+
+/// I5: where the counter is stored before the trap, it is what the naive meter has.
+#[test]
+fn traps_find_the_counter_exact() {
+    let engine = engine();
+    for trap in [
+        "unreachable",
+        "(drop (i32.div_u (i32.const 7) (local.get $n)))",
+        "(drop (i32.rem_s (i32.const 7) (i32.const 0)))",
+        "(drop (i64.div_s (i64.const 0x8000000000000000) (i64.const -1)))",
+        "(drop (i32.div_s (i32.const 0x80000000) (i32.sub (local.get $n) (i32.const 1))))",
+        "(drop (i32.trunc_f32_s (f32.const nan)))",
+        "(drop (i64.trunc_f64_u (f64.const 1e30)))",
+        "(call_indirect (i32.const 0))",
+        "(call_indirect (param i32) (i32.const 0) (i32.const 1))",
+        "(if (local.get $n) (then) (else unreachable))",
+        "(loop $again (drop (i32.rem_u (i32.const 3) (local.get $n))) (br $again))",
+    ] {
+        let wat = format!(
+            "(module (table 2 funcref) (elem (i32.const 1) $f) (func $f)
+               (func (export \"f\") (param $n i32)
+                 (block $out (loop $long
+                   (br_if $out (i32.eqz (local.get $n)))
+                   (local.set $n (i32.sub (local.get $n) (i32.const 1)))
+                   (br $long)))
+                 (loop $tiny (br_if $tiny (i32.lt_u
+                   (local.tee $n (i32.add (local.get $n) (i32.const 1))) (i32.const 77))))
+                 (local.set $n (i32.const 0))
+                 {trap}))"
+        );
+        let pair = Pair::of(trap, wat::parse_str(&wat).expect("a module")).expect("valid");
+        let seen = observe(&engine, &pair.real, BUDGET).expect("an instance");
+        let naive = observe(&engine, &pair.naive, BUDGET).expect("an instance");
+        assert!(matches!(seen[0].end, End::Trapped(_)), "{trap}: {:?}", seen[0]);
+        assert!(seen[0].is_exact, "{trap}: {:?}", seen[0]);
+        assert_eq!(seen[0].consumed, naive[0].consumed, "{trap}");
+        assert!(seen[0].consumed > 500, "{trap}: {:?}", seen[0]);
+    }
 }
 
 #[test]

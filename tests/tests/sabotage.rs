@@ -178,11 +178,11 @@ impl Expected<'_> {
     }
 }
 
-/// What a host can rely on: at a trap of the guest's the counter says nothing.
+/// What a host can rely on: at most traps of the guest's the counter says nothing.
 fn visible(seen: Option<Vec<Observation>>) -> Option<Vec<Observation>> {
     let mut seen = seen?;
     for observation in &mut seen {
-        if !matches!(observation.end, End::Returned(_) | End::Threw) {
+        if !observation.is_exact {
             observation.consumed = 0;
         }
     }

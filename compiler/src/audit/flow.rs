@@ -168,7 +168,12 @@ impl Flow<'_, '_> {
                 self.exit(point)?;
                 None
             }
+            Step::MayTrap => {
+                self.exact(point, "a trap")?;
+                Some(point)
+            }
             Step::Trap => {
+                self.exact(point, "a trap")?;
                 self.summary.close(point.unpaid, 0);
                 None
             }

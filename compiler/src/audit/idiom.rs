@@ -11,6 +11,7 @@
 //! check     local.get $f  i64.const 0  i64.lt_s  br_if $out_of_fuel
 //! direct    global.get $fuel  i64.const N  i64.sub  global.set $fuel
 //! length    see `length`
+//! copies    see `copies`
 //! ```
 //!
 //! A function with checks begins `[load] block [check] block`, and ends with the
@@ -20,6 +21,7 @@
 //! goes, and the texts above. Shows the rules `reserved`, `cold` and `length`
 //! (whether a payment can be reached is for [`super::flow`]).
 
+use super::copies::Copies;
 use super::length::{Price, TEXT_MAX};
 use super::module::Facts;
 use super::rule::{Place, Rule};
@@ -86,6 +88,7 @@ impl Function {
             cold: cold_path(facts.counter, &buffer.operators),
             depth: 1,
             constant: None,
+            copies: None,
             function: Self {
                 steps: Vec::new(),
                 start: body.range().start as u32,
@@ -138,6 +141,20 @@ fn local_counter(
     Ok(fits.then_some((first, count == 3)))
 }
 
+/// Whether the operator divides or converts, and may trap: a constant divisor says that
+/// it cannot.
+fn divides(operator: &Operator<'_>, divisor: Option<u64>) -> bool {
+    use Operator as O;
+    match operator {
+        O::I32DivU | O::I32RemU | O::I64DivU | O::I64RemU => divisor.unwrap_or(0) == 0,
+        O::I32DivS | O::I32RemS => matches!(divisor, None | Some(0 | 0xffff_ffff)),
+        O::I64DivS | O::I64RemS => matches!(divisor, None | Some(0 | u64::MAX)),
+        O::I32TruncF32S | O::I32TruncF32U | O::I32TruncF64S | O::I32TruncF64U => true,
+        O::I64TruncF32S | O::I64TruncF32U | O::I64TruncF64S | O::I64TruncF64U => true,
+        _ => false,
+    }
+}
+
 /// Where the cold path begins, in operators.
 fn cold_path(counter: u32, operators: &[Operator<'_>]) -> Option<usize> {
     let begin = operators.len().checked_sub(6)?;
@@ -155,21 +172,23 @@ fn cold_path(counter: u32, operators: &[Operator<'_>]) -> Option<usize> {
     (*global_index == counter).then_some(begin)
 }
 
-struct Reader<'r, 'm> {
+pub(super) struct Reader<'r, 'm> {
     facts: &'r Facts<'m>,
     index: u32,
-    operators: &'r [Operator<'m>],
+    pub(super) operators: &'r [Operator<'m>],
     offsets: &'r [u32],
     bytes: &'r [u8],
     base: usize,
-    stripped: &'r mut Vec<u8>,
+    pub(super) stripped: &'r mut Vec<u8>,
     local: Option<u32>,
     may_have_lengths: bool,
     cold: Option<usize>,
     /// How many frames are open.
-    depth: u32,
+    pub(super) depth: u32,
     /// The constant that the guest's last operator pushed, if it was one.
     constant: Option<u64>,
+    /// The unrolled loop that is being read.
+    pub(super) copies: Option<Copies>,
     function: Function,
 }
 
@@ -187,10 +206,7 @@ impl Reader<'_, '_> {
                 }
                 None => match self.payment(at)? {
                     Some(length) => length,
-                    None => {
-                        self.guest(at)?;
-                        1
-                    }
+                    None => self.unrolled(at)?,
                 },
             };
         }
@@ -227,11 +243,17 @@ impl Reader<'_, '_> {
         Place::function(self.index, self.offsets[at])
     }
 
-    fn require(&self, holds: bool, rule: Rule, at: usize, what: &str) -> Result<(), Violation> {
+    pub(super) fn require(
+        &self,
+        holds: bool,
+        rule: Rule,
+        at: usize,
+        what: &str,
+    ) -> Result<(), Violation> {
         self.facts.judge.require(holds, rule, self.place(at), || what.to_owned())
     }
 
-    fn push(&mut self, step: Step, at: usize) {
+    pub(super) fn push(&mut self, step: Step, at: usize) {
         self.function.steps.push((step, self.offsets[at]));
     }
 
@@ -342,8 +364,24 @@ impl Reader<'_, '_> {
         self.stripped.extend_from_slice(&self.bytes[byte(at)..byte(at + 1)]);
     }
 
+    /// An operator of the guest's, or what stands around the copies of a loop's body; how
+    /// many operators that is.
+    fn unrolled(&mut self, at: usize) -> Result<usize, AuditError> {
+        if let Some(local) = self.local
+            && let Some(length) = self.marked(local, at)?
+        {
+            return Ok(length);
+        }
+        let ends_copies = self.operators[at] == Operator::End && self.ends_copies(at)?;
+        if ends_copies {
+            self.same_body(at)?;
+        }
+        self.guest(at)?;
+        if ends_copies { self.close_copies(at) } else { Ok(1) }
+    }
+
     /// One operator of the guest's.
-    fn guest(&mut self, at: usize) -> Result<(), AuditError> {
+    pub(super) fn guest(&mut self, at: usize) -> Result<(), AuditError> {
         let operator = &self.operators[at];
         let touches = match operator {
             Operator::LocalGet { local_index }
@@ -371,6 +409,9 @@ impl Reader<'_, '_> {
             },
         };
         self.run_operator(at, units)?;
+        if divides(&self.operators[at], constant) {
+            self.push(Step::MayTrap, at);
+        }
         self.control(at)?;
         self.constant = match &self.operators[at] {
             Operator::I32Const { value } => Some(u64::from(value.cast_unsigned())),
@@ -450,7 +491,7 @@ impl Reader<'_, '_> {
         Ok(())
     }
 
-    fn open(&mut self, opening: Opening, at: usize) {
+    pub(super) fn open(&mut self, opening: Opening, at: usize) {
         self.depth += 1;
         self.push(Step::Open(opening), at);
     }
@@ -471,6 +512,10 @@ impl Reader<'_, '_> {
     fn branch(&mut self, step: Step, depth: u32, at: usize) -> Result<(), Violation> {
         let stays = self.cold.is_none() || depth.saturating_add(2) < self.depth;
         self.require(stays, Rule::Cold, at, "a branch of the guest leaves the function's block")?;
+        if let Some(copies) = &self.copies {
+            let stays = depth < self.depth.saturating_sub(copies.labels());
+            self.require(stays, Rule::Copies, at, "a branch leads out of the copy of a body")?;
+        }
         self.push(step, at);
         Ok(())
     }

@@ -19,6 +19,8 @@ pub enum Rule {
     Reserved,
     /// Checks, and nothing else, lead to the one place that ends a run.
     Cold,
+    /// Unrolled loops are copies of one body, which stays in itself.
+    Copies,
     /// Nothing injected stands where control cannot come.
     Dead,
     /// The local counter is used only where it holds what it should.
@@ -55,12 +57,13 @@ pub enum Rule {
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Names,
         Self::Counter,
         Self::Start,
         Self::Reserved,
         Self::Cold,
+        Self::Copies,
         Self::Dead,
         Self::Stale,
         Self::Join,
@@ -88,6 +91,7 @@ impl Rule {
             Self::Start => "start",
             Self::Reserved => "reserved",
             Self::Cold => "cold",
+            Self::Copies => "copies",
             Self::Dead => "dead",
             Self::Stale => "stale",
             Self::Join => "join",

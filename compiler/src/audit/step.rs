@@ -39,6 +39,8 @@ pub(super) enum Step {
     Stop,
     /// The guest traps.
     Trap,
+    /// The guest may trap, having consumed this much.
+    MayTrap,
     Return,
     Throw,
     Call(u32),

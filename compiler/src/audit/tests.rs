@@ -14,7 +14,7 @@ fn profile() -> EngineProfile {
 }
 
 /// A module with a counter behind `before`, and functions behind that. In them
-/// `@load`, `@store`, `@check N` and `@charge N` stand for the texts, with the
+/// `@load`, `@store`, `@mark`, `@check N` and `@charge N` stand for the texts, with the
 /// local counter `$f`, and `@cold` for the cold path.
 fn module(before: &str, functions: &str) -> Vec<u8> {
     let wat = format!(
@@ -30,6 +30,7 @@ fn expand(text: &str) -> String {
     while let Some(word) = words.next() {
         let mut number = || words.next().unwrap_or_default().trim_end_matches(')');
         expanded += &match word {
+            "@mark" => "local.get $f local.set $f".to_owned(),
             "@load" => "global.get $fuel local.set $f".to_owned(),
             "@store" => "local.get $f global.set $fuel".to_owned(),
             "@cold" => {
@@ -66,6 +67,52 @@ const BROKEN: &[(Rule, &str, &str)] = &[
     (Rule::Reserved, "", "(func i64.const 5 global.set $fuel @direct 2 )"),
     (Rule::Reserved, "", "(func (local $f i64) @load local.get $f drop @charge 1 @store )"),
     (Rule::Cold, "", "(func block block br 1 end @cold )"),
+    // Two bodies, one of which goes on for ever.
+    (
+        Rule::Copies,
+        "",
+        "(func (local $f i64) @load block block
+           @mark block loop @check 3
+             @mark block i32.const 0 br_if 0 @charge 2 @mark br 2 end
+             i32.const 1 @charge 4 br_if 0
+           end end
+         end @store @cold )",
+    ),
+    // Leads back to the loop in one copy, and out of it in the other.
+    (
+        Rule::Copies,
+        "",
+        "(func (local $f i64) @load block block
+           @mark block loop @check 3
+             @mark block i32.const 0 @charge 2 br_if 1
+               i32.const 0 br_if 0 @charge 2 @mark br 2 end
+             i32.const 0 @charge 4 br_if 1
+             i32.const 0 @charge 2 br_if 0
+           end end
+         end @store @cold )",
+    ),
+    // A round more than the loop has.
+    (
+        Rule::Copies,
+        "",
+        "(func (local $f i64) @load block block
+           @mark block loop @check 3
+             @mark block i32.const 0 br_if 0 end
+             i32.const 0 @charge 4 br_if 0
+           end end
+         end @store @cold )",
+    ),
+    // Work between the copies of a loop and what is behind them.
+    (
+        Rule::Copies,
+        "",
+        "(func (local $f i64) @load block block
+           @mark block loop @check 3
+             @mark block i32.const 0 br_if 0 @charge 2 @mark br 2 end
+             i32.const 0 @charge 4 br_if 0
+           end i32.const 0 drop @charge 1 end
+         end @store @cold )",
+    ),
     (Rule::Dead, "", "(func (local $f i64) @load unreachable @charge 1 )"),
     // Does not load the counter again behind the call.
     (
@@ -200,7 +247,7 @@ fn a_tree_of_calls_without_checks_breaks_the_bound() {
 
 const SOURCE: &str = "(module (memory 1) (data (i32.const 0) \"here\") (func $s) (start $s)
     (func (export \"f\") (param i32) (result i32 i32) (local i64)
-        (loop (br_if 0 (local.get 0)))
+        (loop (i32.const 7) (drop) (br_if 0 (local.get 0)))
         (if (local.get 0) (then (return (i32.const 1) (i32.const 2))))
         (i32.const 3) (local.get 0)))";
 
@@ -246,6 +293,7 @@ fn claims_and_sources_are_compared() {
         (Rule::SameCode, "(local i64)", "(local f64)"),
         (Rule::SameCode, "(i32.const 3)", "(i32.const 4)"),
         (Rule::SameCode, "(i32.const 3)", "(nop) (i32.const 3)"),
+        (Rule::SameCode, "(i32.const 7)", "(i32.const 8)"),
         (Rule::SameCode, "(br_if 0", "(br_if 1"),
     ] {
         let other = SOURCE

@@ -42,11 +42,15 @@ use super::bulk::{self, Bulk};
 use super::graph::Role;
 use super::scan::{Scan, branch_depths, is_terminator};
 use super::summary::{Summaries, Summary, Unpaid};
+use super::trap;
 use crate::cost::Shapes;
 use bls_artifact::fuel::{OUT_OF_FUEL, S_MAX};
 use bls_artifact::limits::METERED_FUNCTION_BYTES_MAX;
+use unroll::{Turn, Unrolling};
 use wasm_encoder::{BlockType, Encode, Instruction};
 use wasmparser::{BinaryReaderError, FunctionBody, Operator};
+
+mod unroll;
 
 /// What the emitter knows of the module around a function.
 pub(super) struct Context<'m> {
@@ -109,10 +113,12 @@ pub(super) fn meter(
         text: Vec::with_capacity(function.body.range().len() * 2),
         counter: function.parameters + locals,
         frames: Vec::new(),
+        unrolling: None,
+        turn: Turn::On,
         potentials: vec![None; function.scan.labels.len()],
         arriving: vec![None; function.scan.labels.len()],
         next_label: 0,
-        state: Some(State { pending: 0, unpaid: Unpaid::at_entry() }),
+        state: Some(State { pending: 0, unstored: Some(0), unpaid: Unpaid::at_entry() }),
         summary: Summary::default(),
         uses_counter: false,
         uses_lengths: false,
@@ -131,6 +137,8 @@ pub(super) fn meter(
 struct State {
     /// Units that were consumed and not yet taken off the local counter.
     pending: i64,
+    /// The same of the global counter; `None` where ways differ.
+    unstored: Option<i64>,
     /// The most units that ran since the last check.
     unpaid: Unpaid,
 }
@@ -152,6 +160,10 @@ struct Emitter<'e, 'm> {
     /// Index of the local counter; the two lengths of [`bulk`] follow.
     counter: u32,
     frames: Vec<Frame>,
+    /// The loop whose body is being copied.
+    unrolling: Option<Unrolling>,
+    /// What the reader of the operators does next.
+    turn: Turn,
     /// By class of labels.
     potentials: Vec<Option<i64>>,
     /// By label: the unpaid cost of all that have branched there.
@@ -172,6 +184,7 @@ impl Emitter<'_, '_> {
         let bytes = self.function.body.as_bytes();
         let base = self.function.body.range().start;
         let mut reader = self.function.body.get_operators_reader()?;
+        let mut body_of_loop = reader.clone();
         self.open(None);
         while !reader.eof() {
             let start = reader.original_position() - base;
@@ -181,6 +194,11 @@ impl Emitter<'_, '_> {
                 break;
             }
             self.operator(&operator, &bytes[start..end])?;
+            match std::mem::take(&mut self.turn) {
+                Turn::On => {}
+                Turn::Remember => body_of_loop = reader.clone(),
+                Turn::Back => reader = body_of_loop.clone(),
+            }
         }
         Ok(self.finish(bytes)?)
     }
@@ -238,6 +256,7 @@ impl Emitter<'_, '_> {
                 self.open(self.state);
             }
             Operator::Loop { .. } => self.enter_loop(raw),
+            Operator::BrIf { .. } if self.unrolling.is_some() => self.close_copy(raw),
             Operator::Call { function_index } => self.call(*function_index, raw),
             Operator::CallIndirect { .. } | Operator::CallRef { .. } => {
                 self.event();
@@ -270,6 +289,7 @@ impl Emitter<'_, '_> {
                 self.raw(raw);
             }
             Operator::Unreachable => {
+                self.write_through();
                 // What ran before a trap was not paid for at a check either.
                 if let Some(state) = self.state {
                     self.summary.close(state.unpaid);
@@ -282,6 +302,9 @@ impl Emitter<'_, '_> {
                 }
                 if let Some(length) = Bulk::of(operator, self.context.sizes) {
                     self.pay_length(&length, constant);
+                }
+                if trap::is_exact(operator, constant) {
+                    self.write_through();
                 }
                 self.raw(raw);
                 self.constant = match operator {
@@ -312,11 +335,17 @@ impl Emitter<'_, '_> {
             return self.open(None);
         }
         self.settle(0);
+        if facts.copies > 1 {
+            return self.unroll(facts.copies, raw);
+        }
         if facts.caught {
             self.store();
         }
         self.raw(raw);
         self.open(None);
+        if let Some(state) = &mut self.state {
+            state.unstored = None;
+        }
         if facts.caught {
             self.reload();
         }
@@ -335,6 +364,9 @@ impl Emitter<'_, '_> {
 
     fn close(&mut self, raw: &[u8]) {
         let Some(frame) = self.frames.pop() else { return };
+        if self.unrolling.is_some() {
+            return self.close_copies();
+        }
         let facts = self.function.scan.labels[frame.label];
         if !frame.live || facts.is_loop || !(facts.targeted || facts.is_half) {
             // Nobody joins here.
@@ -357,7 +389,7 @@ impl Emitter<'_, '_> {
             // Whoever threw had checked.
             unpaid.meet(Unpaid::checked());
         }
-        self.state = Some(State { pending, unpaid });
+        self.state = Some(State { pending, unstored: None, unpaid });
         if scan.labels[label].caught {
             self.reload();
         }
@@ -369,6 +401,7 @@ impl Emitter<'_, '_> {
     fn owe(&mut self, units: u64) {
         if let Some(state) = &mut self.state {
             state.pending += units as i64;
+            state.unstored = state.unstored.map(|before| before + units as i64);
             state.unpaid.run(units);
         }
     }
@@ -429,6 +462,29 @@ impl Emitter<'_, '_> {
             Instruction::LocalGet(self.counter),
             Instruction::GlobalSet(self.context.counter),
         ]);
+        self.is_stored();
+    }
+
+    /// The global counter holds what it should.
+    fn is_stored(&mut self) {
+        if let Some(state) = &mut self.state {
+            state.unstored = Some(0);
+        }
+    }
+
+    /// Makes the global counter exact, and leaves the local one alone: a trap may come.
+    fn write_through(&mut self) {
+        let Some(State { pending, unstored, .. }) = self.state else { return };
+        if unstored == Some(0) {
+            return;
+        }
+        self.uses_counter = true;
+        self.emit(&[Instruction::LocalGet(self.counter)]);
+        if pending != 0 {
+            self.emit(&[Instruction::I64Const(pending), Instruction::I64Sub]);
+        }
+        self.emit(&[Instruction::GlobalSet(self.context.counter)]);
+        self.is_stored();
     }
 
     /// Global counter to local counter; nothing is pending afterwards.
@@ -438,6 +494,7 @@ impl Emitter<'_, '_> {
             Instruction::GlobalGet(self.context.counter),
             Instruction::LocalSet(self.counter),
         ]);
+        self.is_stored();
     }
 
     /// Charges all and stores, before a call whose return reloads.

@@ -5,10 +5,11 @@
 //! included, so that the second look ([`super::function`]) counts the same way.
 //! Only branches in reachable code count. Does not weigh anything.
 
+use super::copies::Candidate;
 use wasmparser::{Catch, FunctionBody, Operator, Result};
 
 /// What is known of one label before code is emitted.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Label {
     /// Some reachable branch or catch goes there.
     pub(super) targeted: bool,
@@ -18,6 +19,8 @@ pub(super) struct Label {
     pub(super) is_loop: bool,
     /// The frame is an `if` without `else`: a false condition goes there.
     pub(super) is_half: bool,
+    /// How many copies of the loop's body are made; 1 for what is no loop.
+    pub(super) copies: u32,
     /// Labels of one `br_table` share a class, and so a potential. The class is
     /// the number of one of them.
     class: usize,
@@ -43,10 +46,20 @@ pub(super) struct Scan {
 impl Scan {
     /// Looks at `body`.
     pub(super) fn of(body: &FunctionBody<'_>) -> Result<Self> {
-        let mut walk = Walk { scan: Self::default(), frames: Vec::new(), reachable: true };
+        let mut walk =
+            Walk { scan: Self::default(), frames: Vec::new(), reachable: true, candidate: None };
         walk.open(Frame::Block);
-        for operator in body.get_operators_reader()? {
-            walk.visit(&operator?)?;
+        let mut reader = body.get_operators_reader()?;
+        while !reader.eof() {
+            let start = reader.original_position();
+            let operator = reader.read()?;
+            let range = start..reader.original_position();
+            let (candidate, copies) = Candidate::next(walk.candidate, &operator, &range);
+            walk.candidate = candidate;
+            if let (Some(copies), Some((label, ..))) = (copies, walk.frames.last()) {
+                walk.scan.labels[*label].copies = copies;
+            }
+            walk.visit(&operator)?;
         }
         walk.scan.calls.sort_unstable();
         walk.scan.calls.dedup();
@@ -129,16 +142,20 @@ struct Walk {
     /// Label number, kind, and whether the frame was entered in reachable code.
     frames: Vec<(usize, Frame, bool)>,
     reachable: bool,
+    /// The loop that opened last, while it looks like one to be unrolled.
+    candidate: Option<Candidate>,
 }
 
 impl Walk {
     fn open(&mut self, kind: Frame) {
         let number = self.scan.labels.len();
         self.scan.labels.push(Label {
+            targeted: false,
+            caught: false,
             is_loop: kind == Frame::Loop,
             is_half: kind == Frame::If,
+            copies: 1,
             class: number,
-            ..Label::default()
         });
         self.frames.push((number, kind, self.reachable));
     }

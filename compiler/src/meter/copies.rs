@@ -1,0 +1,81 @@
+//! Which loops are unrolled, and how often: a tiny loop pays for its rounds a few at a
+//! time, with one charge and one check.
+//!
+//! Only straight lines that end with the branch back. A loop with more ways is left early
+//! more often than not, and copies of it made real programs slower. Knows operators and
+//! sizes; what is made of a loop is [`super::function`]'s.
+
+use crate::cost;
+use std::ops::Range;
+use wasmparser::{BlockType, Operator};
+
+/// The most copies of a body (FUEL.md, "Where charges stand", 8).
+const COPIES_MAX: usize = 8;
+/// The most bytes that all copies of a body have together.
+const BYTES_MAX: usize = 256;
+/// The heaviest operator in a copied body: beside dearer ones a charge is nothing. All
+/// that branch, call or pay for a length are dearer, or named below.
+const WEIGHT_MAX: u64 = 4;
+
+/// The loop that opened last, while it looks like one to be unrolled.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Candidate {
+    /// Where its first operator begins.
+    start: usize,
+    /// The branch back was read.
+    is_closed: bool,
+}
+
+impl Candidate {
+    /// Looks at the operator at these bytes: the candidate that there is behind it, and
+    /// how often the body is copied when the loop ends here.
+    pub(super) fn next(
+        candidate: Option<Self>,
+        operator: &Operator<'_>,
+        range: &Range<usize>,
+    ) -> (Option<Self>, Option<u32>) {
+        match (operator, candidate) {
+            (Operator::Loop { blockty: BlockType::Empty }, _) => {
+                (Some(Self { start: range.end, is_closed: false }), None)
+            }
+            (Operator::End, Some(Self { start, is_closed: true })) => {
+                (None, Some(copies(range.start - start)))
+            }
+            (Operator::BrIf { relative_depth: 0 }, Some(Self { start, is_closed: false })) => {
+                (Some(Self { start, is_closed: true }), None)
+            }
+            (_, Some(Self { is_closed: false, .. })) if is_plain(operator) => (candidate, None),
+            _ => (None, None),
+        }
+    }
+}
+
+/// How many copies there are of a body of so many bytes.
+fn copies(bytes: usize) -> u32 {
+    (BYTES_MAX / bytes.max(1)).clamp(1, COPIES_MAX) as u32
+}
+
+/// Whether control goes from the operator to the next one, or ends in a trap.
+fn is_plain(operator: &Operator<'_>) -> bool {
+    let is_control = matches!(
+        operator,
+        Operator::Block { .. }
+            | Operator::Loop { .. }
+            | Operator::If { .. }
+            | Operator::Else
+            | Operator::End
+            | Operator::TryTable { .. }
+            | Operator::Br { .. }
+            | Operator::BrIf { .. }
+            | Operator::BrTable { .. }
+            | Operator::BrOnNull { .. }
+            | Operator::BrOnNonNull { .. }
+            | Operator::Return
+            | Operator::Unreachable
+            | Operator::Call { .. }
+            | Operator::CallRef { .. }
+            | Operator::ReturnCall { .. }
+            | Operator::ReturnCallRef { .. }
+    );
+    !is_control && cost::flat(operator).is_some_and(|weight| weight <= WEIGHT_MAX)
+}
