@@ -1,0 +1,216 @@
+//! Texts that move, lower and look at the counter, and what is known behind each.
+//!
+//! The inserted text is stack-neutral. Says nothing of where it belongs: that is
+//! [`super`]'s.
+
+use super::{Emitter, State};
+use crate::meter::bulk::Bulk;
+use crate::meter::summary::{Summary, Unpaid};
+use bls_artifact::fuel::S_MAX;
+use wasm_encoder::Instruction;
+
+impl Emitter<'_, '_> {
+    /// `units` more were consumed.
+    pub(super) fn owe(&mut self, units: u64) {
+        if let Some(state) = &mut self.state {
+            state.pending += units as i64;
+            state.unstored = state.unstored.map(|before| before + units as i64);
+            state.unpaid.run(units);
+        }
+    }
+
+    /// Keeps S small: a check where more than `S_MAX` could have run.
+    pub(super) fn bound(&mut self) {
+        if self.state.is_some_and(|state| state.unpaid.exceeds(S_MAX)) {
+            self.settle(0);
+            self.check();
+        }
+    }
+
+    /// Makes the pending cost what everybody brings to `label`.
+    pub(super) fn arrive(&mut self, label: usize) {
+        let Some(state) = self.state else { return };
+        let scan = self.function.scan;
+        let class = scan.class(label);
+        if scan.is_settled(class) {
+            self.settle(0);
+            if scan.labels[label].caught {
+                self.store();
+            }
+        } else {
+            match self.potentials[class] {
+                Some(potential) => self.settle(potential),
+                None => self.potentials[class] = Some(state.pending),
+            }
+        }
+        if scan.labels[label].is_loop {
+            // The header checks.
+            self.summary.close(state.unpaid);
+        } else {
+            let arriving = self.arriving[label].get_or_insert_default();
+            arriving.meet(state.unpaid);
+        }
+    }
+
+    /// Charges, so that `pending` is owed afterwards.
+    pub(super) fn settle(&mut self, pending: i64) {
+        let Some(state) = &mut self.state else { return };
+        let units = state.pending - pending;
+        state.pending = pending;
+        if units != 0 {
+            self.uses_counter = true;
+            self.emit(&[
+                Instruction::LocalGet(self.counter),
+                Instruction::I64Const(units),
+                Instruction::I64Sub,
+                Instruction::LocalSet(self.counter),
+            ]);
+        }
+    }
+
+    /// Local counter to global counter; nothing may be pending.
+    pub(super) fn store(&mut self) {
+        self.uses_counter = true;
+        self.emit(&[
+            Instruction::LocalGet(self.counter),
+            Instruction::GlobalSet(self.context.counter),
+        ]);
+        self.is_stored();
+    }
+
+    /// The global counter holds what it should.
+    pub(super) fn is_stored(&mut self) {
+        if let Some(state) = &mut self.state {
+            state.unstored = Some(0);
+        }
+    }
+
+    /// Makes the global counter exact, and leaves the local one alone: a trap may come.
+    pub(super) fn write_through(&mut self) {
+        let Some(State { pending, unstored, .. }) = self.state else { return };
+        if unstored == Some(0) {
+            return;
+        }
+        self.uses_counter = true;
+        self.emit(&[Instruction::LocalGet(self.counter)]);
+        if pending != 0 {
+            self.emit(&[Instruction::I64Const(pending), Instruction::I64Sub]);
+        }
+        self.emit(&[Instruction::GlobalSet(self.context.counter)]);
+        self.is_stored();
+    }
+
+    /// Global counter to local counter; nothing is pending afterwards.
+    pub(super) fn reload(&mut self) {
+        self.uses_counter = true;
+        self.emit(&[
+            Instruction::GlobalGet(self.context.counter),
+            Instruction::LocalSet(self.counter),
+        ]);
+        self.is_stored();
+    }
+
+    /// Charges all and stores, before a call whose return reloads.
+    pub(super) fn flush(&mut self) {
+        let Some(state) = &mut self.state else { return };
+        let units = std::mem::take(&mut state.pending);
+        self.uses_counter = true;
+        self.emit(&[Instruction::LocalGet(self.counter)]);
+        if units != 0 {
+            self.emit(&[Instruction::I64Const(units), Instruction::I64Sub]);
+        }
+        self.emit(&[Instruction::GlobalSet(self.context.counter)]);
+    }
+
+    /// Leaves for `$out_of_fuel` when the counter is negative.
+    pub(super) fn check(&mut self) {
+        self.emit(&[Instruction::LocalGet(self.counter)]);
+        self.check_top(self.frames.len() as u32);
+    }
+
+    /// The same for the value on the stack, `out_of_fuel` labels out.
+    pub(super) fn check_top(&mut self, out_of_fuel: u32) {
+        self.uses_counter = true;
+        self.checks = true;
+        self.emit(&[Instruction::I64Const(0), Instruction::I64LtS, Instruction::BrIf(out_of_fuel)]);
+        if let Some(state) = &mut self.state {
+            self.summary.close(state.unpaid);
+            state.unpaid = Unpaid::checked();
+        }
+    }
+
+    /// Charge, check and store: what comes next can be seen from outside.
+    pub(super) fn event(&mut self) {
+        self.settle(0);
+        self.check();
+        self.store();
+    }
+
+    pub(super) fn call(&mut self, function: u32, raw: &[u8]) {
+        if let Some(defined) = function.checked_sub(self.context.imported) {
+            let callee = self.summaries.of(defined);
+            if self.state.is_some_and(|state| state.unpaid.plus(callee.enter).exceeds(S_MAX)) {
+                self.settle(0);
+                self.check();
+            }
+            self.flush();
+            self.raw(raw);
+            self.reload();
+            self.returned(callee);
+            self.bound();
+        } else {
+            self.event();
+            self.raw(raw);
+            self.reload();
+        }
+    }
+
+    /// A callee came back.
+    pub(super) fn returned(&mut self, callee: Summary) {
+        if let Some(state) = &mut self.state {
+            self.summary.close(state.unpaid.plus(callee.enter));
+            state.unpaid = state.unpaid.through(callee);
+        }
+    }
+
+    /// A callee took this function's place.
+    pub(super) fn tail(&mut self, callee: Summary) {
+        if let Some(state) = self.state {
+            self.summary.close(state.unpaid.plus(callee.enter));
+            self.summary.exit(state.unpaid.through(callee));
+        }
+    }
+
+    /// Charge, check where that is due, store: the function ends here.
+    /// `$out_of_fuel` is `out_of_fuel` labels out.
+    pub(super) fn leave(&mut self, out_of_fuel: u32) {
+        self.settle(0);
+        if self.function.role.checks_exit && (self.uses_counter || self.function.role.stands_in) {
+            self.emit(&[Instruction::LocalGet(self.counter)]);
+            self.check_top(out_of_fuel);
+        }
+        self.store();
+        if let Some(state) = self.state {
+            self.summary.exit(state.unpaid);
+        }
+    }
+
+    /// Charges for the length on the stack, and checks, before the work.
+    pub(super) fn pay_length(&mut self, bulk: &Bulk, constant: Option<u64>) {
+        if let Some(units) = constant.and_then(|length| bulk.constant_units(length)) {
+            self.owe(units);
+            return;
+        }
+        self.settle(0);
+        self.uses_lengths = true;
+        let (length, bound) = (self.counter + 1, self.counter + 2);
+        let mut text = Vec::new();
+        bulk.emit(length, bound, self.counter, &mut text);
+        self.text.extend(text);
+        self.check_top(self.frames.len() as u32);
+        self.emit(&[Instruction::LocalGet(length)]);
+        if !bulk.is_64 {
+            self.emit(&[Instruction::I32WrapI64]);
+        }
+    }
+}
