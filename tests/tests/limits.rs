@@ -60,9 +60,37 @@ fn a_trap_is_not_out_of_fuel() {
     let (ended, report) = home.report(&["--fuel", "1000000"], &artifact);
     let _ = ended.expect(134).says(&["bls-load: run: ", "trap", "boom"]);
     assert_eq!(kind(&report), "trap", "{report}");
-    assert_eq!(report["fuel"]["consumed"], 1_000_000, "a trap is never a discount: {report}");
+    // The counter was stored before it: three calls of four units, one of the host's.
+    let consumed = report["fuel"]["consumed"].as_u64().expect("a number");
+    assert!((1000..10_000).contains(&consumed), "{report}");
+    let (_, unlimited) = home.report(&[], &artifact);
+    assert_eq!(unlimited["fuel"]["exact"], true, "{unlimited}");
+    assert_eq!(unlimited["fuel"]["consumed"], consumed, "{unlimited}");
+}
+
+#[test]
+fn a_fault_of_memory_is_never_a_discount() {
+    let home = Home::new();
+    let artifact = home.fixture("wat/trap-out-of-bounds.wat");
+    let (ended, report) = home.report(&["--fuel", "1000000"], &artifact);
+    let _ = ended.expect(134).says(&["out of bounds"]);
+    assert_eq!(report["fuel"]["consumed"], 1_000_000, "{report}");
     let (_, report) = home.report(&[], &artifact);
     assert_eq!(report["fuel"]["exact"], false, "{report}");
+}
+
+#[test]
+fn traps_are_billed_what_was_consumed() {
+    let home = Home::new();
+    for (name, consumed) in [("trap-divide-by-zero", 1036), ("trap-unreachable", 1024)] {
+        let artifact = home.fixture(&format!("wat/{name}.wat"));
+        let (ended, report) = home.report(&["--fuel", "10000000"], &artifact);
+        let _ = ended.expect(134);
+        assert_eq!(report["fuel"]["consumed"], consumed, "{name}: {report}");
+        // Without a budget the same number is known.
+        let (_, report) = home.report(&[], &artifact);
+        assert_eq!(report["fuel"]["consumed"], consumed, "{name}: {report}");
+    }
 }
 
 #[test]
