@@ -51,8 +51,8 @@ impl NameError {
             Self::Form => {
                 "a name is 1 to 128 letters, digits and . _ -, not beginning with . or -, and without .."
             }
-            Self::Digest => "a name is not the 64 hexadecimal digits of a digest",
-            Self::Command => "a name is not a command of bls-load",
+            Self::Digest => "a name must not be the 64 hexadecimal digits of a digest",
+            Self::Command => "a name must not be one of bls-load's commands",
         }
     }
 }
