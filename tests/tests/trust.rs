@@ -3,7 +3,6 @@
 use bls_tests::programs::{Home, compiler, fixtures, loader, run};
 use bls_tests::user::{FreshUser, is_root};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 #[test]
