@@ -11,18 +11,17 @@ use crate::describe::Description;
 use crate::validate::Validated;
 use bls_artifact::capability::Permission;
 use bls_artifact::digest::{Sha256, verity};
-use bls_artifact::limits::ZSTD_WINDOW_MAX;
-use bls_artifact::manifest::{self, Compiler, Encoding, Limits, Manifest, Part, Stored};
+use bls_artifact::limits::{ZSTD_LEVEL_MAX, ZSTD_WINDOW_MAX};
+use bls_artifact::manifest::{self, Compiler, Document, Encoding, Limits, Manifest, Part, Stored};
 use bls_artifact::target::{ENGINE_COMPATIBILITY, ENGINE_RELEASE};
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::{fmt, io};
 use zstd::zstd_safe::CParameter;
 
 /// Lowest and highest level that `--compress` takes.
-pub const LEVELS: std::ops::RangeInclusive<i32> = 1..=22;
+pub const LEVELS: std::ops::RangeInclusive<u32> = 1..=ZSTD_LEVEL_MAX;
 /// The level when none is given.
-pub const LEVEL_DEFAULT: i32 = 19;
+pub const LEVEL_DEFAULT: u32 = 19;
 
 /// Why parts cannot be assembled.
 #[derive(Debug)]
@@ -54,26 +53,32 @@ impl AssembleError {
 /// What the builder chose and no stage computes.
 #[derive(Clone, Debug, Default)]
 pub struct Choices {
-    /// The artifact's name; must satisfy [`manifest::is_name`].
+    /// The artifact's name; must satisfy [`bls_artifact::name::check`].
     pub name: String,
+    /// A number that rises with each release; 0 is unset.
+    pub sequence: u64,
     /// Seconds since 1970, where asked for.
     pub created: Option<u64>,
+    /// Seconds since 1970 after which it must not run.
+    pub expires: Option<u64>,
+    /// Documents about the source, as the manifest has them.
+    pub documents: Vec<Document>,
     /// What a loader must grant, as the manifest has it.
     pub needs: Vec<Permission>,
     /// Limits that the builder asks for.
     pub limits: Limits,
     /// The zstd level; `None` stores images raw.
-    pub compression: Option<i32>,
+    pub compression: Option<u32>,
 }
 
 /// A manifest and its parts, not signed yet.
 #[derive(Debug)]
-pub struct Assembled<'a> {
+pub struct Assembled {
     manifest: Manifest,
-    parts: Vec<Cow<'a, [u8]>>,
+    parts: Vec<Vec<u8>>,
 }
 
-impl Assembled<'_> {
+impl Assembled {
     /// What will be signed.
     #[must_use]
     pub fn manifest(&self) -> &Manifest {
@@ -83,7 +88,7 @@ impl Assembled<'_> {
     /// The parts as stored, in the manifest's order.
     #[must_use]
     pub fn parts(&self) -> Vec<&[u8]> {
-        self.parts.iter().map(AsRef::as_ref).collect()
+        self.parts.iter().map(Vec::as_slice).collect()
     }
 }
 
@@ -91,13 +96,13 @@ impl Assembled<'_> {
 ///
 /// # Errors
 /// [`AssembleError`].
-pub fn assemble<'a>(
+pub fn assemble(
     module: &Validated,
     description: Description,
     audited: &Audited,
-    images: &'a [Image],
-    choices: &Choices,
-) -> Result<Assembled<'a>, AssembleError> {
+    images: Vec<Image>,
+    choices: Choices,
+) -> Result<Assembled, AssembleError> {
     let mut parts = Vec::with_capacity(images.len());
     let mut records = Vec::with_capacity(images.len());
     for image in images {
@@ -106,21 +111,23 @@ pub fn assemble<'a>(
         parts.push(bytes);
     }
     let manifest = Manifest {
-        name: choices.name.clone(),
-        sequence: 0,
+        name: choices.name,
+        sequence: choices.sequence,
         created: choices.created,
-        expires: None,
+        expires: choices.expires,
         source: module.source().given(),
         compiled: Sha256::of(audited.wasm()),
         compiler: Compiler {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             engine: ENGINE_RELEASE.to_owned(),
+            compression: choices.compression,
         },
+        documents: choices.documents,
         fuel: audited.fuel().cloned(),
         module: description.module,
         may_use: description.may_use,
-        needs: choices.needs.clone(),
-        limits: choices.limits.clone(),
+        needs: choices.needs,
+        limits: choices.limits,
         parts: records,
         critical: Vec::new(),
         extensions: BTreeMap::new(),
@@ -129,20 +136,18 @@ pub fn assemble<'a>(
 }
 
 /// One part: its record, and its bytes as stored.
-fn part(image: &Image, level: Option<i32>) -> Result<(Part, Cow<'_, [u8]>), AssembleError> {
+fn part(image: Image, level: Option<u32>) -> Result<(Part, Vec<u8>), AssembleError> {
     let sha256 = Sha256::of(image.bytes());
     let length = image.bytes().len() as u64;
-    let (stored, bytes) = match level {
-        None => (Stored { encoding: Encoding::Raw, length, sha256 }, Cow::Borrowed(image.bytes())),
-        Some(level) => {
-            let frame = compress(image.bytes(), level).map_err(AssembleError::Compress)?;
-            let stored = Stored {
-                encoding: Encoding::Zstd,
-                length: frame.len() as u64,
-                sha256: Sha256::of(&frame),
-            };
-            (stored, Cow::Owned(frame))
-        }
+    let frame = level.map(|level| compress(image.bytes(), level)).transpose();
+    let frame = frame.map_err(AssembleError::Compress)?;
+    let stored = match &frame {
+        None => Stored { encoding: Encoding::Raw, length, sha256 },
+        Some(frame) => Stored {
+            encoding: Encoding::Zstd,
+            length: frame.len() as u64,
+            sha256: Sha256::of(frame),
+        },
     };
     let part = Part {
         target: image.target(),
@@ -153,12 +158,12 @@ fn part(image: &Image, level: Option<i32>) -> Result<(Part, Cow<'_, [u8]>), Asse
         stored,
         image: manifest::Image { length, sha256, verity: verity(image.bytes()) },
     };
-    Ok((part, bytes))
+    Ok((part, frame.unwrap_or_else(|| image.into_bytes())))
 }
 
 /// One zstd frame with its content size, by one thread: the same bytes always.
-fn compress(image: &[u8], level: i32) -> io::Result<Vec<u8>> {
-    let mut compressor = zstd::bulk::Compressor::new(level)?;
+fn compress(image: &[u8], level: u32) -> io::Result<Vec<u8>> {
+    let mut compressor = zstd::bulk::Compressor::new(level.cast_signed())?;
     compressor.set_parameter(CParameter::ContentSizeFlag(true))?;
     // The part has its SHA-256 already.
     compressor.set_parameter(CParameter::ChecksumFlag(false))?;

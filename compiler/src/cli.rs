@@ -1,14 +1,18 @@
 //! The command line: what may be said, and the help texts.
 //!
-//! The texts are written by hand: their order is part of the interface, and
-//! tests read them. Values are only split and converted here; whether a target
-//! or key exists is found out by the stage that needs it.
+//! Values are only split and converted here; whether a target or key exists is
+//! found out by the stage that needs it.
+
+mod help;
 
 use crate::assemble::{LEVEL_DEFAULT, LEVELS};
+use crate::date;
+use crate::keystore::DEFAULT_KEY;
 use bls_artifact::capability::{Permission, PermissionError};
 use bls_artifact::quantity::parse_size;
 use bls_artifact::target::Target;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use help::{HELP, HELP_AUDIT, HELP_CHECK, HELP_INSPECT, HELP_KEY, HELP_SIGN, HELP_VERIFY};
 use std::path::PathBuf;
 
 /// `--version`: all that decides whether two machines understand each other.
@@ -17,96 +21,6 @@ pub const VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
     " (wasmtime 48.0.8, artifact format 1, fuel model bls-fuel-2)"
 );
-
-const HELP: &str = "\
-Compile a WebAssembly module to a signed, metered native artifact.
-
-Usage: bls-compile [OPTIONS] <INPUT>
-       bls-compile <check|audit|inspect|key> ...
-
-INPUT is .wasm, .wat or - (stdin). A file called \"check\" is ./check.
-
-  -o, --output <FILE>     [default: STEM.bls in this folder; - is stdout]
-      --key <FILE|env:V>  signing key [default: yours, made on first use]
-      --target <TRIPLE>   [default: this system, baseline CPU]
-      --max-memory <SIZE> limit written into the manifest
-      --needs <CAP:WHAT>  never to start without: fs.write:/data, env:TOKEN
-      --policy <FILE>     needs from a JSON file (README)
-      --compress[=LEVEL]  store native code as zstd
-      --no-fuel           no metering; the manifest says so
-      --fast-nans         do not canonicalise NaNs
-      --emit <KIND>       artifact | wasm (the metered module, for any engine)
-      --json              result as JSON on stdout
-  -q, --quiet             errors only
-
-Exit codes: 0 done, 1 refused or failed, 2 usage
-Examples:
-  bls-compile app.wasm
-  bls-compile app.wasm --key env:BLS_KEY -o dist/app.bls
-  bls-compile key export > builder.pub
-";
-
-const HELP_CHECK: &str = "\
-Say what a module is and needs, and whether it would compile; write nothing.
-
-Usage: bls-compile check [OPTIONS] <INPUT>
-
-INPUT is .wasm, .wat or - (stdin).
-
-      --target <TRIPLE>   [default: this system]
-      --json              result as JSON on stdout
-
-Exit codes: 0 it would compile, 1 it is refused, 2 usage
-Examples:
-  bls-compile check app.wasm
-  bls-compile check --target pulley64 --json app.wasm
-";
-
-const HELP_AUDIT: &str = "\
-Prove that a metered module counts what it consumes. Trusts nothing but its bytes.
-
-Usage: bls-compile audit [OPTIONS] <INPUT>
-
-INPUT is .wasm, .wat or - (stdin), as --emit wasm writes it. Every compile does
-the same before it signs. FUEL.md has the rules, by name.
-
-      --target <TRIPLE>   [default: this system]
-      --json              result as JSON on stdout
-
-Exit codes: 0 proved, 1 a rule is broken, 2 usage
-Examples:
-  bls-compile --emit wasm app.wasm && bls-compile audit app.metered.wasm
-  bls-compile audit --json app.metered.wasm
-";
-
-const HELP_INSPECT: &str = "\
-Show everything in an artifact. Checks its form, not whom to trust.
-
-Usage: bls-compile inspect [OPTIONS] <ARTIFACT>
-
-      --json              as JSON on stdout
-
-Exit codes: 0 done, 1 not an artifact, 2 usage
-Examples:
-  bls-compile inspect app.bls
-  bls-compile inspect --json app.bls
-";
-
-const HELP_KEY: &str = "\
-Show or export your signing key; it is made on first use.
-
-Usage: bls-compile key [OPTIONS]
-       bls-compile key export [OPTIONS]
-
-      --key <FILE|env:V>  another key than yours
-
-`key` prints id and path; `key export` prints the public key in PEM.
-
-Exit codes: 0 done, 1 no key, 2 usage
-Examples:
-  bls-compile key
-  bls-compile key export > builder.pub
-";
 
 /// What the command line says.
 #[derive(Debug, Parser)]
@@ -136,6 +50,10 @@ pub enum Command {
     Audit(Audit),
     /// `bls-compile inspect`
     Inspect(Inspect),
+    /// `bls-compile sign`
+    Sign(Sign),
+    /// `bls-compile verify`
+    Verify(Verify),
     /// `bls-compile key`
     Key(Key),
 }
@@ -150,8 +68,23 @@ pub struct Compile {
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// The signing key.
-    #[arg(long, value_name = "FILE|env:V")]
+    #[arg(long, value_name = "KEY")]
     pub key: Option<String>,
+    /// The artifact's name.
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// The number of the release.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub sequence: u64,
+    /// When it ends to be good, in seconds since 1970.
+    #[arg(long, value_name = "DATE", value_parser = date::parse)]
+    pub expires: Option<u64>,
+    /// Bills of materials.
+    #[arg(long, value_name = "FILE")]
+    pub sbom: Vec<PathBuf>,
+    /// Records of how the source was built.
+    #[arg(long, value_name = "FILE")]
+    pub provenance: Vec<PathBuf>,
     /// What to compile for.
     #[arg(long, value_name = "TRIPLE", value_delimiter = ',', value_parser = target)]
     pub target: Vec<Target>,
@@ -173,7 +106,7 @@ pub struct Compile {
         default_missing_value = "",
         value_parser = level
     )]
-    pub compress: Option<i32>,
+    pub compress: Option<u32>,
     /// No metering.
     #[arg(long)]
     pub no_fuel: bool,
@@ -242,24 +175,98 @@ pub struct Inspect {
     pub json: bool,
 }
 
+/// `bls-compile sign ARTIFACT`
+#[derive(Debug, Args)]
+#[command(override_help = HELP_SIGN)]
+pub struct Sign {
+    /// The artifact.
+    #[arg(value_name = "ARTIFACT")]
+    pub artifact: PathBuf,
+    /// Its source.
+    #[arg(long, value_name = "INPUT")]
+    pub rebuild: PathBuf,
+    /// Where the result goes.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// The signing key.
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+    /// The result as JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Errors only.
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// `bls-compile verify ARTIFACT`
+#[derive(Debug, Args)]
+#[command(override_help = HELP_VERIFY)]
+pub struct Verify {
+    /// The artifact.
+    #[arg(value_name = "ARTIFACT")]
+    pub artifact: PathBuf,
+    /// Its source.
+    #[arg(long, value_name = "INPUT")]
+    pub rebuild: PathBuf,
+    /// The result as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `bls-compile key`
 #[derive(Debug, Args)]
-#[command(override_help = HELP_KEY, disable_help_subcommand = true)]
+#[command(
+    override_help = HELP_KEY,
+    disable_help_subcommand = true,
+    args_conflicts_with_subcommands = true
+)]
 pub struct Key {
     /// What to do with it; without, show it.
     #[command(subcommand)]
     pub action: Option<KeyAction>,
     /// Another key than the user's own.
-    #[arg(long, value_name = "FILE|env:V", global = true)]
+    #[arg(long, value_name = "KEY")]
     pub key: Option<String>,
 }
 
 /// The subcommands of `key`.
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Debug, Subcommand)]
 pub enum KeyAction {
+    /// Make one.
+    #[command(override_help = HELP_KEY)]
+    New {
+        /// Its name.
+        #[arg(value_name = "NAME", default_value = DEFAULT_KEY)]
+        name: String,
+    },
+    /// Show all of the user's.
+    #[command(override_help = HELP_KEY)]
+    List {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Print the public key in PEM.
     #[command(override_help = HELP_KEY)]
-    Export,
+    Export {
+        /// Which; the user's own where none is named.
+        #[arg(value_name = "KEY", conflicts_with = "key")]
+        named: Option<String>,
+        /// The same.
+        #[arg(long, value_name = "KEY")]
+        key: Option<String>,
+    },
+    /// Keep a private key.
+    #[command(override_help = HELP_KEY)]
+    Import {
+        /// Its file; `-` for standard input.
+        #[arg(value_name = "FILE")]
+        from: PathBuf,
+        /// Its name here.
+        #[arg(value_name = "NAME", default_value = DEFAULT_KEY)]
+        name: String,
+    },
 }
 
 /// A target, by its triple.
@@ -276,7 +283,7 @@ fn permission(text: &str) -> Result<Permission, PermissionError> {
 }
 
 /// A zstd level; empty for the default.
-fn level(text: &str) -> Result<i32, String> {
+fn level(text: &str) -> Result<u32, String> {
     if text.is_empty() {
         return Ok(LEVEL_DEFAULT);
     }
@@ -335,6 +342,13 @@ mod tests {
             &["bls-compile", "a", "--target", "sparc"],
             &["bls-compile", "a", "--max-memory", "1"],
             &["bls-compile", "a", "--emit", "elf"],
+            &["bls-compile", "a", "--expires", "soon"],
+            &["bls-compile", "a", "--sequence", "-1"],
+            &["bls-compile", "sign", "a.bls"],
+            &["bls-compile", "verify", "a.bls"],
+            &["bls-compile", "key", "forget"],
+            &["bls-compile", "key", "--key", "k", "new"],
+            &["bls-compile", "key", "export", "a", "--key", "b"],
         ] {
             assert_eq!(Cli::try_parse_from(wrong).unwrap_err().exit_code(), 2, "{wrong:?}");
         }

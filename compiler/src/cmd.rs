@@ -9,10 +9,14 @@ mod check;
 mod compile;
 mod inspect;
 mod key;
+mod sign;
+mod verify;
 
 use crate::cli::{Cli, Command};
+use crate::documents::DocumentError;
+use crate::given::GivenError;
 use crate::input::InputError;
-use crate::keystore::KeyStoreError;
+use crate::keystore::{self, KeySource, KeyStoreError, SigningKey};
 use crate::needs::NeedsError;
 use crate::output::OutputError;
 use crate::pipeline;
@@ -75,6 +79,12 @@ impl From<KeyStoreError> for Failure {
     }
 }
 
+impl From<DocumentError> for Failure {
+    fn from(error: DocumentError) -> Self {
+        Self::new("documents", &error, Some(error.hint().to_owned()))
+    }
+}
+
 impl From<OutputError> for Failure {
     fn from(error: OutputError) -> Self {
         Self::new("output", &error, error.hint())
@@ -99,6 +109,8 @@ pub fn main() -> ExitCode {
         Some(Command::Check(arguments)) => check::run(arguments),
         Some(Command::Audit(arguments)) => audit::run(arguments),
         Some(Command::Inspect(arguments)) => inspect::run(arguments),
+        Some(Command::Sign(arguments)) => sign::run(arguments),
+        Some(Command::Verify(arguments)) => verify::run(arguments),
         Some(Command::Key(arguments)) => key::run(arguments),
     };
     match result {
@@ -145,6 +157,20 @@ fn print(text: &str) -> Result<(), Failure> {
 /// Prints JSON on standard output.
 fn print_json(value: &serde_json::Value) -> Result<(), Failure> {
     print(&format!("{value:#}\n"))
+}
+
+/// What a stage says of a file that is no artifact.
+fn artifact_error(stage: &'static str) -> impl Fn(GivenError) -> Failure {
+    move |error| Failure::new(stage, &error, Some(error.hint().to_owned()))
+}
+
+/// Opens the signing key that was asked for; says so when it was made just now.
+fn open_key(value: Option<&str>, quiet: bool) -> Result<SigningKey, Failure> {
+    let signing = keystore::open(&value.map_or(KeySource::Default, KeySource::parse))?;
+    if let (Some(made), false) = (&signing.made, quiet) {
+        say(&made.to_string());
+    }
+    Ok(signing)
 }
 
 /// The targets that were asked for, or this system's.

@@ -116,6 +116,12 @@ impl Image {
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
+
+    /// The same, when nothing else is wanted any more.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
 }
 
 /// Compiles a module for one target.

@@ -3,7 +3,7 @@
 //! [`build`] is the whole story, for programs and tests alike. Does no input or
 //! output: bytes in, bytes out.
 
-use crate::assemble::{self, AssembleError, Choices, assemble};
+use crate::assemble::{self, AssembleError, Assembled, Choices, assemble};
 use crate::audit::{AuditError, Audited, audit};
 use crate::compile::{CompileError, compile};
 use crate::describe::describe;
@@ -15,7 +15,8 @@ use crate::validate::{ValidateError, Validated, validate};
 use bls_artifact::capability::Permission;
 use bls_artifact::key::PrivateKey;
 use bls_artifact::limits::{JSON_INTEGER_MAX, PARTS_MAX};
-use bls_artifact::manifest::{Limits, is_name};
+use bls_artifact::manifest::{Document, Limits};
+use bls_artifact::name::{self, NameError};
 use bls_artifact::target::{EngineProfile, Nans, Target};
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -85,6 +86,8 @@ pub enum Error {
     Sign(SignError),
     /// What the author says it needs cannot be declared.
     Needs(NeedsError),
+    /// It would have a name that is none; the name, and whether it was asked for.
+    Name(NameError, String, bool),
     /// An option has a value that is not allowed; which, and why.
     Options(&'static str),
     /// A valid module cannot be read again: a defect of ours.
@@ -104,6 +107,7 @@ impl Error {
             Self::Assemble(_) => Stage::Assemble.name(),
             Self::Sign(_) => Stage::Sign.name(),
             Self::Needs(_) => "needs",
+            Self::Name(..) => "name",
             Self::Options(_) => "options",
             Self::Describe(_) => "describe",
         }
@@ -124,6 +128,10 @@ impl Error {
             Self::Assemble(error) => Some(error.hint().to_owned()),
             Self::Sign(error) => Some(error.hint().to_owned()),
             Self::Needs(error) => Some(error.hint()),
+            Self::Name(NameError::Command, name, _) => {
+                Some(format!("give it another one, such as --name {name}-app"))
+            }
+            Self::Name(..) => Some("give it another one: --name NAME".to_owned()),
             Self::Options(_) => Some("see bls-compile --help".to_owned()),
             Self::Describe(_) => Some("please report this, with the module".to_owned()),
         }
@@ -143,6 +151,10 @@ impl fmt::Display for Error {
             Self::Assemble(error) => error.fmt(f),
             Self::Sign(error) => error.fmt(f),
             Self::Needs(error) => error.fmt(f),
+            Self::Name(why, name, true) => write!(f, "{name:?} cannot be its name: {why}"),
+            Self::Name(why, name, false) => {
+                write!(f, "{name:?}, from the file's name, cannot be its name: {why}")
+            }
             Self::Options(what) => what.fmt(f),
             Self::Describe(error) => write!(f, "internal error: {error}"),
         }
@@ -161,11 +173,19 @@ pub struct Options {
     /// NaN canonicalisation.
     pub nans: Nans,
     /// The zstd level; `None` stores images raw.
-    pub compression: Option<i32>,
+    pub compression: Option<u32>,
     /// The memory limit for the manifest, in bytes.
     pub memory_max: Option<u64>,
+    /// The artifact's name; `None` takes the file's.
+    pub name: Option<String>,
+    /// A number that rises with each release; 0 is unset.
+    pub sequence: u64,
     /// Seconds since 1970 for the manifest, where asked for.
     pub created: Option<u64>,
+    /// Seconds since 1970 after which it must not run.
+    pub expires: Option<u64>,
+    /// Documents about the source, sorted.
+    pub documents: Vec<Document>,
     /// What a loader must grant, or refuse to start it.
     pub needs: Vec<Permission>,
 }
@@ -180,7 +200,11 @@ impl Options {
             nans: Nans::Canonical,
             compression: None,
             memory_max: None,
+            name: None,
+            sequence: 0,
             created: None,
+            expires: None,
+            documents: Vec::new(),
             needs: Vec::new(),
         }
     }
@@ -198,11 +222,26 @@ impl Options {
         if self.compression.is_some_and(|level| !assemble::LEVELS.contains(&level)) {
             return Err(Error::Options("a zstd level is 1 to 22"));
         }
-        let numbers = [self.memory_max, self.created];
+        if self.created.zip(self.expires).is_some_and(|(created, expires)| expires <= created) {
+            return Err(Error::Options("it would expire before it was created"));
+        }
+        let numbers = [self.memory_max, self.created, self.expires, Some(self.sequence)];
         if numbers.into_iter().flatten().any(|number| number > JSON_INTEGER_MAX) {
             return Err(Error::Options("a number is above 2^53-1"));
         }
         Ok(())
+    }
+
+    /// The name of an artifact made from `source`.
+    ///
+    /// # Errors
+    /// [`Error::Name`] when there can be no artifact of that name.
+    pub fn artifact_name(&self, source: &Source) -> Result<String, Error> {
+        let name = self.name.as_deref().unwrap_or(source.name());
+        match name::check(name) {
+            Ok(()) => Ok(name.to_owned()),
+            Err(why) => Err(Error::Name(why, name.to_owned(), self.name.is_some())),
+        }
     }
 
     /// The engine for one target. All parts come from one module, so all have
@@ -267,7 +306,44 @@ pub fn build_source(
     observe: &mut dyn FnMut(Stage),
 ) -> Result<Built, Error> {
     let mut clock = Clock { observe, times: Vec::new() };
-    let Front { validated, audited } = front_timed(source, options, &mut clock)?;
+    let unsigned = assemble_timed(source, options, &mut clock)?;
+    let artifact =
+        clock.run(Stage::Sign, || sign(&unsigned.assembled, keys).map_err(Error::Sign))?;
+    Ok(Built {
+        artifact,
+        source_bytes: unsigned.source_bytes,
+        compiled_bytes: unsigned.compiled_bytes,
+        times: clock.times,
+    })
+}
+
+/// Builds everything but the signature.
+///
+/// # Errors
+/// [`Error`], of the stage that refused.
+pub fn assemble_source(
+    source: Source,
+    options: &Options,
+    observe: &mut dyn FnMut(Stage),
+) -> Result<Assembled, Error> {
+    let mut clock = Clock { observe, times: Vec::new() };
+    assemble_timed(source, options, &mut clock).map(|unsigned| unsigned.assembled)
+}
+
+/// What there is before the signature.
+struct Unsigned {
+    assembled: Assembled,
+    source_bytes: u64,
+    compiled_bytes: u64,
+}
+
+fn assemble_timed(
+    source: Source,
+    options: &Options,
+    clock: &mut Clock<'_>,
+) -> Result<Unsigned, Error> {
+    let name = options.artifact_name(&source)?;
+    let Front { validated, audited } = front_timed(source, options, clock)?;
     let description = describe(&validated).map_err(Error::Describe)?;
     let needs = needs::settle(options.needs.clone(), &description.may_use).map_err(Error::Needs)?;
 
@@ -276,22 +352,22 @@ pub fn build_source(
         options.targets.iter().map(compile).collect::<Result<Vec<_>, _>>().map_err(Error::Compile)
     })?;
     let choices = Choices {
-        name: validated.source().name().to_owned(),
+        name,
+        sequence: options.sequence,
         created: options.created,
+        expires: options.expires,
+        documents: options.documents.clone(),
         needs,
         limits: Limits { memory: options.memory_max },
         compression: options.compression,
     };
-    debug_assert!(is_name(&choices.name));
     let assembled = clock.run(Stage::Assemble, || {
-        assemble(&validated, description, &audited, &images, &choices).map_err(Error::Assemble)
+        assemble(&validated, description, &audited, images, choices).map_err(Error::Assemble)
     })?;
-    let artifact = clock.run(Stage::Sign, || sign(&assembled, keys).map_err(Error::Sign))?;
-    Ok(Built {
-        artifact,
+    Ok(Unsigned {
+        assembled,
         source_bytes: validated.source().given_bytes(),
         compiled_bytes: audited.wasm().len() as u64,
-        times: clock.times,
     })
 }
 
@@ -368,7 +444,10 @@ mod tests {
             nans: Nans::Fast,
             compression: Some(3),
             memory_max: Some(65536),
+            name: Some("other".to_owned()),
+            sequence: 3,
             created: Some(7),
+            expires: Some(8),
             needs: vec![Permission::parse("extension:b").unwrap(); 2],
             ..Options::new(vec![Target::Pulley64])
         };
@@ -377,7 +456,9 @@ mod tests {
         assert!(manifest.fuel.is_none());
         assert_ne!(manifest.source, manifest.compiled);
         assert_eq!(manifest.limits.memory, Some(65536));
-        assert_eq!(manifest.created, Some(7));
+        assert_eq!((manifest.name.as_str(), manifest.sequence), ("other", 3));
+        assert_eq!((manifest.created, manifest.expires), (Some(7), Some(8)));
+        assert_eq!(manifest.compiler.compression, Some(3));
         assert_eq!(manifest.needs, [Permission::parse("extension:b").unwrap()]);
         assert_eq!(manifest.parts[0].profile.nans, Nans::Fast);
         assert!(manifest.parts[0].stored.length < manifest.parts[0].image.length);
@@ -390,9 +471,23 @@ mod tests {
             Options::new(vec![Target::X86_64, Target::X86_64]),
             Options { compression: Some(23), ..Options::new(vec![Target::X86_64]) },
             Options { memory_max: Some(u64::MAX), ..Options::new(vec![Target::X86_64]) },
+            Options { sequence: 1 << 53, ..Options::new(vec![Target::X86_64]) },
+            Options { created: Some(8), expires: Some(8), ..Options::new(vec![Target::X86_64]) },
         ] {
             let refused = build(HELLO.to_vec(), "hello.wat", &options, &[&key(1)]);
             assert!(matches!(refused, Err(Error::Options(_))));
         }
+    }
+
+    #[test]
+    fn a_name_that_is_a_command_is_refused() {
+        let build = |label: &str, name: Option<&str>| {
+            let name = name.map(str::to_owned);
+            let options = Options { name, ..Options::new(vec![Target::Pulley64]) };
+            build(HELLO.to_vec(), label, &options, &[&key(1)])
+        };
+        assert!(matches!(build("verify.wat", None), Err(Error::Name(_, _, false))));
+        assert!(matches!(build("hello.wat", Some("run")), Err(Error::Name(_, _, true))));
+        assert_eq!(build("run.wat", Some("runner")).unwrap().manifest().name, "runner");
     }
 }

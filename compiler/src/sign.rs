@@ -1,14 +1,17 @@
 //! Stage *sign*: an [`Assembled`] becomes an [`Artifact`], the bytes of a `.bls`.
 //!
 //! Signs only what [`crate::assemble`] made out of what [`crate::compile`]
-//! generated: there is no way to bring an image from outside. Before it lets go
-//! of the bytes it reads them again, the way a loader does. Does not find keys.
+//! generated: there is no way to bring an image from outside. To somebody else's
+//! artifact [`countersign`] adds a signature when [`crate::rebuild`] has made the same
+//! bytes. Before it lets go of the bytes it reads them again, the way a loader does.
+//! Does not find keys, and does not judge the signatures of others.
 
 use crate::assemble::Assembled;
+use crate::rebuild::Confirmed;
 use bls_artifact::artifact::{self, Contents};
 use bls_artifact::digest::Sha256;
 use bls_artifact::envelope::Envelope;
-use bls_artifact::key::{KeyId, PrivateKey};
+use bls_artifact::key::{KeyId, PrivateKey, PublicKey};
 use bls_artifact::limits::{ARTIFACT_BYTES_MAX, ENVELOPE_BYTES_MAX, SIGNATURES_MAX};
 use bls_artifact::manifest::{Manifest, Statement};
 use std::fmt;
@@ -22,6 +25,10 @@ pub enum SignError {
     ManifestTooLong(usize),
     /// All parts together are longer than the format allows, in bytes.
     TooLong(u64),
+    /// There is no room for one more signature.
+    Full,
+    /// The artifact has a signature in this key's name that is not the key's.
+    Forged(KeyId),
     /// What was written cannot be read: a defect of ours.
     Unreadable(String),
 }
@@ -39,6 +46,8 @@ impl fmt::Display for SignError {
             Self::TooLong(bytes) => {
                 write!(f, "the artifact has {bytes} bytes, more than the format allows")
             }
+            Self::Full => write!(f, "it has {SIGNATURES_MAX} signatures, and room for no more"),
+            Self::Forged(key) => write!(f, "its signature by your key {key} is not good"),
             Self::Unreadable(what) => {
                 write!(f, "internal error: the artifact cannot be read again: {what}")
             }
@@ -56,6 +65,8 @@ impl SignError {
             Self::KeyCount(_) => "sign with one key, and add others later",
             Self::ManifestTooLong(_) => "the module has too many imports and exports: remove some",
             Self::TooLong(_) => "use --compress, or fewer targets",
+            Self::Full => "compile the source yourself, and sign that",
+            Self::Forged(_) => "somebody changed it: fetch or build the artifact again",
             Self::Unreadable(_) => {
                 "this is a defect of bls-compile; please report it, with the module"
             }
@@ -109,13 +120,46 @@ impl Artifact {
 ///
 /// # Errors
 /// [`SignError`].
-pub fn sign(assembled: &Assembled<'_>, keys: &[&PrivateKey]) -> Result<Artifact, SignError> {
+pub fn sign(assembled: &Assembled, keys: &[&PrivateKey]) -> Result<Artifact, SignError> {
     if keys.is_empty() || keys.len() > SIGNATURES_MAX {
         return Err(SignError::KeyCount(keys.len()));
     }
-    let parts = assembled.parts();
     let payload = Statement::new(assembled.manifest().clone()).to_bytes();
+    let ours: Vec<PublicKey> = keys.iter().map(|key| key.public()).collect();
     let envelope = Envelope::sign(payload, keys);
+    write(assembled.manifest(), &assembled.parts(), &envelope, &ours)
+}
+
+/// Adds a signature to an artifact that was rebuilt to the byte. `None` where it has
+/// this key's already. Parts that the file was stripped of stay away.
+///
+/// # Errors
+/// [`SignError`].
+pub fn countersign(
+    confirmed: Confirmed<'_>,
+    key: &PrivateKey,
+) -> Result<Option<Artifact>, SignError> {
+    let given = confirmed.given();
+    let public = key.public();
+    let claims = given.envelope.claims();
+    if let Some(claim) = claims.iter().find(|claim| claim.key_id == public.id()) {
+        return match given.envelope.verifies(claim, &public) {
+            true => Ok(None),
+            false => Err(SignError::Forged(public.id())),
+        };
+    }
+    let envelope = given.envelope.clone().with_signature(key).map_err(|_| SignError::Full)?;
+    write(&given.manifest, &given.stored(), &envelope, &[public]).map(Some)
+}
+
+/// Writes an artifact, and reads it again: all of it must be there, with a good
+/// signature by each of `ours`.
+fn write(
+    manifest: &Manifest,
+    parts: &[&[u8]],
+    envelope: &Envelope,
+    ours: &[PublicKey],
+) -> Result<Artifact, SignError> {
     let envelope_bytes = envelope.to_bytes();
     if envelope_bytes.len() as u64 > ENVELOPE_BYTES_MAX {
         return Err(SignError::ManifestTooLong(envelope_bytes.len()));
@@ -127,11 +171,11 @@ pub fn sign(assembled: &Assembled<'_>, keys: &[&PrivateKey]) -> Result<Artifact,
     if total > ARTIFACT_BYTES_MAX {
         return Err(SignError::TooLong(total));
     }
-    let bytes = artifact::write(&envelope_bytes, &parts);
-    let file_digest = read_again(&bytes, assembled, keys).map_err(SignError::Unreadable)?;
+    let bytes = artifact::write(&envelope_bytes, parts);
+    let file_digest = read_again(&bytes, manifest, parts, ours).map_err(SignError::Unreadable)?;
     Ok(Artifact {
         bytes,
-        manifest: assembled.manifest().clone(),
+        manifest: manifest.clone(),
         identity: envelope.identity(),
         file_digest,
         key_ids: envelope.claims().iter().map(|claim| claim.key_id).collect(),
@@ -141,20 +185,19 @@ pub fn sign(assembled: &Assembled<'_>, keys: &[&PrivateKey]) -> Result<Artifact,
 /// Reads the artifact as a loader does; gives the digest of the file.
 fn read_again(
     bytes: &[u8],
-    assembled: &Assembled<'_>,
-    keys: &[&PrivateKey],
+    manifest: &Manifest,
+    parts: &[&[u8]],
+    ours: &[PublicKey],
 ) -> Result<Sha256, String> {
-    let (contents, parts) = Contents::parse(bytes).map_err(|error| error.to_string())?;
+    let (contents, read) = Contents::parse(bytes).map_err(|error| error.to_string())?;
     let envelope = Envelope::parse(contents.envelope).map_err(|error| error.to_string())?;
-    let manifest = Statement::parse(envelope.payload()).map_err(|error| error.to_string())?;
-    if manifest != *assembled.manifest() || parts != assembled.parts() {
+    let statement = Statement::parse(envelope.payload()).map_err(|error| error.to_string())?;
+    if statement != *manifest || read != parts {
         return Err("it says something else".to_owned());
     }
-    let good = envelope
-        .claims()
-        .iter()
-        .all(|claim| keys.iter().any(|key| envelope.verifies(claim, &key.public())));
-    if !good {
+    let good =
+        |key: &PublicKey| envelope.claims().iter().any(|claim| envelope.verifies(claim, key));
+    if !ours.iter().all(good) {
         return Err("a signature does not verify".to_owned());
     }
     Ok(contents.file_digest())

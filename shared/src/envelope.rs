@@ -110,6 +110,23 @@ impl Envelope {
         Self { payload, claims }
     }
 
+    /// The same payload with one more signature, where its order puts it. A signature by
+    /// the same key is replaced: it is the same one, or was not good.
+    ///
+    /// # Errors
+    /// [`EnvelopeError::TooManySignatures`].
+    pub fn with_signature(mut self, key: &PrivateKey) -> Result<Self, EnvelopeError> {
+        let key_id = key.public().id();
+        self.claims.retain(|claim| claim.key_id != key_id);
+        if self.claims.len() >= SIGNATURES_MAX {
+            return Err(EnvelopeError::TooManySignatures(self.claims.len() + 1));
+        }
+        let signature = key.sign(&pre_authentication_encoding(&self.payload));
+        self.claims.push(Claim { key_id, signature });
+        self.claims.sort_by_key(|claim| claim.key_id);
+        Ok(self)
+    }
+
     /// Reads an envelope.
     ///
     /// # Errors
@@ -226,6 +243,21 @@ mod tests {
             let by_second = read.verifies(claim, &key(2).public());
             assert!(by_first != by_second);
         }
+    }
+
+    #[test]
+    fn signatures_can_be_added_in_any_order() {
+        let both = Envelope::sign(b"payload".to_vec(), &[&key(1), &key(2)]);
+        for (first, second) in [(1, 2), (2, 1)] {
+            let one = Envelope::sign(b"payload".to_vec(), &[&key(first)]);
+            let two = one.with_signature(&key(second)).unwrap();
+            assert_eq!(two.clone().with_signature(&key(first)).as_ref(), Ok(&two));
+            assert_eq!(two.to_bytes(), both.to_bytes());
+        }
+        let most: Vec<PrivateKey> = (0..SIGNATURES_MAX as u8).map(key).collect();
+        let full = Envelope::sign(b"payload".to_vec(), &most.iter().collect::<Vec<_>>());
+        assert_eq!(full.clone().with_signature(&key(0)).as_ref(), Ok(&full));
+        assert_eq!(full.with_signature(&key(99)), Err(EnvelopeError::TooManySignatures(17)));
     }
 
     #[test]

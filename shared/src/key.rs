@@ -6,9 +6,11 @@
 //! read files or make randomness.
 
 use crate::digest::Sha256;
+use ed25519_dalek::pkcs8::spki::der::SecretDocument;
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::{
     DecodePrivateKey as _, DecodePublicKey as _, EncodePrivateKey as _, EncodePublicKey as _,
+    PrivateKeyInfoRef,
 };
 use ed25519_dalek::{Signature, Signer as _};
 use std::fmt;
@@ -26,6 +28,16 @@ const SPKI_PREFIX: [u8; 12] =
 pub enum KeyError {
     /// Not a PEM file with an Ed25519 private key.
     NotPrivate,
+    /// A private key under a passphrase.
+    Encrypted,
+    /// A private key of another algorithm, by its name.
+    Algorithm(&'static str),
+    /// A private key in the form of OpenSSH.
+    OpenSsh,
+    /// A public key where a private one is wanted.
+    Public,
+    /// A certificate where a private key is wanted.
+    Certificate,
     /// Not a PEM file with an Ed25519 public key.
     NotPublic,
     /// A key of small order, with which signatures mean nothing.
@@ -36,6 +48,11 @@ impl fmt::Display for KeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotPrivate => "not an Ed25519 private key in PKCS#8 PEM",
+            Self::Encrypted => "a private key under a passphrase; this program asks for none",
+            Self::Algorithm(name) => return write!(f, "a private key for {name}, not Ed25519"),
+            Self::OpenSsh => "a private key in OpenSSH's own form, not PKCS#8 PEM",
+            Self::Public => "a public key, and signing takes the private one",
+            Self::Certificate => "a certificate, and signing takes a private key",
             Self::NotPublic => "not an Ed25519 public key in PEM",
             Self::Weak => "a small-order Ed25519 key, with which signatures mean nothing",
         })
@@ -119,11 +136,11 @@ impl PrivateKey {
     /// -algorithm ed25519` writes it.
     ///
     /// # Errors
-    /// [`KeyError::NotPrivate`].
+    /// [`KeyError`], by name of what the text is instead.
     pub fn from_pem(text: &str) -> Result<Self, KeyError> {
         ed25519_dalek::SigningKey::from_pkcs8_pem(text.trim())
             .map(Self)
-            .map_err(|_| KeyError::NotPrivate)
+            .map_err(|_| why_not_private(text.trim()))
     }
 
     /// Writes `-----BEGIN PRIVATE KEY-----` (PKCS#8 version 1, which every
@@ -151,6 +168,48 @@ impl PrivateKey {
     }
 }
 
+/// What a text is that is no Ed25519 private key in PKCS#8 PEM.
+fn why_not_private(text: &str) -> KeyError {
+    let labels = text.lines().filter_map(|line| {
+        line.trim().strip_prefix("-----BEGIN ").and_then(|rest| rest.strip_suffix("-----"))
+    });
+    // `openssl ecparam -genkey` writes parameters before the key.
+    let Some(label) = labels.into_iter().find(|label| !label.ends_with("PARAMETERS")) else {
+        return KeyError::NotPrivate;
+    };
+    match label {
+        "PRIVATE KEY" => other_algorithm(text),
+        "ENCRYPTED PRIVATE KEY" => KeyError::Encrypted,
+        "OPENSSH PRIVATE KEY" => KeyError::OpenSsh,
+        "RSA PRIVATE KEY" => KeyError::Algorithm("RSA"),
+        "EC PRIVATE KEY" => KeyError::Algorithm("ECDSA"),
+        "DSA PRIVATE KEY" => KeyError::Algorithm("DSA"),
+        "CERTIFICATE" => KeyError::Certificate,
+        _ if label.ends_with("PUBLIC KEY") => KeyError::Public,
+        _ => KeyError::NotPrivate,
+    }
+}
+
+/// The algorithm of a PKCS#8 key that Ed25519's reader refused.
+fn other_algorithm(text: &str) -> KeyError {
+    let Ok((_, document)) = SecretDocument::from_pem(text) else { return KeyError::NotPrivate };
+    let Ok(key) = PrivateKeyInfoRef::try_from(document.as_bytes()) else {
+        return KeyError::NotPrivate;
+    };
+    // The object identifiers of RFC 8017, 5480, 3279, 8410.
+    KeyError::Algorithm(match key.algorithm.oid.to_string().as_str() {
+        "1.2.840.113549.1.1.1" => "RSA",
+        "1.2.840.113549.1.1.10" => "RSA-PSS",
+        "1.2.840.10045.2.1" => "ECDSA",
+        "1.2.840.10040.4.1" => "DSA",
+        "1.3.101.110" => "X25519",
+        "1.3.101.111" => "X448",
+        "1.3.101.112" => return KeyError::NotPrivate,
+        "1.3.101.113" => "Ed448",
+        _ => "another algorithm",
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,6 +222,23 @@ mod tests {
         assert_eq!(PublicKey::from_pem(&key.public().to_pem()).unwrap(), key.public());
         assert_eq!(PrivateKey::from_pem("hello").unwrap_err(), KeyError::NotPrivate);
         assert_eq!(PublicKey::from_pem(&key.to_pem()).unwrap_err(), KeyError::NotPublic);
+    }
+
+    #[test]
+    fn what_is_no_private_key_is_named() {
+        let key = PrivateKey::from_seed(&[7; 32]);
+        let refusal = |text: &str| PrivateKey::from_pem(text).unwrap_err();
+        assert_eq!(refusal(&key.public().to_pem()), KeyError::Public);
+        let relabelled = |label: &str| refusal(&key.to_pem().replace("PRIVATE KEY", label));
+        assert_eq!(relabelled("ENCRYPTED PRIVATE KEY"), KeyError::Encrypted);
+        assert_eq!(relabelled("OPENSSH PRIVATE KEY"), KeyError::OpenSsh);
+        assert_eq!(relabelled("EC PRIVATE KEY"), KeyError::Algorithm("ECDSA"));
+        assert_eq!(relabelled("CERTIFICATE"), KeyError::Certificate);
+        assert_eq!(relabelled("POEM"), KeyError::NotPrivate);
+        // `1.3.101.112` becomes `1.3.101.113`: the third byte of the identifier.
+        let other = key.to_pem().replace("K2Vw", "K2Vx");
+        assert_eq!(refusal(&other), KeyError::Algorithm("Ed448"));
+        assert_eq!(refusal(&key.to_pem().replace("K2Vw", "K2V*")), KeyError::NotPrivate);
     }
 
     #[test]

@@ -25,6 +25,7 @@ pub mod fuel;
 pub mod key;
 pub mod limits;
 pub mod manifest;
+pub mod name;
 pub mod passwd;
 pub mod policy;
 pub mod quantity;

@@ -20,6 +20,14 @@ pub const ZSTD_WINDOW_MAX: u64 = 8 << 20;
 pub const NAME_BYTES_MAX: usize = 128;
 /// Most needs that a manifest declares.
 pub const NEEDS_MAX: usize = 256;
+/// Most documents that a manifest names.
+pub const DOCUMENTS_MAX: usize = 16;
+/// Longest name of such a document, in bytes: the kernel's own cap on file names.
+pub const DOCUMENT_NAME_BYTES_MAX: usize = 255;
+/// Longest document whose digest is taken, in bytes.
+pub const DOCUMENT_BYTES_MAX: u64 = 1 << 30;
+/// Highest zstd level.
+pub const ZSTD_LEVEL_MAX: u32 = 22;
 /// Longest policy file, in bytes: of an operator's policy, or of a builder's needs.
 pub const POLICY_BYTES_MAX: u64 = 1 << 20;
 /// Largest integer in signed JSON: what every JSON reader keeps exactly
@@ -31,6 +39,10 @@ pub const TRUST_BYTES_MAX: u64 = 1 << 20;
 pub const TRUST_KEYS_MAX: usize = 1024;
 /// Longest key file, in bytes.
 pub const KEY_BYTES_MAX: u64 = 64 << 10;
+/// Longest name of a key, in bytes.
+pub const KEY_NAME_BYTES_MAX: usize = 64;
+/// Most keys of one user that are listed.
+pub const KEYS_LISTED_MAX: usize = 1024;
 /// Longest password database that is read, in bytes.
 pub const PASSWD_BYTES_MAX: u64 = 8 << 20;
 

@@ -9,7 +9,11 @@
 
 use crate::capability::{Capability, Permission};
 use crate::digest::Sha256;
-use crate::limits::{IMAGE_BYTES_MAX, JSON_INTEGER_MAX, NAME_BYTES_MAX, NEEDS_MAX, PARTS_MAX};
+use crate::limits::{
+    DOCUMENT_NAME_BYTES_MAX, DOCUMENTS_MAX, IMAGE_BYTES_MAX, JSON_INTEGER_MAX, NEEDS_MAX,
+    PARTS_MAX, ZSTD_LEVEL_MAX,
+};
+use crate::name::{self, NameError};
 use crate::target::{EngineProfile, Target};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -86,7 +90,7 @@ struct SubjectDigest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// The name its builder gave it.
+    /// The name its builder gave it; see [`name::check`].
     pub name: String,
     /// A number that rises with each release, against rollback; 0 is unset.
     pub sequence: u64,
@@ -101,6 +105,8 @@ pub struct Manifest {
     pub compiled: Sha256,
     /// What made it.
     pub compiler: Compiler,
+    /// Documents about the source that its builder vouches for, sorted.
+    pub documents: Vec<Document>,
     /// How it is metered; `None` when it is not.
     pub fuel: Option<Fuel>,
     /// What the module looks like from outside.
@@ -127,6 +133,41 @@ pub struct Compiler {
     pub version: String,
     /// The wasmtime release that generated the code.
     pub engine: String,
+    /// The zstd level of every part; `None` where all are raw.
+    pub compression: Option<u32>,
+}
+
+/// What a document says of the source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DocumentKind {
+    /// How it was built, as SLSA's provenance says it.
+    Provenance,
+    /// What it is made of: a software bill of materials.
+    Sbom,
+}
+
+impl DocumentKind {
+    /// The word for it in the manifest.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Provenance => "provenance",
+            Self::Sbom => "sbom",
+        }
+    }
+}
+
+/// A document beside the artifact, by digest. Nothing here reads it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Document {
+    /// What it is.
+    pub kind: DocumentKind,
+    /// The name of its file, without a folder.
+    pub name: String,
+    /// SHA-256 of its bytes.
+    pub sha256: Sha256,
 }
 
 /// How a module is metered (FUEL.md).
@@ -353,9 +394,12 @@ fn subjects(manifest: &Manifest) -> Vec<Subject> {
 impl Manifest {
     /// What serde's types cannot say.
     fn check(&self) -> Result<(), &'static str> {
-        if !is_name(&self.name) {
-            return Err("a name is 1 to 128 letters, digits and . _ -, not beginning with . or -");
+        name::check(&self.name).map_err(NameError::what)?;
+        if self.created.zip(self.expires).is_some_and(|(created, expires)| expires <= created) {
+            return Err("it must expire after it was created");
         }
+        self.check_compression()?;
+        self.check_documents()?;
         if self.parts.is_empty() || self.parts.len() > PARTS_MAX as usize {
             return Err("there must be 1 to 32 parts");
         }
@@ -394,6 +438,31 @@ impl Manifest {
         Ok(())
     }
 
+    /// The zstd level is there exactly where a part is compressed.
+    fn check_compression(&self) -> Result<(), &'static str> {
+        let is_raw = |part: &Part| part.stored.encoding == Encoding::Raw;
+        match self.compiler.compression {
+            None if self.parts.iter().all(is_raw) => Ok(()),
+            Some(1..=ZSTD_LEVEL_MAX) if !self.parts.iter().any(is_raw) => Ok(()),
+            _ => Err(
+                "the zstd level is 1 to 22 where parts are compressed, and null where they are raw",
+            ),
+        }
+    }
+
+    fn check_documents(&self) -> Result<(), &'static str> {
+        let sorted = self.documents.is_sorted_by(|a, b| (a.kind, &a.name) < (b.kind, &b.name));
+        if self.documents.len() > DOCUMENTS_MAX || !sorted {
+            return Err("documents must be sorted by kind and name, and at most 16");
+        }
+        if !self.documents.iter().all(|document| is_file_name(&document.name)) {
+            return Err(
+                "a document's name must be a file's, without a folder or control characters",
+            );
+        }
+        Ok(())
+    }
+
     /// Every integer of the manifest.
     fn integers(&self) -> impl Iterator<Item = u64> + '_ {
         let memories = self
@@ -419,14 +488,14 @@ impl Manifest {
     }
 }
 
-/// Whether `name` can be an artifact's name: it is also a file name and a word
-/// on a command line.
+/// Whether `name` can be a file's, in one folder, without control characters.
 #[must_use]
-pub fn is_name(name: &str) -> bool {
+pub fn is_file_name(name: &str) -> bool {
     !name.is_empty()
-        && name.len() <= NAME_BYTES_MAX
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
-        && !name.starts_with(['.', '-'])
+        && name.len() <= DOCUMENT_NAME_BYTES_MAX
+        && !name.chars().any(|letter| letter == '/' || letter.is_control())
+        && name != "."
+        && name != ".."
 }
 
 /// A value that fits into signed JSON.
@@ -449,7 +518,16 @@ mod tests {
             expires: None,
             source: Sha256::of(b"source"),
             compiled: Sha256::of(b"metered"),
-            compiler: Compiler { version: "0.1.0".into(), engine: "48.0.8".into() },
+            compiler: Compiler {
+                version: "0.1.0".into(),
+                engine: "48.0.8".into(),
+                compression: None,
+            },
+            documents: vec![Document {
+                kind: DocumentKind::Sbom,
+                name: "app.spdx.json".into(),
+                sha256: Sha256::of(b"sbom"),
+            }],
             fuel: None,
             module: Module {
                 kind: Kind::Command,
@@ -498,7 +576,12 @@ mod tests {
             let changed = text.replacen(from, to, 1);
             assert!(Statement::parse(changed.as_bytes()).is_err(), "{from} -> {to}");
         };
-        refused("\"name\":\"app\"", "\"name\":\"../app\"");
+        refused("\"name\":\"app\"", "\"name\":\"app2\"");
+        refused("\"created\":null,\"expires\":null", "\"created\":9,\"expires\":9");
+        refused("\"compression\":null", "\"compression\":19");
+        refused("\"sbom\"", "\"advice\"");
+        refused("app.spdx.json", "../app.spdx.json");
+        refused("app.spdx.json", "app\\u001b.json");
         refused("\"sequence\":0", "\"sequence\":0,\"sequence\":1");
         refused("\"sequence\":0", "\"sequence\":9007199254740992");
         refused("\"sequence\":0", "\"sequence\":-1");
@@ -514,13 +597,28 @@ mod tests {
     }
 
     #[test]
-    fn names() {
-        for good in ["app", "a.b-c_1", "9"] {
-            assert!(is_name(good), "{good}");
+    fn no_artifact_has_a_name_that_is_none() {
+        for name in ["../app", "verify", "sha256:00", ".x", "-x", "a..b", "a\nb"] {
+            let bytes = Statement::new(Manifest { name: name.into(), ..example() }).to_bytes();
+            assert!(matches!(Statement::parse(&bytes), Err(ManifestError::Field(_))), "{name:?}");
         }
-        let long = "x".repeat(129);
-        for bad in ["", ".hidden", "-flag", "a/b", "a b", "é", long.as_str()] {
-            assert!(!is_name(bad), "{bad}");
-        }
+    }
+
+    #[test]
+    fn documents_are_sorted_and_each_is_there_once() {
+        let document = |kind, name: &str| Document {
+            kind,
+            name: name.into(),
+            sha256: Sha256::of(name.as_bytes()),
+        };
+        let (a, b) = (document(DocumentKind::Provenance, "b"), document(DocumentKind::Sbom, "a"));
+        let parse = |documents: &[&Document]| {
+            let documents = documents.iter().copied().cloned().collect();
+            Statement::parse(&Statement::new(Manifest { documents, ..example() }).to_bytes())
+        };
+        assert!(parse(&[&a, &b]).is_ok());
+        assert!(parse(&[&b, &a]).is_err());
+        assert!(parse(&[&a, &a]).is_err());
+        assert!(parse(&vec![&a; DOCUMENTS_MAX + 1]).is_err());
     }
 }

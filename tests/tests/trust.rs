@@ -1,8 +1,8 @@
 //! Whom a loader trusts, and who may say so.
 
 use bls_tests::programs::{Home, compiler, fixtures, loader, run};
+use bls_tests::user::{FreshUser, is_root};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 #[test]
@@ -51,11 +51,6 @@ fn another_key_is_refused_until_it_is_trusted() {
         bls_artifact::key::PublicKey::from_pem(&pem).unwrap().id().to_string()
     };
     let _ = ended.says(&["bls-load: verify: ", &id[..8], "does not trust", "bls-load trust add"]);
-}
-
-/// A command as the user `nobody`, whose home can then be set up; only root can.
-fn is_root() -> bool {
-    rustix::process::getuid().is_root()
 }
 
 #[test]
@@ -194,47 +189,5 @@ fn keys_that_are_added_at_once_are_all_trusted() {
     let list = run(user.command(&loader()).args(["trust", "list"]), b"").expect(0).text();
     for index in 0..KEYS {
         assert!(list.contains(&format!("{index}.pub")), "{index}.pub is lost: {list}");
-    }
-}
-
-/// A user of the system for the time of a test.
-struct FreshUser {
-    name: String,
-    id: u32,
-    home: std::path::PathBuf,
-}
-
-impl FreshUser {
-    fn new(name: &str, id: u32) -> Self {
-        let home = Path::new("/var/tmp").join(name);
-        let _ = std::fs::remove_dir_all(&home);
-        let _ = Command::new("userdel").arg(name).output();
-        let mut command = Command::new("useradd");
-        command
-            .args(["--no-create-home", "--uid", &id.to_string(), "--home-dir"])
-            .arg(&home)
-            .arg(name);
-        let _ = run(&mut command, b"").expect(0);
-        std::fs::create_dir_all(&home).unwrap();
-        std::os::unix::fs::chown(&home, Some(id), Some(id)).unwrap();
-        Self { name: name.to_owned(), id, home }
-    }
-
-    fn command(&self, program: &Path) -> Command {
-        let mut command = Command::new(program);
-        self.become_user(&mut command);
-        command
-    }
-
-    fn become_user<'c>(&self, command: &'c mut Command) -> &'c mut Command {
-        use std::os::unix::process::CommandExt as _;
-        command.current_dir(&self.home).uid(self.id).gid(self.id)
-    }
-}
-
-impl Drop for FreshUser {
-    fn drop(&mut self) {
-        let _ = Command::new("userdel").arg(&self.name).output();
-        let _ = std::fs::remove_dir_all(&self.home);
     }
 }

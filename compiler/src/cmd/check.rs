@@ -15,6 +15,7 @@ pub(super) fn run(arguments: &Check) -> Result<(), Failure> {
     let options = Options::new(targets(&arguments.target)?);
     let checked = Source::read(&arguments.input)
         .map_err(Error::Input)
+        .and_then(|source| options.artifact_name(&source).map(|_| source))
         .and_then(|source| pipeline::front(source, &options, &mut |_| {}))
         .and_then(|front| {
             let description = describe(&front.validated).map_err(Error::Describe)?;

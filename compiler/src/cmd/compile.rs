@@ -2,8 +2,9 @@
 
 use super::{Failure, print_json, targets};
 use crate::cli::{Compile, Emit};
+use crate::date;
+use crate::documents;
 use crate::input::{STDIN, Source};
-use crate::keystore::{self, KeySource};
 use crate::needs;
 use crate::output::Destination;
 use crate::pipeline::{self, Built, Options, Stage};
@@ -13,7 +14,10 @@ use bls_artifact::quantity::show_size;
 use bls_artifact::target::Nans;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
+
+/// A clock that stands before 2026 was never set: it judges nothing.
+const CLOCK_MIN: u64 = 1_767_225_600;
 
 pub(super) fn run(arguments: &Compile) -> Result<(), Failure> {
     let begin = Instant::now();
@@ -56,11 +60,9 @@ pub(super) fn run(arguments: &Compile) -> Result<(), Failure> {
             say(arguments, &format!("{destination}  {sizes}, metered, {} ms", milliseconds(begin)));
         }
         Emit::Artifact => {
-            let source_key = arguments.key.as_deref().map_or(KeySource::Default, KeySource::parse);
-            let signing = keystore::open(&source_key)?;
-            if let (Some(made), false) = (&signing.made, arguments.quiet) {
-                super::say(&made.to_string());
-            }
+            // Before a key is made for an artifact that cannot be.
+            let _ = options.artifact_name(&source)?;
+            let signing = super::open_key(arguments.key.as_deref(), arguments.quiet)?;
             let mut built =
                 pipeline::build_source(source, &options, &[&signing.key], &mut |stage| {
                     progress.stage(stage);
@@ -97,6 +99,9 @@ fn options(arguments: &Compile) -> Result<Options, Failure> {
             })?)
         }
     };
+    if let Some(expires) = arguments.expires {
+        refuse_the_past(expires)?;
+    }
     let mut wanted = arguments.needs.clone();
     if let Some(path) = &arguments.policy {
         wanted.extend(needs::read(path)?);
@@ -107,9 +112,27 @@ fn options(arguments: &Compile) -> Result<Options, Failure> {
         nans: if arguments.fast_nans { Nans::Fast } else { Nans::Canonical },
         compression: arguments.compress,
         memory_max: arguments.max_memory,
+        name: arguments.name.clone(),
+        sequence: arguments.sequence,
         created,
+        expires: arguments.expires,
+        documents: documents::read(&arguments.sbom, &arguments.provenance)?,
         needs: wanted,
     })
+}
+
+/// An artifact that nobody could run is a mistake, where this machine's clock can tell.
+fn refuse_the_past(expires: u64) -> Result<(), Failure> {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let now = now.map_or(0, |now| now.as_secs());
+    if now < CLOCK_MIN || expires > now {
+        return Ok(());
+    }
+    Err(Failure::new(
+        "options",
+        format!("it would have expired already, on {}", date::show(expires)),
+        Some("--expires takes a time to come, such as 2030-12-31".to_owned()),
+    ))
 }
 
 /// Where the result goes: `STEM.bls` in this folder unless said otherwise.

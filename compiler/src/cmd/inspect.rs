@@ -6,11 +6,11 @@
 use super::check::write_module;
 use super::{Failure, print, print_json};
 use crate::cli::Inspect;
-use bls_artifact::artifact::{Contents, FORMAT_VERSION, FrameError};
+use crate::date;
+use crate::given::{self, Given};
+use bls_artifact::artifact::FORMAT_VERSION;
 use bls_artifact::digest::Sha256;
-use bls_artifact::envelope::Envelope;
-use bls_artifact::limits::ARTIFACT_BYTES_MAX;
-use bls_artifact::manifest::{Encoding, Manifest, Part, Statement};
+use bls_artifact::manifest::{Encoding, Part};
 use bls_artifact::quantity::show_size;
 use object::{Object as _, ObjectSection as _};
 use serde_json::{Value, json};
@@ -18,13 +18,9 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::Read as _;
 
-/// One artifact, read.
-struct Inspected {
-    file_bytes: u64,
-    envelope_bytes: usize,
-    file_digest: Sha256,
-    envelope: Envelope,
-    manifest: Manifest,
+/// One artifact, and what is in its images.
+struct Inspected<'a> {
+    given: Given<'a>,
     sections: Vec<Vec<Section>>,
 }
 
@@ -35,56 +31,23 @@ struct Section {
 }
 
 pub(super) fn run(arguments: &Inspect) -> Result<(), Failure> {
-    let path = arguments.artifact.display();
-    let mut bytes = Vec::new();
-    std::fs::File::open(&arguments.artifact)
-        .and_then(|file| file.take(ARTIFACT_BYTES_MAX + 1).read_to_end(&mut bytes))
-        .map_err(|error| {
+    let path = &arguments.artifact;
+    let refused = super::artifact_error("inspect");
+    let bytes = given::read(path).map_err(&refused)?;
+    let given = Given::parse(&bytes, path).map_err(&refused)?;
+    let parts = given.manifest.parts.iter().zip(&given.parts);
+    let sections = parts
+        .map(|(part, bytes)| bytes.map_or(Ok(Vec::new()), |bytes| image_sections(part, bytes)))
+        .collect::<Result<_, _>>()
+        .map_err(|what| {
             Failure::new(
                 "inspect",
-                format!("cannot read {path}: {error}"),
-                Some("name an artifact that exists and that you may read".to_owned()),
+                format!("{}: {what}", path.display()),
+                Some("fetch or build the artifact again".to_owned()),
             )
         })?;
-    let inspected = inspect(&bytes)
-        .map_err(|(what, hint)| Failure::new("inspect", format!("{path}: {what}"), Some(hint)))?;
+    let inspected = Inspected { given, sections };
     if arguments.json { print_json(&inspected.json()) } else { print(&inspected.table()) }
-}
-
-/// Reads an artifact; else says what is wrong and what to do.
-fn inspect(bytes: &[u8]) -> Result<Inspected, (String, String)> {
-    let framing = |error: FrameError| (error.to_string(), error.hint().to_owned());
-    let form = |what: String| (what, "fetch or build the artifact again".to_owned());
-    let (contents, parts) = Contents::parse(bytes).map_err(framing)?;
-    let envelope = Envelope::parse(contents.envelope).map_err(|error| form(error.to_string()))?;
-    let manifest = Statement::parse(envelope.payload()).map_err(|error| form(error.to_string()))?;
-    if manifest.parts.len() < parts.len() {
-        return Err(form("the file has more parts than its manifest".to_owned()));
-    }
-    // A fat artifact may have been stripped: each stored part is one of the
-    // signed ones, in their order.
-    let mut sections = Vec::with_capacity(manifest.parts.len());
-    let mut stored = parts.into_iter().peekable();
-    for part in &manifest.parts {
-        let here = stored.next_if(|bytes| {
-            (bytes.len() as u64, Sha256::of(bytes)) == (part.stored.length, part.stored.sha256)
-        });
-        sections.push(match here {
-            Some(bytes) => image_sections(part, bytes).map_err(form)?,
-            None => Vec::new(),
-        });
-    }
-    if stored.next().is_some() {
-        return Err(form("a part of the file is not in its manifest".to_owned()));
-    }
-    Ok(Inspected {
-        file_bytes: bytes.len() as u64,
-        envelope_bytes: contents.envelope.len(),
-        file_digest: contents.file_digest(),
-        envelope,
-        manifest,
-        sections,
-    })
 }
 
 /// The sections of a part's image.
@@ -120,10 +83,10 @@ fn decompress(stored: &[u8], length: u64) -> Result<Vec<u8>, String> {
     Ok(image)
 }
 
-impl Inspected {
+impl Inspected<'_> {
     /// Everything, for a program.
     fn json(&self) -> Value {
-        let keys: Vec<_> = self.envelope.claims().iter().map(|claim| claim.key_id).collect();
+        let keys: Vec<_> = self.given.envelope.claims().iter().map(|claim| claim.key_id).collect();
         let sections: Vec<Value> = self
             .sections
             .iter()
@@ -136,32 +99,32 @@ impl Inspected {
             .collect();
         json!({
             "format": FORMAT_VERSION,
-            "bytes": self.file_bytes,
-            "envelope_bytes": self.envelope_bytes,
-            "sha256": self.file_digest,
-            "identity": self.envelope.identity(),
+            "bytes": self.given.file_bytes,
+            "envelope_bytes": self.given.envelope_bytes,
+            "sha256": self.given.file_digest,
+            "identity": self.given.envelope.identity(),
             "key_ids": keys,
-            "manifest": self.manifest,
+            "manifest": self.given.manifest,
             "sections": sections,
         })
     }
 
     /// Everything, for a person.
     fn table(&self) -> String {
-        let manifest = &self.manifest;
+        let manifest = &self.given.manifest;
         let mut text = String::new();
         // Writing to a String does not fail.
         let _ = writeln!(text, "name       {}", manifest.name);
         let _ = writeln!(
             text,
             "file       {} ({} bytes), format {FORMAT_VERSION}, envelope {}",
-            show_size(self.file_bytes),
-            self.file_bytes,
-            show_size(self.envelope_bytes as u64),
+            show_size(self.given.file_bytes),
+            self.given.file_bytes,
+            show_size(self.given.envelope_bytes as u64),
         );
-        let _ = writeln!(text, "sha256     {}", self.file_digest);
-        let _ = writeln!(text, "identity   {}", self.envelope.identity());
-        for claim in self.envelope.claims() {
+        let _ = writeln!(text, "sha256     {}", self.given.file_digest);
+        let _ = writeln!(text, "identity   {}", self.given.envelope.identity());
+        for claim in self.given.envelope.claims() {
             let _ =
                 writeln!(text, "signed by  {} (not checked here: bls-load verify)", claim.key_id);
         }
@@ -174,9 +137,13 @@ impl Inspected {
         );
         let _ = writeln!(text, "source     {}", manifest.source);
         let _ = writeln!(text, "compiled   {}", manifest.compiled);
+        for document in &manifest.documents {
+            let (label, name) = (document.kind.word(), document.name.escape_default());
+            let _ = writeln!(text, "{label:<10} {} {name}", document.sha256);
+        }
         for (label, value) in [("created", manifest.created), ("expires", manifest.expires)] {
             if let Some(seconds) = value {
-                let _ = writeln!(text, "{label:<10} {seconds} (seconds since 1970)");
+                let _ = writeln!(text, "{label:<10} {}", date::show(seconds));
             }
         }
         if manifest.sequence != 0 {

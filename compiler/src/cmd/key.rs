@@ -1,24 +1,69 @@
-//! `bls-compile key`: show and export the signing key.
+//! `bls-compile key`: make, list, export and import signing keys.
 
-use super::{Failure, print, say};
+use super::{Failure, open_key, print, print_json, say};
 use crate::cli::{Key, KeyAction};
-use crate::keystore::{self, KeySource};
+use crate::input::STDIN;
+use crate::keystore::{self, SigningKey};
+use serde_json::{Value, json};
+use std::path::Path;
 
 pub(super) fn run(arguments: &Key) -> Result<(), Failure> {
-    let source = arguments.key.as_deref().map_or(KeySource::Default, KeySource::parse);
-    let signing = keystore::open(&source)?;
+    match &arguments.action {
+        None => show(&open_key(arguments.key.as_deref(), false)?),
+        Some(KeyAction::New { name }) => kept(&keystore::make(name)?),
+        Some(KeyAction::List { json }) => list(*json),
+        Some(KeyAction::Export { named, key }) => {
+            let signing = open_key(named.as_deref().or(key.as_deref()), false)?;
+            print(&signing.key.public().to_pem())
+        }
+        Some(KeyAction::Import { from, name }) => {
+            let from = (from != Path::new(STDIN)).then_some(from.as_path());
+            kept(&keystore::import(from, name)?)
+        }
+    }
+}
+
+/// Prints id and place of a key.
+fn show(signing: &SigningKey) -> Result<(), Failure> {
+    let place = match &signing.path {
+        Some(path) => path.display().to_string(),
+        None => "in the environment".to_owned(),
+    };
+    print(&format!("{}  {place}\n", signing.key.public().id()))
+}
+
+/// The same of one that is new here, with what that means.
+fn kept(signing: &SigningKey) -> Result<(), Failure> {
     if let Some(made) = &signing.made {
         say(&made.to_string());
     }
-    let public = signing.key.public();
-    match arguments.action {
-        Some(KeyAction::Export) => print(&public.to_pem()),
-        None => {
-            let place = match &signing.path {
-                Some(path) => path.display().to_string(),
-                None => "in the environment".to_owned(),
-            };
-            print(&format!("{}  {place}\n", public.id()))
+    show(signing)
+}
+
+/// Prints the user's keys; of one that cannot be used, why.
+fn list(as_json: bool) -> Result<(), Failure> {
+    let keys = keystore::list()?;
+    if as_json {
+        let keys: Vec<Value> = keys
+            .iter()
+            .map(|key| {
+                let error = key.id.as_ref().err().map(ToString::to_string);
+                let id = key.id.as_ref().ok();
+                json!({ "name": key.name, "id": id, "path": key.path, "error": error })
+            })
+            .collect();
+        return print_json(&json!({ "keys": keys }));
+    }
+    let width = keys.iter().map(|key| key.name.len()).max().unwrap_or(0);
+    let mut text = String::new();
+    for key in &keys {
+        match &key.id {
+            Ok(id) => text += &format!("{:width$}  {id}  {}\n", key.name, key.path.display()),
+            Err(error) => say(&format!("bls-compile: key: {}: {error}", key.name)),
         }
     }
+    if keys.is_empty() {
+        say("bls-compile: key: you have none yet; bls-compile key new makes one");
+    }
+    print(&text)
 }

@@ -24,7 +24,8 @@ fn manifest() -> Manifest {
         expires: None,
         source: Sha256::of(b"source"),
         compiled: Sha256::of(b"metered"),
-        compiler: Compiler { version: "0.1.0".into(), engine: "48.0.8".into() },
+        compiler: Compiler { version: "0.1.0".into(), engine: "48.0.8".into(), compression: None },
+        documents: vec![],
         fuel: Some(Fuel {
             model: fuel::MODEL.into(),
             plan: fuel::PLAN,
@@ -198,6 +199,7 @@ fn zstd_frame(contents: &[u8]) -> Vec<u8> {
 
 fn verify_zstd(stored: &[u8]) -> Result<Verified, Option<Reason>> {
     let mut manifest = manifest();
+    manifest.compiler.compression = Some(19);
     manifest.parts[0].stored = Stored {
         encoding: Encoding::Zstd,
         length: stored.len() as u64,

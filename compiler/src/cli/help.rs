@@ -1,0 +1,141 @@
+//! The help texts, one for each subcommand.
+//!
+//! Written by hand: their order is part of the interface, and tests read them.
+
+pub(super) const HELP: &str = "\
+Compile a WebAssembly module to a signed, metered native artifact.
+
+Usage: bls-compile [OPTIONS] <INPUT>
+       bls-compile <check|audit|inspect|sign|verify|key> ...
+
+INPUT is .wasm, .wat or - (stdin). A file called \"check\" is ./check.
+
+  -o, --output <FILE>     [default: STEM.bls in this folder; - is stdout]
+      --key <KEY>         name, FILE or env:V [default: yours, made on first use]
+      --target <TRIPLE>   [default: this system, baseline CPU]
+      --max-memory <SIZE> limit written into the manifest
+      --needs <CAP:WHAT>  never to start without: fs.write:/data, env:TOKEN
+      --policy <FILE>     needs from a JSON file (README)
+      --compress[=LEVEL]  store native code as zstd
+      --no-fuel           no metering; the manifest says so
+      --fast-nans         do not canonicalise NaNs
+      --emit <KIND>       artifact | wasm (the metered module, for any engine)
+      --json              result as JSON on stdout
+  -q, --quiet             errors only
+About the release, signed with it
+      --name <NAME>       [default: STEM]
+      --sequence <N>      rises with each release, against rollback
+      --expires <DATE>    2027-01-31, 2027-01-31T12:00:00Z, or seconds since 1970
+      --sbom <FILE>       names the source's bill of materials, by digest
+      --provenance <FILE> names the record of how the source was built, by digest
+
+The time it was made is written where SOURCE_DATE_EPOCH is set, and only there.
+Exit codes: 0 done, 1 refused or failed, 2 usage
+Examples:
+  bls-compile app.wasm
+  bls-compile app.wasm --key env:BLS_KEY -o dist/app.bls
+  bls-compile app.wasm --name app --sequence 7 --expires 2027-12-31
+  bls-compile key export > builder.pub
+";
+
+pub(super) const HELP_CHECK: &str = "\
+Say what a module is and needs, and whether it would compile; write nothing.
+
+Usage: bls-compile check [OPTIONS] <INPUT>
+
+INPUT is .wasm, .wat or - (stdin).
+
+      --target <TRIPLE>   [default: this system]
+      --json              result as JSON on stdout
+
+Exit codes: 0 it would compile, 1 it is refused, 2 usage
+Examples:
+  bls-compile check app.wasm
+  bls-compile check --target pulley64 --json app.wasm
+";
+
+pub(super) const HELP_AUDIT: &str = "\
+Prove that a metered module counts what it consumes. Trusts nothing but its bytes.
+
+Usage: bls-compile audit [OPTIONS] <INPUT>
+
+INPUT is .wasm, .wat or - (stdin), as --emit wasm writes it. Every compile does
+the same before it signs. FUEL.md has the rules, by name.
+
+      --target <TRIPLE>   [default: this system]
+      --json              result as JSON on stdout
+
+Exit codes: 0 proved, 1 a rule is broken, 2 usage
+Examples:
+  bls-compile --emit wasm app.wasm && bls-compile audit app.metered.wasm
+  bls-compile audit --json app.metered.wasm
+";
+
+pub(super) const HELP_INSPECT: &str = "\
+Show everything in an artifact. Checks its form, not whom to trust.
+
+Usage: bls-compile inspect [OPTIONS] <ARTIFACT>
+
+      --json              as JSON on stdout
+
+Exit codes: 0 done, 1 not an artifact, 2 usage
+Examples:
+  bls-compile inspect app.bls
+  bls-compile inspect --json app.bls
+";
+
+pub(super) const HELP_SIGN: &str = "\
+Add your signature to another builder's artifact, once you have rebuilt it: compiled
+from the source with the settings in its manifest, it must be the same to the byte.
+
+Usage: bls-compile sign [OPTIONS] --rebuild <INPUT> <ARTIFACT>
+
+      --rebuild <INPUT>   the source: .wasm, .wat or - (stdin)
+  -o, --output <FILE>     [default: ARTIFACT itself; - is stdout]
+      --key <KEY>         name, FILE or env:V [default: yours, made on first use]
+      --json              result as JSON on stdout
+  -q, --quiet             errors only
+
+Signed by this key already, it stays as it is. The signatures of others are kept, and
+not checked: bls-load does that.
+
+Exit codes: 0 signed, 1 refused or not the same, 2 usage
+Examples:
+  bls-compile sign app.bls --rebuild app.wasm
+  bls-compile sign app.bls --rebuild app.wasm --key release -o signed/app.bls
+";
+
+pub(super) const HELP_VERIFY: &str = "\
+Show that an artifact was made from a source: compile it again with the settings in its
+manifest, and compare every byte. Takes no key; bls-load verify says whom to trust.
+
+Usage: bls-compile verify [OPTIONS] --rebuild <INPUT> <ARTIFACT>
+
+      --rebuild <INPUT>   the source: .wasm, .wat or - (stdin)
+      --json              result as JSON on stdout
+
+Exit codes: 0 the same, 1 refused or not the same, 2 usage
+Examples:
+  bls-compile verify app.bls --rebuild app.wasm
+  bls-compile verify app.bls --rebuild app.wasm --json
+";
+
+pub(super) const HELP_KEY: &str = "\
+Your signing keys: NAME.pem in .config/bls of your home folder, PKCS#8, mode 0600.
+
+Usage: bls-compile key [--key <KEY>]       show one; yours is made on first use
+       bls-compile key new [NAME]          make one
+       bls-compile key list [--json]       name, id and file of each
+       bls-compile key export [KEY]        print the public key in PEM
+       bls-compile key import <FILE> [NAME]  keep a private key; FILE - is stdin
+
+KEY is a name, a file or env:VARIABLE; NAME is letters, digits, - and _ [default: key].
+No key is ever overwritten. openssl reads these keys, and makes them:
+openssl genpkey -algorithm ed25519 -out key.pem
+
+Exit codes: 0 done, 1 no key, 2 usage
+Examples:
+  bls-compile key new release
+  bls-compile key export release > builder.pub
+  openssl pkey -in locked.pem | bls-compile key import - release
+";
