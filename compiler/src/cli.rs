@@ -22,7 +22,7 @@ const HELP: &str = "\
 Compile a WebAssembly module to a signed, metered native artifact.
 
 Usage: bls-compile [OPTIONS] <INPUT>
-       bls-compile <check|audit|inspect|key> ...
+       bls-compile <check|audit|inspect|key|trust> ...
 
 INPUT is .wasm, .wat or - (stdin). A file called \"check\" is ./check.
 
@@ -108,6 +108,22 @@ Examples:
   bls-compile key export > builder.pub
 ";
 
+const HELP_TRUST: &str = "\
+Sign a trust file with a root key.
+
+Usage: bls-compile trust sign --key <FILE|env:V> [OPTIONS] <FILE>
+
+FILE is a plain trust file (bls-load trust init), or one that other roots have signed.
+
+      --key <FILE|env:V>  the root key
+  -o, --output <FILE>     [default: stdout]
+
+Exit codes: 0 signed, 1 refused, 2 usage
+Examples:
+  openssl genpkey -algorithm ed25519 -out root.pem && chmod 600 root.pem
+  bls-compile trust sign trust.json --key root.pem -o trust.signed.json
+";
+
 /// What the command line says.
 #[derive(Debug, Parser)]
 #[command(
@@ -138,6 +154,8 @@ pub enum Command {
     Inspect(Inspect),
     /// `bls-compile key`
     Key(Key),
+    /// `bls-compile trust`
+    Trust(Trust),
 }
 
 /// `bls-compile INPUT`
@@ -260,6 +278,37 @@ pub enum KeyAction {
     /// Print the public key in PEM.
     #[command(override_help = HELP_KEY)]
     Export,
+}
+
+/// `bls-compile trust`
+#[derive(Debug, Args)]
+#[command(override_help = HELP_TRUST, disable_help_subcommand = true)]
+pub struct Trust {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: TrustAction,
+}
+
+/// The subcommands of `trust`.
+#[derive(Debug, Subcommand)]
+pub enum TrustAction {
+    /// Sign a trust file.
+    #[command(override_help = HELP_TRUST)]
+    Sign(TrustSign),
+}
+
+/// `bls-compile trust sign FILE`
+#[derive(Debug, Args)]
+pub struct TrustSign {
+    /// The trust file.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The root key.
+    #[arg(long, value_name = "FILE|env:V")]
+    pub key: String,
+    /// Where the signed file goes.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }
 
 /// A target, by its triple.

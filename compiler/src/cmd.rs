@@ -9,6 +9,7 @@ mod check;
 mod compile;
 mod inspect;
 mod key;
+mod trust;
 
 use crate::cli::{Cli, Command};
 use crate::input::InputError;
@@ -100,6 +101,7 @@ pub fn main() -> ExitCode {
         Some(Command::Audit(arguments)) => audit::run(arguments),
         Some(Command::Inspect(arguments)) => inspect::run(arguments),
         Some(Command::Key(arguments)) => key::run(arguments),
+        Some(Command::Trust(arguments)) => trust::run(arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
