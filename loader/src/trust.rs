@@ -160,6 +160,3 @@ fn parse_key(path: &Path, text: &[u8]) -> Result<PublicKey, TrustError> {
         .and_then(PublicKey::from_pem)
         .map_err(|error| TrustError::Key(path.to_owned(), error))
 }
-
-#[cfg(test)]
-mod tests;

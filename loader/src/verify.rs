@@ -69,7 +69,7 @@ pub enum Reason {
     /// The signed payload is no manifest.
     Manifest(ManifestError),
     /// The trust file speaks against it; and how to make it anew.
-    Refused(Refusal, Option<String>),
+    Refused(Box<Refusal>, Option<String>),
     /// A record of the file is not exactly one of the signed parts.
     UnsignedPart(usize),
     /// It expired at this second since 1970.
@@ -269,7 +269,7 @@ fn check(opened: &Opened, policy: &Policy<'_>) -> Result<(Facts, SealedImage), R
     let Signers { compilers: key_ids, authors: author_ids } = policy
         .trust
         .judge(&signed_by, &manifest, identity, policy.now)
-        .map_err(|refusal| Reason::Refused(refusal, Some(rebuild(&manifest))))?;
+        .map_err(|refusal| Reason::Refused(Box::new(refusal), Some(rebuild(&manifest))))?;
 
     let signed = match_records(opened.frame().parts(), &manifest)?;
     if let Some(at) = manifest.expires.filter(|at| policy.now > *at) {
@@ -302,7 +302,7 @@ fn check_signatures(envelope: &Envelope, trust: &Trust) -> Result<Vec<KeyId>, Re
     }
     let mut claimed = envelope.claims().iter().map(|claim| claim.key_id);
     match claimed.clone().find(|key| trust.is_revoked(*key)) {
-        Some(key) => Err(Reason::Refused(Refusal::Key(key, Doubt::Revoked), None)),
+        Some(key) => Err(Reason::Refused(Box::new(Refusal::Key(key, Doubt::Revoked)), None)),
         None => Err(Reason::Untrusted(claimed.by_ref().collect())),
     }
 }

@@ -21,3 +21,4 @@ pub mod runs;
 pub mod sabotage;
 pub mod scene;
 pub mod spec;
+pub mod users;

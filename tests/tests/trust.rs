@@ -1,8 +1,8 @@
 //! Whom a loader trusts, and who may say so.
 
 use bls_tests::programs::{Home, compiler, fixtures, loader, run};
+use bls_tests::users::{FreshUser, may_make_users};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 #[test]
@@ -53,11 +53,6 @@ fn another_key_is_refused_until_it_is_trusted() {
     let _ = ended.says(&["bls-load: verify: ", &id[..8], "does not trust", "bls-load trust add"]);
 }
 
-/// A command as the user `nobody`, whose home can then be set up; only root can.
-fn is_root() -> bool {
-    rustix::process::getuid().is_root()
-}
-
 #[test]
 fn a_key_that_others_can_read_is_not_used() {
     let home = Home::new();
@@ -86,7 +81,13 @@ fn trust_files_that_are_none() {
     for (text, words) in [
         ("", &["hint: "][..]),
         ("{}", &["hint: "]),
-        ("{\"version\":2,\"keys\":[]}", &["form 2"]),
+        ("{\"version\":3,\"keys\":[]}", &["form 3", "newer bls-load"]),
+        ("{\"version\":1,\"keys\":[],\"sequence\":1}", &["form 1 is a list of keys"]),
+        ("{\"version\":2,\"keys\":[],\"keys\":[]}", &["duplicate field"]),
+        ("{\"version\":2,\"keys\":[]} x", &["trailing"]),
+        ("{\"version\":2,\"keys\":[],\"colour\":1}", &["unknown field", "FORMAT.md"]),
+        ("{\"version\":2,\"keys\":[],\"sequence\":9007199254740992}", &["above 2^53-1"]),
+        ("{\"version\":2,\"keys\":[],\"threshold\":17}", &["threshold of 17"]),
         ("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", &["public key"]),
     ] {
         let path = home.path("trust.json");
@@ -116,8 +117,7 @@ fn verify_says_what_it_found_and_runs_nothing() {
 /// The first run of a fresh user: needs root, to become one.
 #[test]
 fn the_first_compile_makes_a_key_and_trusts_it() {
-    if !is_root() {
-        println!("only root can become a fresh user");
+    if !may_make_users() {
         return;
     }
     let user = FreshUser::new("blsfirst", 61_001);
@@ -171,8 +171,7 @@ fn the_first_compile_makes_a_key_and_trusts_it() {
 
 #[test]
 fn keys_that_are_added_at_once_are_all_trusted() {
-    if !is_root() {
-        println!("not root: no users can be made");
+    if !may_make_users() {
         return;
     }
     const KEYS: u8 = 12;
@@ -194,47 +193,5 @@ fn keys_that_are_added_at_once_are_all_trusted() {
     let list = run(user.command(&loader()).args(["trust", "list"]), b"").expect(0).text();
     for index in 0..KEYS {
         assert!(list.contains(&format!("{index}.pub")), "{index}.pub is lost: {list}");
-    }
-}
-
-/// A user of the system for the time of a test.
-struct FreshUser {
-    name: String,
-    id: u32,
-    home: std::path::PathBuf,
-}
-
-impl FreshUser {
-    fn new(name: &str, id: u32) -> Self {
-        let home = Path::new("/var/tmp").join(name);
-        let _ = std::fs::remove_dir_all(&home);
-        let _ = Command::new("userdel").arg(name).output();
-        let mut command = Command::new("useradd");
-        command
-            .args(["--no-create-home", "--uid", &id.to_string(), "--home-dir"])
-            .arg(&home)
-            .arg(name);
-        let _ = run(&mut command, b"").expect(0);
-        std::fs::create_dir_all(&home).unwrap();
-        std::os::unix::fs::chown(&home, Some(id), Some(id)).unwrap();
-        Self { name: name.to_owned(), id, home }
-    }
-
-    fn command(&self, program: &Path) -> Command {
-        let mut command = Command::new(program);
-        self.become_user(&mut command);
-        command
-    }
-
-    fn become_user<'c>(&self, command: &'c mut Command) -> &'c mut Command {
-        use std::os::unix::process::CommandExt as _;
-        command.current_dir(&self.home).uid(self.id).gid(self.id)
-    }
-}
-
-impl Drop for FreshUser {
-    fn drop(&mut self) {
-        let _ = Command::new("userdel").arg(&self.name).output();
-        let _ = std::fs::remove_dir_all(&self.home);
     }
 }

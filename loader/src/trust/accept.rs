@@ -27,10 +27,7 @@ pub(crate) struct Acceptance {
 
 /// Accepts the file `from`: for the whole system, or for this user.
 pub(crate) fn install(from: &Path, system: bool) -> Result<Acceptance, TrustError> {
-    install_in(&place(system)?, from)
-}
-
-fn install_in(place: &Place, from: &Path) -> Result<Acceptance, TrustError> {
+    let place = &place(system)?;
     let (mode, folder_mode) = place.modes;
     let cannot = |path: &Path| {
         let path = path.to_owned();
@@ -85,9 +82,4 @@ fn check(place: &Place, from: &Path) -> Result<Acceptance, TrustError> {
         accepted,
         text,
     })
-}
-
-#[cfg(test)]
-pub(super) fn install_for_test(place: &Place, from: &Path) -> Result<Acceptance, TrustError> {
-    install_in(place, from)
 }

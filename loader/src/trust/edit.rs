@@ -34,7 +34,7 @@ pub(crate) fn init(
 ) -> Result<PathBuf, TrustError> {
     let keys: Vec<(PublicKey, String)> =
         roots.iter().map(|path| Ok((read_key(path)?, name_of(path)))).collect::<Result<_, _>>()?;
-    let (_, path, _) = change(file, |present, path| {
+    let (path, _) = change(file, |present, path| {
         if present.is_some() {
             return Err(TrustError::Exists(path.to_owned()));
         }
@@ -59,7 +59,7 @@ pub(crate) fn add(
     let key = read_key(key_path)?;
     let id = key.id();
     let comment = comment.map_or_else(|| name_of(key_path), str::to_owned);
-    let (_, path, new) = change(file, |present, path| {
+    let (path, new) = change(file, |present, path| {
         let mut trust = present.unwrap_or_default();
         // Without a word about terms, whichever it has are left as they are.
         let known = terms.is_none() && trust.find(id).is_some() && !trust.is_revoked(id);
@@ -78,7 +78,7 @@ pub(crate) fn revoke(
     all: &[Revocation],
 ) -> Result<(PathBuf, Vec<bool>), TrustError> {
     let mut news = Vec::new();
-    let (_, path, _) = change(file, |present, path| {
+    let (path, _) = change(file, |present, path| {
         let mut trust = present.ok_or_else(|| TrustError::Missing(path.to_owned()))?;
         news.extend(all.iter().map(|one| match one.clone() {
             Revocation::Key(id) => trust.revoke_key(id),
@@ -96,7 +96,7 @@ pub(crate) fn revoke(
 fn change(
     file: Option<&Path>,
     edit: impl FnOnce(Option<Trust>, &Path) -> Result<(Trust, bool), TrustError>,
-) -> Result<(Trust, PathBuf, bool), TrustError> {
+) -> Result<(PathBuf, bool), TrustError> {
     let own = if file.is_none() { Some(Place::own()?) } else { None };
     let path = match (&own, file) {
         (Some(place), _) => place.file.clone(),
@@ -130,7 +130,7 @@ fn change(
         parse(&path, text.as_bytes())?;
         replace(&path, text.as_bytes(), mode).map_err(cannot)?;
     }
-    Ok((trust, path, new))
+    Ok((path, new))
 }
 
 fn read_key(path: &Path) -> Result<PublicKey, TrustError> {
