@@ -308,6 +308,12 @@ impl Trust {
         form::parse(text)
     }
 
+    /// Trusts nobody yet.
+    #[must_use]
+    pub fn new(threshold: u32, clock: ClockPolicy) -> Self {
+        Self { threshold, clock, ..Self::default() }
+    }
+
     /// Trusts exactly one key.
     #[must_use]
     pub fn only(key: PublicKey) -> Self {

@@ -29,11 +29,7 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
             Ok(())
         }
         Command::Init { file, new } => {
-            let begun = Trust {
-                threshold: new.threshold.unwrap_or(1),
-                clock: new.clock,
-                ..Trust::default()
-            };
+            let begun = Trust::new(new.threshold.unwrap_or(1), new.clock);
             let path = trust::init(file.as_deref(), &new.roots, new.root_threshold, begun)?;
             super::print(&format!("{} trusts nobody yet\n", path.display()))?;
             warn(file.as_deref());

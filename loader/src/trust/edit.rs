@@ -32,8 +32,8 @@ pub(crate) fn init(
     root_threshold: Option<u32>,
     trust: Trust,
 ) -> Result<PathBuf, TrustError> {
-    let keys: Vec<(PublicKey, String)> =
-        roots.iter().map(|path| Ok((read_key(path)?, name_of(path)))).collect::<Result<_, _>>()?;
+    let root = |path: &PathBuf| Ok((read_key(path)?, name_of(path)));
+    let keys = roots.iter().map(root).collect::<Result<Vec<_>, TrustError>>()?;
     let (path, _) = change(file, |present, path| {
         if present.is_some() {
             return Err(TrustError::Exists(path.to_owned()));
