@@ -3,6 +3,7 @@
 use bls_artifact::key::PrivateKey;
 use bls_tests::programs::{Ended, Home, compiler, loader, run};
 use bls_tests::users::{FreshUser, may_make_users};
+use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -19,7 +20,7 @@ impl Holders {
             let key = PrivateKey::from_seed(&[seed; 32]);
             let private = home.path(&format!("{seed}.pem"));
             std::fs::write(&private, key.to_pem()).unwrap();
-            std::fs::set_permissions(&private, PermissionsExt::from_mode(0o600)).unwrap();
+            std::fs::set_permissions(&private, Permissions::from_mode(0o600)).unwrap();
             std::fs::write(home.path(&format!("{seed}.pub")), key.public().to_pem()).unwrap();
         }
         Self { home }
@@ -33,7 +34,7 @@ impl Holders {
 
     /// A plain file that trusts the builder, with these roots and sequence.
     fn draft(&self, sequence: u64, roots: &[u8], threshold: &str) -> PathBuf {
-        let name = format!("draft-{sequence}-{}.json", roots[0]);
+        let name = format!("draft-{sequence}-{roots:?}.json").replace([' ', '[', ']'], "");
         let files: Vec<String> = roots.iter().map(|seed| format!("{seed}.pub")).collect();
         let mut words = vec!["init", "--file", &name, "--root-threshold", threshold];
         files.iter().for_each(|file| words.extend(["--root", file]));
@@ -87,14 +88,14 @@ impl Device {
     fn put(&self, from: &Path) {
         std::fs::copy(from, self.file()).unwrap();
         std::os::unix::fs::chown(self.file(), Some(self.user.id), Some(self.user.id)).unwrap();
-        std::fs::set_permissions(self.file(), PermissionsExt::from_mode(0o600)).unwrap();
+        std::fs::set_permissions(self.file(), Permissions::from_mode(0o600)).unwrap();
     }
 
     /// `bls-load trust VERB FILE`, of a file that the user can read.
     fn trust(&self, verb: &str, file: &Path) -> Ended {
         let copy = self.user.home.join("delivered.json");
         std::fs::copy(file, &copy).unwrap();
-        std::fs::set_permissions(&copy, PermissionsExt::from_mode(0o644)).unwrap();
+        std::fs::set_permissions(&copy, Permissions::from_mode(0o644)).unwrap();
         let mut command = self.user.command(&loader());
         run(command.args(["trust", verb, "delivered.json"]), b"")
     }

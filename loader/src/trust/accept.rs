@@ -28,6 +28,8 @@ pub(crate) struct Acceptance {
 /// Accepts the file `from`: for the whole system, or for this user.
 pub(crate) fn install(from: &Path, system: bool) -> Result<Acceptance, TrustError> {
     let place = &place(system)?;
+    // What is refused leaves nothing behind, not even a folder.
+    check(place, from)?;
     let (mode, folder_mode) = place.modes;
     let cannot = |path: &Path| {
         let path = path.to_owned();

@@ -10,7 +10,7 @@ use bls_artifact::digest::Sha256;
 use bls_artifact::key::{KeyId, PublicKey};
 use bls_artifact::limits::{KEY_BYTES_MAX, TRUST_BYTES_MAX};
 use bls_artifact::trust::version::VersionRange;
-use bls_artifact::trust::{Roots, Terms, Trust};
+use bls_artifact::trust::{Roots, Terms, Trust, TrustError as ContentsError};
 use rustix::fs::FlockOperation;
 use std::fs::File;
 use std::io::Write as _;
@@ -109,16 +109,21 @@ fn change(
     let cannot = |error| TrustError::Write(path.clone(), error);
     // Another change waits until this one has written, and adds to that.
     let _held = hold(&path, folder_mode).map_err(cannot)?;
-    let text = match &own {
-        Some(place) => place.text()?,
-        None => found(read(&path, TRUST_BYTES_MAX, None))?,
+    let present = match &own {
+        Some(place) => place.load()?,
+        None => found(read(&path, TRUST_BYTES_MAX, None))?
+            .map(|text| parse(&path, &text))
+            .transpose()?,
     };
-    if let Some(accepted) = own.as_ref().map(Place::accepted).transpose()?.flatten()
-        && text.as_ref().is_none_or(|text| !accepted.is(text))
+    if present.as_ref().is_some_and(Trust::is_signed) {
+        return Err(TrustError::Contents(path, ContentsError::Signed));
+    }
+    // Where a signed file is missing, a new plain one would say nothing.
+    if present.is_none()
+        && let Some(accepted) = own.as_ref().map(Place::accepted).transpose()?.flatten()
     {
         return Err(TrustError::Unsigned(path, accepted.sequence()));
     }
-    let present = text.map(|text| parse(&path, &text)).transpose()?;
     let fresh = present.is_none();
     let (mut trust, new) = edit(present, &path)?;
     if new {
@@ -146,10 +151,14 @@ fn name_of(path: &Path) -> String {
 /// Keeps others from writing into the folder of `path` by these rules for as long as
 /// what it gives lives. Makes the folder first, where that is asked.
 pub(super) fn hold(path: &Path, mode: Option<u32>) -> std::io::Result<File> {
-    use std::os::unix::fs::DirBuilderExt as _;
+    use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
     let folder = folder_of(path);
-    if let Some(mode) = mode {
+    if let Some(mode) = mode
+        && !folder.exists()
+    {
         std::fs::DirBuilder::new().recursive(true).mode(mode).create(folder)?;
+        // Whatever the umask: the system's files are everybody's to read.
+        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(mode))?;
     }
     let held = File::open(folder)?;
     rustix::fs::flock(&held, FlockOperation::LockExclusive)?;
