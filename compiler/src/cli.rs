@@ -12,7 +12,9 @@ use bls_artifact::capability::{Permission, PermissionError};
 use bls_artifact::quantity::parse_size;
 use bls_artifact::target::Target;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use help::{HELP, HELP_AUDIT, HELP_CHECK, HELP_INSPECT, HELP_KEY, HELP_SIGN, HELP_VERIFY};
+use help::{
+    HELP, HELP_AUDIT, HELP_CHECK, HELP_INSPECT, HELP_KEY, HELP_SIGN, HELP_TRUST, HELP_VERIFY,
+};
 use std::path::PathBuf;
 
 /// `--version`: all that decides whether two machines understand each other.
@@ -56,6 +58,8 @@ pub enum Command {
     Verify(Verify),
     /// `bls-compile key`
     Key(Key),
+    /// `bls-compile trust`
+    Trust(Trust),
 }
 
 /// `bls-compile INPUT`
@@ -267,6 +271,37 @@ pub enum KeyAction {
         #[arg(value_name = "NAME", default_value = DEFAULT_KEY)]
         name: String,
     },
+}
+
+/// `bls-compile trust`
+#[derive(Debug, Args)]
+#[command(override_help = HELP_TRUST, disable_help_subcommand = true)]
+pub struct Trust {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: TrustAction,
+}
+
+/// The subcommands of `trust`.
+#[derive(Debug, Subcommand)]
+pub enum TrustAction {
+    /// Sign a trust file.
+    #[command(override_help = HELP_TRUST)]
+    Sign(TrustSign),
+}
+
+/// `bls-compile trust sign FILE`
+#[derive(Debug, Args)]
+pub struct TrustSign {
+    /// The trust file.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The root key.
+    #[arg(long, value_name = "FILE|env:V")]
+    pub key: String,
+    /// Where the signed file goes.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }
 
 /// A target, by its triple.

@@ -10,6 +10,7 @@ mod compile;
 mod inspect;
 mod key;
 mod sign;
+mod trust;
 mod verify;
 
 use crate::cli::{Cli, Command};
@@ -112,6 +113,7 @@ pub fn main() -> ExitCode {
         Some(Command::Sign(arguments)) => sign::run(arguments),
         Some(Command::Verify(arguments)) => verify::run(arguments),
         Some(Command::Key(arguments)) => key::run(arguments),
+        Some(Command::Trust(arguments)) => trust::run(arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

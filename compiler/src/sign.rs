@@ -148,7 +148,8 @@ pub fn countersign(
             false => Err(SignError::Forged(public.id())),
         };
     }
-    let envelope = given.envelope.clone().with_signature(key).map_err(|_| SignError::Full)?;
+    let mut envelope = given.envelope.clone();
+    envelope.sign_also(key).map_err(|_| SignError::Full)?;
     write(&given.manifest, &given.stored(), &envelope, &[public]).map(Some)
 }
 

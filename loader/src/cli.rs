@@ -12,16 +12,18 @@ use bls_artifact::limits::{DESCRIPTORS_MAX, DESCRIPTORS_MIN, STACK_BYTES_MAX, ST
 use bls_artifact::policy::Requirement;
 use bls_artifact::{artifact, fuel, quantity, target};
 use lexopt::{Arg, Parser};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
+pub(crate) use trust::Trust;
 pub(crate) use values::{Folder, Input, ReportTarget, UnknownImports};
 use values::{
     budget, capabilities, digest, folder, input, number, report, size, text, unknown_imports,
     variable,
 };
 
+mod trust;
 mod values;
 
 /// What `--help` prints.
@@ -30,7 +32,7 @@ Verify, map and run an artifact.
 
 Usage: bls-load [OPTIONS] <ARTIFACT> [ARGS]...
        bls-load verify [OPTIONS] <ARTIFACT>
-       bls-load trust <add|list> ...
+       bls-load trust <add|revoke|show|init|install|verify> ...
 
 Everything after ARTIFACT belongs to the guest.
 Granted by default: arguments, stdin, stdout, stderr, clocks, random.
@@ -111,10 +113,8 @@ pub(crate) enum Command {
     Run(Box<Options>),
     /// Verify only, all of it.
     Verify(Box<Options>),
-    /// Trust the key in this file.
-    TrustAdd(PathBuf),
-    /// Print who is trusted.
-    TrustList(Option<PathBuf>),
+    /// Change, show or accept a trust file.
+    Trust(Box<Trust>),
     /// Print this text.
     Print(String),
 }
@@ -207,7 +207,7 @@ pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Command, Us
                 verify = true;
                 continue;
             }
-            Arg::Value(word) if word == "trust" => return parse_trust(&mut parser, options.trust),
+            Arg::Value(word) if word == "trust" => return trust::parse(&mut parser, options.trust),
             Arg::Value(word) => {
                 options.artifact = word.into();
                 options.arguments = parser.raw_args().map_err(malformed)?.collect();
@@ -296,24 +296,6 @@ fn determinism(
         return Err(usage(&format!("--epoch takes at most {EPOCH_MAX} seconds")));
     }
     Ok(on.then_some(Determinism { seed: seed.unwrap_or(0), epoch_seconds: epoch }))
-}
-
-fn parse_trust(parser: &mut Parser, file: Option<PathBuf>) -> Result<Command, UsageError> {
-    const HINT: &str = "bls-load trust add KEY.pub, or bls-load trust list";
-    let wrong = |what: String| UsageError { what, hint: HINT };
-    let words: Vec<OsString> = parser.raw_args().map_err(malformed)?.collect();
-    let words: Vec<&OsStr> = words.iter().map(OsString::as_os_str).collect();
-    match words.as_slice() {
-        [word] if *word == "--help" || *word == "-h" => Ok(Command::Print(HELP.to_owned())),
-        [word] if *word == "list" => Ok(Command::TrustList(file)),
-        [word, key] if *word == "add" && file.is_none() => Ok(Command::TrustAdd(key.into())),
-        [word, _] if *word == "add" => {
-            Err(wrong("trust add writes your own trust file; --trust does not change which".into()))
-        }
-        [word] if *word == "add" => Err(wrong("trust add needs the file of a public key".into())),
-        [] => Err(wrong("trust needs to know what to do".into())),
-        [word, ..] => Err(wrong(format!("trust does not understand {}", word.display()))),
-    }
 }
 
 const HELP_HINT: &str = "bls-load --help";

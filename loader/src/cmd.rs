@@ -15,8 +15,7 @@ pub(crate) fn main(words: impl Iterator<Item = OsString>) -> u8 {
     let result = match cli::parse(words) {
         Ok(Command::Run(options)) => run::run(&options),
         Ok(Command::Verify(options)) => verify::verify(*options),
-        Ok(Command::TrustAdd(key)) => trust::add(&key),
-        Ok(Command::TrustList(file)) => trust::list(file.as_deref()),
+        Ok(Command::Trust(what)) => trust::run(*what),
         Ok(Command::Print(text)) => print(&text),
         Err(error) => Err(error.into()),
     };

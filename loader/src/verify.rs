@@ -3,20 +3,22 @@
 //! The order is the security story: signature, then the statement that it signs,
 //! then that the file's records are the signed parts, then policy and
 //! compatibility, then the bytes of the code. May assume that the framing fits
-//! ([`Opened`]). Guarantees of a [`Verified`], which only [`verify()`] makes: a
-//! trusted key signed the manifest, this machine can run the chosen part, and
-//! its image is sealed and hashes to what was signed. Does not look inside images.
+//! ([`Opened`]). Guarantees of a [`Verified`], which only [`verify()`] makes: as many
+//! trusted keys as must be signed the manifest and may sign what it says, nothing of it
+//! is revoked, this machine can run the chosen part, and its image is sealed and hashes
+//! to what was signed. Does not look inside images.
 
 use crate::compatibility::{self, Misfit};
 use crate::error::StageError;
 use crate::image::{self, ImageError, SealedImage};
 use crate::open::{Opened, ReadError};
 use bls_artifact::artifact::{FrameError, PartRecord};
+use bls_artifact::date::Date;
 use bls_artifact::digest::{Hasher, Sha256};
 use bls_artifact::envelope::{Envelope, EnvelopeError};
 use bls_artifact::key::KeyId;
 use bls_artifact::manifest::{Manifest, ManifestError, Part, Statement};
-use bls_artifact::trust::Trust;
+use bls_artifact::trust::{Doubt, Refusal, Signers, Trust};
 use std::fmt;
 
 /// What decides, besides the artifact and the machine.
@@ -36,12 +38,15 @@ impl<'a> Policy<'a> {
     /// Trusts `trust`, now, and asks nothing else.
     #[must_use]
     pub fn of(trust: &'a Trust) -> Self {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        // A clock that stands before 1970 is broken. Fail closed: whatever can
-        // expire counts as expired.
-        let now = since.map_or(u64::MAX, |since| since.as_secs());
-        Self { trust, digest: None, now, every_part: false }
+        Self { trust, digest: None, now: now(), every_part: false }
     }
+}
+
+/// Seconds since 1970. A clock that stands before is at 0, which no trust file takes for
+/// a time: what has one is refused.
+pub(crate) fn now() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
 }
 
 /// Why an artifact is refused.
@@ -63,6 +68,8 @@ pub enum Reason {
     BadSignature(KeyId),
     /// The signed payload is no manifest.
     Manifest(ManifestError),
+    /// The trust file speaks against it; and how to make it anew.
+    Refused(Box<Refusal>, Option<String>),
     /// A record of the file is not exactly one of the signed parts.
     UnsignedPart(usize),
     /// It expired at this second since 1970.
@@ -104,12 +111,11 @@ impl fmt::Display for VerifyError {
                 write!(formatter, "{name}: the signature by key {key} is not good")
             }
             Reason::Manifest(error) => write!(formatter, "{name}: {error}"),
+            Reason::Refused(refusal, _) => write!(formatter, "{name}: {refusal}"),
             Reason::UnsignedPart(index) => {
                 write!(formatter, "{name}: part {index} is not one of the parts that were signed")
             }
-            Reason::Expired(at) => {
-                write!(formatter, "{name} expired {at} seconds after 1970-01-01")
-            }
+            Reason::Expired(at) => write!(formatter, "{name} expired at {}", Date(*at)),
             Reason::Misfit(misfit) => write!(formatter, "{name} cannot run here: {misfit}"),
             Reason::Image(error) => write!(formatter, "{name}: {error}"),
             Reason::Frame(error) => write!(formatter, "{name}: {error}"),
@@ -131,6 +137,7 @@ impl StageError for VerifyError {
             Reason::Untrusted(_) => {
                 "if you trust its builder: bls-load trust add builder.pub".to_owned()
             }
+            Reason::Refused(refusal, rebuild) => hint(refusal, rebuild.as_deref()),
             Reason::Expired(_) => "get a newer release of it, or check this machine's clock".into(),
             Reason::Misfit(misfit) => misfit.hint(),
             Reason::Digest { .. } => {
@@ -141,6 +148,58 @@ impl StageError for VerifyError {
             _ => again.to_owned(),
         })
     }
+}
+
+/// What to do where the trust file speaks against an artifact.
+fn hint(refusal: &Refusal, rebuild: Option<&str>) -> String {
+    let rebuild = rebuild.unwrap_or("bls-compile app.wasm");
+    let doubt = match refusal {
+        Refusal::Key(_, doubt) => doubt,
+        Refusal::Threshold { doubt: Some((_, doubt)), .. } => doubt,
+        Refusal::Threshold { doubt: None, .. } => {
+            return "get it with the signatures of more builders whom this machine trusts".into();
+        }
+        Refusal::Revoked(..) => {
+            return "do not run it: get a newer release; the trust file's keeper knows why".into();
+        }
+        Refusal::Compiler(..) | Refusal::Engine(..) | Refusal::Unversioned(..) => {
+            return format!("make it anew with a bls-compile that is not refused: {rebuild}");
+        }
+        Refusal::Clock(_) => &Doubt::Clock(0),
+    };
+    match doubt {
+        Doubt::Revoked => {
+            format!("have it made anew and signed by a key that is not revoked: {rebuild}")
+        }
+        Doubt::Author => format!("have a trusted builder compile and sign it: {rebuild}"),
+        Doubt::Name(_) => {
+            "a trust file says which names a key may sign: bls-load trust show".into()
+        }
+        Doubt::Capabilities(_) => {
+            "a trust file says what a key may ask for: bls-load trust show; or build it without".into()
+        }
+        Doubt::NotYet(_) => "wait until then, or check this machine's clock".into(),
+        Doubt::Expired(_) => {
+            format!("have it made anew and signed by a key that is valid: {rebuild}")
+        }
+        Doubt::Clock(_) => {
+            r#"set this machine's clock; where there is none, a trust file can say "clock": "ignore""#
+                .into()
+        }
+    }
+}
+
+/// The command that makes an artifact like this one.
+fn rebuild(manifest: &Manifest) -> String {
+    let mut targets: Vec<&str> = manifest.parts.iter().map(|part| part.target.triple()).collect();
+    targets.dedup();
+    let fuel = if manifest.fuel.is_none() { "--no-fuel " } else { "" };
+    let name = &manifest.name;
+    format!(
+        "bls-compile {fuel}--target {} -o {name}.bls {name}.wasm, whose sha256sum is {}",
+        targets.join(","),
+        manifest.source
+    )
 }
 
 /// What is known about an artifact once it is verified.
@@ -154,8 +213,10 @@ pub struct Facts {
     pub identity: Sha256,
     /// SHA-256 of the whole file, when all of it was read.
     pub file_digest: Option<Sha256>,
-    /// Trusted keys whose signatures are good, sorted.
+    /// Trusted compilers' keys whose signatures count, sorted.
     pub key_ids: Vec<KeyId>,
+    /// The same of trusted authors.
+    pub author_ids: Vec<KeyId>,
     /// Which of the manifest's parts runs.
     pub chosen: usize,
 }
@@ -202,8 +263,13 @@ pub fn verify(opened: Opened, policy: &Policy<'_>) -> Result<Verified, VerifyErr
 
 fn check(opened: &Opened, policy: &Policy<'_>) -> Result<(Facts, SealedImage), Reason> {
     let envelope = Envelope::parse(opened.envelope()).map_err(Reason::Envelope)?;
-    let key_ids = check_signatures(&envelope, policy.trust)?;
+    let signed_by = check_signatures(&envelope, policy.trust)?;
     let manifest = Statement::parse(envelope.payload()).map_err(Reason::Manifest)?;
+    let identity = envelope.identity();
+    let Signers { compilers: key_ids, authors: author_ids } = policy
+        .trust
+        .judge(&signed_by, &manifest, identity, policy.now)
+        .map_err(|refusal| Reason::Refused(Box::new(refusal), Some(rebuild(&manifest))))?;
 
     let signed = match_records(opened.frame().parts(), &manifest)?;
     if let Some(at) = manifest.expires.filter(|at| policy.now > *at) {
@@ -214,13 +280,13 @@ fn check(opened: &Opened, policy: &Policy<'_>) -> Result<(Facts, SealedImage), R
 
     let (image, file_digest) =
         copy_and_check(opened, policy, &manifest.parts[chosen], chosen_record)?;
-    let identity = envelope.identity();
     let name = opened.name().to_owned();
-    Ok((Facts { name, manifest, identity, file_digest, key_ids, chosen }, image))
+    let facts = Facts { name, manifest, identity, file_digest, key_ids, author_ids, chosen };
+    Ok((facts, image))
 }
 
-/// The trusted keys that signed. A claim by an unknown key says nothing; a bad
-/// signature by a trusted key shows that the file was changed.
+/// The trusted keys that signed, at least one of them not revoked. A claim by an unknown
+/// key says nothing; a bad signature by a trusted key shows that the file was changed.
 fn check_signatures(envelope: &Envelope, trust: &Trust) -> Result<Vec<KeyId>, Reason> {
     let mut good = Vec::new();
     for claim in envelope.claims() {
@@ -231,11 +297,14 @@ fn check_signatures(envelope: &Envelope, trust: &Trust) -> Result<Vec<KeyId>, Re
             good.push(claim.key_id);
         }
     }
-    if good.is_empty() {
-        let claimed = envelope.claims().iter().map(|claim| claim.key_id).collect();
-        return Err(Reason::Untrusted(claimed));
+    if good.iter().any(|key| !trust.is_revoked(*key)) {
+        return Ok(good);
     }
-    Ok(good)
+    let mut claimed = envelope.claims().iter().map(|claim| claim.key_id);
+    match claimed.clone().find(|key| trust.is_revoked(*key)) {
+        Some(key) => Err(Reason::Refused(Box::new(Refusal::Key(key, Doubt::Revoked)), None)),
+        None => Err(Reason::Untrusted(claimed.by_ref().collect())),
+    }
 }
 
 /// For each record of the file, the signed part that it is. Records keep the

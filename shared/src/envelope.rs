@@ -1,4 +1,4 @@
-//! The envelope: DSSE over an in-toto Statement.
+//! The envelope: DSSE over an in-toto Statement, or over a trust file.
 //!
 //! [DSSE](https://github.com/secure-systems-lab/dsse) signs
 //! `DSSEv1 LEN(type) type LEN(payload) payload`, so one signature cannot be read
@@ -16,15 +16,33 @@ use base64ct::{Base64, Encoding as _};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The payload type of every envelope in an artifact.
-pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
+/// What a payload is. Its name is signed with it, so that a signature of one kind
+/// is never one of the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PayloadType {
+    /// An artifact's statement.
+    Statement,
+    /// A trust file.
+    Trust,
+}
+
+impl PayloadType {
+    /// The name in the envelope.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Statement => "application/vnd.in-toto+json",
+            Self::Trust => "application/vnd.blockless.bls-trust+json",
+        }
+    }
+}
 
 /// Why bytes are no envelope of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EnvelopeError {
     /// Not the JSON of a DSSE envelope; what the parser said.
     Json(String),
-    /// A payload type that is not [`PAYLOAD_TYPE`].
+    /// Another payload type than the one that is wanted here.
     PayloadType(String),
     /// Not strict base64 (RFC 4648, section 4, padded).
     Base64(&'static str),
@@ -43,11 +61,11 @@ impl fmt::Display for EnvelopeError {
         match self {
             Self::Json(what) => write!(f, "the envelope is not valid: {what}"),
             Self::PayloadType(kind) => {
-                write!(f, "the envelope's payload type is {kind:?}, not {PAYLOAD_TYPE:?}")
+                write!(f, "the envelope's payload type {kind:?} is not the one that counts here")
             }
             Self::Base64(what) => write!(f, "the envelope's {what} is not strict base64"),
             Self::NotCanonical => write!(f, "the envelope is not in canonical form"),
-            Self::Unsigned => write!(f, "the artifact carries no signature"),
+            Self::Unsigned => write!(f, "the envelope carries no signature"),
             Self::TooManySignatures(count) => {
                 write!(f, "{count} signatures; at most {SIGNATURES_MAX} are read")
             }
@@ -71,6 +89,7 @@ pub struct Claim {
 /// A payload with its signatures, none of them checked yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Envelope {
+    kind: PayloadType,
     payload: Vec<u8>,
     claims: Vec<Claim>,
 }
@@ -93,49 +112,68 @@ struct JsonSignature {
 }
 
 impl Envelope {
-    /// Signs `payload` with each key.
+    /// Signs an artifact's statement with each key.
     ///
     /// # Panics
     /// When there is no key, or more than [`SIGNATURES_MAX`].
     #[must_use]
     pub fn sign(payload: Vec<u8>, keys: &[&PrivateKey]) -> Self {
-        assert!(!keys.is_empty() && keys.len() <= SIGNATURES_MAX);
-        let message = pre_authentication_encoding(&payload);
-        let mut claims: Vec<Claim> = keys
-            .iter()
-            .map(|key| Claim { key_id: key.public().id(), signature: key.sign(&message) })
-            .collect();
-        claims.sort_by_key(|claim| claim.key_id);
-        claims.dedup_by_key(|claim| claim.key_id);
-        Self { payload, claims }
+        Self::sign_as(PayloadType::Statement, payload, keys)
     }
 
-    /// The same payload with one more signature, where its order puts it. A signature by
-    /// the same key is replaced: it is the same one, or was not good.
+    /// Signs a payload of any kind with each key.
+    ///
+    /// # Panics
+    /// When there is no key, or more than [`SIGNATURES_MAX`].
+    #[must_use]
+    pub fn sign_as(kind: PayloadType, payload: Vec<u8>, keys: &[&PrivateKey]) -> Self {
+        assert!(!keys.is_empty() && keys.len() <= SIGNATURES_MAX);
+        let mut envelope = Self { kind, payload, claims: Vec::new() };
+        keys.iter().for_each(|key| envelope.add(key));
+        envelope
+    }
+
+    /// Adds the signature of one more key, or the same again.
+    fn add(&mut self, key: &PrivateKey) {
+        let key_id = key.public().id();
+        let message = pre_authentication_encoding(self.kind, &self.payload);
+        self.claims.retain(|claim| claim.key_id != key_id);
+        self.claims.push(Claim { key_id, signature: key.sign(&message) });
+        self.claims.sort_by_key(|claim| claim.key_id);
+    }
+
+    /// Adds the signature of one more key to those that are there.
     ///
     /// # Errors
     /// [`EnvelopeError::TooManySignatures`].
-    pub fn with_signature(mut self, key: &PrivateKey) -> Result<Self, EnvelopeError> {
-        let key_id = key.public().id();
-        self.claims.retain(|claim| claim.key_id != key_id);
-        if self.claims.len() >= SIGNATURES_MAX {
-            return Err(EnvelopeError::TooManySignatures(self.claims.len() + 1));
+    pub fn sign_also(&mut self, key: &PrivateKey) -> Result<(), EnvelopeError> {
+        let own = key.public().id();
+        let others = self.claims.iter().filter(|claim| claim.key_id != own).count();
+        if others >= SIGNATURES_MAX {
+            return Err(EnvelopeError::TooManySignatures(others + 1));
         }
-        let signature = key.sign(&pre_authentication_encoding(&self.payload));
-        self.claims.push(Claim { key_id, signature });
-        self.claims.sort_by_key(|claim| claim.key_id);
-        Ok(self)
+        self.add(key);
+        Ok(())
     }
 
-    /// Reads an envelope.
+    /// Reads an artifact's envelope.
     ///
     /// # Errors
     /// [`EnvelopeError`] for anything that [`Envelope::to_bytes`] would not
     /// have written.
     pub fn parse(bytes: &[u8]) -> Result<Self, EnvelopeError> {
+        Self::parse_as(PayloadType::Statement, bytes)
+    }
+
+    /// Reads an envelope with a payload of this kind.
+    ///
+    /// # Errors
+    /// [`EnvelopeError`] for anything that [`Envelope::to_bytes`] would not
+    /// have written.
+    pub fn parse_as(kind: PayloadType, bytes: &[u8]) -> Result<Self, EnvelopeError> {
         let json: Json = serde_json::from_slice(bytes)
             .map_err(|error| EnvelopeError::Json(error.to_string()))?;
-        if json.payload_type != PAYLOAD_TYPE {
+        if json.payload_type != kind.name() {
             return Err(EnvelopeError::PayloadType(json.payload_type));
         }
         if json.signatures.is_empty() {
@@ -158,7 +196,7 @@ impl Envelope {
             }
             claims.push(Claim { key_id: entry.keyid, signature });
         }
-        let envelope = Self { payload, claims };
+        let envelope = Self { kind, payload, claims };
         // Base64 was strict, so writing the strings again shows every other
         // freedom: white space, escapes, field order.
         if serde_json::to_vec(&json).ok().as_deref() != Some(bytes) {
@@ -175,7 +213,7 @@ impl Envelope {
     pub fn to_bytes(&self) -> Vec<u8> {
         let json = Json {
             payload: Base64::encode_string(&self.payload),
-            payload_type: PAYLOAD_TYPE.to_owned(),
+            payload_type: self.kind.name().to_owned(),
             signatures: self
                 .claims
                 .iter()
@@ -211,15 +249,16 @@ impl Envelope {
     #[must_use]
     pub fn verifies(&self, claim: &Claim, key: &PublicKey) -> bool {
         claim.key_id == key.id()
-            && key.verifies(&pre_authentication_encoding(&self.payload), &claim.signature)
+            && key
+                .verifies(&pre_authentication_encoding(self.kind, &self.payload), &claim.signature)
     }
 }
 
 /// What is signed: DSSE's PAE of type and payload.
 #[must_use]
-pub fn pre_authentication_encoding(payload: &[u8]) -> Vec<u8> {
-    let mut message =
-        format!("DSSEv1 {} {PAYLOAD_TYPE} {} ", PAYLOAD_TYPE.len(), payload.len()).into_bytes();
+pub fn pre_authentication_encoding(kind: PayloadType, payload: &[u8]) -> Vec<u8> {
+    let kind = kind.name();
+    let mut message = format!("DSSEv1 {} {kind} {} ", kind.len(), payload.len()).into_bytes();
     message.extend_from_slice(payload);
     message
 }
@@ -246,18 +285,33 @@ mod tests {
     }
 
     #[test]
-    fn signatures_can_be_added_in_any_order() {
-        let both = Envelope::sign(b"payload".to_vec(), &[&key(1), &key(2)]);
-        for (first, second) in [(1, 2), (2, 1)] {
-            let one = Envelope::sign(b"payload".to_vec(), &[&key(first)]);
-            let two = one.with_signature(&key(second)).unwrap();
-            assert_eq!(two.clone().with_signature(&key(first)).as_ref(), Ok(&two));
-            assert_eq!(two.to_bytes(), both.to_bytes());
+    fn a_signature_counts_for_its_kind_only() {
+        let payload = b"{}".to_vec();
+        let trust = Envelope::sign_as(PayloadType::Trust, payload.clone(), &[&key(1)]);
+        let bytes = trust.to_bytes();
+        assert!(matches!(Envelope::parse(&bytes), Err(EnvelopeError::PayloadType(_))));
+        let text = String::from_utf8(bytes).unwrap();
+        let renamed = text.replace(PayloadType::Trust.name(), PayloadType::Statement.name());
+        let renamed = Envelope::parse(renamed.as_bytes()).unwrap();
+        assert!(!renamed.verifies(&renamed.claims()[0], &key(1).public()));
+
+        let statement = Envelope::sign(payload, &[&key(1)]).to_bytes();
+        let read = Envelope::parse_as(PayloadType::Trust, &statement);
+        assert!(matches!(read, Err(EnvelopeError::PayloadType(_))));
+    }
+
+    #[test]
+    fn signatures_are_added_one_by_one() {
+        let all = Envelope::sign_as(PayloadType::Trust, b"x".to_vec(), &[&key(1), &key(2)]);
+        let mut one = Envelope::sign_as(PayloadType::Trust, b"x".to_vec(), &[&key(2)]);
+        one.sign_also(&key(1)).unwrap();
+        one.sign_also(&key(1)).unwrap();
+        assert_eq!(one, all);
+        for seed in 3..=SIGNATURES_MAX as u8 {
+            one.sign_also(&key(seed)).unwrap();
         }
-        let most: Vec<PrivateKey> = (0..SIGNATURES_MAX as u8).map(key).collect();
-        let full = Envelope::sign(b"payload".to_vec(), &most.iter().collect::<Vec<_>>());
-        assert_eq!(full.clone().with_signature(&key(0)).as_ref(), Ok(&full));
-        assert_eq!(full.with_signature(&key(99)), Err(EnvelopeError::TooManySignatures(17)));
+        assert_eq!(one.sign_also(&key(99)), Err(EnvelopeError::TooManySignatures(17)));
+        one.sign_also(&key(1)).unwrap();
     }
 
     #[test]

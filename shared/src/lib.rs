@@ -17,6 +17,7 @@
 
 pub mod artifact;
 pub mod capability;
+pub mod date;
 pub mod digest;
 #[cfg(feature = "engine")]
 pub mod engine;

@@ -37,6 +37,14 @@ pub const JSON_INTEGER_MAX: u64 = (1 << 53) - 1;
 pub const TRUST_BYTES_MAX: u64 = 1 << 20;
 /// Most keys in a trust file.
 pub const TRUST_KEYS_MAX: usize = 1024;
+/// Most name prefixes of one key in a trust file.
+pub const TRUST_PREFIXES_MAX: usize = 64;
+/// Most revoked keys, and most revoked digests, in a trust file.
+pub const TRUST_REVOKED_MAX: usize = 8192;
+/// Most ranges of refused versions of one program in a trust file.
+pub const TRUST_RANGES_MAX: usize = 64;
+/// Most resets of sequences in a trust file.
+pub const TRUST_RESETS_MAX: usize = 1024;
 /// Longest key file, in bytes.
 pub const KEY_BYTES_MAX: u64 = 64 << 10;
 /// Longest name of a key, in bytes.

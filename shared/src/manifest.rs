@@ -504,63 +504,60 @@ pub fn saturate(number: u64) -> u64 {
     number.min(JSON_INTEGER_MAX)
 }
 
+/// A manifest for tests.
+#[cfg(test)]
+pub(crate) fn example() -> Manifest {
+    let image = b"an image";
+    Manifest {
+        name: "app".into(),
+        sequence: 0,
+        created: None,
+        expires: None,
+        source: Sha256::of(b"source"),
+        compiled: Sha256::of(b"metered"),
+        compiler: Compiler { version: "0.1.0".into(), engine: "48.0.8".into(), compression: None },
+        documents: vec![Document {
+            kind: DocumentKind::Sbom,
+            name: "app.spdx.json".into(),
+            sha256: Sha256::of(b"sbom"),
+        }],
+        fuel: None,
+        module: Module {
+            kind: Kind::Command,
+            start: false,
+            imports: vec![],
+            exports: vec![],
+            memories: vec![],
+            tables: vec![],
+        },
+        may_use: vec![Capability::Arguments, Capability::FilesWrite],
+        needs: vec![Permission::parse("fs.write:/data").unwrap()],
+        limits: Limits::default(),
+        parts: vec![Part {
+            target: Target::X86_64,
+            cpu_features: vec!["has_sse3".into()],
+            page_size: 4096,
+            engine: "48".into(),
+            profile: EngineProfile::of(Target::X86_64, crate::target::Nans::Canonical),
+            stored: Stored {
+                encoding: Encoding::Raw,
+                length: image.len() as u64,
+                sha256: Sha256::of(image),
+            },
+            image: Image {
+                length: image.len() as u64,
+                sha256: Sha256::of(image),
+                verity: crate::digest::verity(image),
+            },
+        }],
+        critical: vec![],
+        extensions: BTreeMap::new(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::target::Nans;
-
-    fn example() -> Manifest {
-        let image = b"an image";
-        Manifest {
-            name: "app".into(),
-            sequence: 0,
-            created: None,
-            expires: None,
-            source: Sha256::of(b"source"),
-            compiled: Sha256::of(b"metered"),
-            compiler: Compiler {
-                version: "0.1.0".into(),
-                engine: "48.0.8".into(),
-                compression: None,
-            },
-            documents: vec![Document {
-                kind: DocumentKind::Sbom,
-                name: "app.spdx.json".into(),
-                sha256: Sha256::of(b"sbom"),
-            }],
-            fuel: None,
-            module: Module {
-                kind: Kind::Command,
-                start: false,
-                imports: vec![],
-                exports: vec![],
-                memories: vec![],
-                tables: vec![],
-            },
-            may_use: vec![Capability::Arguments, Capability::FilesWrite],
-            needs: vec![Permission::parse("fs.write:/data").unwrap()],
-            limits: Limits::default(),
-            parts: vec![Part {
-                target: Target::X86_64,
-                cpu_features: vec!["has_sse3".into()],
-                page_size: 4096,
-                engine: "48".into(),
-                profile: EngineProfile::of(Target::X86_64, Nans::Canonical),
-                stored: Stored {
-                    encoding: Encoding::Raw,
-                    length: image.len() as u64,
-                    sha256: Sha256::of(image),
-                },
-                image: Image {
-                    length: image.len() as u64,
-                    sha256: Sha256::of(image),
-                    verity: crate::digest::verity(image),
-                },
-            }],
-            critical: vec![],
-            extensions: BTreeMap::new(),
-        }
-    }
 
     #[test]
     fn what_is_written_is_read() {

@@ -1,33 +1,78 @@
-//! The trust file: whose signatures count on a machine.
+//! The trust file: whose signatures count on a machine, and for what.
 //!
-//! The simple form: a list of public keys. Roles, prefixes, thresholds and
-//! revocation have their place in the same file; a version number keeps a file
-//! of a later form from being read as this one. Does not read the file from
-//! disk, and does not judge who may have written it.
+//! Keys with a role, the names they may sign, the capabilities that may be asked for
+//! under their signature, and when they are valid; how many of them must sign; what is
+//! revoked. FORMAT.md has the form. This file is what a trust file says and how it is
+//! changed; `form.rs` is its JSON, `judge.rs` holds an artifact against it,
+//! `signed.rs` is a trust file that root keys have signed. Does not read files, does
+//! not judge who may have written one, and asks no clock.
 
+mod form;
+mod judge;
+pub mod signed;
+#[cfg(test)]
+mod tests;
+pub mod version;
+
+use crate::capability::Permission;
+use crate::digest::Sha256;
 use crate::key::{KeyId, PublicKey};
-use crate::limits::TRUST_KEYS_MAX;
+use crate::limits::{
+    JSON_INTEGER_MAX, NEEDS_MAX, SIGNATURES_MAX, TRUST_KEYS_MAX, TRUST_PREFIXES_MAX,
+    TRUST_RANGES_MAX, TRUST_RESETS_MAX, TRUST_REVOKED_MAX,
+};
+use crate::name::{self, NameError};
+pub use judge::{CLOCK_FLOOR, Doubt, Refusal, Signers};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use version::VersionRange;
 
 /// The system's trust file: where it exists, it is the only default.
 pub const SYSTEM_FILE: &str = "/etc/bls/trust.json";
+/// What the system remembers of the signed file that it accepted.
+pub const SYSTEM_STATE: &str = "/var/lib/bls/trust.state.json";
 /// The name of a user's own trust file, in [`crate::passwd::USER_FOLDER`].
 pub const USER_FILE: &str = "trust.json";
-/// The version of the file's form.
-const FORM: u32 = 1;
+/// The same for a user's own file, in the same folder.
+pub const USER_STATE: &str = "trust.state.json";
+/// The version of the form that is written; form 1 is a list of keys, and is read.
+const FORM: u32 = 2;
 
-/// Why a text is no trust file.
+/// Why a text is no trust file, or why it cannot be changed so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TrustError {
     /// Not the JSON of a trust file; what the parser said.
     Json(String),
     /// A form this program does not know.
     Form(u32),
-    /// An entry whose key is none; its comment.
+    /// What form 1 cannot say.
+    Form1,
+    /// An envelope, where the plain text is wanted.
+    Signed,
+    /// An entry whose key is none, or not the one of its id; its comment.
     Key(String),
-    /// Too many keys.
-    TooMany(usize),
+    /// Too many of something; how many there are, and how many are read.
+    TooMany(&'static str, usize, usize),
+    /// The same thing stands twice.
+    Twice(&'static str, String),
+    /// A threshold that is none, and the largest.
+    Threshold(u32, usize),
+    /// What no name begins with.
+    Prefix(String),
+    /// A key that expires before it becomes valid.
+    Validity(KeyId),
+    /// A number above 2^53-1; the field.
+    Number(&'static str),
+    /// What is no range of versions.
+    Range(String),
+    /// What is no name of an artifact, or no sequence.
+    Reset(String),
+    /// Resets in a file that no root key can sign.
+    ResetUnsigned,
+    /// The key is revoked, so it cannot be added.
+    Revoked(KeyId),
+    /// The key is there, on other terms.
+    OtherTerms(KeyId),
 }
 
 impl fmt::Display for TrustError {
@@ -35,15 +80,136 @@ impl fmt::Display for TrustError {
         match self {
             Self::Json(what) => write!(f, "not a trust file: {what}"),
             Self::Form(form) => {
-                write!(f, "trust file of form {form}; this program reads form {FORM}")
+                write!(f, "trust file of form {form}; this program reads forms 1 and {FORM}")
             }
+            Self::Form1 => write!(f, "not a trust file: form 1 is a list of keys, and no more"),
+            Self::Signed => write!(f, "a signed trust file, where a plain one is wanted"),
             Self::Key(comment) => write!(f, "the key {comment:?} is not an Ed25519 public key"),
-            Self::TooMany(count) => write!(f, "{count} keys; at most {TRUST_KEYS_MAX} are read"),
+            Self::TooMany(what, count, most) => {
+                write!(f, "{count} {what}; at most {most} are read")
+            }
+            Self::Twice(what, which) => write!(f, "the {what} {which} stands there twice"),
+            Self::Threshold(threshold, most) => {
+                write!(f, "a threshold of {threshold}, which must be 1 to {most}")
+            }
+            Self::Prefix(prefix) => write!(f, "no artifact's name begins with {prefix:?}"),
+            Self::Validity(key) => write!(f, "the key {key} expires before it becomes valid"),
+            Self::Number(field) => write!(f, "{field} is above 2^53-1"),
+            Self::Range(text) => write!(f, "{text:?} is not a range that versions are in"),
+            Self::Reset(name) => {
+                write!(f, "the reset of {name:?} needs an artifact's name and a sequence")
+            }
+            Self::ResetUnsigned => {
+                write!(f, "it resets sequences, and names no root key that could sign that")
+            }
+            Self::Revoked(key) => write!(f, "the key {key} is revoked there"),
+            Self::OtherTerms(key) => write!(f, "the key {key} is there already, on other terms"),
         }
     }
 }
 
 impl std::error::Error for TrustError {}
+
+impl TrustError {
+    /// What a user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Json(_) | Self::Form1 | Self::Key(_) => {
+                "bls-load trust add KEY.pub writes trust files; FORMAT.md has the form"
+            }
+            Self::Form(_) => "use a newer bls-load",
+            Self::Signed => {
+                "change the plain file, sign that one: bls-compile trust sign, and then: bls-load trust install"
+            }
+            Self::TooMany(..) => "take out what is no longer needed",
+            Self::Twice(..) => "take one of the two out",
+            Self::Threshold(..) => "an artifact carries at most 16 signatures, each by another key",
+            Self::Prefix(_) => "a prefix is letters, digits and . _ -, as in \"example.\"",
+            Self::Validity(_) => "not_after must not be before not_before",
+            Self::Number(_) => "times are seconds since 1970",
+            Self::Range(_) => {
+                "write \"<0.2.0\" or \">=48.0.0, <48.0.9\": three numbers, at most two bounds"
+            }
+            Self::Reset(_) => r#"write {"name": "app", "sequence": 3}"#,
+            Self::ResetUnsigned => "name the root keys, and have them sign",
+            Self::Revoked(_) => "whoever holds it should make a new key; what is revoked stays so",
+            Self::OtherTerms(_) => {
+                "take its entry out of the file first, if these terms shall hold"
+            }
+        }
+    }
+}
+
+/// What a key vouches for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// "I compiled this from that source": the signatures that count.
+    #[default]
+    Compiler,
+    /// Whose the program is. It may sign too, and cannot stand in for a compiler.
+    Author,
+}
+
+impl Role {
+    /// Its name, as it is written.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Compiler => "compiler",
+            Self::Author => "author",
+        }
+    }
+}
+
+/// What happens where the clock cannot be right.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClockPolicy {
+    /// What has a time is refused.
+    #[default]
+    Refuse,
+    /// Times are not judged.
+    Ignore,
+}
+
+/// On which terms a key is trusted. The default is form 1's: a compiler's key, for any
+/// name, any capability, at any time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// What it vouches for.
+    pub role: Role,
+    /// What the names that it may sign begin with; `None` for any name.
+    pub prefixes: Option<Vec<String>>,
+    /// What artifacts that it signs may ask for; `None` for anything.
+    pub may: Option<Vec<Permission>>,
+    /// The first second since 1970 at which it is valid.
+    pub not_before: Option<u64>,
+    /// The last one.
+    pub not_after: Option<u64>,
+}
+
+impl Terms {
+    fn check(&self, key: KeyId) -> Result<(), TrustError> {
+        at_most("name prefixes", self.prefixes.as_ref().map_or(0, Vec::len), TRUST_PREFIXES_MAX)?;
+        at_most("capabilities", self.may.as_ref().map_or(0, Vec::len), NEEDS_MAX)?;
+        if let Some(wrong) = self
+            .prefixes
+            .iter()
+            .flatten()
+            .find(|prefix| name::check(prefix) == Err(NameError::Form))
+        {
+            return Err(TrustError::Prefix(wrong.clone()));
+        }
+        number("not_before", self.not_before.unwrap_or(0))?;
+        number("not_after", self.not_after.unwrap_or(0))?;
+        match (self.not_before, self.not_after) {
+            (Some(from), Some(to)) if to < from => Err(TrustError::Validity(key)),
+            _ => Ok(()),
+        }
+    }
+}
 
 /// One key that is trusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,100 +218,180 @@ pub struct TrustedKey {
     pub key: PublicKey,
     /// What its owner called it.
     pub comment: String,
+    /// For what it is trusted.
+    pub terms: Terms,
 }
 
-/// Whose signatures count.
+/// The keys that sign trust files, and how many of them must.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Roots {
+    /// How many must sign.
+    pub threshold: u32,
+    /// The keys, and what they are called.
+    pub keys: Vec<(PublicKey, String)>,
+}
+
+impl Roots {
+    fn check(&self) -> Result<(), TrustError> {
+        at_most("root keys", self.keys.len(), SIGNATURES_MAX)?;
+        unique("root key", self.keys.iter().map(|(key, _)| key.id()))?;
+        threshold(self.threshold, self.keys.len())
+    }
+
+    /// Whether this key is one of them.
+    #[must_use]
+    pub fn hold(&self, id: KeyId) -> bool {
+        self.keys.iter().any(|(key, _)| key.id() == id)
+    }
+}
+
+/// The lowest sequence of an artifact that counts from now on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reset {
+    /// The artifact's name.
+    pub name: String,
+    /// Its sequence.
+    pub sequence: u64,
+}
+
+/// Versions of programs whose artifacts are refused, whoever signed them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RefusedVersions {
+    /// Of bls-compile.
+    pub compiler: Vec<VersionRange>,
+    /// Of the engine that generated the code.
+    pub engine: Vec<VersionRange>,
+}
+
+/// Whose signatures count, and for what.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trust {
+    /// Rises with each change of a file that root keys sign; 0 is unset.
+    pub sequence: u64,
+    /// Seconds since 1970 at which it was written, or 0: no clock may stand before.
+    pub created: u64,
+    /// What happens where the clock cannot be right.
+    pub clock: ClockPolicy,
+    /// How many different compilers' keys must sign an artifact.
+    pub threshold: u32,
     keys: Vec<TrustedKey>,
+    revoked_keys: Vec<KeyId>,
+    revoked_digests: Vec<Sha256>,
+    refused: RefusedVersions,
+    resets: Vec<Reset>,
+    /// Who signs this file.
+    pub root: Option<Roots>,
+    /// Whether root keys did sign it.
+    signed: bool,
 }
 
-/// What every form has.
-#[derive(Deserialize)]
-struct AnyForm {
-    version: u32,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Json {
-    version: u32,
-    keys: Vec<JsonKey>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct JsonKey {
-    id: KeyId,
-    comment: String,
-    pem: String,
+impl Default for Trust {
+    fn default() -> Self {
+        Self {
+            sequence: 0,
+            created: 0,
+            clock: ClockPolicy::default(),
+            threshold: 1,
+            keys: Vec::new(),
+            revoked_keys: Vec::new(),
+            revoked_digests: Vec::new(),
+            refused: RefusedVersions::default(),
+            resets: Vec::new(),
+            root: None,
+            signed: false,
+        }
+    }
 }
 
 impl Trust {
-    /// Reads a trust file.
+    /// Reads a plain trust file, of form 1 or 2.
     ///
     /// # Errors
     /// [`TrustError`]; a key id that is not its key's is one.
     pub fn parse(text: &[u8]) -> Result<Self, TrustError> {
-        let read = |error: serde_json::Error| TrustError::Json(error.to_string());
-        // The form first: another one may have other fields.
-        let AnyForm { version } = serde_json::from_slice(text).map_err(read)?;
-        if version != FORM {
-            return Err(TrustError::Form(version));
-        }
-        let json: Json = serde_json::from_slice(text).map_err(read)?;
-        if json.keys.len() > TRUST_KEYS_MAX {
-            return Err(TrustError::TooMany(json.keys.len()));
-        }
-        let mut keys = Vec::with_capacity(json.keys.len());
-        for entry in json.keys {
-            match PublicKey::from_pem(&entry.pem) {
-                Ok(key) if key.id() == entry.id => {
-                    keys.push(TrustedKey { key, comment: entry.comment });
-                }
-                _ => return Err(TrustError::Key(entry.comment)),
-            }
-        }
-        Ok(Self { keys })
+        form::parse(text)
+    }
+
+    /// Trusts nobody yet.
+    #[must_use]
+    pub fn new(threshold: u32, clock: ClockPolicy) -> Self {
+        Self { threshold, clock, ..Self::default() }
     }
 
     /// Trusts exactly one key.
     #[must_use]
     pub fn only(key: PublicKey) -> Self {
-        Self { keys: vec![TrustedKey { key, comment: String::new() }] }
+        let trusted = TrustedKey { key, comment: String::new(), terms: Terms::default() };
+        Self { keys: vec![trusted], ..Self::default() }
     }
 
     /// The text of this trust file.
-    ///
-    /// # Panics
-    /// Never: strings and numbers only.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let json = Json {
-            version: FORM,
-            keys: self
-                .keys
-                .iter()
-                .map(|trusted| JsonKey {
-                    id: trusted.key.id(),
-                    comment: trusted.comment.clone(),
-                    pem: trusted.key.to_pem(),
-                })
-                .collect(),
-        };
-        serde_json::to_string_pretty(&json).expect("strings and numbers only") + "\n"
+        form::to_text(self)
     }
 
-    /// Adds a key; `false` when it was there.
+    /// Adds a key on the default terms; `false` when it was there, on whichever.
     pub fn add(&mut self, key: PublicKey, comment: &str) -> bool {
         if self.find(key.id()).is_some() {
             return false;
         }
-        self.keys.push(TrustedKey { key, comment: comment.to_owned() });
+        self.keys.push(TrustedKey { key, comment: comment.to_owned(), terms: Terms::default() });
         true
     }
 
-    /// The trusted key with this id.
+    /// Adds a key on these terms; `false` when it was there on the same.
+    ///
+    /// # Errors
+    /// [`TrustError`] when it is revoked, or was there on others.
+    pub fn add_on(
+        &mut self,
+        key: PublicKey,
+        comment: &str,
+        terms: Terms,
+    ) -> Result<bool, TrustError> {
+        let id = key.id();
+        if self.is_revoked(id) {
+            return Err(TrustError::Revoked(id));
+        }
+        match self.find(id) {
+            Some(trusted) if trusted.terms == terms => Ok(false),
+            Some(_) => Err(TrustError::OtherTerms(id)),
+            None => {
+                self.keys.push(TrustedKey { key, comment: comment.to_owned(), terms });
+                Ok(true)
+            }
+        }
+    }
+
+    /// Revokes a key, trusted or not; `false` when it was.
+    pub fn revoke_key(&mut self, id: KeyId) -> bool {
+        insert(&mut self.revoked_keys, id)
+    }
+
+    /// Revokes whatever has this digest; `false` when it was.
+    pub fn revoke_digest(&mut self, digest: Sha256) -> bool {
+        insert(&mut self.revoked_digests, digest)
+    }
+
+    /// Refuses what these versions of bls-compile made; `false` when it was.
+    pub fn refuse_compiler(&mut self, range: VersionRange) -> bool {
+        insert(&mut self.refused.compiler, range)
+    }
+
+    /// Refuses what these versions of the engine generated; `false` when it was.
+    pub fn refuse_engine(&mut self, range: VersionRange) -> bool {
+        insert(&mut self.refused.engine, range)
+    }
+
+    /// Whether a key is revoked.
+    #[must_use]
+    pub fn is_revoked(&self, id: KeyId) -> bool {
+        self.revoked_keys.contains(&id)
+    }
+
+    /// The trusted key with this id, revoked or not.
     #[must_use]
     pub fn find(&self, id: KeyId) -> Option<&TrustedKey> {
         self.keys.iter().find(|trusted| trusted.key.id() == id)
@@ -156,27 +402,116 @@ impl Trust {
     pub fn keys(&self) -> &[TrustedKey] {
         &self.keys
     }
+
+    /// Every revoked key.
+    #[must_use]
+    pub fn revoked_keys(&self) -> &[KeyId] {
+        &self.revoked_keys
+    }
+
+    /// Every revoked digest.
+    #[must_use]
+    pub fn revoked_digests(&self) -> &[Sha256] {
+        &self.revoked_digests
+    }
+
+    /// Versions whose artifacts are refused.
+    #[must_use]
+    pub fn refused(&self) -> &RefusedVersions {
+        &self.refused
+    }
+
+    /// Every reset, in file order.
+    #[must_use]
+    pub fn resets(&self) -> &[Reset] {
+        &self.resets
+    }
+
+    /// From which sequence on this artifact counts again, whatever was seen before: a
+    /// word of the root keys. `None` in a file that they did not sign.
+    #[must_use]
+    pub fn reset_for(&self, name: &str) -> Option<u64> {
+        let reset = self.resets.iter().find(|reset| reset.name == name)?;
+        self.signed.then_some(reset.sequence)
+    }
+
+    /// Whether root keys signed it.
+    #[must_use]
+    pub fn is_signed(&self) -> bool {
+        self.signed
+    }
+
+    /// Notes a change that was made at `now`, where the file counts its changes.
+    pub fn touch(&mut self, now: u64) {
+        if self.root.is_some() || self.sequence > 0 {
+            self.sequence += 1;
+            self.created = self.created.max(now);
+        }
+    }
+
+    /// What the JSON's types cannot say.
+    ///
+    /// # Errors
+    /// [`TrustError`].
+    pub fn check(&self) -> Result<(), TrustError> {
+        at_most("keys", self.keys.len(), TRUST_KEYS_MAX)?;
+        at_most("revoked keys", self.revoked_keys.len(), TRUST_REVOKED_MAX)?;
+        at_most("revoked digests", self.revoked_digests.len(), TRUST_REVOKED_MAX)?;
+        at_most("ranges of compilers", self.refused.compiler.len(), TRUST_RANGES_MAX)?;
+        at_most("ranges of engines", self.refused.engine.len(), TRUST_RANGES_MAX)?;
+        at_most("resets", self.resets.len(), TRUST_RESETS_MAX)?;
+        unique("key", self.keys.iter().map(|trusted| trusted.key.id()))?;
+        unique("reset of", self.resets.iter().map(|reset| reset.name.as_str()))?;
+        number("sequence", self.sequence)?;
+        number("created", self.created)?;
+        threshold(self.threshold, SIGNATURES_MAX)?;
+        self.keys.iter().try_for_each(|trusted| trusted.terms.check(trusted.key.id()))?;
+        if let Some(wrong) = self
+            .resets
+            .iter()
+            .find(|reset| name::check(&reset.name).is_err() || reset.sequence > JSON_INTEGER_MAX)
+        {
+            return Err(TrustError::Reset(wrong.name.clone()));
+        }
+        match &self.root {
+            Some(root) => root.check(),
+            None if !self.resets.is_empty() => Err(TrustError::ResetUnsigned),
+            None => Ok(()),
+        }
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::key::PrivateKey;
+/// Appends what is not there yet.
+fn insert<T: PartialEq>(list: &mut Vec<T>, item: T) -> bool {
+    let new = !list.contains(&item);
+    if new {
+        list.push(item);
+    }
+    new
+}
 
-    #[test]
-    fn round_trip_and_refusals() {
-        let mut trust = Trust::default();
-        let key = PrivateKey::from_seed(&[3; 32]).public();
-        assert!(trust.add(key.clone(), "me"));
-        assert!(!trust.add(key.clone(), "again"));
-        let text = trust.to_text();
-        assert_eq!(Trust::parse(text.as_bytes()), Ok(trust));
-        assert!(Trust::parse(b"").is_err());
-        let lying = text.replace(&key.id().to_string(), &"0".repeat(64));
-        assert_eq!(Trust::parse(lying.as_bytes()), Err(TrustError::Key("me".into())));
-        let future = text.replace("\"version\": 1", "\"version\": 2");
-        assert_eq!(Trust::parse(future.as_bytes()), Err(TrustError::Form(2)));
-        let other = br#"{"version":2,"roles":{}}"#;
-        assert_eq!(Trust::parse(other), Err(TrustError::Form(2)));
+fn at_most(what: &'static str, count: usize, most: usize) -> Result<(), TrustError> {
+    if count > most { Err(TrustError::TooMany(what, count, most)) } else { Ok(()) }
+}
+
+fn number(field: &'static str, value: u64) -> Result<(), TrustError> {
+    if value > JSON_INTEGER_MAX { Err(TrustError::Number(field)) } else { Ok(()) }
+}
+
+fn threshold(threshold: u32, most: usize) -> Result<(), TrustError> {
+    let fits = threshold >= 1 && threshold as usize <= most;
+    if fits { Ok(()) } else { Err(TrustError::Threshold(threshold, most)) }
+}
+
+/// One key counts once, so it must not stand there twice on different terms.
+fn unique<T: Ord + fmt::Display>(
+    what: &'static str,
+    items: impl Iterator<Item = T>,
+) -> Result<(), TrustError> {
+    let mut items: Vec<T> = items.collect();
+    items.sort_unstable();
+    match items.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(TrustError::Twice(what, pair[0].to_string())),
+        None => Ok(()),
     }
 }

@@ -21,4 +21,4 @@ pub mod runs;
 pub mod sabotage;
 pub mod scene;
 pub mod spec;
-pub mod user;
+pub mod users;

@@ -24,7 +24,7 @@ fn the_compiler_explains_itself() {
         &[
             "Compile a WebAssembly module to a signed, metered native artifact.",
             "Usage: bls-compile [OPTIONS] <INPUT>",
-            "bls-compile <check|audit|inspect|sign|verify|key>",
+            "bls-compile <check|audit|inspect|sign|verify|key|trust>",
             "-o, --output <FILE>",
             "--key <KEY>",
             "--target <TRIPLE>",
@@ -58,7 +58,7 @@ fn the_loader_explains_itself() {
             "Verify, map and run an artifact.",
             "Usage: bls-load [OPTIONS] <ARTIFACT> [ARGS]...",
             "bls-load verify",
-            "bls-load trust <add|list>",
+            "bls-load trust <add|revoke|show|init|install|verify>",
             "Everything after ARTIFACT belongs to the guest.",
             "Granted by default: arguments, stdin, stdout, stderr, clocks, random.",
             "--dir <HOST[::GUEST]>",

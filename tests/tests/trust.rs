@@ -1,7 +1,7 @@
 //! Whom a loader trusts, and who may say so.
 
 use bls_tests::programs::{Home, compiler, fixtures, loader, run};
-use bls_tests::user::{FreshUser, is_root};
+use bls_tests::users::{FreshUser, may_make_users};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
@@ -81,7 +81,13 @@ fn trust_files_that_are_none() {
     for (text, words) in [
         ("", &["hint: "][..]),
         ("{}", &["hint: "]),
-        ("{\"version\":2,\"keys\":[]}", &["form 2"]),
+        ("{\"version\":3,\"keys\":[]}", &["form 3", "newer bls-load"]),
+        ("{\"version\":1,\"keys\":[],\"sequence\":1}", &["form 1 is a list of keys"]),
+        ("{\"version\":2,\"keys\":[],\"keys\":[]}", &["duplicate field"]),
+        ("{\"version\":2,\"keys\":[]} x", &["trailing"]),
+        ("{\"version\":2,\"keys\":[],\"colour\":1}", &["unknown field", "FORMAT.md"]),
+        ("{\"version\":2,\"keys\":[],\"sequence\":9007199254740992}", &["above 2^53-1"]),
+        ("{\"version\":2,\"keys\":[],\"threshold\":17}", &["threshold of 17"]),
         ("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", &["public key"]),
     ] {
         let path = home.path("trust.json");
@@ -111,8 +117,7 @@ fn verify_says_what_it_found_and_runs_nothing() {
 /// The first run of a fresh user: needs root, to become one.
 #[test]
 fn the_first_compile_makes_a_key_and_trusts_it() {
-    if !is_root() {
-        println!("only root can become a fresh user");
+    if !may_make_users() {
         return;
     }
     let user = FreshUser::new("blsfirst", 61_001);
@@ -166,8 +171,7 @@ fn the_first_compile_makes_a_key_and_trusts_it() {
 
 #[test]
 fn keys_that_are_added_at_once_are_all_trusted() {
-    if !is_root() {
-        println!("not root: no users can be made");
+    if !may_make_users() {
         return;
     }
     const KEYS: u8 = 12;

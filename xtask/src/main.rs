@@ -16,7 +16,7 @@ Usage: cargo xtask <VERB>
 
   build    both programs, into target/bls/
   test     build, then every test
-  check    formatting, clippy and docs, warnings denied
+  check    formatting, clippy, docs and advisories, warnings denied
   ci       check, then test
   bench    build, then the benchmarks: cargo xtask bench [NAME]...
 ";
@@ -175,6 +175,21 @@ fn check() -> Step {
     for package in ["bls-artifact", "bls-compiler", "bls-loader", "bls-tests"] {
         let doc = ["doc", "--release", "--package", package, "--no-deps", "--lib"];
         cargo(&doc, &[("RUSTDOCFLAGS", deny)])?;
+    }
+    advisories()
+}
+
+/// No dependency with a known defect: by the list in the repository, and by whichever
+/// tool with a database is installed.
+fn advisories() -> Step {
+    cargo(&["test", "--release", "--package", "bls-tests", "--test", "advisories"], &[])?;
+    for tool in [&["audit"][..], &["deny", "check", "advisories"]] {
+        let asked = Command::new("cargo").args([tool[0], "--version"]).output();
+        if asked.is_ok_and(|output| output.status.success()) {
+            cargo(tool, &[])?;
+        } else {
+            eprintln!("xtask: cargo {} is not installed: only advisories.json is checked", tool[0]);
+        }
     }
     Ok(())
 }

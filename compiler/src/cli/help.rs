@@ -6,7 +6,7 @@ pub(super) const HELP: &str = "\
 Compile a WebAssembly module to a signed, metered native artifact.
 
 Usage: bls-compile [OPTIONS] <INPUT>
-       bls-compile <check|audit|inspect|sign|verify|key> ...
+       bls-compile <check|audit|inspect|sign|verify|key|trust> ...
 
 INPUT is .wasm, .wat or - (stdin). A file called \"check\" is ./check.
 
@@ -138,4 +138,20 @@ Examples:
   bls-compile key new release
   bls-compile key export release > builder.pub
   openssl pkey -in locked.pem | bls-compile key import - release
+";
+
+pub(super) const HELP_TRUST: &str = "\
+Sign a trust file with a root key.
+
+Usage: bls-compile trust sign --key <FILE|env:V> [OPTIONS] <FILE>
+
+FILE is a plain trust file (bls-load trust init), or one that other roots have signed.
+
+      --key <FILE|env:V>  the root key
+  -o, --output <FILE>     [default: stdout]
+
+Exit codes: 0 signed, 1 refused, 2 usage
+Examples:
+  openssl genpkey -algorithm ed25519 -out root.pem && chmod 600 root.pem
+  bls-compile trust sign trust.json --key root.pem -o trust.signed.json
 ";

@@ -38,8 +38,12 @@ fn commands() {
     let verify = parse_words(&["--trust", "k.pub", "verify", "--explain", "app.bls"]);
     assert!(matches!(verify, Ok(Command::Verify(options)) if options.explain));
     assert_eq!(run(&["./verify"]).artifact, PathBuf::from("./verify"));
-    assert_eq!(parse_words(&["trust", "add", "k"]), Ok(Command::TrustAdd("k".into())));
-    assert_eq!(parse_words(&["trust", "list"]), Ok(Command::TrustList(None)));
+    let add = parse_words(&["trust", "add", "k"]);
+    assert!(
+        matches!(add, Ok(Command::Trust(what)) if matches!(&*what, Trust::Add { key, terms: None, .. } if key.as_os_str() == "k"))
+    );
+    let list = Trust::Show { file: None, json: false };
+    assert_eq!(parse_words(&["trust", "list"]), Ok(Command::Trust(Box::new(list))));
     assert_eq!(parse_words(&["--help"]), Ok(Command::Print(HELP.into())));
 }
 
@@ -68,6 +72,21 @@ fn nonsense_is_refused() {
         &["trust"],
         &["trust", "add"],
         &["trust", "remove", "k"],
+        &["trust", "add", "k", "l"],
+        &["trust", "add", "k", "--role", "king"],
+        &["trust", "add", "k", "--may", "files"],
+        &["trust", "add", "k", "--not-after", "tomorrow"],
+        &["trust", "add", "k", "--threshold", "2"],
+        &["trust", "revoke"],
+        &["trust", "revoke", "abc"],
+        &["trust", "revoke", "--engine", "48"],
+        &["trust", "init", "k"],
+        &["trust", "init", "--threshold", "x"],
+        &["trust", "init", "--root-threshold", "2"],
+        &["trust", "install"],
+        &["trust", "verify"],
+        &["trust", "show", "--system"],
+        &["--trust", "f", "trust", "add", "k"],
     ] {
         assert!(parse_words(words).is_err(), "{words:?}");
     }

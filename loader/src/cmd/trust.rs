@@ -1,35 +1,174 @@
-//! `bls-load trust`: whom this user trusts.
+//! `bls-load trust`: whom this user, or this machine, trusts.
 
-use crate::error::{Failure, say};
-use crate::trust;
+use crate::cli::Trust as Command;
+use crate::error::{Failure, printable, say};
+use crate::trust::{self, Revocation};
+use bls_artifact::date::Date;
+use bls_artifact::trust::{ClockPolicy, Role, Roots, SYSTEM_FILE, Terms, Trust};
 use std::path::Path;
 
-/// Trusts the public key in a file.
-pub(super) fn add(key: &Path) -> Result<(), Failure> {
-    let (key, path, new) = trust::add(key)?;
-    let did = if new { "now trusts" } else { "already trusted" };
-    super::print(&format!("{} {did} key {}\n", path.display(), key.id()))?;
-    if trust::system_file_exists() {
-        say(&format_args!(
-            "bls-load: trust: this machine has {}, which alone decides; your own file does not count",
-            bls_artifact::trust::SYSTEM_FILE
-        ));
+/// Does what was asked for.
+pub(super) fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Add { file, key, comment, terms } => {
+            let (key, path, new) = trust::add(file.as_deref(), &key, comment.as_deref(), terms)?;
+            let did = if new { "now trusts" } else { "already trusted" };
+            super::print(&format!("{} {did} key {}\n", path.display(), key.id()))?;
+            warn(file.as_deref());
+            Ok(())
+        }
+        Command::Revoke { file, what } => {
+            let (path, news) = trust::revoke(file.as_deref(), &what)?;
+            let mut text = String::new();
+            for (one, new) in what.iter().zip(news) {
+                let did = if new { "now refuses" } else { "already refused" };
+                text += &format!("{} {did} {}\n", path.display(), describe_revocation(one));
+            }
+            super::print(&text)?;
+            warn(file.as_deref());
+            Ok(())
+        }
+        Command::Init { file, new } => {
+            let begun = Trust::new(new.threshold.unwrap_or(1), new.clock);
+            let path = trust::init(file.as_deref(), &new.roots, new.root_threshold, begun)?;
+            super::print(&format!("{} trusts nobody yet\n", path.display()))?;
+            warn(file.as_deref());
+            Ok(())
+        }
+        Command::Show { file, json } => show(file.as_deref(), json),
+        Command::Install { file, system } => {
+            let accepted = trust::install(&file, system)?;
+            let place = accepted.place.display();
+            let trust = &accepted.trust;
+            let mut text = match accepted.before {
+                Some(before) => format!("{place}: sequence {} replaces {before}\n", trust.sequence),
+                None => format!("{place}: sequence {} is the first\n", trust.sequence),
+            };
+            text += &trust.root.as_ref().map_or(String::new(), describe_roots);
+            super::print(&text)?;
+            if accepted.before.is_none() {
+                say(
+                    &"bls-load: trust: from now on these root keys decide here: compare their ids with their holders'",
+                );
+            }
+            if !system {
+                warn(None);
+            }
+            Ok(())
+        }
+        Command::Verify { file, system } => verify(&file, system),
     }
-    Ok(())
 }
 
-/// Prints who is trusted by the file that decides.
-pub(super) fn list(file: Option<&Path>) -> Result<(), Failure> {
+/// The user's own file does not count where the system has one.
+fn warn(file: Option<&Path>) {
+    if file.is_none() && trust::system_file_exists() {
+        say(&format_args!(
+            "bls-load: trust: this machine has {SYSTEM_FILE}, which alone decides; your own file does not count"
+        ));
+    }
+}
+
+/// Prints who is trusted by the file that decides, or by another.
+fn show(file: Option<&Path>, json: bool) -> Result<(), Failure> {
     let source = trust::load(file)?;
-    let mut text = format!("{}:\n", source.path.display());
-    for trusted in source.trust.keys() {
-        // A comment is somebody's words: no control characters on a terminal.
-        let comment: String =
-            trusted.comment.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
-        text += &format!("{} {comment}\n", trusted.key.id());
+    if json {
+        return super::print(&source.trust.to_text());
     }
-    if source.trust.keys().is_empty() {
-        text += "nobody\n";
+    super::print(&format!("{}:\n{}", source.path.display(), describe(&source.trust)))
+}
+
+/// Checks a file, and what would come of installing it.
+fn verify(file: &Path, system: bool) -> Result<(), Failure> {
+    let trust = trust::load_named(file)?;
+    if !trust.is_signed() {
+        let text = format!("{}: not signed\n{}", file.display(), describe(&trust));
+        return super::print(&text);
     }
-    super::print(&text)
+    let accepted = trust::examine(file, system)?;
+    let place = accepted.place.display();
+    let before = match accepted.before {
+        Some(before) => format!("would replace sequence {before}"),
+        None => "would be the first".to_owned(),
+    };
+    super::print(&format!(
+        "{}: signed, and {before} in {place}\n{}",
+        file.display(),
+        describe(&trust)
+    ))
+}
+
+fn describe_revocation(one: &Revocation) -> String {
+    match one {
+        Revocation::Key(id) => format!("key {id}"),
+        Revocation::Digest(digest) => format!("sha256:{digest}"),
+        Revocation::Compiler(range) => format!("what bls-compile {range} made"),
+        Revocation::Engine(range) => format!("what wasmtime {range} generated"),
+    }
+}
+
+/// All that a trust file says, a line for each thing.
+fn describe(trust: &Trust) -> String {
+    let mut text = String::new();
+    let mut line = |words: String| text += &(printable(&words) + "\n");
+    if trust.sequence > 0 {
+        let signed = if trust.is_signed() { "signed" } else { "not signed" };
+        line(format!("sequence {}, {signed}, written {}", trust.sequence, Date(trust.created)));
+    }
+    if trust.threshold > 1 {
+        line(format!("{} keys must sign an artifact", trust.threshold));
+    }
+    if trust.clock == ClockPolicy::Ignore {
+        line("times are not judged where the clock is wrong".to_owned());
+    }
+    for trusted in trust.keys() {
+        let id = trusted.key.id();
+        let revoked = if trust.is_revoked(id) { ", revoked" } else { "" };
+        line(format!("{id} {}{revoked}: {}", describe_terms(&trusted.terms), trusted.comment));
+    }
+    if trust.keys().is_empty() {
+        line("nobody".to_owned());
+    }
+    let foreign = trust.revoked_keys().iter().filter(|id| trust.find(**id).is_none());
+    foreign.for_each(|id| line(format!("{id} revoked")));
+    trust.revoked_digests().iter().for_each(|digest| line(format!("sha256:{digest} revoked")));
+    trust.refused().compiler.iter().for_each(|range| line(format!("bls-compile {range} refused")));
+    trust.refused().engine.iter().for_each(|range| line(format!("wasmtime {range} refused")));
+    for reset in trust.resets() {
+        line(format!("{} counts from sequence {} again", reset.name, reset.sequence));
+    }
+    text + &trust.root.as_ref().map_or(String::new(), describe_roots)
+}
+
+fn describe_terms(terms: &Terms) -> String {
+    let mut words = terms.role.name().to_owned();
+    if let Some(prefixes) = &terms.prefixes {
+        let all: Vec<String> = prefixes.iter().map(|prefix| format!("{prefix}*")).collect();
+        words += &format!(", names {}", if all.is_empty() { "none".into() } else { all.join(" ") });
+    }
+    if let Some(may) = &terms.may {
+        let all: Vec<String> = may.iter().map(ToString::to_string).collect();
+        words += &format!(
+            ", may ask for {}",
+            if all.is_empty() { "nothing".into() } else { all.join(" ") }
+        );
+    }
+    if let Some(from) = terms.not_before {
+        words += &format!(", from {}", Date(from));
+    }
+    if let Some(to) = terms.not_after {
+        words += &format!(", until {}", Date(to));
+    }
+    if terms.role == Role::Author {
+        words += ", never alone";
+    }
+    words
+}
+
+fn describe_roots(roots: &Roots) -> String {
+    let mut text = format!("root: {} of {} sign this file\n", roots.threshold, roots.keys.len());
+    for (key, comment) in &roots.keys {
+        text += &(printable(&format!("{} root: {comment}", key.id())) + "\n");
+    }
+    text
 }

@@ -39,6 +39,9 @@ fn describe(facts: &Facts) -> String {
     for key in &facts.key_ids {
         line("signed by", &key.to_string());
     }
+    for key in &facts.author_ids {
+        line("author", &key.to_string());
+    }
     line("source", &format!("sha256:{}", manifest.source));
     for (index, part) in manifest.parts.iter().enumerate() {
         let here = if index == facts.chosen { ", runs here" } else { "" };

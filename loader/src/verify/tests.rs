@@ -180,6 +180,40 @@ fn misfits_are_named() {
 }
 
 #[test]
+fn the_clock_that_is_given_decides() {
+    use bls_artifact::trust::{CLOCK_FLOOR, Terms};
+    let mut trust = Trust::default();
+    let terms = Terms { not_after: Some(CLOCK_FLOOR + 9), ..Terms::default() };
+    trust.add_on(key().public(), "", terms).unwrap();
+    let at = |now: u64| {
+        let policy = Policy { now, ..Policy::of(&trust) };
+        match verify_bytes(artifact_of(manifest(), &[IMAGE]), &policy) {
+            Ok(_) => None,
+            Err(Some(Reason::Refused(refusal, Some(_)))) => Some(*refusal),
+            Err(other) => panic!("{other:?}"),
+        }
+    };
+    let id = key().public().id();
+    assert_eq!(at(CLOCK_FLOOR + 9), None);
+    let late = Doubt::Expired(CLOCK_FLOOR + 9);
+    assert_eq!(at(CLOCK_FLOOR + 10), Some(Refusal::Key(id, late)));
+    // A clock that was never set.
+    for now in [0, CLOCK_FLOOR - 1] {
+        assert_eq!(at(now), Some(Refusal::Key(id, Doubt::Clock(now))));
+    }
+}
+
+#[test]
+fn a_revoked_key_is_refused_before_anything_is_read() {
+    let mut trust = Trust::only(key().public());
+    trust.revoke_key(key().public().id());
+    let bytes =
+        artifact::write(&Envelope::sign(b"no statement".to_vec(), &[&key()]).to_bytes(), &[IMAGE]);
+    let refused = verify_bytes(bytes, &Policy::of(&trust));
+    assert!(matches!(refused, Err(Some(Reason::Refused(_, None)))));
+}
+
+#[test]
 fn another_file_is_refused_by_digest() {
     let trust = Trust::only(key().public());
     let policy = Policy { digest: Some(Sha256::of(b"another")), ..Policy::of(&trust) };

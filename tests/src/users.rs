@@ -1,33 +1,38 @@
-//! Users of the system, made for the time of a test: only root can.
+//! Users of the system for the time of a test: only root can make them.
 //!
-//! A key folder and a trust file are found through the password database and through
-//! nothing else, so a test that wants its own needs a user of its own.
+//! The default places of keys and trust files follow the password database, so testing
+//! them takes an account with a home of its own. Guarantees that a user and its home are
+//! gone afterwards. Numbers and names must differ between tests that run at once.
 
 use crate::programs::run;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Whether users can be made here.
+/// Whether this process may make users; says so where not.
 #[must_use]
-pub fn is_root() -> bool {
-    rustix::process::getuid().is_root()
+pub fn may_make_users() -> bool {
+    let root = rustix::process::getuid().is_root();
+    if !root {
+        println!("only root can become a fresh user");
+    }
+    root
 }
 
 /// A user of the system for the time of a test.
 #[derive(Debug)]
 pub struct FreshUser {
     name: String,
-    /// Its id, and its group's.
+    /// The user's number, and its group's.
     pub id: u32,
-    /// Its home folder, which is empty at first.
+    /// An empty home that is the user's.
     pub home: PathBuf,
 }
 
 impl FreshUser {
-    /// Makes one.
+    /// A user of this name and number.
     ///
     /// # Panics
-    /// When it cannot be made.
+    /// When there cannot be one.
     #[must_use]
     pub fn new(name: &str, id: u32) -> Self {
         let home = Path::new("/var/tmp").join(name);
@@ -39,12 +44,12 @@ impl FreshUser {
             .arg(&home)
             .arg(name);
         let _ = run(&mut command, b"").expect(0);
-        std::fs::create_dir_all(&home).expect("a home folder");
-        std::os::unix::fs::chown(&home, Some(id), Some(id)).expect("its owner");
+        std::fs::create_dir_all(&home).expect("a home");
+        std::os::unix::fs::chown(&home, Some(id), Some(id)).expect("a home of its own");
         Self { name: name.to_owned(), id, home }
     }
 
-    /// This program, run by this user in its home folder.
+    /// A program, run by this user at home.
     #[must_use]
     pub fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
@@ -52,7 +57,7 @@ impl FreshUser {
         command
     }
 
-    /// Lets this user run a command, in its home folder.
+    /// Lets this user run a command at home.
     pub fn become_user<'c>(&self, command: &'c mut Command) -> &'c mut Command {
         use std::os::unix::process::CommandExt as _;
         command.current_dir(&self.home).uid(self.id).gid(self.id)

@@ -1,0 +1,130 @@
+//! What can be wrong with trust files, in words, and what to do about it.
+
+use crate::error::StageError;
+use crate::guarded::GuardError;
+use bls_artifact::key::KeyError;
+use bls_artifact::passwd;
+use bls_artifact::trust::signed::SignedError;
+use bls_artifact::trust::{self, TrustError as ContentsError};
+use std::fmt;
+use std::path::PathBuf;
+
+/// Why there is nobody to trust, or a trust file cannot be changed.
+#[derive(Debug)]
+pub(crate) enum TrustError {
+    /// No trust file where the user's would be.
+    Missing(PathBuf),
+    /// This user has no home in the password database.
+    NoHome,
+    /// A file that cannot be read, or that others could have written.
+    File(GuardError),
+    /// A file that cannot be written.
+    Write(PathBuf, std::io::Error),
+    /// The contents are no trust file, or cannot be changed so.
+    Contents(PathBuf, ContentsError),
+    /// A signed trust file that must not act.
+    Signed(PathBuf, SignedError),
+    /// The contents are no key.
+    Key(PathBuf, KeyError),
+    /// Not signed, where a signed one was accepted: its sequence.
+    Unsigned(PathBuf, u64),
+    /// Signed, and not what was accepted there.
+    NotAccepted(PathBuf),
+    /// An older one than was accepted there: its sequence, and the highest seen.
+    Rollback(PathBuf, u64, u64),
+    /// What was remembered of the accepted file cannot be read.
+    State(PathBuf, ContentsError),
+    /// A plain file, where a signed one is to be accepted.
+    Plain(PathBuf),
+    /// A new file would take the place of another.
+    Exists(PathBuf),
+}
+
+impl fmt::Display for TrustError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing(path) => {
+                write!(formatter, "no key is trusted: there is no {}", path.display())
+            }
+            Self::NoHome => write!(
+                formatter,
+                "there is no {}, and user {} has no home folder in {}",
+                trust::SYSTEM_FILE,
+                rustix::process::geteuid().as_raw(),
+                passwd::DATABASE
+            ),
+            Self::File(error) => error.fmt(formatter),
+            Self::Write(path, error) => {
+                write!(formatter, "cannot write {}: {error}", path.display())
+            }
+            Self::Contents(path, error) => write!(formatter, "{}: {error}", path.display()),
+            Self::Signed(path, error) => write!(formatter, "{}: {error}", path.display()),
+            Self::Key(path, error) => write!(formatter, "{} is {error}", path.display()),
+            Self::Unsigned(path, seen) => write!(
+                formatter,
+                "{} is not signed, and a signed one of sequence {seen} was accepted there",
+                path.display()
+            ),
+            Self::NotAccepted(path) => write!(
+                formatter,
+                "{} is signed, and is not the file that was accepted there",
+                path.display()
+            ),
+            Self::Rollback(path, sequence, seen) => write!(
+                formatter,
+                "{} is of sequence {sequence}, and {seen} was accepted there: it was rolled back",
+                path.display()
+            ),
+            Self::State(path, error) => write!(
+                formatter,
+                "{} says which signed trust file was accepted, and cannot be read: {error}",
+                path.display()
+            ),
+            Self::Plain(path) => write!(formatter, "{} is not signed", path.display()),
+            Self::Exists(path) => write!(formatter, "{} exists", path.display()),
+        }
+    }
+}
+
+impl From<GuardError> for TrustError {
+    fn from(error: GuardError) -> Self {
+        Self::File(error)
+    }
+}
+
+impl StageError for TrustError {
+    const STAGE: &'static str = "trust";
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Missing(_) => {
+                "if you trust a builder: bls-load trust add builder.pub, or --trust builder.pub"
+                    .into()
+            }
+            Self::NoHome => "name a trust file or a public key: --trust builder.pub".into(),
+            Self::File(error) => error.hint(),
+            Self::Write(path, _) => {
+                format!("see that you may write {} and the folder it is in", path.display())
+            }
+            Self::Contents(_, error) => error.hint().into(),
+            Self::Signed(_, error) => error.hint().into(),
+            Self::Key(..) => "its builder prints it with: bls-compile key export > KEY.pub".into(),
+            Self::Unsigned(..) | Self::NotAccepted(_) => {
+                "if it comes from its root keys: bls-load trust install FILE checks and accepts it"
+                    .into()
+            }
+            Self::Rollback(..) => {
+                "get the newest file, and: bls-load trust install FILE; an older one would bring back what was revoked"
+                    .into()
+            }
+            Self::State(path, _) => format!(
+                "restore it from a backup; taking {} away makes the next install the first one",
+                path.display()
+            ),
+            Self::Plain(_) => {
+                "have it signed: bls-compile trust sign FILE --key ROOT.pem > SIGNED".into()
+            }
+            Self::Exists(_) => "change it with: bls-load trust add, or trust revoke".into(),
+        })
+    }
+}
