@@ -3,14 +3,18 @@
 //! The order is the security story: signature, then the statement that it signs,
 //! then that the file's records are the signed parts, then policy and
 //! compatibility, then the bytes of the code. May assume that the framing fits
-//! ([`Opened`]). Guarantees of a [`Verified`], which only [`verify()`] makes: a
-//! trusted key signed the manifest, this machine can run the chosen part, and
-//! its image is sealed and hashes to what was signed. Does not look inside images.
+//! ([`Opened`]). Guarantees of a [`Verified`], which only [`verify()`] and
+//! [`verify_installed()`] make: a trusted key signed the manifest, no newer release was
+//! seen, this machine can run the chosen part, and its image hashes to what was signed:
+//! in sealed memory, or in a file that only root could have written since it was
+//! installed. Does not look inside images.
 
 use crate::compatibility::{self, Misfit};
 use crate::error::StageError;
-use crate::image::{self, ImageError, SealedImage};
+use crate::freshness::{self, Clock, ClockError, Seen, Stale};
+use crate::image::{self, ImageError, SealedImage, VerifiedImage};
 use crate::open::{Opened, ReadError};
+use crate::store::{Folder, FoundImage, Installed, Oddity, StoreError, Stores, Wanted};
 use bls_artifact::artifact::{FrameError, PartRecord};
 use bls_artifact::digest::{Hasher, Sha256};
 use bls_artifact::envelope::{Envelope, EnvelopeError};
@@ -26,9 +30,11 @@ pub struct Policy<'a> {
     pub trust: &'a Trust,
     /// The only file that may run, by SHA-256 of all its bytes.
     pub digest: Option<Sha256>,
-    /// Seconds since 1970, now.
-    pub now: u64,
-    /// Whether parts that will not run are hashed too.
+    /// What time it is.
+    pub clock: Clock,
+    /// Where the highest sequences are remembered, if anywhere.
+    pub stores: Option<&'a Stores>,
+    /// Whether parts that will not run are hashed too, and images whoever keeps them.
     pub every_part: bool,
 }
 
@@ -36,11 +42,8 @@ impl<'a> Policy<'a> {
     /// Trusts `trust`, now, and asks nothing else.
     #[must_use]
     pub fn of(trust: &'a Trust) -> Self {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        // A clock that stands before 1970 is broken. Fail closed: whatever can
-        // expire counts as expired.
-        let now = since.map_or(u64::MAX, |since| since.as_secs());
-        Self { trust, digest: None, now, every_part: false }
+        let clock = Clock::of_the_machine(false);
+        Self { trust, digest: None, clock, stores: None, every_part: false }
     }
 }
 
@@ -65,8 +68,14 @@ pub enum Reason {
     Manifest(ManifestError),
     /// A record of the file is not exactly one of the signed parts.
     UnsignedPart(usize),
-    /// It expired at this second since 1970.
-    Expired(u64),
+    /// It expires, and has, or nobody knows.
+    Clock(ClockError),
+    /// A newer release was seen here.
+    Stale(Stale),
+    /// A store cannot say what was seen, or does not give what is installed.
+    Store(StoreError),
+    /// What is installed under a name has this one.
+    OtherName(String),
     /// No part can run here; why the first cannot.
     Misfit(Misfit),
     /// The code is not what was signed.
@@ -80,6 +89,19 @@ pub enum Reason {
         /// What the file has.
         actual: Sha256,
     },
+}
+
+impl VerifyError {
+    /// Whether something that is installed was not there (any more).
+    pub(crate) fn is_missing(&self) -> bool {
+        matches!(self.reason, Reason::Store(StoreError::Missing(_)))
+    }
+}
+
+impl From<StoreError> for VerifyError {
+    fn from(error: StoreError) -> Self {
+        Self { name: String::new(), reason: Reason::Store(error) }
+    }
 }
 
 impl fmt::Display for VerifyError {
@@ -107,8 +129,16 @@ impl fmt::Display for VerifyError {
             Reason::UnsignedPart(index) => {
                 write!(formatter, "{name}: part {index} is not one of the parts that were signed")
             }
-            Reason::Expired(at) => {
+            Reason::Clock(ClockError::Expired(at)) => {
                 write!(formatter, "{name} expired {at} seconds after 1970-01-01")
+            }
+            Reason::Clock(ClockError::Unset) => {
+                write!(formatter, "{name} expires, and this machine's clock was never set")
+            }
+            Reason::Stale(stale) => write!(formatter, "{name}: {stale}"),
+            Reason::Store(error) => error.fmt(formatter),
+            Reason::OtherName(other) => {
+                write!(formatter, "{name} is damaged: the artifact there is called {other}")
             }
             Reason::Misfit(misfit) => write!(formatter, "{name} cannot run here: {misfit}"),
             Reason::Image(error) => write!(formatter, "{name}: {error}"),
@@ -131,7 +161,15 @@ impl StageError for VerifyError {
             Reason::Untrusted(_) => {
                 "if you trust its builder: bls-load trust add builder.pub".to_owned()
             }
-            Reason::Expired(_) => "get a newer release of it, or check this machine's clock".into(),
+            Reason::Clock(ClockError::Expired(_)) => {
+                "get a newer release of it, or check this machine's clock".into()
+            }
+            Reason::Clock(ClockError::Unset) => {
+                "set the clock; on a machine that has none: --clock-unset".into()
+            }
+            Reason::Stale(stale) => stale.hint().into(),
+            Reason::Store(error) => return error.hint(),
+            Reason::OtherName(_) => "install it again".into(),
             Reason::Misfit(misfit) => misfit.hint(),
             Reason::Digest { .. } => {
                 "this is another file than the one that was asked for; fetch that one".into()
@@ -158,6 +196,17 @@ pub struct Facts {
     pub key_ids: Vec<KeyId>,
     /// Which of the manifest's parts runs.
     pub chosen: usize,
+    /// What holds that the image is the one that was signed.
+    pub integrity: Integrity,
+}
+
+/// What holds that an image is the one that was signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Integrity {
+    /// It was hashed while it was copied into sealed memory; why, if it is installed.
+    Copy(Option<Oddity>),
+    /// It was hashed when it was installed, and only root could write it since.
+    Store,
 }
 
 impl Facts {
@@ -168,11 +217,12 @@ impl Facts {
     }
 }
 
-/// An artifact that may run. Only [`verify()`] makes one.
+/// An artifact that may run. Only [`verify()`] and [`verify_installed()`] make one.
 #[derive(Debug)]
 pub struct Verified {
     facts: Facts,
-    image: SealedImage,
+    envelope: Vec<u8>,
+    image: VerifiedImage,
 }
 
 impl Verified {
@@ -182,8 +232,21 @@ impl Verified {
         &self.facts
     }
 
-    /// Its facts and its sealed image, for mapping.
-    pub(crate) fn into_parts(self) -> (Facts, SealedImage) {
+    /// Its envelope, for installing.
+    pub(crate) fn envelope(&self) -> &[u8] {
+        &self.envelope
+    }
+
+    /// Hands all bytes of its image to `take`, in order, for installing.
+    pub(crate) fn read_image(
+        &self,
+        take: &mut dyn FnMut(&[u8]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.image.read(self.facts.part().image.length, take)
+    }
+
+    /// Its facts and its image, for mapping.
+    pub(crate) fn into_parts(self) -> (Facts, VerifiedImage) {
         (self.facts, self.image)
     }
 }
@@ -193,30 +256,128 @@ impl Verified {
 /// # Errors
 /// [`VerifyError`]: it must not run here.
 pub fn verify(opened: Opened, policy: &Policy<'_>) -> Result<Verified, VerifyError> {
+    check(&opened, policy)
+        .map_err(|reason| VerifyError { name: opened.name().to_owned(), reason })
+}
+
+fn check(opened: &Opened, policy: &Policy<'_>) -> Result<Verified, Reason> {
+    let signed = check_signed(opened.envelope(), policy)?;
+    let parts = match_records(opened.frame().parts(), &signed.manifest)?;
+    admit(&signed.manifest, policy)?;
+    let (record, chosen) = choose(&parts, &signed.manifest)?;
+    let part = &signed.manifest.parts[chosen];
+    let (image, file_digest) = copy_and_check(opened, policy, part, record)?;
     let name = opened.name().to_owned();
-    match check(&opened, policy) {
-        Ok((facts, image)) => Ok(Verified { facts, image }),
-        Err(reason) => Err(VerifyError { name, reason }),
+    let envelope = opened.envelope().to_vec();
+    let facts = signed.into_facts(name, chosen, Integrity::Copy(None), file_digest);
+    Ok(Verified { facts, envelope, image: VerifiedImage::Sealed(image) })
+}
+
+/// Verifies everything that will be used of what is installed.
+///
+/// # Errors
+/// [`VerifyError`]: it must not run here.
+pub fn verify_installed(
+    installed: Installed<'_>,
+    policy: &Policy<'_>,
+) -> Result<Verified, VerifyError> {
+    let name = installed.wanted.to_string();
+    check_installed(installed, policy).map_err(|reason| VerifyError { name, reason })
+}
+
+fn check_installed(installed: Installed<'_>, policy: &Policy<'_>) -> Result<Verified, Reason> {
+    let signed = check_signed(&installed.envelope, policy)?;
+    if signed.identity != installed.identity {
+        return Err(Reason::Store(StoreError::Damaged(installed.path())));
+    }
+    let manifest = &signed.manifest;
+    if let Wanted::Name(name) = &installed.wanted
+        && *name != manifest.name
+    {
+        return Err(Reason::OtherName(manifest.name.clone()));
+    }
+    admit(manifest, policy)?;
+    let (_, chosen) = choose(&stored_parts(&installed, manifest)?, manifest)?;
+    let image = &manifest.parts[chosen].image;
+    let (image, integrity) = match installed.store.image(image).map_err(Reason::Store)? {
+        FoundImage::Guarded(stored) if !policy.every_part => {
+            (VerifiedImage::Stored(stored), Integrity::Store)
+        }
+        found => {
+            let (file, oddity) = found.into_file();
+            let copy = image::copy_file(&file, image).map_err(Reason::Image)?;
+            (VerifiedImage::Sealed(copy), Integrity::Copy(oddity))
+        }
+    };
+    let facts = signed.into_facts(installed.wanted.to_string(), chosen, integrity, None);
+    Ok(Verified { facts, envelope: installed.envelope, image })
+}
+
+/// The parts whose code is in the store: an install keeps the one that runs there.
+fn stored_parts(installed: &Installed<'_>, manifest: &Manifest) -> Result<Vec<usize>, Reason> {
+    let mut parts: Vec<usize> = (0..manifest.parts.len()).collect();
+    if let [_, _, ..] = parts.as_slice() {
+        let mut wrong = None;
+        parts.retain(|part| {
+            let found = installed.store.has_image(&manifest.parts[*part].image);
+            found.unwrap_or_else(|error| {
+                wrong.get_or_insert(error);
+                false
+            })
+        });
+        if let Some(error) = wrong {
+            return Err(Reason::Store(error));
+        }
+        if parts.is_empty() {
+            let first = manifest.parts[0].image.sha256.to_string();
+            let path = installed.store.path_of(Folder::Images, &first);
+            return Err(Reason::Store(StoreError::Missing(path)));
+        }
+    }
+    Ok(parts)
+}
+
+/// What a trusted key has signed.
+struct Signed {
+    identity: Sha256,
+    key_ids: Vec<KeyId>,
+    manifest: Manifest,
+}
+
+impl Signed {
+    fn into_facts(
+        self,
+        name: String,
+        chosen: usize,
+        integrity: Integrity,
+        file_digest: Option<Sha256>,
+    ) -> Facts {
+        let Self { identity, key_ids, manifest } = self;
+        Facts { name, manifest, identity, file_digest, key_ids, chosen, integrity }
     }
 }
 
-fn check(opened: &Opened, policy: &Policy<'_>) -> Result<(Facts, SealedImage), Reason> {
-    let envelope = Envelope::parse(opened.envelope()).map_err(Reason::Envelope)?;
+/// Signatures first, and only then what is signed.
+fn check_signed(envelope: &[u8], policy: &Policy<'_>) -> Result<Signed, Reason> {
+    let envelope = Envelope::parse(envelope).map_err(Reason::Envelope)?;
     let key_ids = check_signatures(&envelope, policy.trust)?;
     let manifest = Statement::parse(envelope.payload()).map_err(Reason::Manifest)?;
+    Ok(Signed { identity: envelope.identity(), key_ids, manifest })
+}
 
-    let signed = match_records(opened.frame().parts(), &manifest)?;
-    if let Some(at) = manifest.expires.filter(|at| policy.now > *at) {
-        return Err(Reason::Expired(at));
+/// What the manifest alone decides: whether it is this release's time, and whether its
+/// fuel is counted as here.
+fn admit(manifest: &Manifest, policy: &Policy<'_>) -> Result<(), Reason> {
+    let reset = freshness::reset_for(policy.trust, &manifest.name);
+    // Roots can say what is too old where nothing was ever installed.
+    Seen::default().under(reset).check(manifest.sequence).map_err(Reason::Stale)?;
+    for store in policy.stores.into_iter().flat_map(Stores::iter) {
+        let record = store.record(&manifest.name).map_err(Reason::Store)?;
+        let seen = record.map(|record| record.seen).unwrap_or_default();
+        seen.under(reset).check(manifest.sequence).map_err(Reason::Stale)?;
     }
-    compatibility::check_metering(&manifest).map_err(Reason::Misfit)?;
-    let (chosen_record, chosen) = choose(&signed, &manifest)?;
-
-    let (image, file_digest) =
-        copy_and_check(opened, policy, &manifest.parts[chosen], chosen_record)?;
-    let identity = envelope.identity();
-    let name = opened.name().to_owned();
-    Ok((Facts { name, manifest, identity, file_digest, key_ids, chosen }, image))
+    policy.clock.check(manifest.created, manifest.expires).map_err(Reason::Clock)?;
+    compatibility::check_metering(manifest).map_err(Reason::Misfit)
 }
 
 /// The trusted keys that signed. A claim by an unknown key says nothing; a bad
@@ -277,7 +438,7 @@ fn choose(signed: &[usize], manifest: &Manifest) -> Result<(usize, usize), Reaso
     match (best, misfit) {
         (Some(best), _) => Ok(best),
         (None, Some(misfit)) => Err(Reason::Misfit(misfit)),
-        // A frame has at least one part.
+        // A frame has at least one part, and so has what is installed.
         (None, None) => Err(Reason::UnsignedPart(0)),
     }
 }
@@ -346,6 +507,16 @@ fn check_padding(
         whole.update(piece);
         Ok(())
     })
+}
+
+impl From<ReadError> for StoreError {
+    fn from(error: ReadError) -> Self {
+        let errno = match error {
+            ReadError::System(errno) => errno,
+            ReadError::Shrunk => rustix::io::Errno::IO,
+        };
+        Self::System("read", "the code in memory".into(), errno)
+    }
 }
 
 impl From<ReadError> for Reason {
