@@ -14,7 +14,9 @@ use crate::explain::Stages;
 use crate::open::Opened;
 use crate::outcome::FAILED;
 use crate::store::{Stores, Wanted};
-use crate::verify::{Policy, Verified, VerifyError, verify as verify_file, verify_installed};
+use crate::verify::{
+    Policy, Reason, Verified, VerifyError, verify as verify_file, verify_installed,
+};
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::Path;
@@ -57,7 +59,7 @@ fn verified(
         Artifact::File(path) => {
             let opened = Opened::open(path)?;
             stages.done("open", || format!("{}: framing fits", opened.name()));
-            return Ok(verify_file(opened, policy)?);
+            return verify_file(opened, policy).map_err(failure);
         }
         Artifact::Installed(wanted) => wanted,
     };
@@ -70,9 +72,17 @@ fn verified(
             Ok(verified) => return Ok(verified),
         };
         if !error.is_missing() || lookups == LOOKUPS {
-            return Err(error.into());
+            return Err(failure(error));
         }
         lookups += 1;
+    }
+}
+
+/// A store that does not give what it should is no fault of the artifact.
+fn failure(error: VerifyError) -> Failure {
+    match error.reason {
+        Reason::Store(error) => error.into(),
+        _ => error.into(),
     }
 }
 

@@ -204,7 +204,10 @@ fn arguments(options: &Options) -> Vec<Vec<u8>> {
         Artifact::File(path) => path.file_name().unwrap_or_default().to_owned(),
         Artifact::Installed(wanted) => wanted.to_string().into(),
     };
-    std::iter::once(&program).chain(&options.arguments).map(|word| word.as_bytes().to_vec()).collect()
+    std::iter::once(&program)
+        .chain(&options.arguments)
+        .map(|word| word.as_bytes().to_vec())
+        .collect()
 }
 
 /// Everything that has a say.

@@ -25,8 +25,8 @@ pub use disk::{Disk, System};
 pub use error::StoreError;
 pub use guard::Oddity;
 pub(crate) use guard::StoredImage;
-pub use read::{Installed, Store};
 pub(crate) use read::FoundImage;
+pub use read::{Installed, Store};
 
 use crate::guarded;
 use bls_artifact::digest::Sha256;

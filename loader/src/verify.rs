@@ -256,8 +256,7 @@ impl Verified {
 /// # Errors
 /// [`VerifyError`]: it must not run here.
 pub fn verify(opened: Opened, policy: &Policy<'_>) -> Result<Verified, VerifyError> {
-    check(&opened, policy)
-        .map_err(|reason| VerifyError { name: opened.name().to_owned(), reason })
+    check(&opened, policy).map_err(|reason| VerifyError { name: opened.name().to_owned(), reason })
 }
 
 fn check(opened: &Opened, policy: &Policy<'_>) -> Result<Verified, Reason> {

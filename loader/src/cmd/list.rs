@@ -40,13 +40,17 @@ pub(super) fn list(explicit: Option<&Path>, json: bool) -> Result<(), Failure> {
     super::print(&text)
 }
 
+/// What has names, by these; then what has been replaced.
 fn lines(store: &Store) -> Result<Vec<Line>, StoreError> {
     let mut named = Vec::new();
     for name in store.known_names()? {
         named.extend(store.record(&name)?.and_then(|record| record.installed));
     }
+    let all = store.identities()?;
+    let replaced = all.into_iter().filter(|identity| !named.contains(identity));
+    let current = named.iter().map(|identity| (*identity, true));
     let mut lines = Vec::new();
-    for identity in store.identities()? {
+    for (identity, current) in current.chain(replaced.map(|identity| (identity, false))) {
         // What is collected in the meantime is not there any more.
         let Some(installed) = store.installed(identity, Wanted::Identity(identity))? else {
             continue;
@@ -58,10 +62,8 @@ fn lines(store: &Store) -> Result<Vec<Line>, StoreError> {
                 image_bytes += part.image.length;
             }
         }
-        lines.push(Line { current: named.contains(&identity), identity, manifest, image_bytes });
+        lines.push(Line { current, identity, manifest, image_bytes });
     }
-    let key = |line: &Line| (line.manifest.name.clone(), !line.current, line.manifest.sequence);
-    lines.sort_by_key(key);
     Ok(lines)
 }
 

@@ -110,8 +110,7 @@ fn lock(store: &Store, wait: impl FnOnce()) -> Result<OwnedFd, StoreError> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let flags = flags | OFlags::NONBLOCK | OFlags::NOCTTY;
     let folder = store.folder(Folder::Store)?.ok_or_else(|| wrong(Errno::NOENT))?;
-    let lock =
-        rustix::fs::openat(folder, "lock", flags, Mode::RUSR | Mode::WUSR).map_err(wrong)?;
+    let lock = rustix::fs::openat(folder, "lock", flags, Mode::RUSR | Mode::WUSR).map_err(wrong)?;
     match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
         Err(Errno::WOULDBLOCK) => {
             wait();
@@ -178,10 +177,12 @@ impl Disk for System {
         const MODE: Mode = Mode::from_raw_mode(0o444);
         let folder = self.folder(Folder::Temporary)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(folder, name, flags, MODE)
-            .map_err(self.wrong("create", Folder::Temporary, name))?;
-        rustix::fs::fchmod(&file, MODE)
-            .map_err(self.wrong("create", Folder::Temporary, name))?;
+        let file = rustix::fs::openat(folder, name, flags, MODE).map_err(self.wrong(
+            "create",
+            Folder::Temporary,
+            name,
+        ))?;
+        rustix::fs::fchmod(&file, MODE).map_err(self.wrong("create", Folder::Temporary, name))?;
         Ok(file)
     }
 
@@ -208,8 +209,11 @@ impl Disk for System {
     }
 
     fn sync_folder(&mut self, folder: Folder) -> Result<(), StoreError> {
-        rustix::fs::fsync(self.folder(folder)?)
-            .map_err(self.wrong("write", Folder::Store, folder.name()))
+        rustix::fs::fsync(self.folder(folder)?).map_err(self.wrong(
+            "write",
+            Folder::Store,
+            folder.name(),
+        ))
     }
 
     fn remove(&mut self, folder: Folder, name: &str) -> Result<(), StoreError> {

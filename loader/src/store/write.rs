@@ -21,7 +21,6 @@ use bls_artifact::envelope::Envelope;
 use bls_artifact::limits::{ENVELOPE_BYTES_MAX, RECORD_BYTES_MAX};
 use bls_artifact::manifest::{Statement, is_name};
 use rustix::io::Errno;
-use std::collections::BTreeSet;
 
 /// Words that are commands, and so no names of what is installed.
 pub const COMMANDS: [&str; 8] =
@@ -88,8 +87,9 @@ pub fn remove(disk: &mut impl Disk, identity: Sha256) -> Result<Collected, Store
             _ => {}
         }
     }
-    let others = artifacts(disk)?.into_iter().filter(|other| *other != identity).collect();
-    keep_only(disk, &others)
+    let mut others = disk.names(Folder::Artifacts)?;
+    others.retain(|other| *other != identity.to_string());
+    keep_only(disk, others)
 }
 
 /// Removes what no name refers to, and what interrupted installs left behind.
@@ -97,14 +97,15 @@ pub fn remove(disk: &mut impl Disk, identity: Sha256) -> Result<Collected, Store
 /// # Errors
 /// [`StoreError`]; nothing is removed while a record cannot be read.
 pub fn collect(disk: &mut impl Disk) -> Result<Collected, StoreError> {
-    let mut referred = BTreeSet::new();
+    let mut referred = Vec::new();
     for name in disk.names(Folder::Names)? {
         if is_name(&name) {
-            referred.extend(record(disk, &name)?.and_then(|record| record.installed));
+            let installed = record(disk, &name)?.and_then(|record| record.installed);
+            referred.extend(installed.map(|identity| identity.to_string()));
         }
     }
     sweep_temporary(disk)?;
-    keep_only(disk, &referred)
+    keep_only(disk, referred)
 }
 
 /// What was removed.
@@ -117,47 +118,54 @@ pub struct Collected {
 }
 
 /// Removes all other artifacts, then every image that none of these uses.
-fn keep_only(disk: &mut impl Disk, keep: &BTreeSet<Sha256>) -> Result<Collected, StoreError> {
-    let mut collected = Collected::default();
-    let mut images = BTreeSet::new();
-    for identity in keep {
-        images.extend(images_of(disk, *identity)?);
-    }
-    for identity in artifacts(disk)?.difference(keep) {
-        disk.remove(Folder::Artifacts, &identity.to_string())?;
-        collected.artifacts += 1;
+fn keep_only(disk: &mut impl Disk, mut keep: Vec<String>) -> Result<Collected, StoreError> {
+    let mut images = Vec::new();
+    for identity in &keep {
+        images_of(disk, identity, &mut images)?;
     }
     // An artifact without its image would be damaged; an image alone is garbage.
-    if collected.artifacts > 0 {
-        disk.sync_folder(Folder::Artifacts)?;
-    }
-    for name in disk.names(Folder::Images)? {
-        if Sha256::from_hex(&name).is_some_and(|image| !images.contains(&image)) {
-            disk.remove(Folder::Images, &name)?;
-            collected.images += 1;
+    keep.sort_unstable();
+    images.sort_unstable();
+    Ok(Collected {
+        artifacts: remove_others(disk, Folder::Artifacts, &keep)?,
+        images: remove_others(disk, Folder::Images, &images)?,
+    })
+}
+
+/// Removes what is named by a digest that is not among these, which are sorted.
+fn remove_others(
+    disk: &mut impl Disk,
+    folder: Folder,
+    keep: &[String],
+) -> Result<usize, StoreError> {
+    let mut removed = 0;
+    for name in disk.names(folder)? {
+        if Sha256::from_hex(&name).is_some() && keep.binary_search(&name).is_err() {
+            disk.remove(folder, &name)?;
+            removed += 1;
         }
     }
-    if collected.images > 0 {
-        disk.sync_folder(Folder::Images)?;
+    if removed > 0 {
+        disk.sync_folder(folder)?;
     }
-    Ok(collected)
+    Ok(removed)
 }
 
-fn artifacts(disk: &mut impl Disk) -> Result<BTreeSet<Sha256>, StoreError> {
-    Ok(disk.names(Folder::Artifacts)?.iter().filter_map(|name| Sha256::from_hex(name)).collect())
-}
-
-/// The images that an artifact may use, whichever of them is there.
-fn images_of(disk: &mut impl Disk, identity: Sha256) -> Result<Vec<Sha256>, StoreError> {
-    let name = identity.to_string();
-    let Some(envelope) = disk.read(Folder::Artifacts, &name, ENVELOPE_BYTES_MAX)? else {
-        return Ok(Vec::new());
+/// Adds the images that an artifact may use, whichever of them is there.
+fn images_of(
+    disk: &mut impl Disk,
+    identity: &str,
+    images: &mut Vec<String>,
+) -> Result<(), StoreError> {
+    let Some(envelope) = disk.read(Folder::Artifacts, identity, ENVELOPE_BYTES_MAX)? else {
+        return Ok(());
     };
     let manifest = Envelope::parse(&envelope)
         .ok()
         .and_then(|envelope| Statement::parse(envelope.payload()).ok())
-        .ok_or_else(|| StoreError::Damaged(disk.path(Folder::Artifacts, &name)))?;
-    Ok(manifest.parts.iter().map(|part| part.image.sha256).collect())
+        .ok_or_else(|| StoreError::Damaged(disk.path(Folder::Artifacts, identity)))?;
+    images.extend(manifest.parts.iter().map(|part| part.image.sha256.to_string()));
+    Ok(())
 }
 
 fn record(disk: &mut impl Disk, name: &str) -> Result<Option<Record>, StoreError> {

@@ -176,7 +176,10 @@ fn misfits_are_named() {
         let refused = reason(|manifest| change(manifest.fuel.as_mut().unwrap()));
         assert!(matches!(refused, Reason::Misfit(Misfit::Fuel(_) | Misfit::FuelRange)));
     }
-    assert!(matches!(reason(|manifest| manifest.expires = Some(1)), Reason::Clock(ClockError::Expired(1))));
+    assert!(matches!(
+        reason(|manifest| manifest.expires = Some(1)),
+        Reason::Clock(ClockError::Expired(1))
+    ));
 }
 
 #[test]
