@@ -48,20 +48,38 @@ pub(crate) fn main(words: impl Iterator<Item = OsString>) -> u8 {
 /// How often something that is installed is looked up before it counts as missing.
 const LOOKUPS: u32 = 3;
 
-/// Opens and verifies what the command line names.
+/// What the command line names.
+enum Named<'a> {
+    /// A file that is open.
+    File(Opened),
+    /// Something that is to be found in a store.
+    Installed(&'a Wanted),
+}
+
+impl<'a> Named<'a> {
+    /// Opens it, if it is a file.
+    fn open(artifact: &'a Artifact, stages: &mut Stages<'_>) -> Result<Self, Failure> {
+        match artifact {
+            Artifact::Installed(wanted) => Ok(Self::Installed(wanted)),
+            Artifact::File(path) => {
+                let opened = Opened::open(path)?;
+                stages.done("open", || format!("{}: framing fits", opened.name()));
+                Ok(Self::File(opened))
+            }
+        }
+    }
+}
+
+/// Verifies it.
 fn verified(
-    artifact: &Artifact,
+    named: Named<'_>,
     stores: &Stores,
     policy: &Policy<'_>,
     stages: &mut Stages<'_>,
 ) -> Result<Verified, Failure> {
-    let wanted = match artifact {
-        Artifact::File(path) => {
-            let opened = Opened::open(path)?;
-            stages.done("open", || format!("{}: framing fits", opened.name()));
-            return verify_file(opened, policy).map_err(failure);
-        }
-        Artifact::Installed(wanted) => wanted,
+    let wanted = match named {
+        Named::File(opened) => return verify_file(opened, policy).map_err(failure),
+        Named::Installed(wanted) => wanted,
     };
     // What is found can be replaced and collected before all of it is open; then there
     // is something newer to be found.

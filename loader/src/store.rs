@@ -32,6 +32,7 @@ use crate::guarded;
 use bls_artifact::digest::Sha256;
 use bls_artifact::limits::PASSWD_BYTES_MAX;
 use bls_artifact::passwd;
+use record::Record;
 use rustix::io::Errno;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -138,18 +139,19 @@ impl Stores {
     /// [`StoreError`].
     pub fn find(&self, wanted: &Wanted) -> Result<Installed<'_>, StoreError> {
         for store in &self.stores {
-            let identity = match wanted {
-                Wanted::Identity(identity) => Some(*identity),
-                Wanted::Name(name) => store.record(name)?.and_then(|record| record.installed),
+            let (identity, seen) = match wanted {
+                Wanted::Identity(identity) => (*identity, None),
+                Wanted::Name(name) => match store.record(name)? {
+                    Some(Record { installed: Some(identity), seen, .. }) => (identity, Some(seen)),
+                    _ => continue,
+                },
             };
-            let Some(identity) = identity else { continue };
             match (store.installed(identity, wanted.clone())?, wanted) {
-                (Some(installed), _) => return Ok(installed),
+                (Some(installed), _) => return Ok(Installed { seen, ..installed }),
                 (None, Wanted::Identity(_)) => {}
                 (None, Wanted::Name(_)) => {
-                    return Err(StoreError::Missing(
-                        store.path_of(Folder::Artifacts, &identity.to_string()),
-                    ));
+                    let path = store.path_of(Folder::Artifacts, &identity.to_string());
+                    return Err(StoreError::Missing(path));
                 }
             }
         }

@@ -262,7 +262,7 @@ pub fn verify(opened: Opened, policy: &Policy<'_>) -> Result<Verified, VerifyErr
 fn check(opened: &Opened, policy: &Policy<'_>) -> Result<Verified, Reason> {
     let signed = check_signed(opened.envelope(), policy)?;
     let parts = match_records(opened.frame().parts(), &signed.manifest)?;
-    admit(&signed.manifest, policy)?;
+    admit(&signed.manifest, policy, None)?;
     let (record, chosen) = choose(&parts, &signed.manifest)?;
     let part = &signed.manifest.parts[chosen];
     let (image, file_digest) = copy_and_check(opened, policy, part, record)?;
@@ -295,7 +295,7 @@ fn check_installed(installed: Installed<'_>, policy: &Policy<'_>) -> Result<Veri
     {
         return Err(Reason::OtherName(manifest.name.clone()));
     }
-    admit(manifest, policy)?;
+    admit(manifest, policy, Some(&installed))?;
     let (_, chosen) = choose(&stored_parts(&installed, manifest)?, manifest)?;
     let image = &manifest.parts[chosen].image;
     let (image, integrity) = match installed.store.image(image).map_err(Reason::Store)? {
@@ -366,14 +366,25 @@ fn check_signed(envelope: &[u8], policy: &Policy<'_>) -> Result<Signed, Reason> 
 
 /// What the manifest alone decides: whether it is this release's time, and whether its
 /// fuel is counted as here.
-fn admit(manifest: &Manifest, policy: &Policy<'_>) -> Result<(), Reason> {
+fn admit(
+    manifest: &Manifest,
+    policy: &Policy<'_>,
+    installed: Option<&Installed<'_>>,
+) -> Result<(), Reason> {
     let reset = freshness::reset_for(policy.trust, &manifest.name);
+    let check = |seen: Seen| seen.under(reset).check(manifest.sequence).map_err(Reason::Stale);
     // Roots can say what is too old where nothing was ever installed.
-    Seen::default().under(reset).check(manifest.sequence).map_err(Reason::Stale)?;
+    check(Seen::default())?;
     for store in policy.stores.into_iter().flat_map(Stores::iter) {
-        let record = store.record(&manifest.name).map_err(Reason::Store)?;
-        let seen = record.map(|record| record.seen).unwrap_or_default();
-        seen.under(reset).check(manifest.sequence).map_err(Reason::Stale)?;
+        let known = installed.filter(|installed| std::ptr::eq(installed.store, store));
+        let seen = match known.and_then(|installed| installed.seen) {
+            Some(seen) => Some(seen),
+            None => {
+                let record = store.record(&manifest.name).map_err(Reason::Store)?;
+                record.map(|record| record.seen)
+            }
+        };
+        check(seen.unwrap_or_default())?;
     }
     policy.clock.check(manifest.created, manifest.expires).map_err(Reason::Clock)?;
     compatibility::check_metering(manifest).map_err(Reason::Misfit)

@@ -12,7 +12,7 @@ use bls_artifact::trust::Trust;
 use bls_loader::open::Opened;
 use bls_loader::store::{Disk, Folder, StoreError, System, write};
 use bls_loader::verify::{Policy, Verified, verify};
-use bls_tests::installed::{Shelf, is_root, release};
+use bls_tests::installed::{Shelf, is_root, release, resigned};
 use bls_tests::programs::Home;
 use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet};
@@ -546,6 +546,30 @@ fn several_at_once_with_runs_and_collections_between() {
     println!("{runs} runs between 24 installs and 24 collections");
     shelf.expect_whole(&home);
     assert!(shelf.names("temporary").is_empty());
+}
+
+/// Neither the old release is called old before the new one is there, nor is anything
+/// ever missing.
+#[test]
+fn runs_beside_upgrades() {
+    let (home, shelf) = (Home::new(), Shelf::new());
+    let first = release(&home, "app", 1, "word");
+    let _ = shelf.install(&home, &first).expect(0);
+    let mut runs = 0;
+    for sequence in 2..40 {
+        let next = resigned(&home, &first, "next", |manifest| manifest.sequence = sequence);
+        for words in [&["install", &next.to_string_lossy()][..], &["gc"]] {
+            let mut command = shelf.command(&home, words);
+            let mut writer =
+                command.stdout(Stdio::null()).stderr(Stdio::inherit()).spawn().unwrap();
+            while writer.try_wait().unwrap().is_none() {
+                assert_eq!(shelf.load(&home, &["app"]).expect(0).text(), "word\n");
+                runs += 1;
+            }
+            assert!(writer.wait().unwrap().success());
+        }
+    }
+    println!("{runs} runs beside 38 upgrades and collections");
 }
 
 #[test]

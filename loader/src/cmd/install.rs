@@ -3,6 +3,7 @@
 //! Guarantees that only what was verified here and now is installed, that no older
 //! release takes the place of a newer one, and that it is on the disk when it says so.
 
+use super::Named;
 use crate::cli::Options;
 use crate::error::{Failure, say};
 use crate::explain::Stages;
@@ -16,17 +17,19 @@ use crate::verify::{Facts, Policy};
 pub(super) fn install(options: &Options) -> Result<(), Failure> {
     let recorder = Recorder::open(None, false)?;
     let mut stages = Stages::new(&recorder, options.explain);
+    let named = Named::open(&options.artifact, &mut stages)?;
     let trusted = trust::load(options.trust.as_deref())?;
     let policy = Policy {
         digest: options.digest,
         clock: Clock::of_the_machine(options.clock_unset),
         ..Policy::of(&trusted.trust)
     };
-    stages.done("trust", || format!("by {}", trusted.path.display()));
     // Which releases were seen is asked under the lock of the store that remembers.
     let nowhere = Stores::default();
-    let verified = super::verified(&options.artifact, &nowhere, &policy, &mut stages)?;
-    stages.done("verify", || "the signatures, and the code that runs here".into());
+    let verified = super::verified(named, &nowhere, &policy, &mut stages)?;
+    stages.done("verify", || {
+        format!("code that runs here checked, keys trusted by {}", trusted.path.display())
+    });
 
     let place = store::place_to_write(options.store.as_deref())?;
     let mut disk = System::create(&place, || super::wait_for(&place))?;

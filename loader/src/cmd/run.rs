@@ -1,9 +1,10 @@
 //! `bls-load ARTIFACT`: the whole story, from a path to an exit code.
 //!
 //! Guarantees that every end goes through the one claim in [`Recorder`], and that
-//! the order of the stages is the one the types allow: policy, trust, open, verify,
+//! the order of the stages is the one the types allow: policy, open, verify,
 //! grant, map, link, run.
 
+use super::Named;
 use crate::cli::Options;
 use crate::error::Failure;
 use crate::explain::Stages;
@@ -66,6 +67,7 @@ fn pipeline(
 ) -> Result<Outcome, Failure> {
     let recorder = stages.recorder();
 
+    let named = Named::open(&options.artifact, stages)?;
     let trusted = trust::load(options.trust.as_deref())?;
     let stores = Stores::open(options.store.as_deref())?;
     let policy = Policy {
@@ -74,8 +76,7 @@ fn pipeline(
         stores: Some(&stores),
         ..Policy::of(&trusted.trust)
     };
-    stages.done("trust", || format!("by {}", trusted.path.display()));
-    let verified = super::verified(&options.artifact, &stores, &policy, stages)?;
+    let verified = super::verified(named, &stores, &policy, stages)?;
     note_artifact(recorder, verified.facts(), limits);
     stages.done("verify", || explain_verified(verified.facts(), &trusted.path));
 

@@ -5,6 +5,7 @@
 //! hashed, whoever keeps it. `--all` goes on behind what is damaged, and fails at the
 //! end.
 
+use super::Named;
 use crate::cli::Options;
 use crate::error::{Failure, StageError as _, say};
 use crate::explain::Stages;
@@ -21,12 +22,14 @@ use bls_artifact::trust::Trust;
 pub(super) fn verify(options: &Options) -> Result<(), Failure> {
     let recorder = Recorder::open(None, false)?;
     let mut stages = Stages::new(&recorder, options.explain);
+    let named = Named::open(&options.artifact, &mut stages)?;
     let trusted = trust::load(options.trust.as_deref())?;
     let stores = Stores::open(options.store.as_deref())?;
     let policy = policy(options, &trusted.trust, Some(&stores));
-    stages.done("trust", || format!("by {}", trusted.path.display()));
-    let verified = super::verified(&options.artifact, &stores, &policy, &mut stages)?;
-    stages.done("verify", || "every byte checked".into());
+    let verified = super::verified(named, &stores, &policy, &mut stages)?;
+    stages.done("verify", || {
+        format!("every byte checked, keys trusted by {}", trusted.path.display())
+    });
     super::print(&describe(verified.facts()))
 }
 

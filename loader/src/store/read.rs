@@ -9,6 +9,7 @@
 use super::guard::{StoredImage, irregular, others_may_write};
 use super::record::Record;
 use super::{Folder, Oddity, StoreError, Wanted};
+use crate::freshness::Seen;
 use bls_artifact::digest::Sha256;
 use bls_artifact::envelope::Envelope;
 use bls_artifact::limits::{ENVELOPE_BYTES_MAX, RECORD_BYTES_MAX, STORE_ENTRIES_MAX};
@@ -38,6 +39,9 @@ pub struct Installed<'a> {
     pub(crate) wanted: Wanted,
     pub(crate) identity: Sha256,
     pub(crate) envelope: Vec<u8>,
+    /// What its store remembers of the name, where that is how it was found. Who
+    /// installs a newer one meanwhile does not make this one old.
+    pub(crate) seen: Option<Seen>,
 }
 
 /// An image that was found.
@@ -240,7 +244,13 @@ impl Store {
         wanted: Wanted,
     ) -> Result<Option<Installed<'_>>, StoreError> {
         let envelope = self.read(Folder::Artifacts, &identity.to_string(), ENVELOPE_BYTES_MAX)?;
-        Ok(envelope.map(|envelope| Installed { store: self, wanted, identity, envelope }))
+        Ok(envelope.map(|envelope| Installed {
+            store: self,
+            wanted,
+            identity,
+            envelope,
+            seen: None,
+        }))
     }
 
     /// Whether there is a file for this image.

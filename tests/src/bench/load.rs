@@ -299,7 +299,7 @@ fn large_row(
     let name = stem(path);
     eprintln!("load: {name}");
     let made = bench.make(path, &format!("large-{name}"), &[])?;
-    let installed = Installed::new(bench, shelf, &made, &format!("large-{name}"))?;
+    let installed = Installed::new(bench, shelf, &made, &name)?;
     let mut loaded = bench.home.load_command::<&str>(&[], &made.path);
     loaded.args(arguments);
     let mut commands = vec![

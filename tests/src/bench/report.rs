@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// The stages in the order in which they run; the report's JSON has no order.
-const ORDER: [&str; 8] = ["policy", "trust", "open", "verify", "grant", "map", "link", "run"];
+const ORDER: [&str; 7] = ["policy", "open", "verify", "grant", "map", "link", "run"];
 
 /// The stages with their microseconds, in the order in which they run.
 pub(super) fn stages(report: &Value) -> Vec<(String, f64)> {
