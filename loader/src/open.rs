@@ -225,7 +225,11 @@ pub(crate) enum ReadError {
 
 /// Reads from the start of `file` until `bytes` has `length` bytes or the file
 /// ends.
-fn fill(file: &OwnedFd, bytes: &mut Vec<u8>, length: usize) -> Result<(), rustix::io::Errno> {
+pub(crate) fn fill(
+    file: &OwnedFd,
+    bytes: &mut Vec<u8>,
+    length: usize,
+) -> Result<(), rustix::io::Errno> {
     bytes.reserve_exact(length.saturating_sub(bytes.len()));
     while bytes.len() < length {
         let position = bytes.len() as u64;

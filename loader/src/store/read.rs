@@ -10,6 +10,7 @@ use super::guard::{StoredImage, irregular, others_may_write};
 use super::record::Record;
 use super::{Folder, Oddity, StoreError, Wanted};
 use crate::freshness::Seen;
+use crate::open::fill;
 use bls_artifact::digest::Sha256;
 use bls_artifact::envelope::Envelope;
 use bls_artifact::limits::{ENVELOPE_BYTES_MAX, RECORD_BYTES_MAX, STORE_ENTRIES_MAX};
@@ -17,8 +18,6 @@ use bls_artifact::manifest::{Image, Manifest, Statement, is_name};
 use rustix::fs::{Mode, OFlags, Stat};
 use rustix::io::Errno;
 use std::cell::OnceCell;
-use std::fs::File;
-use std::io::Read as _;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -178,10 +177,8 @@ impl Store {
         if length > bytes_max {
             return Err(StoreError::TooLong(path()));
         }
-        let mut bytes = Vec::with_capacity(length as usize + 1);
-        File::from(file).take(bytes_max).read_to_end(&mut bytes).map_err(|error| {
-            system("read", &path(), Errno::from_io_error(&error).unwrap_or(Errno::IO))
-        })?;
+        let mut bytes = Vec::new();
+        fill(&file, &mut bytes, length as usize).map_err(|errno| system("read", &path(), errno))?;
         Ok(Some(bytes))
     }
 

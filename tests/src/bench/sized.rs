@@ -13,8 +13,8 @@ use wasm_encoder::{
 const CODE_MAX: usize = 4_000_000;
 /// Steps of one function.
 const STEPS: usize = 400;
-/// About what one step is in native code, metered.
-const STEP_BYTES: usize = 16;
+/// About what one step is in native code.
+const STEP_BYTES: usize = 4;
 
 /// A command whose image has about this many bytes.
 pub(super) fn module(image_bytes: usize) -> Vec<u8> {
