@@ -495,6 +495,50 @@ fn modes_do_not_depend_on_the_umask() {
     }
 }
 
+/// Without `--store`, in a namespace of mounts where the machine's store is ours alone.
+#[test]
+fn the_machines_store_is_roots_and_everybody_runs_from_it() {
+    const SCRIPT: &str = r#"
+        mount -t tmpfs -o mode=755 none /var/lib || exit 77
+        load="$1 --trust $2"
+        stranger="setpriv --reuid=61507 --regid=61507 --clear-groups"
+        set -e
+        $load install "$3"
+        $load --explain bls-test-system
+        $stranger $load --explain bls-test-system
+        $stranger "$1" list
+        ! $stranger "$1" --store /var/lib/bls gc
+        "$1" remove bls-test-system
+        test -e /var/lib/bls/names/bls-test-system
+    "#;
+    let home = Home::new();
+    set_mode(&home.path(""), 0o755);
+    let artifact = release(&home, "bls-test-system", 3, "word");
+    let program = home.path("bls-load");
+    std::fs::copy(loader(), &program).unwrap();
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", SCRIPT, "sh"]);
+    command.arg(&program).arg(home.public_key()).arg(&artifact).current_dir("/");
+    if !is_root()
+        || !matches!(Command::new("setpriv").arg("--version").output(), Ok(o) if o.status.success())
+    {
+        println!("not root: no mounts of our own");
+        return;
+    }
+    let ended = run(&mut command, b"");
+    if ended.code == Some(77) {
+        println!("nothing can be mounted here");
+        return;
+    }
+    let ended = ended.expect(0);
+    let text = ended.text();
+    assert!(text.contains("release 3, is installed in /var/lib/bls: sha256:"), "{text}");
+    assert_eq!(text.matches("word\n").count(), 2, "{text}");
+    assert!(text.contains("bls-test-system is removed from /var/lib/bls"), "{text}");
+    assert_eq!(ended.stderr.matches("integrity mode store: trusts root").count(), 2);
+    let _ = ended.says(&["/var/lib/bls belongs to another user"]);
+}
+
 /// Without `--store`: a user's own store, found without a look at variables.
 #[test]
 fn a_users_own_store_is_in_the_home_of_the_password_database() {
