@@ -38,7 +38,8 @@ Usage: bls-load [OPTIONS] <ARTIFACT> [ARGS]...
        bls-load trust <add|list> ...
 
 ARTIFACT is a file where it holds a / or ends in .bls; else the name of what is installed,
-or its identity, sha256:HEX. Everything after it belongs to the guest.
+or its identity, sha256:HEX.
+Everything after ARTIFACT belongs to the guest.
 Granted by default: arguments, stdin, stdout, stderr, clocks, random.
 
 Grants
