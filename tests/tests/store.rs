@@ -151,7 +151,7 @@ fn roots_store_is_mapped_and_nobody_hashes() {
 
 /// A guest that runs: its code is mapped from the store.
 fn running(home: &Home, shelf: &Shelf, name: &str) -> Child {
-    let child = shelf
+    let mut child = shelf
         .command(home, &[name])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -169,7 +169,9 @@ fn running(home: &Home, shelf: &Shelf, name: &str) -> Child {
         }
         std::thread::sleep(Duration::from_millis(5));
     }
-    panic!("the guest never ran");
+    child.kill().unwrap();
+    let output = child.wait_with_output().unwrap();
+    panic!("the guest never ran: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// Each of these makes the store mode impossible, and none of them a run.
