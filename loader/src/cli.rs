@@ -6,14 +6,17 @@
 
 use crate::error::StageError;
 use crate::host::Determinism;
+use crate::store::Wanted;
 use bls_artifact::capability::Capability;
 use bls_artifact::digest::Sha256;
 use bls_artifact::limits::{DESCRIPTORS_MAX, DESCRIPTORS_MIN, STACK_BYTES_MAX, STACK_BYTES_MIN};
+use bls_artifact::name::is_name;
 use bls_artifact::policy::Requirement;
 use bls_artifact::{artifact, fuel, quantity, target};
 use lexopt::{Arg, Parser};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 pub(crate) use trust::Trust;
@@ -31,9 +34,13 @@ pub(crate) const HELP: &str = "\
 Verify, map and run an artifact.
 
 Usage: bls-load [OPTIONS] <ARTIFACT> [ARGS]...
-       bls-load verify [OPTIONS] <ARTIFACT>
+       bls-load verify [OPTIONS] <ARTIFACT|--all>
+       bls-load install [OPTIONS] <FILE>
+       bls-load list [--json] | remove <NAME|sha256:HEX> | gc
        bls-load trust <add|revoke|show|init|install|verify> ...
 
+ARTIFACT is a file where it holds a / or ends in .bls; else the name of what is installed,
+or its identity, sha256:HEX.
 Everything after ARTIFACT belongs to the guest.
 Granted by default: arguments, stdin, stdout, stderr, clocks, random.
 
@@ -55,6 +62,8 @@ Limits
 Trust
       --trust <FILE>            trust file or public key
       --digest <sha256:HEX>     run only this exact file
+      --store <DIR>             store [default: /var/lib/bls, then ~/.local/share/bls]
+      --clock-unset             run what expires though this machine's clock was never set
       --require-fuel            run it only if it is metered
       --require-deterministic   run it only if no CPU changes its results
 The run
@@ -72,6 +81,7 @@ Examples:
   bls-load app.bls arg1 --flag-for-guest
   bls-load --dir ./data --fuel 1000000000 app.bls
   bls-load --trust builder.pub verify app.bls
+  bls-load install app.bls && bls-load app arg1
 ";
 
 /// What `--version` prints.
@@ -113,16 +123,67 @@ pub(crate) enum Command {
     Run(Box<Options>),
     /// Verify only, all of it.
     Verify(Box<Options>),
+    /// Verify everything that is installed.
+    VerifyAll(Box<Options>),
+    /// Install the file.
+    Install(Box<Options>),
+    /// Print what is installed, as JSON or not.
+    List(Option<PathBuf>, bool),
+    /// Remove something that is installed.
+    Remove(Option<PathBuf>, Wanted),
+    /// Remove what no name refers to.
+    Collect(Option<PathBuf>),
     /// Change, show or accept a trust file.
     Trust(Box<Trust>),
     /// Print this text.
     Print(String),
 }
 
+/// What to run or to verify.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Artifact {
+    /// A file.
+    File(PathBuf),
+    /// Something in a store.
+    Installed(Wanted),
+}
+
+impl Artifact {
+    /// What a word means: a file where it holds a `/` or ends in `.bls`, whatever files
+    /// there are.
+    fn from_word(word: OsString) -> Result<Self, UsageError> {
+        let bytes = word.as_bytes();
+        if bytes.contains(&b'/') || bytes.ends_with(b".bls") {
+            return Ok(Self::File(word.into()));
+        }
+        wanted(&word).map(Self::Installed)
+    }
+}
+
+/// A name or an identity.
+fn wanted(word: &OsStr) -> Result<Wanted, UsageError> {
+    let text = word.to_string_lossy();
+    if text.starts_with("sha256:") {
+        return digest(&text).map(Wanted::Identity).map_err(|error| UsageError {
+            hint: "sha256: and 64 digits: bls-load list shows them",
+            ..error
+        });
+    }
+    if is_name(&text) {
+        return Ok(Wanted::Name(text.into_owned()));
+    }
+    Err(UsageError {
+        what: format!("{text:?} is no name of anything that is installed"),
+        hint: "a file is named with a /, such as ./app, or ends in .bls",
+    })
+}
+
 /// Everything about one artifact.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Options {
-    pub(crate) artifact: PathBuf,
+    pub(crate) artifact: Artifact,
+    pub(crate) store: Option<PathBuf>,
+    pub(crate) clock_unset: bool,
     pub(crate) arguments: Vec<OsString>,
     pub(crate) folders: Vec<Folder>,
     /// Names, and values where they are given.
@@ -149,7 +210,9 @@ pub(crate) struct Options {
 impl Options {
     fn new() -> Self {
         Self {
-            artifact: PathBuf::new(),
+            artifact: Artifact::File(PathBuf::new()),
+            store: None,
+            clock_unset: false,
             arguments: Vec::new(),
             folders: Vec::new(),
             variables: Vec::new(),
@@ -174,64 +237,193 @@ impl Options {
     }
 }
 
+/// The commands about artifacts, other than to run one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verb {
+    Verify,
+    Install,
+    List,
+    Remove,
+    Collect,
+}
+
+impl Verb {
+    fn from_word(word: &OsStr) -> Option<Self> {
+        Some(match word.to_str()? {
+            "verify" => Self::Verify,
+            "install" => Self::Install,
+            "list" => Self::List,
+            "remove" => Self::Remove,
+            "gc" => Self::Collect,
+            _ => return None,
+        })
+    }
+}
+
+/// Options as they come, and what has to fit together at the end.
+struct Words {
+    options: Options,
+    /// The last option that means nothing without a run.
+    run_only: Option<String>,
+    /// The last option that means nothing where nothing is verified.
+    judging: Option<String>,
+    all: bool,
+    json: bool,
+    deterministic: bool,
+    seed: Option<u64>,
+    epoch: Option<u64>,
+}
+
 /// Reads the words after the program's name.
 pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Command, UsageError> {
     let mut parser = Parser::from_args(words);
-    let mut options = Options::new();
-    // The last option that means nothing without a run.
-    let mut run_only: Option<String> = None;
-    let mut verify = false;
-    let (mut deterministic, mut seed, mut epoch) = (false, None, None);
-    loop {
-        let Some(argument) = parser.next().map_err(malformed)? else {
-            return Err(usage("no artifact is named"));
-        };
-        let name = match argument {
-            Arg::Short('h') => return Ok(Command::Print(HELP.to_owned())),
-            Arg::Short('V') => return Ok(Command::Print(version() + "\n")),
-            Arg::Long(name) => name.to_owned(),
-            Arg::Value(word) if verify => {
-                options.artifact = word.into();
-                if let Some(extra) = parser.next().map_err(malformed)? {
-                    return Err(usage(&format!(
-                        "{} after the artifact: verify runs nothing",
-                        show(&extra)
-                    )));
-                }
-                return match run_only {
-                    Some(option) => Err(usage(&format!("--{option} means nothing to verify"))),
-                    None => Ok(Command::Verify(Box::new(options))),
+    let mut words = Words {
+        options: Options::new(),
+        run_only: None,
+        judging: None,
+        all: false,
+        json: false,
+        deterministic: false,
+        seed: None,
+        epoch: None,
+    };
+    while let Some(argument) = parser.next().map_err(malformed)? {
+        match argument {
+            Arg::Short('h') | Arg::Long("help") => return Ok(Command::Print(HELP.to_owned())),
+            Arg::Short('V') | Arg::Long("version") => return Ok(Command::Print(version() + "\n")),
+            Arg::Long(name) => {
+                let name = name.to_owned();
+                words.option(name, &mut parser)?;
+            }
+            Arg::Value(word) if word == "trust" => {
+                return trust::parse(&mut parser, words.options.trust);
+            }
+            Arg::Value(word) => {
+                return match Verb::from_word(&word) {
+                    Some(verb) => words.about(verb, &mut parser),
+                    None => words.run(word, &mut parser),
                 };
             }
-            Arg::Value(word) if word == "verify" => {
-                verify = true;
-                continue;
-            }
-            Arg::Value(word) if word == "trust" => return trust::parse(&mut parser, options.trust),
-            Arg::Value(word) => {
-                options.artifact = word.into();
-                options.arguments = parser.raw_args().map_err(malformed)?.collect();
-                options.determinism = determinism(deterministic, seed, epoch)?;
-                return Ok(Command::Run(Box::new(options)));
-            }
             other => return Err(malformed(other.unexpected())),
-        };
+        }
+    }
+    Err(usage("no artifact is named"))
+}
+
+impl Words {
+    fn option(&mut self, name: String, parser: &mut Parser) -> Result<(), UsageError> {
+        let options = &mut self.options;
         match name.as_str() {
-            "help" => return Ok(Command::Print(HELP.to_owned())),
-            "version" => return Ok(Command::Print(version() + "\n")),
-            "trust" => options.trust = Some(parser.value().map_err(malformed)?.into()),
-            "digest" => options.digest = Some(digest(&text(&mut parser, "digest")?)?),
-            "explain" => options.explain = true,
+            "store" => options.store = Some(parser.value().map_err(malformed)?.into()),
+            "all" => self.all = true,
+            "json" => self.json = true,
+            "trust" | "digest" | "explain" | "clock-unset" => {
+                match name.as_str() {
+                    "trust" => options.trust = Some(parser.value().map_err(malformed)?.into()),
+                    "digest" => options.digest = Some(digest(&text(parser, "digest")?)?),
+                    "explain" => options.explain = true,
+                    _ => options.clock_unset = true,
+                }
+                self.judging = Some(name);
+            }
             _ => {
                 match name.as_str() {
-                    "deterministic" => deterministic = true,
-                    "seed" => seed = Some(number(&mut parser, &name)?),
-                    "epoch" => epoch = Some(number(&mut parser, &name)?),
-                    _ => run_option(&name, &mut options, &mut parser)?,
+                    "deterministic" => self.deterministic = true,
+                    "seed" => self.seed = Some(number(parser, &name)?),
+                    "epoch" => self.epoch = Some(number(parser, &name)?),
+                    _ => run_option(&name, options, parser)?,
                 }
-                run_only = Some(name);
+                self.run_only = Some(name);
             }
         }
+        Ok(())
+    }
+
+    /// A run: everything behind the artifact is the guest's.
+    fn run(mut self, word: OsString, parser: &mut Parser) -> Result<Command, UsageError> {
+        self.check_all_and_json(None)?;
+        self.options.artifact = Artifact::from_word(word)?;
+        self.check_digest()?;
+        self.options.arguments = parser.raw_args().map_err(malformed)?.collect();
+        self.options.determinism = determinism(self.deterministic, self.seed, self.epoch)?;
+        Ok(Command::Run(Box::new(self.options)))
+    }
+
+    /// A command about artifacts: options, and at most one word.
+    fn about(mut self, verb: Verb, parser: &mut Parser) -> Result<Command, UsageError> {
+        let mut operand = None;
+        while let Some(argument) = parser.next().map_err(malformed)? {
+            match argument {
+                Arg::Short('h') | Arg::Long("help") => return Ok(Command::Print(HELP.to_owned())),
+                Arg::Long(name) if operand.is_none() => {
+                    let name = name.to_owned();
+                    self.option(name, parser)?;
+                }
+                Arg::Value(word) if operand.is_none() => operand = Some(word),
+                other => {
+                    let what = format!("{} after the artifact: nothing is run", show(&other));
+                    return Err(usage(&what));
+                }
+            }
+        }
+        let misplaced = match verb {
+            Verb::Verify | Verb::Install => self.run_only.as_ref(),
+            Verb::List | Verb::Remove | Verb::Collect => {
+                self.run_only.as_ref().or(self.judging.as_ref())
+            }
+        };
+        if let Some(option) = misplaced {
+            return Err(usage(&format!("--{option} means nothing to this command")));
+        }
+        self.check_all_and_json(Some(verb))?;
+        self.command(verb, operand)
+    }
+
+    fn command(mut self, verb: Verb, operand: Option<OsString>) -> Result<Command, UsageError> {
+        let options = &mut self.options;
+        match (verb, operand) {
+            (Verb::List, None) => Ok(Command::List(self.options.store, self.json)),
+            (Verb::Collect, None) => Ok(Command::Collect(self.options.store)),
+            (Verb::List | Verb::Collect, Some(word)) => {
+                Err(usage(&format!("{} is one word too many", word.display())))
+            }
+            (Verb::Verify, None) if self.all => Ok(Command::VerifyAll(Box::new(self.options))),
+            (Verb::Verify, Some(_)) if self.all => {
+                Err(usage("verify takes an artifact or --all, not both"))
+            }
+            (Verb::Verify, Some(word)) => {
+                options.artifact = Artifact::from_word(word)?;
+                self.check_digest()?;
+                Ok(Command::Verify(Box::new(self.options)))
+            }
+            (Verb::Install, Some(word)) => {
+                // Only files are installed: no rule is needed to tell them from names.
+                options.artifact = Artifact::File(word.into());
+                Ok(Command::Install(Box::new(self.options)))
+            }
+            (Verb::Remove, Some(word)) => Ok(Command::Remove(self.options.store, wanted(&word)?)),
+            (Verb::Verify, None) => Err(usage("verify needs an artifact, or --all")),
+            (Verb::Install, None) => Err(usage("install needs the file of an artifact")),
+            (Verb::Remove, None) => Err(usage("remove needs a name, or sha256:HEX")),
+        }
+    }
+
+    fn check_all_and_json(&self, verb: Option<Verb>) -> Result<(), UsageError> {
+        if self.all && verb != Some(Verb::Verify) {
+            return Err(usage("--all is for verify"));
+        }
+        if self.json && verb != Some(Verb::List) {
+            return Err(usage("--json is for list"));
+        }
+        Ok(())
+    }
+
+    fn check_digest(&self) -> Result<(), UsageError> {
+        if self.options.digest.is_some() && matches!(self.options.artifact, Artifact::Installed(_))
+        {
+            return Err(usage("--digest is of a file; what is installed is named by sha256:HEX"));
+        }
+        Ok(())
     }
 }
 

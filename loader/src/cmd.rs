@@ -1,20 +1,36 @@
 //! The commands, one file each.
 
+mod gc;
+mod install;
+mod list;
+mod remove;
 mod run;
 mod trust;
 mod verify;
 
-use crate::cli::{self, Command};
+use crate::cli::{self, Artifact, Command};
 use crate::error::{Failure, say};
+use crate::explain::Stages;
+use crate::open::Opened;
 use crate::outcome::FAILED;
+use crate::store::{Stores, Wanted};
+use crate::verify::{
+    Policy, Reason, Verified, VerifyError, verify as verify_file, verify_installed,
+};
 use std::ffi::OsString;
 use std::io::Write as _;
+use std::path::Path;
 
 /// Does what the command line says.
 pub(crate) fn main(words: impl Iterator<Item = OsString>) -> u8 {
     let result = match cli::parse(words) {
         Ok(Command::Run(options)) => run::run(&options),
-        Ok(Command::Verify(options)) => verify::verify(*options),
+        Ok(Command::Verify(options)) => verify::verify(&options),
+        Ok(Command::VerifyAll(options)) => verify::verify_all(&options),
+        Ok(Command::Install(options)) => install::install(&options),
+        Ok(Command::List(store, json)) => list::list(store.as_deref(), json),
+        Ok(Command::Remove(store, wanted)) => remove::remove(store.as_deref(), &wanted),
+        Ok(Command::Collect(store)) => gc::collect(store.as_deref()),
         Ok(Command::Trust(what)) => trust::run(*what),
         Ok(Command::Print(text)) => print(&text),
         Err(error) => Err(error.into()),
@@ -26,6 +42,83 @@ pub(crate) fn main(words: impl Iterator<Item = OsString>) -> u8 {
             FAILED
         }
     }
+}
+
+/// How often something that is installed is looked up before it counts as missing.
+const LOOKUPS: u32 = 3;
+
+/// What the command line names.
+enum Named<'a> {
+    /// A file that is open.
+    File(Opened),
+    /// Something that is to be found in a store.
+    Installed(&'a Wanted),
+}
+
+impl<'a> Named<'a> {
+    /// Opens it, if it is a file.
+    fn open(artifact: &'a Artifact, stages: &mut Stages<'_>) -> Result<Self, Failure> {
+        match artifact {
+            Artifact::Installed(wanted) => Ok(Self::Installed(wanted)),
+            Artifact::File(path) => {
+                let opened = Opened::open(path)?;
+                stages.done("open", || format!("{}: framing fits", opened.name()));
+                Ok(Self::File(opened))
+            }
+        }
+    }
+}
+
+/// Verifies it.
+fn verified(
+    named: Named<'_>,
+    stores: &Stores,
+    policy: &Policy<'_>,
+    stages: &mut Stages<'_>,
+) -> Result<Verified, Failure> {
+    let wanted = match named {
+        Named::File(opened) => return verify_file(opened, policy).map_err(failure),
+        Named::Installed(wanted) => wanted,
+    };
+    // What is found can be replaced and collected before all of it is open; then there
+    // is something newer to be found.
+    let mut lookups = 1;
+    loop {
+        let error = match look_up(wanted, stores, policy, stages) {
+            Err(error) => error,
+            Ok(verified) => return Ok(verified),
+        };
+        if !error.is_missing() || lookups == LOOKUPS {
+            return Err(failure(error));
+        }
+        lookups += 1;
+    }
+}
+
+/// A store that does not give what it should is no fault of the artifact.
+fn failure(error: VerifyError) -> Failure {
+    match error.reason {
+        Reason::Store(error) => error.into(),
+        _ => error.into(),
+    }
+}
+
+fn look_up(
+    wanted: &Wanted,
+    stores: &Stores,
+    policy: &Policy<'_>,
+    stages: &mut Stages<'_>,
+) -> Result<Verified, VerifyError> {
+    let installed = stores.find(wanted).map_err(VerifyError::from)?;
+    stages.done("open", || {
+        format!("{wanted}: sha256:{} in {}", installed.identity, installed.store.path().display())
+    });
+    verify_installed(installed, policy)
+}
+
+/// What is said before waiting for a store's lock.
+fn wait_for(store: &Path) {
+    say(&format_args!("bls-load: store: waiting for another that writes to {}", store.display()));
 }
 
 /// Writes `text` to stdout. A reader that has read enough is no failure.

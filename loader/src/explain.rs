@@ -30,9 +30,14 @@ impl<'a> Stages<'a> {
 
     /// The stage that began last is over; the next begins.
     pub(crate) fn done(&mut self, stage: &str, what: impl FnOnce() -> String) {
+        // The time it takes to say it is no stage's.
         let microseconds = self.began.elapsed().as_micros() as u64;
-        if self.explain {
-            say(&format_args!("bls-load: {stage}: {} ({microseconds} µs)", what()));
+        self.end(stage, microseconds, self.explain.then(what));
+    }
+
+    fn end(&mut self, stage: &str, microseconds: u64, explained: Option<String>) {
+        if let Some(what) = explained {
+            say(&format_args!("bls-load: {stage}: {what} ({microseconds} µs)"));
         }
         if self.recorder.is_on() {
             self.microseconds.insert(stage.to_owned(), microseconds.into());

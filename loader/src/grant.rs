@@ -6,7 +6,7 @@
 //! would grant it. Folders are opened here, once, by the operator's own words; from
 //! there on `cap-std` guards the way. Does not decide what an import may do.
 
-use crate::cli::{Folder, Input, Options};
+use crate::cli::{Artifact, Folder, Input, Options};
 use crate::error::StageError;
 use crate::host::{Grants, Preopen, Variable};
 use crate::policy::{Limits, Rules};
@@ -200,9 +200,14 @@ fn check_artifact(rules: &Rules, facts: &Facts) -> Result<(), GrantError> {
 
 /// The argument list: the artifact's name, and what stands behind it.
 fn arguments(options: &Options) -> Vec<Vec<u8>> {
-    let program = options.artifact.file_name().unwrap_or_default();
-    let arguments = options.arguments.iter().map(OsString::as_os_str);
-    std::iter::once(program).chain(arguments).map(|word| word.as_bytes().to_vec()).collect()
+    let program = match &options.artifact {
+        Artifact::File(path) => path.file_name().unwrap_or_default().to_owned(),
+        Artifact::Installed(wanted) => wanted.to_string().into(),
+    };
+    std::iter::once(&program)
+        .chain(&options.arguments)
+        .map(|word| word.as_bytes().to_vec())
+        .collect()
 }
 
 /// Everything that has a say.

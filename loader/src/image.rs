@@ -1,4 +1,4 @@
-//! Copies one part into a sealed image, hashing exactly what it copies.
+//! The code that may be mapped: sealed copies, hashed on their way, and what root keeps.
 //!
 //! Assumes that `part` comes from a signed manifest and matches `record`.
 //! Guarantees that a [`SealedImage`] holds bytes with the signed SHA-256 and
@@ -6,9 +6,10 @@
 //! only descriptor is here, and it is sealed. The bytes that are hashed are the
 //! bytes that are written: both come from the same private memory. Nothing is
 //! decompressed before what is stored was hashed, and no more is written than the
-//! signed length.
+//! signed length. What of a store needs no copy is decided there (`store/guard.rs`).
 
-use crate::open::{Opened, ReadError};
+use crate::open::{Opened, ReadError, read_pieces};
+use crate::store::StoredImage;
 use bls_artifact::artifact::PartRecord;
 use bls_artifact::digest::{Hasher, Sha256};
 use bls_artifact::limits::ZSTD_WINDOW_MAX;
@@ -18,6 +19,7 @@ use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 use std::fmt;
 use std::fs::File;
 use std::io::Write as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 
 /// Why a part cannot be used.
 #[derive(Debug)]
@@ -64,7 +66,54 @@ impl From<ReadError> for ImageError {
 /// A verified image that can no longer change.
 #[derive(Debug)]
 pub(crate) struct SealedImage {
-    pub(crate) file: File,
+    file: File,
+}
+
+/// A verified image.
+#[derive(Debug)]
+pub(crate) enum VerifiedImage {
+    /// Hashed by this process.
+    Sealed(SealedImage),
+    /// Hashed when it was installed, and root's since.
+    Stored(StoredImage),
+}
+
+impl VerifiedImage {
+    /// The file, for mapping.
+    pub(crate) fn into_file(self) -> File {
+        match self {
+            Self::Sealed(image) => image.file,
+            Self::Stored(image) => image.into_file(),
+        }
+    }
+
+    /// Hands all of its bytes to `take`, in order.
+    pub(crate) fn read<E>(
+        &self,
+        length: u64,
+        take: &mut dyn FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E>
+    where
+        E: From<ReadError>,
+    {
+        let file = match self {
+            Self::Sealed(image) => &image.file,
+            Self::Stored(image) => image.file(),
+        };
+        read_pieces(file.as_fd(), 0, length, &mut Vec::new(), take)
+    }
+}
+
+/// Copies the raw image in `file` into a sealed one.
+pub(crate) fn copy_file(file: &OwnedFd, image: &Image) -> Result<SealedImage, ImageError> {
+    let mut copy = memory_file()?;
+    let mut hasher = Hasher::default();
+    read_pieces(file.as_fd(), 0, image.length, &mut Vec::new(), &mut |piece| {
+        hasher.update(piece);
+        copy.write_all(piece).map_err(memory)
+    })?;
+    check(hasher, image.sha256, ImageError::ImageDigest)?;
+    seal(copy)
 }
 
 /// Copies the part at `record` into a sealed image. `seen` gets every stored

@@ -19,6 +19,7 @@ mod cmd;
 mod compatibility;
 mod error;
 mod explain;
+pub mod freshness;
 mod grant;
 mod guarded;
 pub mod host;
@@ -32,6 +33,7 @@ mod policy;
 mod report;
 mod run;
 pub mod state;
+pub mod store;
 #[allow(unsafe_code, reason = "the one place for it; each block carries its argument")]
 mod sys;
 mod trust;

@@ -10,7 +10,7 @@ use bls_artifact::artifact::{Frame, FrameError, HEADER_LEN, Header};
 use rustix::buffer::spare_capacity;
 use rustix::fs::{FileType, Mode, OFlags};
 use std::fmt;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 /// Bytes read first: header, envelope, and with a small artifact everything, so
@@ -168,9 +168,6 @@ impl Opened {
         buffer: &mut Vec<u8>,
         mut take: impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        /// Bytes of one piece: well inside a second-level cache, so that what is
-        /// hashed is copied from there.
-        const PIECE: u64 = 256 << 10;
         let end = offset + length;
         let mut position = offset;
         if let Some(known) = self.head.get(offset as usize..) {
@@ -180,23 +177,41 @@ impl Opened {
                 position += known.len() as u64;
             }
         }
-        while position < end {
-            let Source::File(file) = &self.source else { return Err(ReadError::Shrunk.into()) };
-            buffer.clear();
-            buffer.reserve((end - position).min(PIECE) as usize);
-            let room = (end - position).min(buffer.capacity() as u64) as usize;
-            let spare = &mut buffer.spare_capacity_mut()[..room];
-            let read = match rustix::io::pread(file, spare, position) {
-                Err(rustix::io::Errno::INTR) => continue,
-                Err(errno) => return Err(ReadError::System(errno).into()),
-                Ok(([], _)) => return Err(ReadError::Shrunk.into()),
-                Ok((read, _)) => &*read,
-            };
-            take(read)?;
-            position += read.len() as u64;
+        match &self.source {
+            _ if position == end => Ok(()),
+            Source::File(file) => read_pieces(file.as_fd(), position, end, buffer, &mut take),
+            Source::Memory => Err(ReadError::Shrunk.into()),
         }
-        Ok(())
     }
+}
+
+/// Hands the bytes of `file` from `position` to `end` to `take`, piece by piece and in
+/// order, each in private memory.
+pub(crate) fn read_pieces<E: From<ReadError>>(
+    file: BorrowedFd<'_>,
+    mut position: u64,
+    end: u64,
+    buffer: &mut Vec<u8>,
+    take: &mut dyn FnMut(&[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    /// Bytes of one piece: well inside a second-level cache, so that what is
+    /// hashed is copied from there.
+    const PIECE: u64 = 256 << 10;
+    while position < end {
+        buffer.clear();
+        buffer.reserve((end - position).min(PIECE) as usize);
+        let room = (end - position).min(buffer.capacity() as u64) as usize;
+        let spare = &mut buffer.spare_capacity_mut()[..room];
+        let read = match rustix::io::pread(file, spare, position) {
+            Err(rustix::io::Errno::INTR) => continue,
+            Err(errno) => return Err(ReadError::System(errno).into()),
+            Ok(([], _)) => return Err(ReadError::Shrunk.into()),
+            Ok((read, _)) => &*read,
+        };
+        take(read)?;
+        position += read.len() as u64;
+    }
+    Ok(())
 }
 
 /// Why bytes of an opened artifact cannot be read.
@@ -210,7 +225,11 @@ pub(crate) enum ReadError {
 
 /// Reads from the start of `file` until `bytes` has `length` bytes or the file
 /// ends.
-fn fill(file: &OwnedFd, bytes: &mut Vec<u8>, length: usize) -> Result<(), rustix::io::Errno> {
+pub(crate) fn fill(
+    file: &OwnedFd,
+    bytes: &mut Vec<u8>,
+    length: usize,
+) -> Result<(), rustix::io::Errno> {
     bytes.reserve_exact(length.saturating_sub(bytes.len()));
     while bytes.len() < length {
         let position = bytes.len() as u64;
@@ -225,7 +244,7 @@ fn fill(file: &OwnedFd, bytes: &mut Vec<u8>, length: usize) -> Result<(), rustix
 }
 
 /// What a thing that is no regular file is called.
-fn irregular(kind: FileType) -> Option<&'static str> {
+pub(crate) fn irregular(kind: FileType) -> Option<&'static str> {
     match kind {
         FileType::RegularFile => None,
         FileType::Directory => Some("a folder"),

@@ -28,6 +28,8 @@ pub(crate) enum PolicyError {
     Contents(PathBuf, policy::PolicyError),
     /// An option above a bound: the option, what was asked, the bound, whose.
     Beyond(&'static str, u64, u64, PathBuf),
+    /// An option that a policy does not allow: which, and whose policy.
+    NotAllowed(&'static str, PathBuf),
     /// A policy gives a value that no run can have: which, and the range.
     Range(&'static str, u64, u64, u64),
 }
@@ -42,6 +44,9 @@ impl fmt::Display for PolicyError {
                 "{option} asks for {asked}, and {} allows at most {max}",
                 path.display()
             ),
+            Self::NotAllowed(option, path) => {
+                write!(formatter, "{} does not allow {option}", path.display())
+            }
             Self::Range(limit, value, min, max) => {
                 write!(formatter, "a policy sets {limit} to {value}, which must be {min} to {max}")
             }
@@ -65,6 +70,7 @@ impl StageError for PolicyError {
                 r#"a policy is JSON that begins with {"version": 1, and README shows one"#.into()
             }
             Self::Beyond(option, _, max, _) => format!("ask for less: {option} {max}"),
+            Self::NotAllowed(option, _) => format!("run it without {option}"),
             Self::Range(..) => "mend the policy's limits".into(),
         })
     }
@@ -109,6 +115,12 @@ pub(crate) fn load(options: &Options) -> Result<Rules, PolicyError> {
     }
     if let Some(path) = &options.policy {
         add(path, &read(path, POLICY_BYTES_MAX, None)?)?;
+    }
+    if options.clock_unset
+        && let Some((path, _)) =
+            files.iter().find(|(_, policy)| policy.requires(Requirement::Clock))
+    {
+        return Err(PolicyError::NotAllowed("--clock-unset", path.clone()));
     }
     let mut require = options.require.clone();
     if options.determinism.is_some() {

@@ -90,8 +90,13 @@ impl Recorder {
 
     /// Notes a fact, if there is a report.
     pub(crate) fn set(&self, name: &str, value: impl FnOnce() -> Value) {
+        if self.is_on() {
+            self.insert(name, value());
+        }
+    }
+
+    fn insert(&self, name: &str, value: Value) {
         if let Some(report) = &self.report {
-            let value = value();
             let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
             report.1.insert(name.to_owned(), value);
         }

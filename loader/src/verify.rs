@@ -3,23 +3,29 @@
 //! The order is the security story: signature, then the statement that it signs,
 //! then that the file's records are the signed parts, then policy and
 //! compatibility, then the bytes of the code. May assume that the framing fits
-//! ([`Opened`]). Guarantees of a [`Verified`], which only [`verify()`] makes: as many
-//! trusted keys as must be signed the manifest and may sign what it says, nothing of it
-//! is revoked, this machine can run the chosen part, and its image is sealed and hashes
-//! to what was signed. Does not look inside images.
+//! ([`Opened`]). Guarantees of a [`Verified`], which only [`verify()`] and
+//! [`verify_installed()`] make: as many trusted keys as must be signed the manifest and
+//! may sign what it says, nothing of it is revoked, no newer release was seen, this
+//! machine can run the chosen part, and its image hashes to what was signed: in sealed
+//! memory, or in a file that only root could have written since it was installed. Does
+//! not look inside images.
 
 use crate::compatibility::{self, Misfit};
 use crate::error::StageError;
-use crate::image::{self, ImageError, SealedImage};
+use crate::freshness::{Seen, Stale};
+use crate::image::{self, ImageError, SealedImage, VerifiedImage};
 use crate::open::{Opened, ReadError};
+use crate::store::{Installed, Oddity, StoreError, Stores};
 use bls_artifact::artifact::{FrameError, PartRecord};
-use bls_artifact::date::Date;
 use bls_artifact::digest::{Hasher, Sha256};
 use bls_artifact::envelope::{Envelope, EnvelopeError};
 use bls_artifact::key::KeyId;
 use bls_artifact::manifest::{Manifest, ManifestError, Part, Statement};
-use bls_artifact::trust::{Doubt, Refusal, Signers, Trust};
+use bls_artifact::trust::{Clock, Doubt, Refusal, Signers, Trust};
+pub use installed::verify_installed;
 use std::fmt;
+
+mod installed;
 
 /// What decides, besides the artifact and the machine.
 #[derive(Debug)]
@@ -28,9 +34,11 @@ pub struct Policy<'a> {
     pub trust: &'a Trust,
     /// The only file that may run, by SHA-256 of all its bytes.
     pub digest: Option<Sha256>,
-    /// Seconds since 1970, now.
-    pub now: u64,
-    /// Whether parts that will not run are hashed too.
+    /// What time it is.
+    pub clock: Clock,
+    /// Where the highest sequences are remembered, if anywhere.
+    pub stores: Option<&'a Stores>,
+    /// Whether parts that will not run are hashed too, and images whoever keeps them.
     pub every_part: bool,
 }
 
@@ -38,7 +46,7 @@ impl<'a> Policy<'a> {
     /// Trusts `trust`, now, and asks nothing else.
     #[must_use]
     pub fn of(trust: &'a Trust) -> Self {
-        Self { trust, digest: None, now: now(), every_part: false }
+        Self { trust, digest: None, clock: clock(false), stores: None, every_part: false }
     }
 }
 
@@ -47,6 +55,11 @@ impl<'a> Policy<'a> {
 pub(crate) fn now() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.map_or(0, |since| since.as_secs())
+}
+
+/// What this machine's clock says. Where it was never set, what expires may pass.
+pub(crate) fn clock(unset_passes: bool) -> Clock {
+    Clock { now: now(), unset_passes }
 }
 
 /// Why an artifact is refused.
@@ -72,8 +85,12 @@ pub enum Reason {
     Refused(Box<Refusal>, Option<String>),
     /// A record of the file is not exactly one of the signed parts.
     UnsignedPart(usize),
-    /// It expired at this second since 1970.
-    Expired(u64),
+    /// A newer release was seen here.
+    Stale(Stale),
+    /// A store cannot say what was seen, or does not give what is installed.
+    Store(StoreError),
+    /// What is installed under a name has this one.
+    OtherName(String),
     /// No part can run here; why the first cannot.
     Misfit(Misfit),
     /// The code is not what was signed.
@@ -87,6 +104,19 @@ pub enum Reason {
         /// What the file has.
         actual: Sha256,
     },
+}
+
+impl VerifyError {
+    /// Whether something that is installed was not there (any more).
+    pub(crate) fn is_missing(&self) -> bool {
+        matches!(self.reason, Reason::Store(StoreError::Missing(_)))
+    }
+}
+
+impl From<StoreError> for VerifyError {
+    fn from(error: StoreError) -> Self {
+        Self { name: String::new(), reason: Reason::Store(error) }
+    }
 }
 
 impl fmt::Display for VerifyError {
@@ -115,7 +145,11 @@ impl fmt::Display for VerifyError {
             Reason::UnsignedPart(index) => {
                 write!(formatter, "{name}: part {index} is not one of the parts that were signed")
             }
-            Reason::Expired(at) => write!(formatter, "{name} expired at {}", Date(*at)),
+            Reason::Stale(stale) => write!(formatter, "{name}: {stale}"),
+            Reason::Store(error) => error.fmt(formatter),
+            Reason::OtherName(other) => {
+                write!(formatter, "{name} is damaged: the artifact there is called {other}")
+            }
             Reason::Misfit(misfit) => write!(formatter, "{name} cannot run here: {misfit}"),
             Reason::Image(error) => write!(formatter, "{name}: {error}"),
             Reason::Frame(error) => write!(formatter, "{name}: {error}"),
@@ -138,7 +172,9 @@ impl StageError for VerifyError {
                 "if you trust its builder: bls-load trust add builder.pub".to_owned()
             }
             Reason::Refused(refusal, rebuild) => hint(refusal, rebuild.as_deref()),
-            Reason::Expired(_) => "get a newer release of it, or check this machine's clock".into(),
+            Reason::Stale(stale) => stale.hint().into(),
+            Reason::Store(error) => return error.hint(),
+            Reason::OtherName(_) => "install it again".into(),
             Reason::Misfit(misfit) => misfit.hint(),
             Reason::Digest { .. } => {
                 "this is another file than the one that was asked for; fetch that one".into()
@@ -166,6 +202,9 @@ fn hint(refusal: &Refusal, rebuild: Option<&str>) -> String {
             return format!("make it anew with a bls-compile that is not refused: {rebuild}");
         }
         Refusal::Clock(_) => &Doubt::Clock(0),
+        Refusal::Expired(_) => {
+            return "get a newer release of it, or check this machine's clock".into();
+        }
     };
     match doubt {
         Doubt::Revoked => {
@@ -183,7 +222,7 @@ fn hint(refusal: &Refusal, rebuild: Option<&str>) -> String {
             format!("have it made anew and signed by a key that is valid: {rebuild}")
         }
         Doubt::Clock(_) => {
-            r#"set this machine's clock; where there is none, a trust file can say "clock": "ignore""#
+            r#"set this machine's clock; where there is none: --clock-unset, or "clock": "ignore" in a trust file"#
                 .into()
         }
     }
@@ -219,6 +258,17 @@ pub struct Facts {
     pub author_ids: Vec<KeyId>,
     /// Which of the manifest's parts runs.
     pub chosen: usize,
+    /// What holds that the image is the one that was signed.
+    pub integrity: Integrity,
+}
+
+/// What holds that an image is the one that was signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Integrity {
+    /// It was hashed while it was copied into sealed memory; why, if it is installed.
+    Copy(Option<Oddity>),
+    /// It was hashed when it was installed, and only root could write it since.
+    Store,
 }
 
 impl Facts {
@@ -229,11 +279,12 @@ impl Facts {
     }
 }
 
-/// An artifact that may run. Only [`verify()`] makes one.
+/// An artifact that may run. Only [`verify()`] and [`verify_installed()`] make one.
 #[derive(Debug)]
 pub struct Verified {
     facts: Facts,
-    image: SealedImage,
+    envelope: Vec<u8>,
+    image: VerifiedImage,
 }
 
 impl Verified {
@@ -243,8 +294,21 @@ impl Verified {
         &self.facts
     }
 
-    /// Its facts and its sealed image, for mapping.
-    pub(crate) fn into_parts(self) -> (Facts, SealedImage) {
+    /// Its envelope, for installing.
+    pub(crate) fn envelope(&self) -> &[u8] {
+        &self.envelope
+    }
+
+    /// Hands all bytes of its image to `take`, in order, for installing.
+    pub(crate) fn read_image(
+        &self,
+        take: &mut dyn FnMut(&[u8]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.image.read(self.facts.part().image.length, take)
+    }
+
+    /// Its facts and its image, for mapping.
+    pub(crate) fn into_parts(self) -> (Facts, VerifiedImage) {
         (self.facts, self.image)
     }
 }
@@ -254,35 +318,79 @@ impl Verified {
 /// # Errors
 /// [`VerifyError`]: it must not run here.
 pub fn verify(opened: Opened, policy: &Policy<'_>) -> Result<Verified, VerifyError> {
+    check(&opened, policy).map_err(|reason| VerifyError { name: opened.name().to_owned(), reason })
+}
+
+fn check(opened: &Opened, policy: &Policy<'_>) -> Result<Verified, Reason> {
+    let signed = check_signed(opened.envelope(), policy)?;
+    let parts = match_records(opened.frame().parts(), &signed.manifest)?;
+    admit(&signed.manifest, policy, None)?;
+    let (record, chosen) = choose(&parts, &signed.manifest)?;
+    let part = &signed.manifest.parts[chosen];
+    let (image, file_digest) = copy_and_check(opened, policy, part, record)?;
     let name = opened.name().to_owned();
-    match check(&opened, policy) {
-        Ok((facts, image)) => Ok(Verified { facts, image }),
-        Err(reason) => Err(VerifyError { name, reason }),
+    let envelope = opened.envelope().to_vec();
+    let facts = signed.into_facts(name, chosen, Integrity::Copy(None), file_digest);
+    Ok(Verified { facts, envelope, image: VerifiedImage::Sealed(image) })
+}
+
+/// What a trusted key has signed.
+struct Signed {
+    identity: Sha256,
+    key_ids: Vec<KeyId>,
+    author_ids: Vec<KeyId>,
+    manifest: Manifest,
+}
+
+impl Signed {
+    fn into_facts(
+        self,
+        name: String,
+        chosen: usize,
+        integrity: Integrity,
+        file_digest: Option<Sha256>,
+    ) -> Facts {
+        let Self { identity, key_ids, author_ids, manifest } = self;
+        Facts { name, manifest, identity, file_digest, key_ids, author_ids, chosen, integrity }
     }
 }
 
-fn check(opened: &Opened, policy: &Policy<'_>) -> Result<(Facts, SealedImage), Reason> {
-    let envelope = Envelope::parse(opened.envelope()).map_err(Reason::Envelope)?;
+/// Signatures first, and only then what is signed.
+fn check_signed(envelope: &[u8], policy: &Policy<'_>) -> Result<Signed, Reason> {
+    let envelope = Envelope::parse(envelope).map_err(Reason::Envelope)?;
     let signed_by = check_signatures(&envelope, policy.trust)?;
     let manifest = Statement::parse(envelope.payload()).map_err(Reason::Manifest)?;
     let identity = envelope.identity();
     let Signers { compilers: key_ids, authors: author_ids } = policy
         .trust
-        .judge(&signed_by, &manifest, identity, policy.now)
+        .judge(&signed_by, &manifest, identity, policy.clock)
         .map_err(|refusal| Reason::Refused(Box::new(refusal), Some(rebuild(&manifest))))?;
+    Ok(Signed { identity, key_ids, author_ids, manifest })
+}
 
-    let signed = match_records(opened.frame().parts(), &manifest)?;
-    if let Some(at) = manifest.expires.filter(|at| policy.now > *at) {
-        return Err(Reason::Expired(at));
+/// What the manifest alone decides: whether no newer release was seen, and whether its fuel
+/// is counted as here.
+fn admit(
+    manifest: &Manifest,
+    policy: &Policy<'_>,
+    installed: Option<&Installed<'_>>,
+) -> Result<(), Reason> {
+    let reset = policy.trust.reset_for(&manifest.name);
+    let check = |seen: Seen| seen.under(reset).check(manifest.sequence).map_err(Reason::Stale);
+    // Roots can say what is too old where nothing was ever installed.
+    check(Seen::default())?;
+    for store in policy.stores.into_iter().flat_map(Stores::iter) {
+        let known = installed.filter(|installed| std::ptr::eq(installed.store, store));
+        let seen = match known.and_then(|installed| installed.seen) {
+            Some(seen) => Some(seen),
+            None => {
+                let record = store.record(&manifest.name).map_err(Reason::Store)?;
+                record.map(|record| record.seen)
+            }
+        };
+        check(seen.unwrap_or_default())?;
     }
-    compatibility::check_metering(&manifest).map_err(Reason::Misfit)?;
-    let (chosen_record, chosen) = choose(&signed, &manifest)?;
-
-    let (image, file_digest) =
-        copy_and_check(opened, policy, &manifest.parts[chosen], chosen_record)?;
-    let name = opened.name().to_owned();
-    let facts = Facts { name, manifest, identity, file_digest, key_ids, author_ids, chosen };
-    Ok((facts, image))
+    compatibility::check_metering(manifest).map_err(Reason::Misfit)
 }
 
 /// The trusted keys that signed, at least one of them not revoked. A claim by an unknown
@@ -346,7 +454,7 @@ fn choose(signed: &[usize], manifest: &Manifest) -> Result<(usize, usize), Reaso
     match (best, misfit) {
         (Some(best), _) => Ok(best),
         (None, Some(misfit)) => Err(Reason::Misfit(misfit)),
-        // A frame has at least one part.
+        // A frame has at least one part, and so has what is installed.
         (None, None) => Err(Reason::UnsignedPart(0)),
     }
 }
@@ -415,6 +523,16 @@ fn check_padding(
         whole.update(piece);
         Ok(())
     })
+}
+
+impl From<ReadError> for StoreError {
+    fn from(error: ReadError) -> Self {
+        let errno = match error {
+            ReadError::System(errno) => errno,
+            ReadError::Shrunk => rustix::io::Errno::IO,
+        };
+        Self::System("read", "the code in memory".into(), errno)
+    }
 }
 
 impl From<ReadError> for Reason {

@@ -16,6 +16,14 @@ pub const SIGNATURES_MAX: usize = 16;
 pub const IMAGE_BYTES_MAX: u64 = 2 << 30;
 /// Largest zstd window a reader accepts, in bytes.
 pub const ZSTD_WINDOW_MAX: u64 = 8 << 20;
+/// Longest record of a store, in bytes.
+pub const RECORD_BYTES_MAX: u64 = 1024;
+/// Most entries of one folder of a store that are looked at.
+pub const STORE_ENTRIES_MAX: usize = 1 << 20;
+/// The most by which one release may raise the highest sequence that was seen. It
+/// leaves room for sequences that are milliseconds (34 years) or dates of fourteen
+/// digits (a century), and for 8192 such jumps below [`JSON_INTEGER_MAX`].
+pub const SEQUENCE_JUMP_MAX: u64 = 1 << 40;
 /// Longest name in a manifest, in bytes.
 pub const NAME_BYTES_MAX: usize = 128;
 /// Most needs that a manifest declares.

@@ -66,6 +66,12 @@ impl fmt::Display for NameError {
 impl std::error::Error for NameError {}
 
 /// Whether `name` can be an artifact's name.
+#[must_use]
+pub fn is_name(name: &str) -> bool {
+    check(name).is_ok()
+}
+
+/// Why `name` cannot be an artifact's name.
 ///
 /// # Errors
 /// [`NameError`]: why it cannot.

@@ -11,6 +11,8 @@ use std::path::PathBuf;
 pub const DATABASE: &str = "/etc/passwd";
 /// The folder for our files inside a user's home.
 pub const USER_FOLDER: &str = ".config/bls";
+/// The folder for installed artifacts inside a user's home.
+pub const DATA_FOLDER: &str = ".local/share/bls";
 
 /// The home folder of `user_id` in `database`; `None` when there is no such
 /// user, or its home is not an absolute path.

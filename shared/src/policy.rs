@@ -50,6 +50,8 @@ pub enum Requirement {
     Deterministic,
     /// It gets only what its manifest says it needs.
     OnlyDeclared,
+    /// What expires runs only where the clock is set.
+    Clock,
 }
 
 /// A folder that every run gets.

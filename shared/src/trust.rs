@@ -22,7 +22,7 @@ use crate::limits::{
     TRUST_RANGES_MAX, TRUST_RESETS_MAX, TRUST_REVOKED_MAX,
 };
 use crate::name::{self, NameError};
-pub use judge::{CLOCK_FLOOR, Doubt, Refusal, Signers};
+pub use judge::{CLOCK_FLOOR, Clock, Doubt, Refusal, Signers};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use version::VersionRange;
@@ -469,7 +469,7 @@ impl Trust {
         if let Some(wrong) = self
             .resets
             .iter()
-            .find(|reset| name::check(&reset.name).is_err() || reset.sequence > JSON_INTEGER_MAX)
+            .find(|reset| !name::is_name(&reset.name) || reset.sequence > JSON_INTEGER_MAX)
         {
             return Err(TrustError::Reset(wrong.name.clone()));
         }

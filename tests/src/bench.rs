@@ -14,6 +14,7 @@ mod load;
 mod peers;
 mod report;
 mod size;
+mod sized;
 mod statistics;
 mod table;
 
@@ -23,7 +24,7 @@ Benchmarks of the two programs beside their peers. Prints tables, asserts nothin
 
 Usage: cargo xtask bench [load|fuel|size|adversaries|bombs]... [RUNS] [--callgrind]
 
-  load         start of a process: hello, then large artifacts
+  load         start of a process: hello, by size, large artifacts; from files and installed
   fuel         metered against unmetered, on BLS_SHARED/bench
   size         programs, memory, artifacts, compile times
   adversaries  modules that are cheap in fuel and dear in time

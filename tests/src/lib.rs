@@ -12,6 +12,7 @@ pub mod differential;
 pub mod guest;
 pub mod host_driver;
 pub mod host_sequences;
+pub mod installed;
 pub mod modules;
 pub mod oracle;
 pub mod peer;

@@ -13,10 +13,54 @@ fn run(words: &[&str]) -> Options {
     }
 }
 
+fn file(path: &str) -> Artifact {
+    Artifact::File(path.into())
+}
+
+fn name(name: &str) -> Wanted {
+    Wanted::Name(name.into())
+}
+
+#[test]
+fn a_word_is_a_file_or_a_name_whatever_files_there_are() {
+    for word in ["app.bls", "./app", "/app", "a/b", ".bls", "verify.bls", "./sha256:x"] {
+        assert_eq!(run(&[word]).artifact, file(word), "{word}");
+    }
+    for word in ["app", "app.wasm", "app.bls.old", "bls"] {
+        assert_eq!(run(&[word]).artifact, Artifact::Installed(name(word)), "{word}");
+    }
+    let hex = "0123456789abcdef".repeat(4);
+    let identity = Sha256::from_hex(&hex).unwrap();
+    let identity = Artifact::Installed(Wanted::Identity(identity));
+    assert_eq!(run(&[&format!("sha256:{hex}")]).artifact, identity);
+    for word in ["..", ".hidden", "", "a b", "sha256:00", "a:b", "a\u{e9}"] {
+        assert!(parse_words(&[word]).is_err(), "{word}");
+    }
+}
+
+#[test]
+fn what_is_installed() {
+    let store = Some(PathBuf::from("/s"));
+    assert_eq!(parse_words(&["list"]), Ok(Command::List(None, false)));
+    let list = parse_words(&["--store", "/s", "list", "--json"]);
+    assert_eq!(list, Ok(Command::List(store.clone(), true)));
+    assert_eq!(parse_words(&["gc", "--store=/s"]), Ok(Command::Collect(store.clone())));
+    let remove = parse_words(&["remove", "--store", "/s", "app"]);
+    assert_eq!(remove, Ok(Command::Remove(store, name("app"))));
+    // A file needs no sign that it is one.
+    let install = parse_words(&["install", "--explain", "app"]);
+    assert!(matches!(install, Ok(Command::Install(options)) if options.artifact == file("app")));
+    let all = parse_words(&["verify", "--trust", "k.pub", "--all"]);
+    assert!(matches!(all, Ok(Command::VerifyAll(options)) if options.trust.is_some()));
+    let verify = parse_words(&["verify", "app"]);
+    let installed = Artifact::Installed(name("app"));
+    assert!(matches!(verify, Ok(Command::Verify(options)) if options.artifact == installed));
+}
+
 #[test]
 fn everything_after_the_artifact_is_the_guests() {
     let options = run(&["--fuel", "7", "app.bls", "--help", "-x", "--", "--fuel=9"]);
-    assert_eq!(options.artifact, PathBuf::from("app.bls"));
+    assert_eq!(options.artifact, file("app.bls"));
     assert_eq!(options.arguments, ["--help", "-x", "--", "--fuel=9"]);
     assert_eq!(options.fuel, Some(7));
 }
@@ -37,7 +81,7 @@ fn grants() {
 fn commands() {
     let verify = parse_words(&["--trust", "k.pub", "verify", "--explain", "app.bls"]);
     assert!(matches!(verify, Ok(Command::Verify(options)) if options.explain));
-    assert_eq!(run(&["./verify"]).artifact, PathBuf::from("./verify"));
+    assert_eq!(run(&["./verify"]).artifact, file("./verify"));
     let add = parse_words(&["trust", "add", "k"]);
     assert!(
         matches!(add, Ok(Command::Trust(what)) if matches!(&*what, Trust::Add { key, terms: None, .. } if key.as_os_str() == "k"))
@@ -69,6 +113,22 @@ fn nonsense_is_refused() {
         &["verify"],
         &["verify", "x", "y"],
         &["--fuel", "1", "verify", "x"],
+        &["verify", "--all", "x"],
+        &["verify", "--digest", "x"],
+        &["verify", "app.bls", "--trust", "k"],
+        &["verify", "--all", "--json"],
+        &["install"],
+        &["install", "a", "b"],
+        &["install", "--fuel", "1", "a"],
+        &["remove"],
+        &["remove", "a/b"],
+        &["remove", "../a"],
+        &["remove", "--all"],
+        &["list", "x"],
+        &["list", "--trust", "k"],
+        &["gc", "--json"],
+        &["--all", "x"],
+        &["--json", "x"],
         &["trust"],
         &["trust", "add"],
         &["trust", "remove", "k"],

@@ -4,18 +4,19 @@
 //! the order of the stages is the one the types allow: policy, open, verify,
 //! grant, map, link, run.
 
+use super::Named;
 use crate::cli::Options;
 use crate::error::Failure;
 use crate::explain::Stages;
 use crate::grant::Granted;
 use crate::link::{Linked, link};
 use crate::map::map_with_stack;
-use crate::open::Opened;
 use crate::outcome::Outcome;
 use crate::policy::{self, Limits, Rules};
 use crate::report::Recorder;
 use crate::run::{Burned, Consumption};
-use crate::verify::{Facts, Policy, verify};
+use crate::store::Stores;
+use crate::verify::{Facts, Integrity, Policy, clock};
 use crate::{grant, run, trust, value, watch};
 use bls_artifact::manifest::Encoding;
 use bls_artifact::quantity::show_size;
@@ -65,12 +66,16 @@ fn pipeline(
 ) -> Result<Outcome, Failure> {
     let recorder = stages.recorder();
 
-    let opened = Opened::open(&options.artifact)?;
-    stages.done("open", || format!("{}: framing fits", opened.name()));
-
+    let named = Named::open(&options.artifact, stages)?;
     let trusted = trust::load(options.trust.as_deref())?;
-    let policy = Policy { digest: options.digest, ..Policy::of(&trusted.trust) };
-    let verified = verify(opened, &policy)?;
+    let stores = Stores::open(options.store.as_deref())?;
+    let policy = Policy {
+        digest: options.digest,
+        clock: clock(options.clock_unset),
+        stores: Some(&stores),
+        ..Policy::of(&trusted.trust)
+    };
+    let verified = super::verified(named, &stores, &policy, stages)?;
     note_artifact(recorder, verified.facts(), limits);
     stages.done("verify", || explain_verified(verified.facts(), &trusted.path));
 
@@ -79,7 +84,13 @@ fn pipeline(
     stages.done("grant", || explain_granted(&granted, options));
 
     let mapped = map_with_stack(verified, limits.stack)?;
-    stages.done("map", || "sealed image mapped, no page writable and executable".into());
+    stages.done("map", || {
+        let image = match mapped.facts().integrity {
+            Integrity::Copy(_) => "sealed image",
+            Integrity::Store => "stored image",
+        };
+        format!("{image} mapped, no page writable and executable")
+    });
 
     let linked = link(mapped, granted.grants, limits, options)?;
     note_linked(recorder, &linked);
@@ -141,7 +152,12 @@ fn note_artifact(recorder: &Recorder, facts: &Facts, limits: &Limits) {
             "key_ids": facts.key_ids.iter().map(ToString::to_string).collect::<Vec<_>>(),
         })
     });
-    recorder.set("integrity", || json!({ "mode": "copy", "trusts": TRUSTS }));
+    recorder.set("integrity", || match facts.integrity {
+        Integrity::Copy(why) => json!({
+            "mode": "copy", "trusts": COPY_TRUSTS, "why": why.map(|why| why.to_string()),
+        }),
+        Integrity::Store => json!({ "mode": "store", "trusts": STORE_TRUSTS }),
+    });
     recorder.set("limits", || {
         json!({
             "fuel": limits.fuel,
@@ -183,7 +199,20 @@ fn note_linked(recorder: &Recorder, linked: &Linked) {
 }
 
 /// What the copy mode relies on.
-const TRUSTS: &str = "SHA-256 and the kernel's seals on the copy; nothing about the file";
+const COPY_TRUSTS: &str = "SHA-256 and the kernel's seals on the copy; nothing about the file";
+/// What the store mode relies on.
+const STORE_TRUSTS: &str =
+    "root, who installed it and alone can write it; its code was hashed then, not now";
+
+fn explain_integrity(integrity: Integrity) -> String {
+    match integrity {
+        Integrity::Copy(None) => format!("copy: trusts {COPY_TRUSTS}"),
+        Integrity::Copy(Some(why)) => {
+            format!("copy, not store, because {why}: trusts {COPY_TRUSTS}")
+        }
+        Integrity::Store => format!("store: trusts {STORE_TRUSTS}"),
+    }
+}
 
 fn explain_verified(facts: &Facts, trust_file: &Path) -> String {
     let part = facts.part();
@@ -194,13 +223,14 @@ fn explain_verified(facts: &Facts, trust_file: &Path) -> String {
     let keys: Vec<String> = facts.key_ids.iter().map(ToString::to_string).collect();
     format!(
         "signed by {} (trusted by {}), identity {}, part {} for {} ({} of {stored} code), \
-         integrity mode copy: trusts {TRUSTS}",
+         integrity mode {}",
         keys.join(", "),
         trust_file.display(),
         facts.identity,
         facts.chosen,
         part.target,
         show_size(part.image.length),
+        explain_integrity(facts.integrity),
     )
 }
 

@@ -1,30 +1,106 @@
-//! `bls-load verify ARTIFACT`: everything but running it.
+//! `bls-load verify ARTIFACT|--all`: everything but running it.
 //!
-//! Guarantees that every byte of the file was checked when it says so: all parts
-//! are hashed, not only the one that would run here.
+//! Guarantees that every byte was checked when it says so: of a file, all parts are
+//! hashed, not only the one that would run here; of what is installed, the code is
+//! hashed, whoever keeps it. `--all` goes on behind what is damaged, and fails at the
+//! end.
 
+use super::Named;
 use crate::cli::Options;
-use crate::error::Failure;
+use crate::error::{Failure, StageError as _, say};
 use crate::explain::Stages;
-use crate::open::Opened;
 use crate::report::Recorder;
+use crate::store::{Folder, Installed, Store, StoreError, Stores, Wanted};
 use crate::trust;
-use crate::verify::{Facts, Policy, verify as verify_artifact};
+use crate::verify::{Facts, Policy, VerifyError, clock, verify_installed};
+use bls_artifact::digest::Sha256;
 use bls_artifact::quantity::show_size;
+use bls_artifact::trust::Trust;
 
 /// Verifies, and prints what is now known.
-pub(super) fn verify(options: Options) -> Result<(), Failure> {
+pub(super) fn verify(options: &Options) -> Result<(), Failure> {
     let recorder = Recorder::open(None, false)?;
     let mut stages = Stages::new(&recorder, options.explain);
-    let opened = Opened::open(&options.artifact)?;
-    stages.done("open", || format!("{}: framing fits", opened.name()));
+    let named = Named::open(&options.artifact, &mut stages)?;
     let trusted = trust::load(options.trust.as_deref())?;
-    let policy = Policy { digest: options.digest, every_part: true, ..Policy::of(&trusted.trust) };
-    let verified = verify_artifact(opened, &policy)?;
+    let stores = Stores::open(options.store.as_deref())?;
+    let policy = policy(options, &trusted.trust, Some(&stores));
+    let verified = super::verified(named, &stores, &policy, &mut stages)?;
     stages.done("verify", || {
         format!("every byte checked, keys trusted by {}", trusted.path.display())
     });
     super::print(&describe(verified.facts()))
+}
+
+fn policy<'a>(options: &Options, trust: &'a Trust, stores: Option<&'a Stores>) -> Policy<'a> {
+    let clock = clock(options.clock_unset);
+    Policy { trust, digest: options.digest, clock, stores, every_part: true }
+}
+
+/// Verifies everything that is installed, one line each.
+pub(super) fn verify_all(options: &Options) -> Result<(), Failure> {
+    let trusted = trust::load(options.trust.as_deref())?;
+    let stores = Stores::open(options.store.as_deref())?;
+    let current = policy(options, &trusted.trust, Some(&stores));
+    // What was replaced, and is not collected yet, need not be the newest.
+    let replaced = policy(options, &trusted.trust, None);
+    let mut bad = 0_usize;
+    for store in stores.iter() {
+        let mut named = Vec::new();
+        for name in store.known_names()? {
+            let identity = match store.record(&name) {
+                Ok(record) => record.and_then(|record| record.installed),
+                Err(error) => {
+                    complain(&mut bad, &error.into(), &name)?;
+                    continue;
+                }
+            };
+            let Some(identity) = identity else { continue };
+            named.push(identity);
+            let shown = format!("{name} sha256:{identity}");
+            verify_one(&mut bad, store, identity, Wanted::Name(name), &current, &shown)?;
+        }
+        for identity in store.identities()?.into_iter().filter(|other| !named.contains(other)) {
+            let shown = format!("(replaced) sha256:{identity}");
+            let wanted = Wanted::Identity(identity);
+            verify_one(&mut bad, store, identity, wanted, &replaced, &shown)?;
+        }
+    }
+    match bad {
+        0 => Ok(()),
+        bad => Err(Failure {
+            stage: "verify",
+            what: format!("{bad} of what is installed cannot be run as it is"),
+            hint: Some("each has its own hint above".into()),
+        }),
+    }
+}
+
+fn verify_one(
+    bad: &mut usize,
+    store: &Store,
+    identity: Sha256,
+    wanted: Wanted,
+    policy: &Policy<'_>,
+    shown: &str,
+) -> Result<(), Failure> {
+    let missing = || StoreError::Missing(store.path_of(Folder::Artifacts, &identity.to_string()));
+    let installed: Result<Installed<'_>, StoreError> =
+        store.installed(identity, wanted).and_then(|found| found.ok_or_else(missing));
+    let verified = installed
+        .map_err(VerifyError::from)
+        .and_then(|installed| verify_installed(installed, policy));
+    match verified {
+        Ok(_) => super::print(&format!("good {shown}\n")),
+        Err(error) => complain(bad, &error, shown),
+    }
+}
+
+fn complain(bad: &mut usize, error: &VerifyError, shown: &str) -> Result<(), Failure> {
+    *bad += 1;
+    let hint = error.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+    say(&format_args!("bls-load: verify: {error}{hint}"));
+    super::print(&format!("bad  {shown}\n"))
 }
 
 fn describe(facts: &Facts) -> String {

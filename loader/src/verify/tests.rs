@@ -95,13 +95,14 @@ fn a_good_artifact_is_verified_and_sealed() {
     let verified = verify_bytes(bytes, &policy).unwrap();
     assert_eq!(verified.facts().file_digest, Some(whole));
     assert_eq!(verified.facts().key_ids, [key().public().id()]);
-    let (_, image) = verified.into_parts();
-    let seals = rustix::fs::fcntl_get_seals(&image.file).unwrap();
+    assert_eq!(verified.facts().integrity, Integrity::Copy(None));
+    let image = verified.into_parts().1.into_file();
+    let seals = rustix::fs::fcntl_get_seals(&image).unwrap();
     use rustix::fs::SealFlags;
     assert!(
         seals.contains(SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)
     );
-    assert_eq!(image.file.metadata().unwrap().len(), IMAGE.len() as u64);
+    assert_eq!(image.metadata().unwrap().len(), IMAGE.len() as u64);
 }
 
 #[test]
@@ -176,7 +177,10 @@ fn misfits_are_named() {
         let refused = reason(|manifest| change(manifest.fuel.as_mut().unwrap()));
         assert!(matches!(refused, Reason::Misfit(Misfit::Fuel(_) | Misfit::FuelRange)));
     }
-    assert!(matches!(reason(|manifest| manifest.expires = Some(1)), Reason::Expired(1)));
+    assert!(matches!(
+        reason(|manifest| manifest.expires = Some(1)),
+        Reason::Refused(refusal, _) if *refusal == Refusal::Expired(1)
+    ));
 }
 
 #[test]
@@ -186,7 +190,7 @@ fn the_clock_that_is_given_decides() {
     let terms = Terms { not_after: Some(CLOCK_FLOOR + 9), ..Terms::default() };
     trust.add_on(key().public(), "", terms).unwrap();
     let at = |now: u64| {
-        let policy = Policy { now, ..Policy::of(&trust) };
+        let policy = Policy { clock: Clock { now, unset_passes: false }, ..Policy::of(&trust) };
         match verify_bytes(artifact_of(manifest(), &[IMAGE]), &policy) {
             Ok(_) => None,
             Err(Some(Reason::Refused(refusal, Some(_)))) => Some(*refusal),

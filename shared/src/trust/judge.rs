@@ -19,6 +19,15 @@ use std::fmt;
 /// has never been set.
 pub const CLOCK_FLOOR: u64 = 1_767_225_600;
 
+/// What a machine's clock says, and what its owner lets pass without one.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    /// Seconds since 1970.
+    pub now: u64,
+    /// Where the clock cannot be right, times are not judged, whatever the trust file says.
+    pub unset_passes: bool,
+}
+
 /// Whose signatures count.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Signers {
@@ -94,6 +103,8 @@ pub enum Refusal {
     Unversioned(&'static str, String),
     /// It expires, and the clock cannot be right: where it stands.
     Clock(u64),
+    /// It expired at this second since 1970.
+    Expired(u64),
 }
 
 impl fmt::Display for Refusal {
@@ -120,6 +131,7 @@ impl fmt::Display for Refusal {
             Self::Clock(now) => {
                 write!(f, "it expires, and this machine's clock cannot be right: {}", Date(*now))
             }
+            Self::Expired(at) => write!(f, "it expired at {}", Date(*at)),
         }
     }
 }
@@ -128,7 +140,7 @@ impl std::error::Error for Refusal {}
 
 impl Trust {
     /// Judges an artifact with this manifest and identity, whose good signatures by
-    /// trusted keys are `signed_by`, at the second `now` since 1970.
+    /// trusted keys are `signed_by`, by a machine's clock.
     ///
     /// # Errors
     /// [`Refusal`].
@@ -137,18 +149,16 @@ impl Trust {
         signed_by: &[KeyId],
         manifest: &Manifest,
         identity: Sha256,
-        now: u64,
+        clock: Clock,
     ) -> Result<Signers, Refusal> {
         self.check_digests(manifest, identity)?;
         self.check_versions(manifest)?;
-        if manifest.expires.is_some() && self.doubts_clock(now) {
-            return Err(Refusal::Clock(now));
-        }
+        self.check_expiry(manifest, clock)?;
         let mut signers = Signers::default();
         let mut first_doubt = None;
         for trusted in signed_by.iter().filter_map(|id| self.find(*id)) {
             let id = trusted.key.id();
-            match (self.doubt(trusted, manifest, now), trusted.terms.role) {
+            match (self.doubt(trusted, manifest, clock), trusted.terms.role) {
                 (Some(doubt), _) => drop(first_doubt.get_or_insert((id, doubt))),
                 (None, Role::Compiler) => drop(super::insert(&mut signers.compilers, id)),
                 (None, Role::Author) => drop(super::insert(&mut signers.authors, id)),
@@ -194,7 +204,7 @@ impl Trust {
     }
 
     /// Why a good signature by this key does not count.
-    fn doubt(&self, trusted: &TrustedKey, manifest: &Manifest, now: u64) -> Option<Doubt> {
+    fn doubt(&self, trusted: &TrustedKey, manifest: &Manifest, clock: Clock) -> Option<Doubt> {
         let terms = &trusted.terms;
         if self.is_revoked(trusted.key.id()) {
             return Some(Doubt::Revoked);
@@ -210,19 +220,31 @@ impl Trust {
         if terms.not_before.is_none() && terms.not_after.is_none() {
             return None;
         }
+        let now = clock.now;
         if !is_sane(now, self.created) {
-            return self.doubts_clock(now).then_some(Doubt::Clock(now));
+            return self.asks_for_a(clock).then_some(Doubt::Clock(now));
         }
         let not_yet = terms.not_before.filter(|from| now < *from).map(Doubt::NotYet);
         not_yet.or(terms.not_after.filter(|to| now > *to).map(Doubt::Expired))
     }
 
-    /// Whether the clock cannot be right, and that matters here.
+    /// An artifact that says when it was made cannot be run before: that its signer chose
+    /// the time is no way around its own end.
+    fn check_expiry(&self, manifest: &Manifest, clock: Clock) -> Result<(), Refusal> {
+        let Some(expires) = manifest.expires else { return Ok(()) };
+        let now = clock.now;
+        if !is_sane(now, self.created.max(manifest.created.unwrap_or(0))) {
+            return if self.asks_for_a(clock) { Err(Refusal::Clock(now)) } else { Ok(()) };
+        }
+        if now > expires { Err(Refusal::Expired(expires)) } else { Ok(()) }
+    }
+
+    /// Whether times must be judged, with a clock that cannot be right too.
     ///
-    /// An artifact's own `created` is no measure: whoever signs could choose it, and
-    /// with it which times are judged.
-    fn doubts_clock(&self, now: u64) -> bool {
-        self.clock == ClockPolicy::Refuse && !is_sane(now, self.created)
+    /// For a key's times an artifact's own `created` is no measure: whoever signs could
+    /// choose it, and with it which times are judged.
+    fn asks_for_a(&self, clock: Clock) -> bool {
+        self.clock == ClockPolicy::Refuse && !clock.unset_passes
     }
 }
 

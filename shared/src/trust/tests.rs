@@ -7,6 +7,10 @@ use crate::envelope::{Envelope, EnvelopeError};
 use crate::key::PrivateKey;
 use crate::manifest::{Manifest, example};
 
+fn clock(now: u64) -> Clock {
+    Clock { now, unset_passes: false }
+}
+
 /// A second at which the clock is right.
 const NOW: u64 = CLOCK_FLOOR + 1_000_000;
 
@@ -34,7 +38,7 @@ fn identity() -> Sha256 {
 
 fn judge(trust: &Trust, signed_by: &[u8]) -> Result<Signers, Refusal> {
     let ids: Vec<KeyId> = signed_by.iter().map(|seed| id(*seed)).collect();
-    trust.judge(&ids, &manifest(), identity(), NOW)
+    trust.judge(&ids, &manifest(), identity(), clock(NOW))
 }
 
 fn refused(trust: &Trust) -> Refusal {
@@ -307,7 +311,7 @@ fn refused_versions() {
     odd.compiler.engine = "48.0.8-patched".into();
     let refusal = Refusal::Unversioned("the engine", "48.0.8-patched".into());
     let mut trust = on(Terms::default());
-    let judged = |trust: &Trust| trust.judge(&[id(1)], &odd, identity(), NOW);
+    let judged = |trust: &Trust| trust.judge(&[id(1)], &odd, identity(), clock(NOW));
     assert!(judged(&trust).is_ok());
     trust.refuse_engine(range("<1.0.0"));
     assert_eq!(judged(&trust), Err(refusal));
@@ -315,7 +319,8 @@ fn refused_versions() {
 
 #[test]
 fn keys_have_their_time() {
-    let at = |terms: Terms, now: u64| on(terms).judge(&[id(1)], &manifest(), identity(), now);
+    let at =
+        |terms: Terms, now: u64| on(terms).judge(&[id(1)], &manifest(), identity(), clock(now));
     let within = |from, to| Terms { not_before: from, not_after: to, ..Terms::default() };
     assert!(at(within(Some(NOW), Some(NOW)), NOW).is_ok());
     let early = at(within(Some(NOW + 1), None), NOW);
@@ -327,15 +332,15 @@ fn keys_have_their_time() {
 #[test]
 fn a_clock_that_cannot_be_right_decides_nothing() {
     let judged = |trust: &Trust, expires: Option<u64>, now: u64| {
-        trust.judge(&[id(1)], &Manifest { expires, ..manifest() }, identity(), now)
+        trust.judge(&[id(1)], &Manifest { expires, ..manifest() }, identity(), clock(now))
     };
     let timed = Terms { not_before: Some(5), not_after: Some(NOW + 9), ..Terms::default() };
     let mut trust = on(timed);
     for (created, insane) in [(0, 0), (0, CLOCK_FLOOR - 1), (NOW, NOW - 1)] {
         trust.created = created;
         trust.clock = ClockPolicy::Refuse;
-        let clock = Err(Refusal::Key(id(1), Doubt::Clock(insane)));
-        assert_eq!(judged(&trust, None, insane), clock);
+        let refused = Err(Refusal::Key(id(1), Doubt::Clock(insane)));
+        assert_eq!(judged(&trust, None, insane), refused);
         assert!(judged(&trust, None, NOW).is_ok());
         // What has no time needs no clock; what expires does.
         let plain = Trust { created, ..on(Terms::default()) };
@@ -350,7 +355,7 @@ fn a_clock_that_cannot_be_right_decides_nothing() {
     // An artifact that says it was made tomorrow does not make the clock wrong: its
     // signer would choose whether an expired key is judged.
     let tomorrow = Manifest { created: Some(NOW + 99), ..manifest() };
-    let judged = trust.judge(&[id(1)], &tomorrow, identity(), NOW + 10);
+    let judged = trust.judge(&[id(1)], &tomorrow, identity(), clock(NOW + 10));
     assert_eq!(judged, Err(Refusal::Key(id(1), Doubt::Expired(NOW + 9))));
 }
 

@@ -1,0 +1,19 @@
+//! `bls-load gc`: removes what no name refers to, and what interrupted installs left.
+
+use crate::error::Failure;
+use crate::store::{self, System, write};
+use std::path::Path;
+
+/// Collects, and says how much.
+pub(super) fn collect(explicit: Option<&Path>) -> Result<(), Failure> {
+    let place = store::place_to_write(explicit)?;
+    let collected = match System::open(&place, || super::wait_for(&place))? {
+        Some(mut disk) => write::collect(&mut disk)?,
+        None => write::Collected::default(),
+    };
+    let write::Collected { artifacts, images } = collected;
+    super::print(&format!(
+        "removed from {}: {artifacts} artifacts, {images} images\n",
+        place.display()
+    ))
+}

@@ -1,0 +1,75 @@
+//! Verifies what is installed: as a file is, but for where its bytes come from.
+//!
+//! May assume nothing about the store's contents, only what `store/guard.rs` says of an
+//! image. Guarantees that the envelope is the one that its identity names, that an
+//! artifact which is found by a name has that name, and that an image is hashed unless
+//! only root could have written it.
+
+use super::{Integrity, Policy, Reason, Verified, VerifyError, admit, check_signed, choose};
+use crate::image::{self, VerifiedImage};
+use crate::store::{Folder, FoundImage, Installed, StoreError, Wanted};
+use bls_artifact::manifest::Manifest;
+
+/// Verifies everything that will be used of what is installed.
+///
+/// # Errors
+/// [`VerifyError`]: it must not run here.
+pub fn verify_installed(
+    installed: Installed<'_>,
+    policy: &Policy<'_>,
+) -> Result<Verified, VerifyError> {
+    let name = installed.wanted.to_string();
+    check_installed(installed, policy).map_err(|reason| VerifyError { name, reason })
+}
+
+fn check_installed(installed: Installed<'_>, policy: &Policy<'_>) -> Result<Verified, Reason> {
+    let signed = check_signed(&installed.envelope, policy)?;
+    if signed.identity != installed.identity {
+        return Err(Reason::Store(StoreError::Damaged(installed.path())));
+    }
+    let manifest = &signed.manifest;
+    if let Wanted::Name(name) = &installed.wanted
+        && *name != manifest.name
+    {
+        return Err(Reason::OtherName(manifest.name.clone()));
+    }
+    admit(manifest, policy, Some(&installed))?;
+    let (_, chosen) = choose(&stored_parts(&installed, manifest)?, manifest)?;
+    let image = &manifest.parts[chosen].image;
+    let (image, integrity) = match installed.store.image(image).map_err(Reason::Store)? {
+        FoundImage::Guarded(stored) if !policy.every_part => {
+            (VerifiedImage::Stored(stored), Integrity::Store)
+        }
+        found => {
+            let (file, oddity) = found.into_file();
+            let copy = image::copy_file(&file, image).map_err(Reason::Image)?;
+            (VerifiedImage::Sealed(copy), Integrity::Copy(oddity))
+        }
+    };
+    let facts = signed.into_facts(installed.wanted.to_string(), chosen, integrity, None);
+    Ok(Verified { facts, envelope: installed.envelope, image })
+}
+
+/// The parts whose code is in the store: an install keeps the one that runs there.
+fn stored_parts(installed: &Installed<'_>, manifest: &Manifest) -> Result<Vec<usize>, Reason> {
+    let mut parts: Vec<usize> = (0..manifest.parts.len()).collect();
+    if let [_, _, ..] = parts.as_slice() {
+        let mut wrong = None;
+        parts.retain(|part| {
+            let found = installed.store.has_image(&manifest.parts[*part].image);
+            found.unwrap_or_else(|error| {
+                wrong.get_or_insert(error);
+                false
+            })
+        });
+        if let Some(error) = wrong {
+            return Err(Reason::Store(error));
+        }
+        if parts.is_empty() {
+            let first = manifest.parts[0].image.sha256.to_string();
+            let path = installed.store.path_of(Folder::Images, &first);
+            return Err(Reason::Store(StoreError::Missing(path)));
+        }
+    }
+    Ok(parts)
+}
