@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! bytes ─ input ─► Source ─ validate ─► Validated ─ ready ─► Ready ─ audit ─► Audited
-//!       ─ compile ─► Image… ─ assemble ─► Assembled ─ sign ─► Artifact
+//!       [─ profile ─► Audited] ─ compile ─► Image… ─ assemble ─► Assembled ─ sign ─► Artifact
 //! ```
 //!
 //! Each arrow is one module named for its verb. The constructor of what it gives
@@ -24,6 +24,7 @@ pub mod cmd;
 pub mod compile;
 pub mod cost;
 pub mod describe;
+pub mod fuel_profile;
 pub mod input;
 pub mod keystore;
 pub mod meter;

@@ -7,6 +7,7 @@ use crate::assemble::{self, AssembleError, Choices, assemble};
 use crate::audit::{AuditError, Audited, audit};
 use crate::compile::{CompileError, compile};
 use crate::describe::describe;
+use crate::fuel_profile::{ProfileError, fuel_profile};
 use crate::input::{InputError, Source};
 use crate::needs::{self, NeedsError};
 use crate::ready::{ReadyError, ready};
@@ -31,6 +32,8 @@ pub enum Stage {
     Meter,
     /// The metered module is shown to count what it consumes.
     Audit,
+    /// Counters by function are added, when they are asked for.
+    Profile,
     /// Code is generated.
     Compile,
     /// Manifest and parts are made.
@@ -41,11 +44,12 @@ pub enum Stage {
 
 impl Stage {
     /// All of them, in order.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Input,
         Self::Validate,
         Self::Meter,
         Self::Audit,
+        Self::Profile,
         Self::Compile,
         Self::Assemble,
         Self::Sign,
@@ -59,6 +63,7 @@ impl Stage {
             Self::Validate => "validate",
             Self::Meter => "meter",
             Self::Audit => "audit",
+            Self::Profile => "profile",
             Self::Compile => "compile",
             Self::Assemble => "assemble",
             Self::Sign => "sign",
@@ -77,6 +82,8 @@ pub enum Error {
     Meter(ReadyError),
     /// The metered module does not pass: a defect of ours.
     Audit(AuditError),
+    /// Counters by function cannot be added.
+    Profile(ProfileError),
     /// The module cannot be compiled.
     Compile(CompileError),
     /// The manifest or parts cannot be made.
@@ -100,6 +107,7 @@ impl Error {
             Self::Validate(_) => Stage::Validate.name(),
             Self::Meter(_) => Stage::Meter.name(),
             Self::Audit(_) => Stage::Audit.name(),
+            Self::Profile(_) => Stage::Profile.name(),
             Self::Compile(_) => Stage::Compile.name(),
             Self::Assemble(_) => Stage::Assemble.name(),
             Self::Sign(_) => Stage::Sign.name(),
@@ -120,6 +128,7 @@ impl Error {
                 "this is a defect of bls-compile, and nothing was signed; please report it, with the module"
                     .to_owned(),
             ),
+            Self::Profile(error) => Some(error.hint().to_owned()),
             Self::Compile(error) => Some(error.hint().to_owned()),
             Self::Assemble(error) => Some(error.hint().to_owned()),
             Self::Sign(error) => Some(error.hint().to_owned()),
@@ -139,6 +148,7 @@ impl fmt::Display for Error {
             Self::Audit(error) => {
                 write!(f, "internal error: the metered module does not pass its audit: {error}")
             }
+            Self::Profile(error) => error.fmt(f),
             Self::Compile(error) => error.fmt(f),
             Self::Assemble(error) => error.fmt(f),
             Self::Sign(error) => error.fmt(f),
@@ -158,6 +168,8 @@ pub struct Options {
     pub targets: Vec<Target>,
     /// Whether to meter.
     pub metered: bool,
+    /// Whether the module also counts by function.
+    pub fuel_profile: bool,
     /// NaN canonicalisation.
     pub nans: Nans,
     /// The zstd level; `None` stores images raw.
@@ -177,6 +189,7 @@ impl Options {
         Self {
             targets,
             metered: true,
+            fuel_profile: false,
             nans: Nans::Canonical,
             compression: None,
             memory_max: None,
@@ -197,6 +210,9 @@ impl Options {
         }
         if self.compression.is_some_and(|level| !assemble::LEVELS.contains(&level)) {
             return Err(Error::Options("a zstd level is 1 to 22"));
+        }
+        if self.fuel_profile && !self.metered {
+            return Err(Error::Options("a module that is not metered has no fuel to profile"));
         }
         let numbers = [self.memory_max, self.created];
         if numbers.into_iter().flatten().any(|number| number > JSON_INTEGER_MAX) {
@@ -314,7 +330,12 @@ fn front_timed(source: Source, options: &Options, clock: &mut Clock<'_>) -> Resu
         clock.run(Stage::Validate, || validate(source, &profile).map_err(Error::Validate))?;
     let ready =
         clock.run(Stage::Meter, || ready(&validated, options.metered).map_err(Error::Meter))?;
-    let audited = clock.run(Stage::Audit, || audit(&validated, ready).map_err(Error::Audit))?;
+    let mut audited = clock.run(Stage::Audit, || audit(&validated, ready).map_err(Error::Audit))?;
+    if options.fuel_profile {
+        let features = validated.features();
+        audited = clock
+            .run(Stage::Profile, || fuel_profile(audited, features).map_err(Error::Profile))?;
+    }
     Ok(Front { validated, audited })
 }
 

@@ -19,6 +19,7 @@ mod cmd;
 mod compatibility;
 mod error;
 mod explain;
+mod fuel_profile;
 mod grant;
 mod guarded;
 pub mod host;
