@@ -70,7 +70,7 @@ fn generated_modules_agree_with_the_oracle() {
 /// Real programs, changed at random.
 #[test]
 fn mutated_modules_agree_with_the_oracle() {
-    let (first, rounds) = seeds("BLS_MUTATED", if long() { 2000 } else { 60 });
+    let (first, rounds) = seeds("BLS_MUTATED", if long() { 2000 } else { 25 });
     let engine = engine();
     let originals = originals();
     let mut tally = Tally::default();
