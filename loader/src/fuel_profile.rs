@@ -177,8 +177,12 @@ impl FuelProfile {
             let _ = writeln!(text, "{units:>20}  {:>3}.{:02}  {name}", share / 100, share % 100);
         };
         for line in &self.lines {
-            let name = line.name.as_deref().map(printable).unwrap_or_default();
-            row(line.units, &format_args!("{} {name}", line.function));
+            match &line.name {
+                Some(name) => {
+                    row(line.units, &format_args!("{} {}", line.function, printable(name)));
+                }
+                None => row(line.units, &line.function),
+            }
         }
         for (units, name) in [
             (self.host, "(host calls)"),
