@@ -6,7 +6,7 @@
 //! consumed. A run that time or a signal ends has none: its counters are in use.
 
 use crate::cli::Options;
-use crate::error::{StageError, printable, say};
+use crate::error::{Failure, printable, say};
 use crate::run::{Burned, Consumption};
 use crate::state::State;
 use crate::verify::Facts;
@@ -40,16 +40,19 @@ impl fmt::Display for ProfileError {
     }
 }
 
-impl StageError for ProfileError {
-    const STAGE: &'static str = "profile";
-
-    fn hint(&self) -> Option<String> {
-        Some(match self {
-            Self::NotCounted(name) => {
-                format!("compile it for that: bls-compile --fuel-profile {name}.wasm")
+/// An artifact is refused; a file that cannot be written is as bad as a report's.
+impl From<ProfileError> for Failure {
+    fn from(error: ProfileError) -> Self {
+        let what = error.to_string();
+        let (stage, hint) = match error {
+            ProfileError::NotCounted(name) => {
+                ("profile", format!("compile it for that: bls-compile --fuel-profile {name}.wasm"))
             }
-            Self::File(..) => "--fuel-profile=FILE takes a file you can write to".into(),
-        })
+            ProfileError::File(..) => {
+                ("report", "--fuel-profile=FILE takes a file you can write to".into())
+            }
+        };
+        Self { stage, what, hint: Some(hint) }
     }
 }
 

@@ -179,7 +179,7 @@ fn who_does_not_count_by_function_is_refused() {
     let artifact = home.compile(&hello, &["--fuel-profile"]);
     let nowhere = home.load(&["--fuel-profile=/nowhere/x"], &artifact, &[]).expect(125);
     assert_eq!(nowhere.text(), "", "it did not run");
-    let _ = nowhere.says(&["bls-load: profile: cannot write to /nowhere/x", "hint: "]);
+    let _ = nowhere.says(&["bls-load: report: cannot write to /nowhere/x", "hint: "]);
     let _ = home.load(&["--fuel-profile", "verify"], &artifact, &[]).expect(125).says(&["usage"]);
     for other in [&["--no-fuel"][..], &["--emit", "wasm"]] {
         let mut command = home.compile_command(&hello);
