@@ -12,6 +12,10 @@ test *ARGS:
 check:
     cargo xtask check
 
+# the meter against the naive one, on made-up and on changed modules, for so many seconds
+differential SECONDS="3600" SEED="1":
+    cargo run --release -p bls-tests --bin differential -- --seconds {{SECONDS}} --seed {{SEED}}
+
 # the host under arbitrary calls, for so many seconds (needs cargo-fuzz and nightly)
 fuzz SECONDS="600":
     cd fuzz && cargo +nightly fuzz run --sanitizer none host_calls corpus/host_calls seeds/host_calls -- \

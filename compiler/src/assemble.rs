@@ -11,6 +11,7 @@ use crate::describe::Description;
 use crate::validate::Validated;
 use bls_artifact::capability::Permission;
 use bls_artifact::digest::{Sha256, verity};
+use bls_artifact::fuel;
 use bls_artifact::limits::{ZSTD_LEVEL_MAX, ZSTD_WINDOW_MAX};
 use bls_artifact::manifest::{self, Compiler, Document, Encoding, Limits, Manifest, Part, Stored};
 use bls_artifact::target::{ENGINE_COMPATIBILITY, ENGINE_RELEASE};
@@ -130,9 +131,15 @@ pub fn assemble(
         limits: choices.limits,
         parts: records,
         critical: Vec::new(),
-        extensions: BTreeMap::new(),
+        extensions: extensions(audited),
     };
     Ok(Assembled { manifest, parts })
+}
+
+/// What the manifest says beyond its own fields.
+fn extensions(audited: &Audited) -> BTreeMap<String, String> {
+    let profile = (fuel::PROFILE_EXTENSION.to_owned(), fuel::PROFILE_VERSION.to_owned());
+    audited.counts_by_function().then_some(profile).into_iter().collect()
 }
 
 /// One part: its record, and its bytes as stored.

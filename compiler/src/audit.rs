@@ -16,6 +16,7 @@
 //! | `bound` | S |
 //! | `instantiation` | what instantiation costs |
 //! | `same` | that without the injected text the module is its source |
+//! | `profile` | that a profile build is the audited module, and counts on the side |
 //!
 //! Reads only the metered module; what the meter claims (S, the cost of
 //! instantiation) is computed again and compared. Shares with the meter the cost
@@ -32,6 +33,7 @@ mod idiom;
 mod instantiation;
 mod length;
 mod module;
+mod profile;
 mod rule;
 mod same;
 mod step;
@@ -66,6 +68,8 @@ pub enum AuditError {
     NotMetered,
     /// A rule of FUEL.md is broken.
     Broken(Violation),
+    /// A profile build is more than the audited module with counters; how.
+    Profile(&'static str),
     /// wasmparser could not read what it validated: a defect of ours.
     Malformed(BinaryReaderError),
     /// An operator that no target runs.
@@ -85,6 +89,7 @@ impl fmt::Display for AuditError {
             }
             Self::NotMetered => write!(f, "this is not a metered module: it exports no __bls_fuel"),
             Self::Broken(violation) => violation.fmt(f),
+            Self::Profile(what) => write!(f, "without its counters by function {what}"),
             Self::Malformed(error) => write!(f, "internal error: {error}"),
             Self::Operator { operator, function } => {
                 write!(f, "{operator} in function {function} has no weight")
@@ -103,7 +108,9 @@ impl AuditError {
             Self::Invalid(_) => "meter its source again: bls-compile --emit wasm app.wasm",
             Self::NotMetered => "bls-compile --emit wasm app.wasm writes a metered module",
             Self::Broken(violation) => violation.rule.hint(),
-            Self::Malformed(_) | Self::Operator { .. } => "please report this, with the module",
+            Self::Profile(_) | Self::Malformed(_) | Self::Operator { .. } => {
+                "please report this, with the module"
+            }
         }
     }
 
@@ -149,13 +156,31 @@ pub struct Findings {
 pub struct Audited {
     ready: Ready,
     findings: Option<Findings>,
+    /// The same with counters by function, when there is to be a profile.
+    profile: Option<Vec<u8>>,
 }
 
 impl Audited {
     /// The binary module.
     #[must_use]
     pub fn wasm(&self) -> &[u8] {
-        self.ready.wasm()
+        self.profile.as_deref().unwrap_or_else(|| self.ready.wasm())
+    }
+
+    /// Whether it also counts by function.
+    #[must_use]
+    pub fn counts_by_function(&self) -> bool {
+        self.profile.is_some()
+    }
+
+    /// Puts a profile build in its place, which is shown to be the same module with
+    /// counters by function, and nothing else.
+    ///
+    /// # Errors
+    /// [`AuditError`]: each is a defect of ours.
+    pub fn with_profile(self, wasm: Vec<u8>) -> Result<Self, AuditError> {
+        profile::counts_on_the_side(self.ready.wasm(), &wasm)?;
+        Ok(Self { profile: Some(wasm), ..self })
     }
 
     /// How it is metered; `None` when it is not.
@@ -185,7 +210,7 @@ pub fn audit(source: &Validated, ready: Ready) -> Result<Audited, AuditError> {
             None
         }
     };
-    Ok(Audited { ready, findings })
+    Ok(Audited { ready, findings, profile: None })
 }
 
 /// Audits a metered module, whoever made it, from its bytes alone.

@@ -114,6 +114,9 @@ pub struct Compile {
     /// No metering.
     #[arg(long)]
     pub no_fuel: bool,
+    /// Counters by function.
+    #[arg(long)]
+    pub fuel_profile: bool,
     /// No NaN canonicalisation.
     #[arg(long)]
     pub fast_nans: bool,

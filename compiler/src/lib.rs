@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! bytes ─ input ─► Source ─ validate ─► Validated ─ ready ─► Ready ─ audit ─► Audited
-//!       ─ compile ─► Image… ─ assemble ─► Assembled ─ sign ─► Artifact
+//!       [─ profile ─► Audited] ─ compile ─► Image… ─ assemble ─► Assembled ─ sign ─► Artifact
 //! ```
 //!
 //! Each arrow is one module named for its verb. The constructor of what it gives
@@ -26,6 +26,7 @@ pub mod cost;
 pub mod date;
 pub mod describe;
 pub mod documents;
+pub mod fuel_profile;
 pub mod given;
 pub mod input;
 pub mod keystore;

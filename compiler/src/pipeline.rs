@@ -7,6 +7,7 @@ use crate::assemble::{self, AssembleError, Assembled, Choices, assemble};
 use crate::audit::{AuditError, Audited, audit};
 use crate::compile::{CompileError, compile};
 use crate::describe::describe;
+use crate::fuel_profile::{ProfileError, fuel_profile};
 use crate::input::{InputError, Source};
 use crate::needs::{self, NeedsError};
 use crate::ready::{ReadyError, ready};
@@ -32,6 +33,8 @@ pub enum Stage {
     Meter,
     /// The metered module is shown to count what it consumes.
     Audit,
+    /// Counters by function are added, when they are asked for.
+    Profile,
     /// Code is generated.
     Compile,
     /// Manifest and parts are made.
@@ -42,11 +45,12 @@ pub enum Stage {
 
 impl Stage {
     /// All of them, in order.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Input,
         Self::Validate,
         Self::Meter,
         Self::Audit,
+        Self::Profile,
         Self::Compile,
         Self::Assemble,
         Self::Sign,
@@ -60,6 +64,7 @@ impl Stage {
             Self::Validate => "validate",
             Self::Meter => "meter",
             Self::Audit => "audit",
+            Self::Profile => "profile",
             Self::Compile => "compile",
             Self::Assemble => "assemble",
             Self::Sign => "sign",
@@ -78,6 +83,8 @@ pub enum Error {
     Meter(ReadyError),
     /// The metered module does not pass: a defect of ours.
     Audit(AuditError),
+    /// Counters by function cannot be added.
+    Profile(ProfileError),
     /// The module cannot be compiled.
     Compile(CompileError),
     /// The manifest or parts cannot be made.
@@ -103,6 +110,7 @@ impl Error {
             Self::Validate(_) => Stage::Validate.name(),
             Self::Meter(_) => Stage::Meter.name(),
             Self::Audit(_) => Stage::Audit.name(),
+            Self::Profile(_) => Stage::Profile.name(),
             Self::Compile(_) => Stage::Compile.name(),
             Self::Assemble(_) => Stage::Assemble.name(),
             Self::Sign(_) => Stage::Sign.name(),
@@ -124,6 +132,7 @@ impl Error {
                 "this is a defect of bls-compile, and nothing was signed; please report it, with the module"
                     .to_owned(),
             ),
+            Self::Profile(error) => Some(error.hint().to_owned()),
             Self::Compile(error) => Some(error.hint().to_owned()),
             Self::Assemble(error) => Some(error.hint().to_owned()),
             Self::Sign(error) => Some(error.hint().to_owned()),
@@ -147,6 +156,7 @@ impl fmt::Display for Error {
             Self::Audit(error) => {
                 write!(f, "internal error: the metered module does not pass its audit: {error}")
             }
+            Self::Profile(error) => error.fmt(f),
             Self::Compile(error) => error.fmt(f),
             Self::Assemble(error) => error.fmt(f),
             Self::Sign(error) => error.fmt(f),
@@ -170,6 +180,8 @@ pub struct Options {
     pub targets: Vec<Target>,
     /// Whether to meter.
     pub metered: bool,
+    /// Whether the module also counts by function.
+    pub fuel_profile: bool,
     /// NaN canonicalisation.
     pub nans: Nans,
     /// The zstd level; `None` stores images raw.
@@ -197,6 +209,7 @@ impl Options {
         Self {
             targets,
             metered: true,
+            fuel_profile: false,
             nans: Nans::Canonical,
             compression: None,
             memory_max: None,
@@ -224,6 +237,9 @@ impl Options {
         }
         if self.created.zip(self.expires).is_some_and(|(created, expires)| expires <= created) {
             return Err(Error::Options("it would expire before it was created"));
+        }
+        if self.fuel_profile && !self.metered {
+            return Err(Error::Options("a module that is not metered has no fuel to profile"));
         }
         let numbers = [self.memory_max, self.created, self.expires, Some(self.sequence)];
         if numbers.into_iter().flatten().any(|number| number > JSON_INTEGER_MAX) {
@@ -390,7 +406,12 @@ fn front_timed(source: Source, options: &Options, clock: &mut Clock<'_>) -> Resu
         clock.run(Stage::Validate, || validate(source, &profile).map_err(Error::Validate))?;
     let ready =
         clock.run(Stage::Meter, || ready(&validated, options.metered).map_err(Error::Meter))?;
-    let audited = clock.run(Stage::Audit, || audit(&validated, ready).map_err(Error::Audit))?;
+    let mut audited = clock.run(Stage::Audit, || audit(&validated, ready).map_err(Error::Audit))?;
+    if options.fuel_profile {
+        let features = validated.features();
+        audited = clock
+            .run(Stage::Profile, || fuel_profile(audited, features).map_err(Error::Profile))?;
+    }
     Ok(Front { validated, audited })
 }
 

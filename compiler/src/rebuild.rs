@@ -96,6 +96,7 @@ pub fn options(manifest: &Manifest, source: &Source) -> Result<Options, RebuildE
     let nans = manifest.parts.first().map_or(Nans::Canonical, |part| part.profile.nans);
     Ok(Options {
         targets,
+        fuel_profile: manifest.counts_by_function(),
         metered: manifest.fuel.is_some(),
         nans,
         compression: compiler.compression,

@@ -73,6 +73,7 @@ The run
       --epoch <SECONDS>         when those clocks begin [default: 1600000000, September 2020]
       --unknown-imports <HOW>   refuse | trap [default: refuse]
       --report <FILE|fd:N>      outcome as JSON
+      --fuel-profile[=FILE]     fuel by function, on stderr; compile with --fuel-profile
       --explain                 say what was checked, on stderr
 
 Exit codes: the guest's own; 123 out of fuel, 124 another limit (time, memory, output),
@@ -204,6 +205,8 @@ pub(crate) struct Options {
     pub(crate) invoke: Option<String>,
     pub(crate) unknown_imports: UnknownImports,
     pub(crate) report: Option<ReportTarget>,
+    /// Whether fuel by function is shown; in this file, or on stderr.
+    pub(crate) fuel_profile: Option<Option<PathBuf>>,
     pub(crate) explain: bool,
 }
 
@@ -232,6 +235,7 @@ impl Options {
             invoke: None,
             unknown_imports: UnknownImports::Refuse,
             report: None,
+            fuel_profile: None,
             explain: false,
         }
     }
@@ -464,6 +468,7 @@ fn run_option(name: &str, options: &mut Options, parser: &mut Parser) -> Result<
         "policy" => options.policy = Some(parser.value().map_err(malformed)?.into()),
         "invoke" => options.invoke = Some(text(parser, name)?),
         "unknown-imports" => options.unknown_imports = unknown_imports(&text(parser, name)?)?,
+        "fuel-profile" => options.fuel_profile = Some(parser.optional_value().map(PathBuf::from)),
         "report" => options.report = Some(report(parser.value().map_err(malformed)?)?),
         _ => return Err(usage(&format!("there is no option --{name}"))),
     }

@@ -20,6 +20,7 @@ mod compatibility;
 mod error;
 mod explain;
 pub mod freshness;
+mod fuel_profile;
 mod grant;
 mod guarded;
 pub mod host;

@@ -90,7 +90,7 @@ impl Outcome {
             Self::Limit(..) => "limit",
             Self::Signal(_) => "signal",
             Self::Failed(failure) => match failure.stage {
-                "open" | "trust" | "verify" | "policy" | "grant" | "link" => "refused",
+                "open" | "trust" | "verify" | "policy" | "grant" | "link" | "profile" => "refused",
                 _ => "failed",
             },
         }

@@ -6,6 +6,7 @@
 //! [`Outcome`]. Does not watch the clock: `watch.rs` does.
 
 use crate::error::{Failure, printable};
+use crate::fuel_profile::{self, FuelProfile};
 use crate::host::{CannotPay, Exit, Fault, OutputLimit};
 use crate::limit::Exceeded;
 use crate::link::{Entry, Linked, UnknownImport};
@@ -24,6 +25,8 @@ pub(crate) struct Ended {
     pub(crate) outcome: Outcome,
     /// `None` when the artifact is not metered.
     pub(crate) consumption: Option<Consumption>,
+    /// Where it went, when the artifact counts by function.
+    pub(crate) fuel_profile: Option<FuelProfile>,
     /// The most bytes that all memories had together.
     pub(crate) memory_peak: u64,
     /// Limits that the guest was told of while it ran.
@@ -101,11 +104,18 @@ impl Meter {
         self.counter.map_or(unused, |counter| counter.get(store).i64().unwrap_or(unused))
     }
 
+    /// What was counted until now: by what the counter has lost, not by how it ended.
+    fn counted(&self, left: i64) -> u64 {
+        // What was left when it ran out went to the function that ran out.
+        let left = if left == fuel::OUT_OF_FUEL { 0 } else { left };
+        u64::try_from(i128::from(self.start) - i128::from(left)).unwrap_or(u64::MAX)
+    }
+
     /// What a run burned that ended with `outcome`. `at_event` says that it ended where the
     /// counter is exact: at an event (a return, an import call, an escaping exception), or
     /// at a trap that it was stored before.
     fn consumption(&self, left: i64, outcome: &Outcome, at_event: bool) -> Consumption {
-        let counted = u64::try_from(i128::from(self.start) - i128::from(left)).unwrap_or(u64::MAX);
+        let counted = self.counted(left);
         let burned = match (outcome, self.budget) {
             (Outcome::OutOfFuel, _) => Burned::Exactly(self.start),
             // The price of the call at which it ended may be more than there was.
@@ -131,6 +141,7 @@ pub(crate) fn run(linked: Linked) -> Ended {
             return Ended {
                 outcome: Outcome::OutOfFuel,
                 consumption: Some(Consumption { budget, burned }),
+                fuel_profile: None,
                 memory_peak: 0,
                 limits_met: Vec::new(),
                 results: Vec::new(),
@@ -138,9 +149,9 @@ pub(crate) fn run(linked: Linked) -> Ended {
         }
     }
 
-    let mut started = false;
+    let mut started = None;
     let result = Instance::new(&mut store, mapped.module(), &externs).and_then(|instance| {
-        started = true;
+        started = Some(instance);
         store.data_mut().limiter.started();
         let memory = instance.get_memory(&mut store, "memory");
         store.data_mut().memory = memory;
@@ -155,11 +166,22 @@ pub(crate) fn run(linked: Linked) -> Ended {
         Err(error) => {
             let (outcome, at_event) = classify(error, left);
             // Before there is an instance nothing has been consumed beside its price.
-            (outcome, at_event || !started)
+            (outcome, at_event || started.is_none())
         }
     };
+    let metered = meter.zip(left);
     let consumption =
-        meter.zip(left).map(|(meter, left)| meter.consumption(left, &outcome, at_event));
+        metered.as_ref().map(|(meter, left)| meter.consumption(*left, &outcome, at_event));
+    let fuel_profile = match (&metered, consumption, started) {
+        (Some((meter, left)), Some(consumption), Some(instance))
+            if manifest.counts_by_function() =>
+        {
+            let units = fuel_profile::units(mapped.module(), &instance, &mut store);
+            let counted = meter.counted(*left);
+            Some(FuelProfile::new(units, counted, meter.instantiation, consumption))
+        }
+        _ => None,
+    };
     // Results are the guest's output: printed when the run ended well, and before
     // the outcome is final.
     let results = result.unwrap_or_default();
@@ -167,6 +189,7 @@ pub(crate) fn run(linked: Linked) -> Ended {
     let ended = Ended {
         outcome,
         consumption,
+        fuel_profile,
         memory_peak: store.data().limiter.memory_peak(),
         limits_met: limits_met(store.data()),
         results,

@@ -20,6 +20,13 @@ pub const COST_TABLE_SHA256: &str =
 pub const COUNTER_EXPORT: &str = "__bls_fuel";
 /// The exported function that was the module's `start` function.
 pub const START_EXPORT: &str = "__bls_start";
+/// What the exported counters by function of a profile build are called, before the
+/// function's index.
+pub const PROFILE_EXPORT: &str = "__bls_fuel_";
+/// The manifest's extension that says so; its value is [`PROFILE_VERSION`].
+pub const PROFILE_EXTENSION: &str = "fuel-profile";
+/// The one form of those counters.
+pub const PROFILE_VERSION: &str = "1";
 /// Exports and import modules that begin so are reserved.
 pub const RESERVED_PREFIX: &str = "__bls";
 

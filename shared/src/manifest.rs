@@ -9,6 +9,7 @@
 
 use crate::capability::{Capability, Permission};
 use crate::digest::Sha256;
+use crate::fuel::{PROFILE_EXTENSION, PROFILE_VERSION};
 use crate::limits::{
     DOCUMENT_NAME_BYTES_MAX, DOCUMENTS_MAX, IMAGE_BYTES_MAX, JSON_INTEGER_MAX, NEEDS_MAX,
     PARTS_MAX, ZSTD_LEVEL_MAX,
@@ -23,8 +24,8 @@ use std::fmt;
 pub const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
 /// What the predicate is: a manifest of this format.
 pub const PREDICATE_TYPE: &str = "https://blockless.network/bls/manifest/v1";
-/// Extensions that this reader understands. None yet.
-const EXTENSIONS: [&str; 0] = [];
+/// Extensions that this reader understands.
+const EXTENSIONS: [&str; 1] = [PROFILE_EXTENSION];
 
 /// Why a signed payload is no manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -392,6 +393,13 @@ fn subjects(manifest: &Manifest) -> Vec<Subject> {
 }
 
 impl Manifest {
+    /// Whether the module also counts its fuel by function (FUEL.md, "Profile").
+    #[must_use]
+    pub fn counts_by_function(&self) -> bool {
+        let version = self.extensions.get(PROFILE_EXTENSION);
+        self.fuel.is_some() && version.is_some_and(|version| version == PROFILE_VERSION)
+    }
+
     /// What serde's types cannot say.
     fn check(&self) -> Result<(), &'static str> {
         name::check(&self.name).map_err(NameError::what)?;

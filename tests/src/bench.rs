@@ -10,9 +10,11 @@ mod adversaries;
 mod artifacts;
 mod bombs;
 mod fuel;
+mod instructions;
 mod load;
 mod peers;
 mod report;
+mod schemes;
 mod size;
 mod sized;
 mod statistics;
@@ -31,7 +33,7 @@ Usage: cargo xtask bench [load|fuel|size|adversaries|bombs]... [RUNS] [--callgri
   bombs        modules made to explode meter, audit or code generator
 
   RUNS         runs of each command [default: 300 for load, 7 for fuel, 5 for adversaries]
-  --callgrind  with fuel: instructions executed, counted by valgrind (slow)
+  --callgrind  with fuel: instructions executed by short programs, counted by valgrind (slow)
 
 Without a name, all of them. BLS_SHARED names a folder with guests/ and bench/.
 ";

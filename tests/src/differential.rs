@@ -72,7 +72,12 @@ pub fn engine() -> Engine {
 /// to compare.
 #[must_use]
 pub fn observe(engine: &Engine, wasm: &[u8], budget: i64) -> Option<Vec<Observation>> {
-    let module = Module::new(engine, wasm).ok()?;
+    observe_compiled(&Module::new(engine, wasm).ok()?, budget)
+}
+
+/// The same for a module that is compiled already.
+#[must_use]
+pub fn observe_compiled(module: &Module, budget: i64) -> Option<Vec<Observation>> {
     let notes = Notes {
         trace: Vec::new(),
         counter: None,
@@ -86,13 +91,13 @@ pub fn observe(engine: &Engine, wasm: &[u8], budget: i64) -> Option<Vec<Observat
             .instances(10)
             .build(),
     };
-    let mut store = Store::new(engine, notes);
+    let mut store = Store::new(module.engine(), notes);
     store.limiter(|notes| &mut notes.limits);
     let mut imports = Vec::new();
     for import in module.imports() {
         imports.push(provide(&mut store, import.name(), &import.ty())?);
     }
-    let instance = Instance::new(&mut store, &module, &imports).ok()?;
+    let instance = Instance::new(&mut store, module, &imports).ok()?;
     let counter = instance.get_global(&mut store, COUNTER_EXPORT)?;
     store.data_mut().counter = Some(counter);
 

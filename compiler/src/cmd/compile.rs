@@ -87,6 +87,13 @@ fn options(arguments: &Compile) -> Result<Options, Failure> {
             Some("drop one of the two".to_owned()),
         ));
     }
+    if arguments.fuel_profile && (arguments.no_fuel || arguments.emit == Emit::Wasm) {
+        let other = if arguments.no_fuel { "--no-fuel" } else { "--emit wasm" };
+        return Err(Failure::usage(
+            format!("--fuel-profile makes a metered artifact for bls-load, and {other} does not"),
+            Some("drop one of the two".to_owned()),
+        ));
+    }
     let created = match std::env::var_os("SOURCE_DATE_EPOCH") {
         None => None,
         Some(text) => {
@@ -109,6 +116,7 @@ fn options(arguments: &Compile) -> Result<Options, Failure> {
     Ok(Options {
         targets: targets(&arguments.target)?,
         metered: !arguments.no_fuel,
+        fuel_profile: arguments.fuel_profile,
         nans: if arguments.fast_nans { Nans::Fast } else { Nans::Canonical },
         compression: arguments.compress,
         memory_max: arguments.max_memory,
@@ -157,7 +165,12 @@ fn line(built: &Built, destination: &Destination, begin: Instant) -> String {
     let artifact = &built.artifact;
     let keys: Vec<String> =
         artifact.key_ids().iter().map(|id| format!("{}…", &id.to_string()[..12])).collect();
-    let metered = if artifact.manifest().fuel.is_some() { "" } else { "not metered, " };
+    let metered =
+        match (artifact.manifest().fuel.is_some(), artifact.manifest().counts_by_function()) {
+            (false, _) => "not metered, ",
+            (true, false) => "",
+            (true, true) => "counts fuel by function, ",
+        };
     format!(
         "{destination}  {} → {}, {} ms, {metered}signed by {}",
         show_size(built.source_bytes),

@@ -151,3 +151,11 @@ fn nonsense_is_refused() {
         assert!(parse_words(words).is_err(), "{words:?}");
     }
 }
+
+#[test]
+fn a_profile_goes_to_stderr_or_to_a_file() {
+    assert_eq!(run(&["x"]).fuel_profile, None);
+    assert_eq!(run(&["--fuel-profile", "x"]).fuel_profile, Some(None));
+    let named = run(&["--fuel-profile=p.txt", "x"]);
+    assert_eq!((named.fuel_profile, named.artifact), (Some(Some("p.txt".into())), "x".into()));
+}

@@ -8,6 +8,7 @@ use super::Named;
 use crate::cli::Options;
 use crate::error::Failure;
 use crate::explain::Stages;
+use crate::fuel_profile::Sink;
 use crate::grant::Granted;
 use crate::link::{Linked, link};
 use crate::map::map_with_stack;
@@ -79,6 +80,7 @@ fn pipeline(
     note_artifact(recorder, verified.facts(), limits);
     stages.done("verify", || explain_verified(verified.facts(), &trusted.path));
 
+    let profile = Sink::open(options, verified.facts())?;
     let granted = grant::grant(options, rules, limits, verified.facts())?;
     note_granted(recorder, &granted, options);
     stages.done("grant", || explain_granted(&granted, options));
@@ -103,6 +105,12 @@ fn pipeline(
     stages.done("run", || "the guest ended".into());
     if let Some(consumption) = ended.consumption {
         recorder.set("fuel", || consumption.to_json());
+    }
+    if let Some(found) = &ended.fuel_profile {
+        recorder.set("fuel_profile", || found.to_json());
+        if let Some(profile) = profile {
+            profile.write(found)?;
+        }
     }
     recorder.set("peak_memory_bytes", || json!({ "guest": ended.memory_peak }));
     recorder.set("limits_met", || json!(ended.limits_met));

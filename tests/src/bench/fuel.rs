@@ -6,6 +6,8 @@
 //! wasmtime without them. Output is checked where one is recorded.
 
 use super::artifacts::{Made, stem};
+use super::instructions::{self, Instructions};
+use super::schemes::Scheme;
 use super::statistics::{Samples, geometric_mean, interleave};
 use super::table::{Table, dash, milliseconds, ratio};
 use super::{Bench, report};
@@ -20,10 +22,10 @@ const WASMTIME: [&[&str]; 3] =
     [&[], &["-W", "fuel=1000000000000000"], &["-W", "epoch-interruption=y,timeout=1000s"]];
 
 /// A program in its own fresh folder.
-struct Program {
+pub(super) struct Program {
     name: String,
     module: PathBuf,
-    folder: tempfile::TempDir,
+    pub(super) folder: tempfile::TempDir,
     expected: Option<Vec<u8>>,
 }
 
@@ -34,7 +36,9 @@ struct Measured {
     consumed: Option<u64>,
     wasm_growth: f64,
     code_growth: Option<f64>,
-    instructions: Option<f64>,
+    instructions: Option<Instructions>,
+    /// In the order of [`Scheme::ALL`].
+    schemes: [Option<Samples>; 2],
     wasmtime: [Option<f64>; 3],
 }
 
@@ -48,10 +52,14 @@ pub(super) fn run(bench: &Bench, runs: usize, callgrind: bool) -> Result<(), Str
             Err(what) => println!("{} is left out: {what}", program.name),
         }
     }
-    if callgrind && measured.iter().all(|(_, figures)| figures.instructions.is_none()) {
-        println!("valgrind is not installed, or cannot run the loader: no instructions counted.\n");
-    }
     overhead(&measured, runs);
+    if callgrind {
+        let counted = measured
+            .iter()
+            .map(|(name, figures)| (name.as_str(), figures.instructions, figures.consumed));
+        instructions::print(counted);
+    }
+    schemes(&measured, runs);
     peers(bench, &measured, runs);
     Ok(())
 }
@@ -99,29 +107,47 @@ fn measure(
 ) -> Result<Measured, String> {
     let metered = bench.make(&program.module, &format!("{}-metered", program.name), &[])?;
     let plain = bench.make(&program.module, &format!("{}-plain", program.name), &["--no-fuel"])?;
+    let schemes = Scheme::ALL.map(|scheme| other(bench, program, scheme));
     let mut consumed = None;
-    let mut samples = [Samples::default(), Samples::default()];
+    let all = [Some(&metered), Some(&plain), schemes[0].as_ref(), schemes[1].as_ref()];
+    let mut samples: [Samples; 4] = Default::default();
     // One round warms up.
     for round in 0..=runs {
-        for (variant, made) in [&metered, &plain].into_iter().enumerate() {
+        for (made, samples) in all.iter().zip(&mut samples) {
+            let Some(made) = made else { continue };
             let (time, fuel) = once(bench, program, made)?;
             if round > 0 {
-                samples[variant].push(time);
+                samples.push(time);
             }
             consumed = consumed.or(fuel);
         }
     }
     let code = |made| bench.code_bytes(made).map(|bytes| bytes as f64);
-    let [metered_samples, plain_samples] = samples;
+    let [metered_samples, plain_samples, block_samples, loop_samples] = samples;
+    let [block, at_loops] = schemes;
+    let is_short = plain_samples.median() <= instructions::RUN_TIME_MAX;
+    let instructions = (callgrind && is_short)
+        .then(|| instructions::count(bench, program, &metered, &plain))
+        .flatten();
     Ok(Measured {
         metered: metered_samples,
         plain: plain_samples,
         consumed,
         wasm_growth: metered.compiled_bytes as f64 / plain.compiled_bytes as f64,
         code_growth: code(&metered).zip(code(&plain)).map(|(metered, plain)| metered / plain),
-        instructions: if callgrind { instructions(bench, program, &metered, &plain) } else { None },
+        instructions,
+        schemes: [block.map(|_| block_samples), at_loops.map(|_| loop_samples)],
         wasmtime: wasmtime(bench, program, runs)?,
     })
+}
+
+/// The program as others would meter it; `None` when that cannot be.
+fn other(bench: &Bench, program: &Program, scheme: Scheme) -> Option<Made> {
+    let metered = scheme.meter(&std::fs::read(&program.module).ok()?)?;
+    let name = format!("{}-{}", program.name, scheme.name().replace(' ', "-"));
+    let path = bench.home.path(&format!("{name}.wasm"));
+    std::fs::write(&path, metered).ok()?;
+    bench.make(&path, &name, &["--no-fuel"]).ok()
 }
 
 /// One run: the microseconds of its run stage, and its fuel.
@@ -132,15 +158,6 @@ fn once(bench: &Bench, program: &Program, made: &Made) -> Result<(f64, Option<u6
     }
     let time = report::run_time(&report).ok_or("the report has no run stage")?;
     Ok((time, report::consumed(&report)))
-}
-
-/// Instructions executed, metered over unmetered.
-fn instructions(bench: &Bench, program: &Program, metered: &Made, plain: &Made) -> Option<f64> {
-    let count = |made: &Made| {
-        let command = bench.command(Some(program.folder.path()), None, &made.path);
-        bench.peers.instructions(&command).map(|count| count as f64)
-    };
-    Some(count(metered)? / count(plain)?)
 }
 
 /// wasmtime's whole process in each of its variants, in turns; medians.
@@ -168,19 +185,16 @@ fn overhead(measured: &[(String, Measured)], runs: usize) {
         "of minima",
         "wasm",
         "code",
-        "instructions",
         "fuel",
         "ns/unit",
     ]);
     let (mut ratios, mut minima, mut wasm, mut code) = (vec![], vec![], vec![], vec![]);
-    let mut counts = Vec::new();
     for (name, figures) in measured {
         let (metered, plain) = (figures.metered.median(), figures.plain.median());
         ratios.push(metered / plain);
         minima.push(figures.metered.minimum() / figures.plain.minimum());
         wasm.push(figures.wasm_growth);
         code.extend(figures.code_growth);
-        counts.extend(figures.instructions);
         table.row(vec![
             name.clone(),
             milliseconds(plain),
@@ -189,12 +203,11 @@ fn overhead(measured: &[(String, Measured)], runs: usize) {
             ratio(minima.last().copied()),
             ratio(Some(figures.wasm_growth)),
             ratio(figures.code_growth),
-            ratio(figures.instructions),
             figures.consumed.map_or_else(dash, |fuel| fuel.to_string()),
             ratio(figures.consumed.map(|fuel| metered * 1000.0 / fuel as f64)),
         ]);
     }
-    let columns = [&ratios, &minima, &wasm, &code, &counts];
+    let columns = [&ratios, &minima, &wasm, &code];
     let summary = |name: &str, of: &dyn Fn(&[f64]) -> Option<f64>| {
         let empty = [name.to_owned(), String::new(), String::new()];
         empty.into_iter().chain(columns.iter().map(|column| ratio(of(column)))).collect()
@@ -203,7 +216,30 @@ fn overhead(measured: &[(String, Measured)], runs: usize) {
     table.row(summary("worst", &|column| column.iter().copied().max_by(f64::total_cmp)));
     table.print(&format!(
         "fuel: run stage metered over unmetered, {runs} runs each, in turns, medians; growth of \
-         wasm and of native code; instructions of the whole process (--callgrind). Budget: mean ≤ 1.08, worst ≤ 1.3."
+         wasm and of native code. Budget: mean ≤ 1.08, worst ≤ 1.3."
+    ));
+}
+
+/// What the schemes of others cost in the same engine, beside ours.
+fn schemes(measured: &[(String, Measured)], runs: usize) {
+    let mut table = Table::new(&["program", "ours", Scheme::ALL[0].name(), Scheme::ALL[1].name()]);
+    let mut columns: [Vec<f64>; 3] = Default::default();
+    for (name, figures) in measured {
+        let over = |samples: &Samples| samples.minimum() / figures.plain.minimum();
+        let [block, at_loops] = &figures.schemes;
+        let ratios =
+            [Some(over(&figures.metered)), block.as_ref().map(over), at_loops.as_ref().map(over)];
+        for (column, value) in columns.iter_mut().zip(ratios) {
+            column.extend(value);
+        }
+        table.row([name.clone()].into_iter().chain(ratios.map(ratio)).collect());
+    }
+    let means = columns.iter().map(|column| ratio(geometric_mean(column)));
+    table.row(["geometric mean".to_owned()].into_iter().chain(means).collect());
+    table.print(&format!(
+        "fuel: beside the schemes of others, with our weights and in our loader: wasmer and Stylus \
+         charge a global and check it in each basic block, the Internet Computer checks at loops \
+         and functions. Run stage over unmetered, {runs} runs each, in turns, minima."
     ));
 }
 

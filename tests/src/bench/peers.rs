@@ -91,17 +91,18 @@ impl Peers {
         output.status.success().then_some(kibibytes * 1024)
     }
 
-    /// Instructions that a command executes, counted by valgrind.
-    pub(super) fn instructions(&self, command: &Command) -> Option<u64> {
+    /// Instructions that a program executes with a command's arguments, counted by
+    /// valgrind; `None` when it does not end with `code`.
+    pub(super) fn instructions(&self, program: &Path, command: &Command, code: i32) -> Option<u64> {
         let mut counted = Command::new(self.valgrind.as_ref()?);
         counted.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]);
-        counted.arg(command.get_program()).args(command.get_args());
+        counted.arg(program).args(command.get_args());
         if let Some(folder) = command.get_current_dir() {
             counted.current_dir(folder);
         }
         let output = counted.stdin(Stdio::null()).output().ok()?;
         // It does not know every instruction; what it counted until then is nothing.
-        if !output.status.success() {
+        if output.status.code() != Some(code) {
             return None;
         }
         let text = String::from_utf8_lossy(&output.stderr);

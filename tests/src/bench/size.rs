@@ -30,15 +30,17 @@ fn programs(bench: &Bench) {
         }
     };
     add("bls-load, static", Some(loader()), "≤ 2.3");
-    let given = std::env::var_os("BLS_LOAD_DYNAMIC").map(PathBuf::from);
-    let dynamic = given.or_else(built_dynamic);
-    add("bls-load, dynamic", dynamic, "≤ 1.5");
+    add("bls-load, dynamic", dynamic_loader(), "≤ 1.5");
     add("wasmtime", bench.peers.wasmtime.clone(), "");
     table.print("size: the programs as they are shipped.");
 }
 
-/// What `cargo build --profile dist -p bls-loader` leaves beside `target/bls/`.
-fn built_dynamic() -> Option<PathBuf> {
+/// The loader that is linked dynamically: `BLS_LOAD_DYNAMIC`, or what
+/// `cargo build --profile dist -p bls-loader` leaves beside `target/bls/`.
+pub(super) fn dynamic_loader() -> Option<PathBuf> {
+    if let Some(given) = std::env::var_os("BLS_LOAD_DYNAMIC") {
+        return Some(PathBuf::from(given));
+    }
     let path = loader().parent()?.parent()?.join("dist/bls-load");
     path.is_file().then_some(path)
 }
