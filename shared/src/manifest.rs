@@ -624,6 +624,6 @@ mod tests {
         assert!(parse(&[&a, &b]).is_ok());
         assert!(parse(&[&b, &a]).is_err());
         assert!(parse(&[&a, &a]).is_err());
-        assert!(parse(&vec![&a; DOCUMENTS_MAX + 1]).is_err());
+        assert!(parse(&[&a; DOCUMENTS_MAX + 1]).is_err());
     }
 }
