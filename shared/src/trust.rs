@@ -12,18 +12,18 @@ mod judge;
 pub mod signed;
 #[cfg(test)]
 mod tests;
+mod tree;
 pub mod version;
 
 use crate::capability::Permission;
 use crate::digest::Sha256;
 use crate::key::{KeyId, PublicKey};
 use crate::limits::{
-    JSON_INTEGER_MAX, NEEDS_MAX, SIGNATURES_MAX, TRUST_KEYS_MAX, TRUST_PREFIXES_MAX,
-    TRUST_RANGES_MAX, TRUST_RESETS_MAX, TRUST_REVOKED_MAX,
+    NEEDS_MAX, SIGNATURES_MAX, TRUST_KEYS_MAX, TRUST_PREFIXES_MAX, TRUST_RANGES_MAX,
+    TRUST_RESETS_MAX, TRUST_REVOKED_MAX,
 };
 use crate::name::{self, NameError};
 pub use judge::{CLOCK_FLOOR, Clock, Doubt, Refusal, Signers};
-use serde::{Deserialize, Serialize};
 use std::fmt;
 use version::VersionRange;
 
@@ -36,7 +36,7 @@ pub const USER_FILE: &str = "trust.json";
 /// The same for a user's own file, in the same folder.
 pub const USER_STATE: &str = "trust.state.json";
 /// The version of the form that is written; form 1 is a list of keys, and is read.
-const FORM: u32 = 2;
+const FORM: u64 = 2;
 
 /// Why a text is no trust file, or why it cannot be changed so.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub enum TrustError {
     /// Not the JSON of a trust file; what the parser said.
     Json(String),
     /// A form this program does not know.
-    Form(u32),
+    Form(u64),
     /// What form 1 cannot say.
     Form1,
     /// An envelope, where the plain text is wanted.
@@ -56,16 +56,14 @@ pub enum TrustError {
     /// The same thing stands twice.
     Twice(&'static str, String),
     /// A threshold that is none, and the largest.
-    Threshold(u32, usize),
+    Threshold(u64, usize),
     /// What no name begins with.
     Prefix(String),
     /// A key that expires before it becomes valid.
     Validity(KeyId),
-    /// A number above 2^53-1; the field.
-    Number(&'static str),
     /// What is no range of versions.
     Range(String),
-    /// What is no name of an artifact, or no sequence.
+    /// A reset of what is no name of an artifact.
     Reset(String),
     /// Resets in a file that no root key can sign.
     ResetUnsigned,
@@ -94,10 +92,9 @@ impl fmt::Display for TrustError {
             }
             Self::Prefix(prefix) => write!(f, "no artifact's name begins with {prefix:?}"),
             Self::Validity(key) => write!(f, "the key {key} expires before it becomes valid"),
-            Self::Number(field) => write!(f, "{field} is above 2^53-1"),
             Self::Range(text) => write!(f, "{text:?} is not a range that versions are in"),
             Self::Reset(name) => {
-                write!(f, "the reset of {name:?} needs an artifact's name and a sequence")
+                write!(f, "it resets the sequence of {name:?}, which is no artifact's name")
             }
             Self::ResetUnsigned => {
                 write!(f, "it resets sequences, and names no root key that could sign that")
@@ -127,7 +124,6 @@ impl TrustError {
             Self::Threshold(..) => "an artifact carries at most 16 signatures, each by another key",
             Self::Prefix(_) => "a prefix is letters, digits and . _ -, as in \"example.\"",
             Self::Validity(_) => "not_after must not be before not_before",
-            Self::Number(_) => "times are seconds since 1970",
             Self::Range(_) => {
                 "write \"<0.2.0\" or \">=48.0.0, <48.0.9\": three numbers, at most two bounds"
             }
@@ -142,8 +138,7 @@ impl TrustError {
 }
 
 /// What a key vouches for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Role {
     /// "I compiled this from that source": the signatures that count.
     #[default]
@@ -161,17 +156,34 @@ impl Role {
             Self::Author => "author",
         }
     }
+
+    /// The role of this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Compiler, Self::Author].into_iter().find(|role| role.name() == name)
+    }
 }
 
 /// What happens where the clock cannot be right.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ClockPolicy {
     /// What has a time is refused.
     #[default]
     Refuse,
     /// Times are not judged.
     Ignore,
+}
+
+impl ClockPolicy {
+    /// The policy of this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "refuse" => Some(Self::Refuse),
+            "ignore" => Some(Self::Ignore),
+            _ => None,
+        }
+    }
 }
 
 /// On which terms a key is trusted. The default is form 1's: a compiler's key, for any
@@ -202,8 +214,6 @@ impl Terms {
         {
             return Err(TrustError::Prefix(wrong.clone()));
         }
-        number("not_before", self.not_before.unwrap_or(0))?;
-        number("not_after", self.not_after.unwrap_or(0))?;
         match (self.not_before, self.not_after) {
             (Some(from), Some(to)) if to < from => Err(TrustError::Validity(key)),
             _ => Ok(()),
@@ -226,7 +236,7 @@ pub struct TrustedKey {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Roots {
     /// How many must sign.
-    pub threshold: u32,
+    pub threshold: u64,
     /// The keys, and what they are called.
     pub keys: Vec<(PublicKey, String)>,
 }
@@ -246,8 +256,7 @@ impl Roots {
 }
 
 /// The lowest sequence of an artifact that counts from now on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reset {
     /// The artifact's name.
     pub name: String,
@@ -274,7 +283,7 @@ pub struct Trust {
     /// What happens where the clock cannot be right.
     pub clock: ClockPolicy,
     /// How many different compilers' keys must sign an artifact.
-    pub threshold: u32,
+    pub threshold: u64,
     keys: Vec<TrustedKey>,
     revoked_keys: Vec<KeyId>,
     revoked_digests: Vec<Sha256>,
@@ -315,7 +324,7 @@ impl Trust {
 
     /// Trusts nobody yet.
     #[must_use]
-    pub fn new(threshold: u32, clock: ClockPolicy) -> Self {
+    pub fn new(threshold: u64, clock: ClockPolicy) -> Self {
         Self { threshold, clock, ..Self::default() }
     }
 
@@ -462,15 +471,9 @@ impl Trust {
         at_most("resets", self.resets.len(), TRUST_RESETS_MAX)?;
         unique("key", self.keys.iter().map(|trusted| trusted.key.id()))?;
         unique("reset of", self.resets.iter().map(|reset| reset.name.as_str()))?;
-        number("sequence", self.sequence)?;
-        number("created", self.created)?;
         threshold(self.threshold, SIGNATURES_MAX)?;
         self.keys.iter().try_for_each(|trusted| trusted.terms.check(trusted.key.id()))?;
-        if let Some(wrong) = self
-            .resets
-            .iter()
-            .find(|reset| !name::is_name(&reset.name) || reset.sequence > JSON_INTEGER_MAX)
-        {
+        if let Some(wrong) = self.resets.iter().find(|reset| !name::is_name(&reset.name)) {
             return Err(TrustError::Reset(wrong.name.clone()));
         }
         match &self.root {
@@ -494,12 +497,8 @@ fn at_most(what: &'static str, count: usize, most: usize) -> Result<(), TrustErr
     if count > most { Err(TrustError::TooMany(what, count, most)) } else { Ok(()) }
 }
 
-fn number(field: &'static str, value: u64) -> Result<(), TrustError> {
-    if value > JSON_INTEGER_MAX { Err(TrustError::Number(field)) } else { Ok(()) }
-}
-
-fn threshold(threshold: u32, most: usize) -> Result<(), TrustError> {
-    let fits = threshold >= 1 && threshold as usize <= most;
+fn threshold(threshold: u64, most: usize) -> Result<(), TrustError> {
+    let fits = threshold >= 1 && threshold <= most as u64;
     if fits { Ok(()) } else { Err(TrustError::Threshold(threshold, most)) }
 }
 

@@ -4,7 +4,7 @@
 
 use bls_artifact::artifact::{self, Contents};
 use bls_artifact::digest::Sha256;
-use bls_artifact::envelope::{Envelope, pre_authentication_encoding};
+use bls_artifact::envelope::{Envelope, PayloadType, pre_authentication_encoding};
 use bls_artifact::key::PrivateKey;
 use bls_artifact::manifest::{Manifest, Statement};
 use bls_artifact::name::COMMANDS;
@@ -392,7 +392,8 @@ fn openssl_alone_can_check_each_signature() {
     let json: Value = serde_json::from_slice(contents.envelope).unwrap();
     let payload = Envelope::parse(contents.envelope).unwrap().payload().to_vec();
     let message = first.path("message");
-    std::fs::write(&message, pre_authentication_encoding(&payload)).unwrap();
+    std::fs::write(&message, pre_authentication_encoding(PayloadType::Statement, &payload))
+        .unwrap();
     for home in [&first, &second] {
         let mut command = Command::new("openssl");
         command.args(["pkey", "-pubin", "-outform", "DER", "-in"]).arg(home.public_key());

@@ -86,7 +86,7 @@ fn trust_files_that_are_none() {
         ("{\"version\":2,\"keys\":[],\"keys\":[]}", &["duplicate field"]),
         ("{\"version\":2,\"keys\":[]} x", &["trailing"]),
         ("{\"version\":2,\"keys\":[],\"colour\":1}", &["unknown field", "FORMAT.md"]),
-        ("{\"version\":2,\"keys\":[],\"sequence\":9007199254740992}", &["above 2^53-1"]),
+        ("{\"version\":2,\"keys\":[],\"sequence\":9007199254740992}", &["up to 2^53-1"]),
         ("{\"version\":2,\"keys\":[],\"threshold\":17}", &["threshold of 17"]),
         ("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", &["public key"]),
     ] {

@@ -116,15 +116,17 @@ fn what_an_artifact_asks_for_is_bounded_by_its_key() {
     nothing.refused(&["asks for stdout, stderr"]);
     assert!(nothing.show().contains("may ask for nothing"));
 
-    // A need counts with its scope.
-    let scene = Scene::new(&["--may", "stdout,stderr,fs.read:/data"]);
+    // A need counts with its scope. This guest imports what reads and changes files.
+    let scene = Scene::new(&["--may", "stdin,stdout,stderr,fs.write:/data"]);
     let needs = |what: &str| {
-        let source = bls_tests::programs::fixtures().join("wat/hello.wat");
+        let source = bls_tests::programs::fixtures().join("c/files.wasm");
         scene.load(&scene.home.compile(&source, &["--needs", what]))
     };
     let _ = needs("fs.read:/data/x").expect(125).says(&["bls-load: grant: "]);
-    let _ = needs("fs.write:/data").expect(125).says(&["asks for fs.write:/data"]);
-    let _ = needs("env:TOKEN").expect(125).says(&["asks for env:TOKEN"]);
+    let _ = needs("fs.write:/other").expect(125).says(&["sign what asks for fs.write:/other\n"]);
+    let reader = Scene::new(&["--may", "stdin,stdout,stderr,fs.read:/data"]);
+    let refused = reader.load(&scene.home.path("files.bls")).expect(125);
+    let _ = refused.says(&["sign what asks for fs.write, fs.write:/other\n"]);
 }
 
 #[test]

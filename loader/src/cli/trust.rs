@@ -66,10 +66,10 @@ pub(crate) enum Trust {
 /// What a new file says.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Init {
-    pub(crate) threshold: Option<u32>,
+    pub(crate) threshold: Option<u64>,
     pub(crate) clock: ClockPolicy,
     pub(crate) roots: Vec<PathBuf>,
-    pub(crate) root_threshold: Option<u32>,
+    pub(crate) root_threshold: Option<u64>,
 }
 
 /// All words behind a verb.
@@ -151,11 +151,8 @@ fn option_of_words(name: &str, value: &str, words: &mut Words) -> Result<(), Usa
         "threshold" => words.init.threshold = Some(count(name, value)?),
         "root-threshold" => words.init.root_threshold = Some(count(name, value)?),
         "clock" => {
-            words.init.clock = match value {
-                "refuse" => ClockPolicy::Refuse,
-                "ignore" => ClockPolicy::Ignore,
-                _ => return Err(wrong("--clock takes refuse or ignore")),
-            }
+            let policy = ClockPolicy::from_name(value);
+            words.init.clock = policy.ok_or_else(|| wrong("--clock takes refuse or ignore"))?;
         }
         _ => return term(name, value, words.terms.get_or_insert_default()),
     }
@@ -166,9 +163,8 @@ fn option_of_words(name: &str, value: &str, words: &mut Words) -> Result<(), Usa
 fn term(name: &str, value: &str, terms: &mut Terms) -> Result<(), UsageError> {
     match name {
         "role" => {
-            let roles = [Role::Compiler, Role::Author];
-            let found = roles.into_iter().find(|role| role.name() == value);
-            terms.role = found.ok_or_else(|| wrong("--role takes compiler or author"))?;
+            let role = Role::from_name(value);
+            terms.role = role.ok_or_else(|| wrong("--role takes compiler or author"))?;
         }
         "prefix" => terms.prefixes.get_or_insert_default().push(value.to_owned()),
         "may" => {
@@ -239,7 +235,7 @@ fn revocation(word: &str) -> Result<Revocation, UsageError> {
     })
 }
 
-fn count(option: &str, value: &str) -> Result<u32, UsageError> {
+fn count(option: &str, value: &str) -> Result<u64, UsageError> {
     value.parse().map_err(|_| wrong(&format!("--{option} takes a number, not {value:?}")))
 }
 

@@ -29,7 +29,7 @@ pub(crate) enum Revocation {
 pub(crate) fn init(
     file: Option<&Path>,
     roots: &[PathBuf],
-    root_threshold: Option<u32>,
+    root_threshold: Option<u64>,
     trust: Trust,
 ) -> Result<PathBuf, TrustError> {
     let root = |path: &PathBuf| Ok((read_key(path)?, name_of(path)));

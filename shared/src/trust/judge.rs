@@ -89,7 +89,7 @@ pub enum Refusal {
         /// How many do.
         counted: usize,
         /// How many must.
-        threshold: u32,
+        threshold: u64,
         /// Why another does not.
         doubt: Option<(KeyId, Doubt)>,
     },
@@ -165,7 +165,7 @@ impl Trust {
             }
         }
         let counted = signers.compilers.len();
-        if counted >= self.threshold as usize {
+        if counted as u64 >= self.threshold {
             return Ok(signers);
         }
         let doubt =

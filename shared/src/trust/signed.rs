@@ -6,12 +6,12 @@
 //! its sequence must be higher. What was accepted is remembered ([`Accepted`]) by its
 //! digest: a run compares that, and checks no signature again. Does no input or output.
 
-use super::form::{JsonRoots, read};
+use super::form::{digest, of_roots, roots};
+use super::tree::{Fields, Node, read};
 use super::{Roots, Trust, TrustError};
 use crate::digest::Sha256;
 use crate::envelope::{Envelope, EnvelopeError, PayloadType};
 use crate::key::{KeyId, PrivateKey};
-use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Why a signed trust file is not accepted.
@@ -28,9 +28,9 @@ pub enum SignedError {
     /// A root key is named, and its signature is not good.
     BadSignature(KeyId),
     /// Too few of the root keys that it names have signed: how many, of how many.
-    Own(usize, u32),
+    Own(u64, u64),
     /// Too few of the root keys that hold here have signed: how many, of how many.
-    Known(usize, u32),
+    Known(u64, u64),
     /// An older one than was seen here: its sequence, and the highest seen.
     Rollback(u64, u64),
     /// Another one with the same sequence.
@@ -173,7 +173,7 @@ impl Signed {
     /// [`SignedError`].
     pub fn check_own(&self) -> Result<(), SignedError> {
         match self.count(&self.roots)? {
-            good if good < self.roots.threshold as usize => {
+            good if good < self.roots.threshold => {
                 Err(SignedError::Own(good, self.roots.threshold))
             }
             _ => Ok(()),
@@ -186,16 +186,14 @@ impl Signed {
     /// [`SignedError`].
     pub fn check_known(&self, known: &Roots) -> Result<(), SignedError> {
         match self.count(known)? {
-            good if good < known.threshold as usize => {
-                Err(SignedError::Known(good, known.threshold))
-            }
+            good if good < known.threshold => Err(SignedError::Known(good, known.threshold)),
             _ => Ok(()),
         }
     }
 
     /// How many of these different keys signed it. A claim by an unknown key says
     /// nothing; a bad signature by a known one shows that the file was changed.
-    fn count(&self, roots: &Roots) -> Result<usize, SignedError> {
+    fn count(&self, roots: &Roots) -> Result<u64, SignedError> {
         let mut good = 0;
         for (key, _) in &roots.keys {
             let id = key.id();
@@ -212,22 +210,20 @@ impl Signed {
 }
 
 /// The version of [`Accepted`]'s form.
-const STATE_FORM: u32 = 1;
+const STATE_FORM: u64 = 1;
 
 /// What a machine remembers of the signed trust file that it accepted last.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accepted {
-    version: u32,
     /// The highest sequence that was seen.
     sequence: u64,
     /// SHA-256 of the file's bytes.
     sha256: Sha256,
     /// The one that it replaces, while it does: whichever of the two lies there when
     /// the machine stops in between is a good one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     replaces: Option<Sha256>,
-    root: JsonRoots,
+    /// Its root keys, as they are written: a run does not need them.
+    root: Node,
 }
 
 impl Accepted {
@@ -236,10 +232,21 @@ impl Accepted {
     /// # Errors
     /// [`TrustError`].
     pub fn parse(text: &[u8]) -> Result<Self, TrustError> {
-        let accepted: Self = read(text)?;
-        if accepted.version != STATE_FORM {
-            return Err(TrustError::Form(accepted.version));
+        let mut fields = Fields::of(read(text)?, "what is remembered")?;
+        let version = fields.number("version")?;
+        match fields.must("version", version)? {
+            STATE_FORM => {}
+            other => return Err(TrustError::Form(other)),
         }
+        let (sequence, sha256) = (fields.number("sequence")?, fields.text("sha256")?);
+        let (replaces, root) = (fields.text("replaces")?, fields.take("root"));
+        let accepted = Self {
+            sequence: fields.must("sequence", sequence)?,
+            sha256: digest(fields.must("sha256", sha256)?)?,
+            replaces: replaces.map(digest).transpose()?,
+            root: fields.must("root", root)?,
+        };
+        fields.end()?;
         Ok(accepted)
     }
 
@@ -258,7 +265,7 @@ impl Accepted {
         let sha256 = Sha256::of(text);
         let sequence = signed.trust.sequence;
         if let Some(before) = before {
-            let known = Roots::try_from(before.root.clone()).map_err(SignedError::Contents)?;
+            let known = roots(before.root.clone()).map_err(SignedError::Contents)?;
             signed.check_known(&known)?;
             if sequence < before.sequence {
                 return Err(SignedError::Rollback(sequence, before.sequence));
@@ -274,8 +281,7 @@ impl Accepted {
             true => before.replaces,
             false => Some(before.sha256),
         });
-        let root = JsonRoots::from(&signed.roots);
-        Ok(Self { version: STATE_FORM, sequence, sha256, replaces, root })
+        Ok(Self { sequence, sha256, replaces, root: of_roots(&signed.roots) })
     }
 
     /// The same, once the file is in its place.
@@ -299,11 +305,16 @@ impl Accepted {
     }
 
     /// The text to be remembered.
-    ///
-    /// # Panics
-    /// Never: strings and numbers only.
     #[must_use]
     pub fn to_text(&self) -> String {
-        serde_json::to_string_pretty(self).expect("strings and numbers only") + "\n"
+        let digest = |digest: Sha256| Node::Text(digest.to_string());
+        Node::object([
+            ("version", Some(Node::Number(STATE_FORM))),
+            ("sequence", Some(Node::Number(self.sequence))),
+            ("sha256", Some(digest(self.sha256))),
+            ("replaces", self.replaces.map(digest)),
+            ("root", Some(self.root.clone())),
+        ])
+        .to_text()
     }
 }
