@@ -5,6 +5,7 @@
 //! what that takes). What is counted is the run: a process less the same process with an
 //! export that is not there, which does all up to linking. Prints; judges nothing.
 
+use super::Bench;
 use super::artifacts::Made;
 use super::fuel::Program;
 use super::statistics::geometric_mean;
