@@ -10,8 +10,7 @@
 //!                              global.get $p  global.get $fuel  i64.sub  global.set $p
 //! ```
 //!
-//! Behind `i64.const −2⁶³`, where a run ends out of fuel, only the first half stands: what
-//! was left goes to the function that ran out. A function writes the counter before it
+//! Where a run ends out of fuel, behind `i64.const −2⁶³`, nothing is added. A function writes the counter before it
 //! calls, before it ends and at every event, and then nothing of its own is pending (rule
 //! `exact`): so what the counter loses there is what that function itself consumed, and the
 //! sum over all functions is what the counter lost in all, but for what the host took.
@@ -107,14 +106,9 @@ struct Body<'m> {
     writes: Vec<Write>,
 }
 
-/// Where a body writes the counter.
-struct Write {
-    /// Where the operator begins and ends, from the beginning of the body.
-    begin: usize,
-    end: usize,
-    /// Whether the run is out of fuel there.
-    is_end: bool,
-}
+/// Where a body writes the counter: where the operator begins and ends, from the beginning
+/// of the body.
+type Write = std::ops::Range<usize>;
 
 impl<'m> Survey<'m> {
     fn of(wasm: &'m [u8]) -> Result<Self, BinaryReaderError> {
@@ -156,7 +150,7 @@ impl<'m> Survey<'m> {
     }
 }
 
-/// Where a body writes the counter.
+/// Where a body writes the counter, but for where the run is out of fuel.
 fn writes(body: &FunctionBody<'_>, counter: u32) -> Result<Vec<Write>, BinaryReaderError> {
     let base = body.range().start;
     let mut reader = body.get_operators_reader()?;
@@ -165,9 +159,10 @@ fn writes(body: &FunctionBody<'_>, counter: u32) -> Result<Vec<Write>, BinaryRea
     while !reader.eof() {
         let begin = reader.original_position() - base;
         let operator = reader.read()?;
-        if matches!(operator, Operator::GlobalSet { global_index } if global_index == counter) {
-            let end = reader.original_position() - base;
-            found.push(Write { begin, end, is_end });
+        if matches!(operator, Operator::GlobalSet { global_index } if global_index == counter)
+            && !is_end
+        {
+            found.push(begin..reader.original_position() - base);
         }
         is_end = matches!(operator, Operator::I64Const { value: OUT_OF_FUEL });
     }
@@ -230,12 +225,10 @@ fn insert(body: &Body<'_>, counter: u32, own: u32) -> Vec<u8> {
     };
     let mut copied = 0;
     for write in &body.writes {
-        made.extend_from_slice(&body.bytes[copied..write.begin]);
+        made.extend_from_slice(&body.bytes[copied..write.start]);
         text(&mut made, Instruction::I64Add);
-        made.extend_from_slice(&body.bytes[write.begin..write.end]);
-        if !write.is_end {
-            text(&mut made, Instruction::I64Sub);
-        }
+        made.extend_from_slice(&body.bytes[write.start..write.end]);
+        text(&mut made, Instruction::I64Sub);
         copied = write.end;
     }
     made.extend_from_slice(&body.bytes[copied..]);

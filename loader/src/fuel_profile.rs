@@ -2,21 +2,22 @@
 //!
 //! The counters are the instance's exported globals `__bls_fuel_N` (FUEL.md, "Profile").
 //! Guarantees that an artifact without them, and a file that cannot be written, are
-//! refused before the guest starts; and that the lines of a profile add up to what the run
-//! consumed. A run that time or a signal ends has none: its counters are in use.
+//! refused before the guest starts; and that the lines of a profile add up to what is billed, with a
+//! line for the difference where there is one. A run that time or a signal ends has none: its counters are in use.
 
 use crate::cli::Options;
 use crate::error::{Failure, printable, say};
-use crate::run::{Burned, Consumption};
+use crate::run::Burned;
 use crate::state::State;
 use crate::verify::Facts;
 use bls_artifact::fuel::PROFILE_EXPORT;
 use serde_json::{Value, json};
+use std::cmp::Reverse;
 use std::fmt::{self, Write as _};
 use std::fs::File;
 use std::io::Write as _;
 use std::path::PathBuf;
-use wasmtime::{Instance, Module, Store};
+use wasmtime::{FrameInfo, Instance, Module, Store};
 
 /// Why there is no profile.
 #[derive(Debug)]
@@ -92,64 +93,66 @@ impl Sink {
 
 /// What one function consumed itself, without those it called.
 #[derive(Debug)]
-pub(crate) struct Line {
+struct Line {
     function: u32,
     name: Option<String>,
     units: u64,
-}
-
-/// Reads the counters: the functions that consumed anything, most first.
-pub(crate) fn units(module: &Module, instance: &Instance, store: &mut Store<State>) -> Vec<Line> {
-    let mut lines = Vec::new();
-    for function in module.functions() {
-        let index = function.index.as_u32();
-        let counter = instance.get_global(&mut *store, &format!("{PROFILE_EXPORT}{index}"));
-        let units = counter.and_then(|counter| counter.get(&mut *store).i64()).unwrap_or(0);
-        if units != 0 {
-            // Sums wrap on their way, and end at what was consumed: at least nothing.
-            lines.push(Line { function: index, name: function.name, units: units.cast_unsigned() });
-        }
-    }
-    lines.sort_by_key(|line| (std::cmp::Reverse(line.units), line.function));
-    lines
 }
 
 /// Where a run's fuel went.
 #[derive(Debug)]
 pub(crate) struct FuelProfile {
     lines: Vec<Line>,
-    instantiation: u64,
+    pub(crate) instantiation: u64,
     /// What the host took for its own work.
     host: u64,
-    /// What is billed and was not counted: after a trap, the rest of the budget.
-    rest: u64,
+    /// What is billed and was not counted: after a trap, the rest of the budget. Below zero
+    /// what was counted and is not billed: what ran, or was taken, beyond the budget.
+    rest: i64,
     consumed: u64,
     is_exact: bool,
 }
 
 impl FuelProfile {
-    /// From the counters, what the counter of all says, and what is billed.
-    pub(crate) fn new(
-        lines: Vec<Line>,
-        counted: u64,
-        instantiation: u64,
-        consumption: Consumption,
-    ) -> Self {
-        let (consumed, is_exact) = match consumption.burned {
+    /// Reads the counters.
+    pub(crate) fn read(module: &Module, instance: &Instance, store: &mut Store<State>) -> Self {
+        let mut lines = Vec::new();
+        for function in module.functions() {
+            let index = function.index.as_u32();
+            let counter = instance.get_global(&mut *store, &format!("{PROFILE_EXPORT}{index}"));
+            // Sums wrap on their way, and end at what was consumed: at least nothing.
+            let units = counter.and_then(|counter| counter.get(&mut *store).i64()).unwrap_or(0);
+            if let Ok(units @ 1..) = u64::try_from(units) {
+                lines.push(Line { function: index, name: function.name, units });
+            }
+        }
+        let host = store.data().host.charged();
+        Self { lines, instantiation: 0, host, rest: 0, consumed: 0, is_exact: false }
+    }
+
+    /// Compares what was counted with what is billed. What was left when it was last
+    /// written down belongs to the function that ran out, where one did.
+    pub(crate) fn settle(&mut self, burned: Burned, ran_out: Option<&FrameInfo>) {
+        (self.consumed, self.is_exact) = match burned {
             Burned::Exactly(units) => (units, true),
             Burned::AtMost(units) | Burned::AtLeast(units) => (units, false),
         };
-        // The last call of the host may have cost more than there was.
-        let counted = counted.min(consumed);
-        let functions = lines.iter().fold(0, |sum: u64, line| sum.saturating_add(line.units));
-        Self {
-            host: counted.saturating_sub(functions).saturating_sub(instantiation),
-            rest: consumed - counted,
-            lines,
-            instantiation,
-            consumed,
-            is_exact,
+        let functions = self.lines.iter().fold(0, |sum: u64, line| sum.saturating_add(line.units));
+        let counted = functions.saturating_add(self.host).saturating_add(self.instantiation);
+        // Both are below 2⁶³, as budgets are.
+        self.rest = self.consumed.cast_signed().saturating_sub(counted.cast_signed());
+        if let (Some(frame), Ok(units @ 1..)) = (ran_out, u64::try_from(self.rest)) {
+            self.rest = 0;
+            let function = frame.func_index();
+            match self.lines.iter_mut().find(|line| line.function == function) {
+                Some(line) => line.units += units,
+                None => {
+                    let name = frame.func_name().map(str::to_owned);
+                    self.lines.push(Line { function, name, units });
+                }
+            }
         }
+        self.lines.sort_by_key(|line| (Reverse(line.units), line.function));
     }
 
     /// The report's part about it.
@@ -190,7 +193,8 @@ impl FuelProfile {
         for (units, name) in [
             (self.host, "(host calls)"),
             (self.instantiation, "(instantiation)"),
-            (self.rest, "(billed on top)"),
+            (self.rest.max(0).unsigned_abs(), "(billed on top)"),
+            (self.rest.min(0).unsigned_abs(), "(beyond the budget, not billed)"),
         ] {
             if units != 0 {
                 row(units, &name);

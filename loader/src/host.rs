@@ -163,6 +163,11 @@ impl Host {
         self.table.ran_out()
     }
 
+    /// Units that all calls until now have cost.
+    pub(crate) fn charged(&self) -> u64 {
+        self.purse.charged()
+    }
+
     /// `perm` when a default grant was kept back.
     fn check(&self, capability: Capability) -> Outcome<()> {
         match self.withheld.contains(&capability) {
@@ -189,7 +194,7 @@ fn call(
         }
         None => function(&mut caller.data_mut().host, &mut GuestMemory::new(None)),
     };
-    if let (Some(counter), Some(left)) = (counter, caller.data().host.purse.close(base)) {
+    if let (Some(counter), Some(left)) = (counter, caller.data_mut().host.purse.close(base)) {
         counter.set(&mut *caller, Val::I64(left))?;
     }
     match outcome {

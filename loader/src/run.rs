@@ -6,7 +6,7 @@
 //! [`Outcome`]. Does not watch the clock: `watch.rs` does.
 
 use crate::error::{Failure, printable};
-use crate::fuel_profile::{self, FuelProfile};
+use crate::fuel_profile::FuelProfile;
 use crate::host::{CannotPay, Exit, Fault, OutputLimit};
 use crate::limit::Exceeded;
 use crate::link::{Entry, Linked, UnknownImport};
@@ -16,7 +16,8 @@ use crate::value;
 use bls_artifact::fuel;
 use serde_json::{Value, json};
 use wasmtime::{
-    Error, GcHeapOutOfMemory, Global, Instance, Store, ThrownException, Trap, Val, WasmBacktrace,
+    Error, FrameInfo, GcHeapOutOfMemory, Global, Instance, Store, ThrownException, Trap, Val,
+    WasmBacktrace,
 };
 
 /// A run that is over.
@@ -104,18 +105,11 @@ impl Meter {
         self.counter.map_or(unused, |counter| counter.get(store).i64().unwrap_or(unused))
     }
 
-    /// What was counted until now: by what the counter has lost, not by how it ended.
-    fn counted(&self, left: i64) -> u64 {
-        // What was left when it ran out went to the function that ran out.
-        let left = if left == fuel::OUT_OF_FUEL { 0 } else { left };
-        u64::try_from(i128::from(self.start) - i128::from(left)).unwrap_or(u64::MAX)
-    }
-
     /// What a run burned that ended with `outcome`. `at_event` says that it ended where the
     /// counter is exact: at an event (a return, an import call, an escaping exception), or
     /// at a trap that it was stored before.
     fn consumption(&self, left: i64, outcome: &Outcome, at_event: bool) -> Consumption {
-        let counted = self.counted(left);
+        let counted = u64::try_from(i128::from(self.start) - i128::from(left)).unwrap_or(u64::MAX);
         let burned = match (outcome, self.budget) {
             (Outcome::OutOfFuel, _) => Burned::Exactly(self.start),
             // The price of the call at which it ended may be more than there was.
@@ -169,16 +163,15 @@ pub(crate) fn run(linked: Linked) -> Ended {
             (outcome, at_event || started.is_none())
         }
     };
-    let metered = meter.zip(left);
     let consumption =
-        metered.as_ref().map(|(meter, left)| meter.consumption(*left, &outcome, at_event));
-    let fuel_profile = match (&metered, consumption, started) {
-        (Some((meter, left)), Some(consumption), Some(instance))
-            if manifest.counts_by_function() =>
-        {
-            let units = fuel_profile::units(mapped.module(), &instance, &mut store);
-            let counted = meter.counted(*left);
-            Some(FuelProfile::new(units, counted, meter.instantiation, consumption))
+        meter.as_ref().zip(left).map(|(meter, left)| meter.consumption(left, &outcome, at_event));
+    let fuel_profile = match (consumption, started) {
+        (Some(consumption), Some(instance)) if manifest.counts_by_function() => {
+            let mut profile = FuelProfile::read(mapped.module(), &instance, &mut store);
+            profile.instantiation = meter.map_or(0, |meter| meter.instantiation);
+            let ran_out = result.as_ref().err().filter(|_| left == Some(fuel::OUT_OF_FUEL));
+            profile.settle(consumption.burned, ran_out.and_then(frame));
+            Some(profile)
         }
         _ => None,
     };
@@ -294,14 +287,19 @@ fn classify(error: &Error, left: Option<i64>) -> (Outcome, bool) {
         };
         return (Outcome::Failed(failure), false);
     };
-    let frame = error.downcast_ref::<WasmBacktrace>().and_then(|trace| trace.frames().first());
+    let frame = frame(error);
     let report = TrapReport {
         kind,
         what,
-        function: frame.map(wasmtime::FrameInfo::func_index),
+        function: frame.map(FrameInfo::func_index),
         name: frame.and_then(|frame| frame.func_name()).map(printable),
     };
     (Outcome::Trapped(report), at_event)
+}
+
+/// Where in the guest an error came up.
+fn frame(error: &Error) -> Option<&FrameInfo> {
+    error.downcast_ref::<WasmBacktrace>().and_then(|trace| trace.frames().first())
 }
 
 /// Prints results, one a line.

@@ -18,6 +18,7 @@ const GUEST: &str = r#"(module
     (drop (call $yield)))                                                   ;; 4
   (func $never (result i32) i32.const 1)
   (func $spin (export "spin") (loop (call $step) (br 0)))
+  (func $alone (export "alone") (loop (br 0)))
   (func $step (drop (call $leaf (i32.const 1))))
   (func (export "trap")
     (drop (call $middle))                                                   ;; 4
@@ -31,14 +32,14 @@ fn write(home: &Home) -> PathBuf {
 }
 
 /// What all lines of a report's profile say together.
-fn sum(profile: &Value) -> u64 {
-    let number = |value: &Value| value.as_u64().expect("a number");
+fn sum(profile: &Value) -> i64 {
+    let number = |value: &Value| value.as_i64().expect("a number");
     let functions = profile["functions"].as_array().expect("functions");
-    functions.iter().map(|line| number(&line["units"])).sum::<u64>()
+    functions.iter().map(|line| number(&line["units"])).sum::<i64>()
         + ["host", "instantiation", "billed_on_top"]
             .map(|name| number(&profile[name]))
             .iter()
-            .sum::<u64>()
+            .sum::<i64>()
 }
 
 /// A recorded run of an artifact, by rule: how it ended, and its report.
@@ -81,14 +82,21 @@ fn a_profile_changes_no_number_and_adds_up() {
                 continue;
             }
             assert_eq!(sum(profile), report["fuel"]["consumed"], "{name}: {report_too}");
-            match report["fuel"]["exact"] == true {
-                true => exact += 1,
-                false => inexact += 1,
+            let units = |line: &Value| line["units"].as_u64().is_some_and(|units| units < 1 << 40);
+            assert!(
+                profile["functions"].as_array().unwrap().iter().all(units),
+                "{name}: {profile}"
+            );
+            if report["outcome"]["kind"] == "exited" && fuel != "2500" {
+                assert_eq!(profile["billed_on_top"], 0, "{name}: every unit is somebody's");
+                exact += 1;
+            } else {
+                inexact += 1;
             }
         }
     }
-    println!("{exact} exact runs, {inexact} that trapped");
-    assert!(exact >= 60 && inexact >= 5, "only {exact} and {inexact}");
+    println!("{exact} runs that end well, {inexact} others");
+    assert!(exact >= 40 && inexact >= 20, "only {exact} and {inexact}");
 }
 
 #[test]
@@ -142,6 +150,13 @@ fn out_of_fuel_the_rest_is_his_who_ran_out() {
     };
     assert!((units("spin") - units("step")).abs() <= 13, "{profile}");
     assert!((units("spin") * 3 - units("leaf") * 5).abs() <= 100, "{profile}");
+
+    // Who calls nobody and never ends writes the counter only there.
+    let (ended, report) = home.report(&["--invoke", "alone", "--fuel", "5000"], &artifact);
+    let _ = ended.expect(123);
+    let line = json!({ "function": 6, "name": "alone", "units": 5000 - 1024 });
+    assert_eq!(report["fuel_profile"]["functions"], json!([line]), "{report}");
+    assert_eq!(sum(&report["fuel_profile"]), 5000);
 }
 
 #[test]

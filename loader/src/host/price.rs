@@ -54,19 +54,29 @@ pub(crate) struct Purse {
     /// Units; `None` when nobody counts.
     left: Option<i64>,
     owed: u64,
+    /// What all calls until now have cost.
+    charged: u64,
 }
 
 impl Purse {
     /// For a call of a guest that has this left.
     pub(crate) fn open(&mut self, left: Option<i64>) {
-        *self = Self { left, owed: 0 };
+        (self.left, self.owed) = (left, 0);
     }
 
     /// What is left when `base` and all else are paid. Never the number that says "out of
     /// fuel".
-    pub(crate) fn close(&self, base: u64) -> Option<i64> {
+    pub(crate) fn close(&mut self, base: u64) -> Option<i64> {
         let price = i64::try_from(base.saturating_add(self.owed)).unwrap_or(i64::MAX);
-        self.left.map(|left| left.saturating_sub(price).max(i64::MIN + 1))
+        let before = self.left?;
+        let left = before.saturating_sub(price).max(i64::MIN + 1);
+        self.charged = self.charged.saturating_add(before.abs_diff(left));
+        Some(left)
+    }
+
+    /// What all calls until now have cost.
+    pub(crate) fn charged(&self) -> u64 {
+        self.charged
     }
 }
 
@@ -115,6 +125,7 @@ mod tests {
         assert_eq!(purse.close(1), None);
         purse.open(Some(10));
         assert_eq!(purse.close(4), Some(6));
+        assert_eq!(purse.charged(), 4);
         purse.owed = u64::MAX;
         assert_eq!(purse.close(4), Some(10 - i64::MAX));
         purse.open(Some(i64::MIN + 2));

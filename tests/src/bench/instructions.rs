@@ -1,16 +1,13 @@
 //! `bench fuel --callgrind`: instructions executed, which no other program on the machine
 //! disturbs.
 //!
-//! Counted by valgrind's callgrind, in the loader that is linked dynamically: the static one
-//! ends under valgrind before `main`, because valgrind does not answer the system call by
-//! which it asks for its auxiliary vector. The code of the guest is the same in both. What
-//! is counted is the run: a process less the same process with an export that is not there,
-//! which does all up to linking. Prints; judges nothing.
+//! Counted by valgrind's callgrind, on the loader as it is shipped (`without_auxv.c` says
+//! what that takes). What is counted is the run: a process less the same process with an
+//! export that is not there, which does all up to linking. Prints; judges nothing.
 
 use super::Bench;
 use super::artifacts::Made;
 use super::fuel::Program;
-use super::size::dynamic_loader;
 use super::statistics::geometric_mean;
 use super::table::{Table, ratio};
 
@@ -33,13 +30,12 @@ pub(super) fn count(
     metered: &Made,
     plain: &Made,
 ) -> Option<Instructions> {
-    let loader = dynamic_loader()?;
     let count = |made: &Made| {
         let whole = bench.command(Some(program.folder.path()), None, &made.path);
         let mut start = bench.home.load_command(&["--invoke", "no such export"], &made.path);
         start.current_dir(program.folder.path());
-        let whole = bench.peers.instructions(&loader, &whole, 0)?;
-        whole.checked_sub(bench.peers.instructions(&loader, &start, REFUSED)?)
+        let whole = bench.peers.instructions(&whole, 0)?;
+        whole.checked_sub(bench.peers.instructions(&start, REFUSED)?)
     };
     Some(Instructions { plain: count(plain)?, metered: count(metered)? })
 }
@@ -76,8 +72,8 @@ pub(super) fn print<'p>(
     let mean = ratio(geometric_mean(&ratios));
     table.row(vec!["geometric mean".to_owned(), empty(), empty(), mean, empty()]);
     table.print(
-        "fuel: instructions of the run stage, in millions, counted by callgrind in the loader that \
-         is linked dynamically: a whole process less one that is refused at linking.",
+        "fuel: instructions of the run, in millions, counted by valgrind's callgrind: a whole \
+         process less one that is refused at linking.",
     );
     if !left_out.is_empty() {
         println!("Too long for valgrind, or it ends otherwise there: {}.\n", left_out.join(", "));

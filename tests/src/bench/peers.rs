@@ -18,7 +18,9 @@ pub(super) struct Peers {
     /// zstd's command line program.
     zstd: Option<PathBuf>,
     /// valgrind.
-    pub(super) valgrind: Option<PathBuf>,
+    valgrind: Option<PathBuf>,
+    /// Keeps a program under valgrind from asking the kernel for valgrind's own vector.
+    without_auxv: Option<PathBuf>,
 }
 
 impl Peers {
@@ -29,6 +31,7 @@ impl Peers {
         Ok(Self {
             hello: build("hello", include_str!("hello.c")),
             measure: build("measure", include_str!("measure.c")),
+            without_auxv: build("without_auxv", include_str!("without_auxv.c")),
             wasmtime: on_path("wasmtime"),
             zstd: on_path("zstd"),
             valgrind: on_path("valgrind"),
@@ -91,12 +94,13 @@ impl Peers {
         output.status.success().then_some(kibibytes * 1024)
     }
 
-    /// Instructions that a program executes with a command's arguments, counted by
-    /// valgrind; `None` when it does not end with `code`.
-    pub(super) fn instructions(&self, program: &Path, command: &Command, code: i32) -> Option<u64> {
-        let mut counted = Command::new(self.valgrind.as_ref()?);
+    /// Instructions that a command executes, counted by valgrind; `None` when it does not
+    /// end with `code`.
+    pub(super) fn instructions(&self, command: &Command, code: i32) -> Option<u64> {
+        let mut counted = Command::new(self.without_auxv.as_ref()?);
+        counted.arg(self.valgrind.as_ref()?);
         counted.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]);
-        counted.arg(program).args(command.get_args());
+        counted.arg(command.get_program()).args(command.get_args());
         if let Some(folder) = command.get_current_dir() {
             counted.current_dir(folder);
         }

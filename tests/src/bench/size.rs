@@ -37,7 +37,7 @@ fn programs(bench: &Bench) {
 
 /// The loader that is linked dynamically: `BLS_LOAD_DYNAMIC`, or what
 /// `cargo build --profile dist -p bls-loader` leaves beside `target/bls/`.
-pub(super) fn dynamic_loader() -> Option<PathBuf> {
+fn dynamic_loader() -> Option<PathBuf> {
     if let Some(given) = std::env::var_os("BLS_LOAD_DYNAMIC") {
         return Some(PathBuf::from(given));
     }
