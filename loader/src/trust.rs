@@ -67,6 +67,17 @@ impl From<GuardError> for TrustError {
 impl StageError for TrustError {
     const STAGE: &'static str = "trust";
 
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Missing(_) => "trust.missing",
+            Self::NoHome => "trust.no-home",
+            Self::File(error) => error.code(),
+            Self::Write(..) => "trust.write",
+            Self::Contents(_, error) => error.code(),
+            Self::Key(_, error) => error.code(),
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Missing(_) => {

@@ -45,6 +45,19 @@ impl fmt::Display for TrustError {
 
 impl std::error::Error for TrustError {}
 
+impl TrustError {
+    /// Its name, which stays the same when words change.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Json(_) => "trust.json",
+            Self::Form(_) => "trust.form",
+            Self::Key(_) => "trust.key",
+            Self::TooMany(_) => "trust.too-many-keys",
+        }
+    }
+}
+
 /// One key that is trusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrustedKey {
