@@ -9,9 +9,11 @@
 pub mod bench;
 pub mod court;
 pub mod differential;
+pub mod fuzzing;
 pub mod guest;
 pub mod host_driver;
 pub mod host_sequences;
+pub mod malformed;
 pub mod modules;
 pub mod oracle;
 pub mod peer;
