@@ -16,10 +16,12 @@ check:
 differential SECONDS="3600" SEED="1":
     cargo run --release -p bls-tests --bin differential -- --seconds {{SECONDS}} --seed {{SEED}}
 
-# the host under arbitrary calls, for so many seconds (needs cargo-fuzz and nightly)
-fuzz SECONDS="600":
-    cd fuzz && cargo +nightly fuzz run --sanitizer none host_calls corpus/host_calls seeds/host_calls -- \
-        -max_total_time={{SECONDS}} -max_len=4096 -close_fd_mask=2
+# a fuzz target for so many seconds: host_calls, framing, envelope, trust, compile, smith
+# (needs cargo-fuzz and nightly)
+fuzz NAME="host_calls" SECONDS="600":
+    mkdir -p fuzz/corpus/{{NAME}}
+    cd fuzz && cargo +nightly fuzz run --sanitizer none {{NAME}} corpus/{{NAME}} seeds/{{NAME}} -- \
+        -max_total_time={{SECONDS}} -max_len=4096 -close_fd_mask=2 -rss_limit_mb=2048 -timeout=20
 
 # tables beside the peers that are installed: just bench [load|fuel|size|adversaries|bombs]
 bench *NAMES:

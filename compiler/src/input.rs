@@ -5,7 +5,7 @@
 //! and version of a core module, and has at most [`MODULE_BYTES_MAX`] bytes. Does
 //! not validate: what is inside may still be nonsense.
 
-use bls_artifact::artifact::{MAGIC, foreign_kind};
+use bls_artifact::artifact::{Foreign, MAGIC, foreign_kind};
 use bls_artifact::digest::Sha256;
 use bls_artifact::limits::{MODULE_BYTES_MAX, NAME_BYTES_MAX};
 use std::fmt;
@@ -224,7 +224,10 @@ fn known_kind(bytes: &[u8]) -> Option<&'static str> {
         [0x28, 0xb5, 0x2f, 0xfd, ..] => Some("a zstd file"),
         [b'P', b'K', 3, 4, ..] => Some("a zip file"),
         [b'!', b'<', b'a', b'r', b'c', b'h', b'>', b'\n', ..] => Some("a static library"),
-        _ => foreign_kind(bytes).filter(|kind| *kind != "something else"),
+        _ => {
+            let kind = foreign_kind(bytes).filter(|kind| *kind != Foreign::Unknown);
+            kind.map(Foreign::words)
+        }
     }
 }
 

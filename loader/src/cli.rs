@@ -112,6 +112,10 @@ impl fmt::Display for UsageError {
 impl StageError for UsageError {
     const STAGE: &'static str = "usage";
 
+    fn code(&self) -> &'static str {
+        "usage.words"
+    }
+
     fn hint(&self) -> Option<String> {
         Some(self.hint.to_owned())
     }

@@ -127,6 +127,7 @@ fn print(text: &str) -> Result<(), Failure> {
     match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure {
             stage: "output",
+            code: "output.closed",
             what: format!("cannot write to stdout: {error}"),
             hint: None,
         }),

@@ -6,6 +6,7 @@
 //! of the same compatibility with settings this loader uses. A feature this
 //! program has never heard of counts as missing.
 
+use bls_artifact::digest::Sha256;
 use bls_artifact::manifest::{Fuel, Manifest, Part};
 use bls_artifact::target::{ENGINE_COMPATIBILITY, ENGINE_RELEASE, Target};
 use bls_artifact::{fuel, limits};
@@ -31,8 +32,12 @@ pub enum Misfit {
     Engine(String),
     /// Engine settings that this loader does not use.
     Profile,
-    /// Metered by another fuel model, plan or cost table.
-    Fuel(String),
+    /// Metered by another fuel model.
+    FuelModel(String),
+    /// Metered by another plan.
+    FuelPlan(u32),
+    /// Metered by another cost table.
+    CostTable(Sha256),
     /// A bound or cost beyond what the counter allows.
     FuelRange,
 }
@@ -64,11 +69,19 @@ impl fmt::Display for Misfit {
             Self::Profile => {
                 write!(formatter, "it needs engine settings this bls-load does not use")
             }
-            Self::Fuel(what) => write!(
+            Self::FuelModel(model) => write!(
                 formatter,
-                "it is metered by {what}, and this bls-load accounts in {} with plan {}",
-                fuel::MODEL,
+                "it is metered by the model {model:?}, and this bls-load accounts in {}",
+                fuel::MODEL
+            ),
+            Self::FuelPlan(plan) => write!(
+                formatter,
+                "it is metered by plan {plan}, and this bls-load accounts by plan {}",
                 fuel::PLAN
+            ),
+            Self::CostTable(table) => write!(
+                formatter,
+                "it is metered by the cost table {table}, and this bls-load accounts by another"
             ),
             Self::FuelRange => write!(formatter, "its signed fuel numbers are out of range"),
         }
@@ -76,6 +89,22 @@ impl fmt::Display for Misfit {
 }
 
 impl Misfit {
+    /// Its name, which stays the same when words change.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::Architecture(_) => "compatibility.architecture",
+            Self::Portable(_) => "compatibility.portable",
+            Self::CpuFeatures(_) => "compatibility.cpu-feature",
+            Self::PageSize { .. } => "compatibility.page-size",
+            Self::Engine(_) => "compatibility.engine",
+            Self::Profile => "compatibility.profile",
+            Self::FuelModel(_) => "compatibility.fuel-model",
+            Self::FuelPlan(_) => "compatibility.fuel-plan",
+            Self::CostTable(_) => "compatibility.cost-table",
+            Self::FuelRange => "compatibility.fuel-range",
+        }
+    }
+
     /// What a user can do about it.
     pub(crate) fn hint(&self) -> String {
         let host = Target::host().map_or("TRIPLE", Target::triple);
@@ -86,9 +115,12 @@ impl Misfit {
             Self::CpuFeatures(_) => {
                 format!("compile it for the baseline CPU: bls-compile --target {host} app.wasm")
             }
-            Self::PageSize { .. } | Self::Engine(_) | Self::Profile | Self::Fuel(_) => {
-                "compile it again with the bls-compile of this release".into()
-            }
+            Self::PageSize { .. }
+            | Self::Engine(_)
+            | Self::Profile
+            | Self::FuelModel(_)
+            | Self::FuelPlan(_)
+            | Self::CostTable(_) => "compile it again with the bls-compile of this release".into(),
             Self::FuelRange => "ask its builder; bls-compile does not write such numbers".into(),
         }
     }
@@ -100,13 +132,13 @@ pub(crate) fn check_metering(manifest: &Manifest) -> Result<(), Misfit> {
         return Ok(());
     };
     if model != fuel::MODEL {
-        return Err(Misfit::Fuel(format!("the model {model:?}")));
+        return Err(Misfit::FuelModel(model.clone()));
     }
     if *plan != fuel::PLAN {
-        return Err(Misfit::Fuel(format!("plan {plan}")));
+        return Err(Misfit::FuelPlan(*plan));
     }
     if *cost_table != fuel::cost_table() {
-        return Err(Misfit::Fuel("another cost table".into()));
+        return Err(Misfit::CostTable(*cost_table));
     }
     if *overrun_max > fuel::S_MAX || *instantiation > limits::JSON_INTEGER_MAX {
         return Err(Misfit::FuelRange);

@@ -1,8 +1,9 @@
 //! Failures as the user reads them: a stage, a sentence, and what to do.
 //!
 //! Each stage has its own error enum; this module only prints. Guarantees that
-//! every failure comes out in the one form `bls-load: <stage>: <what>` with an
-//! optional `hint:` line.
+//! every failure comes out in the one form: `bls-load: <stage>: <what>`, an optional
+//! `hint:` line, and a `code:` line with the name that stays the same when words change
+//! (SECURITY.md, "Refusals").
 
 use std::fmt;
 
@@ -10,6 +11,9 @@ use std::fmt;
 pub(crate) trait StageError: fmt::Display {
     /// The stage's name, as printed.
     const STAGE: &'static str;
+
+    /// Its name: one for each kind of defect, and no two kinds with the same.
+    fn code(&self) -> &'static str;
 
     /// What a user can do about it.
     fn hint(&self) -> Option<String>;
@@ -20,6 +24,8 @@ pub(crate) trait StageError: fmt::Display {
 pub(crate) struct Failure {
     /// The stage that failed.
     pub(crate) stage: &'static str,
+    /// The name of the defect.
+    pub(crate) code: &'static str,
     /// What was wrong, in a sentence.
     pub(crate) what: String,
     /// What a user can do about it.
@@ -28,17 +34,18 @@ pub(crate) struct Failure {
 
 impl<E: StageError> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self { stage: E::STAGE, what: error.to_string(), hint: error.hint() }
+        let (code, what, hint) = (error.code(), error.to_string(), error.hint());
+        Self { stage: E::STAGE, code, what, hint }
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "bls-load: {}: {}", self.stage, printable(&self.what))?;
-        match &self.hint {
-            Some(hint) => write!(formatter, "\nhint: {}", printable(hint)),
-            None => Ok(()),
+        if let Some(hint) = &self.hint {
+            write!(formatter, "\nhint: {}", printable(hint))?;
         }
+        write!(formatter, "\ncode: {}", self.code)
     }
 }
 

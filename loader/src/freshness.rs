@@ -55,6 +55,15 @@ impl fmt::Display for Stale {
 }
 
 impl Stale {
+    /// Its name, which stays the same when words change.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Rollback { .. } => "freshness.rollback",
+            Self::Jump { .. } => "freshness.jump",
+        }
+    }
+
     /// What a user can do about it.
     #[must_use]
     pub fn hint(&self) -> &'static str {

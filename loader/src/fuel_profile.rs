@@ -45,15 +45,20 @@ impl fmt::Display for ProfileError {
 impl From<ProfileError> for Failure {
     fn from(error: ProfileError) -> Self {
         let what = error.to_string();
-        let (stage, hint) = match error {
-            ProfileError::NotCounted(name) => {
-                ("profile", format!("compile it for that: bls-compile --fuel-profile {name}.wasm"))
-            }
-            ProfileError::File(..) => {
-                ("report", "--fuel-profile=FILE takes a file you can write to".into())
-            }
-        };
-        Self { stage, what, hint: Some(hint) }
+        match error {
+            ProfileError::NotCounted(name) => Self {
+                stage: "profile",
+                code: "profile.not-counted",
+                what,
+                hint: Some(format!("compile it for that: bls-compile --fuel-profile {name}.wasm")),
+            },
+            ProfileError::File(..) => Self {
+                stage: "report",
+                code: "profile.unwritable",
+                what,
+                hint: Some("--fuel-profile=FILE takes a file you can write to".into()),
+            },
+        }
     }
 }
 

@@ -95,6 +95,20 @@ impl fmt::Display for GrantError {
 impl StageError for GrantError {
     const STAGE: &'static str = "grant";
 
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Folder(..) => "grant.folder",
+            Self::GuestPath(_) => "grant.guest-path",
+            Self::Variable(_) => "grant.variable",
+            Self::Stdin(..) => "grant.stdin",
+            Self::Forbidden(..) => "grant.forbidden",
+            Self::NotDeclared(_) => "grant.not-declared",
+            Self::Needs(..) => "grant.need",
+            Self::NotMetered(_) => "grant.not-metered",
+            Self::NotDeterministic(_) => "grant.not-deterministic",
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Folder(..) => "--dir takes an existing folder: --dir ./data::/data".into(),

@@ -39,6 +39,15 @@ impl fmt::Display for GuardError {
 }
 
 impl GuardError {
+    /// Its name, which stays the same when words change.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::System(..) => "settings.unreadable",
+            Self::NotAFile(_) => "settings.not-a-file",
+            Self::Writable(..) => "settings.writable",
+        }
+    }
+
     /// What a user can do about it.
     pub(crate) fn hint(&self) -> String {
         match self {

@@ -15,6 +15,7 @@ use bls_artifact::digest::{Hasher, Sha256};
 use bls_artifact::limits::ZSTD_WINDOW_MAX;
 use bls_artifact::manifest::{Encoding, Image, Part};
 use rustix::fs::{MemfdFlags, SealFlags};
+use ruzstd::decoding::errors::FrameDecoderError;
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 use std::fmt;
 use std::fs::File;
@@ -33,7 +34,59 @@ pub enum ImageError {
     /// What comes out does not hash to what is signed.
     ImageDigest,
     /// Not one zstd frame that gives exactly the signed length.
-    Compression(String),
+    Compression(CompressionError),
+}
+
+/// Why stored bytes are not one zstd frame that gives exactly the signed length.
+#[derive(Debug)]
+pub enum CompressionError {
+    /// Not zstd, or damaged; what the decoder said.
+    Invalid(String),
+    /// It asks for a larger window than [`ZSTD_WINDOW_MAX`].
+    Window(u64),
+    /// It wants a dictionary, and there are none.
+    Dictionary(u32),
+    /// It announces another length than the signed one.
+    ContentSize {
+        /// What its header says.
+        announced: u64,
+        /// What is signed.
+        signed: u64,
+    },
+    /// It gives more than the signed length.
+    TooLong,
+    /// It gives less than the signed length.
+    TooShort,
+    /// Something follows the frame.
+    Trailing(usize),
+}
+
+impl fmt::Display for CompressionError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Invalid(what) => write!(formatter, "it is not valid zstd: {what}"),
+            Self::Window(bytes) => {
+                write!(formatter, "it asks for a window of {bytes} bytes, above {ZSTD_WINDOW_MAX}")
+            }
+            Self::Dictionary(id) => write!(formatter, "it wants the dictionary {id}"),
+            Self::ContentSize { announced, signed } => {
+                write!(formatter, "it announces {announced} bytes, and {signed} are signed")
+            }
+            Self::TooLong => write!(formatter, "it is longer than the signed length"),
+            Self::TooShort => write!(formatter, "it is shorter than the signed length"),
+            Self::Trailing(bytes) => write!(formatter, "{bytes} bytes follow its frame"),
+        }
+    }
+}
+
+impl From<FrameDecoderError> for CompressionError {
+    fn from(error: FrameDecoderError) -> Self {
+        match error {
+            FrameDecoderError::WindowSizeTooBig { requested, .. } => Self::Window(requested),
+            FrameDecoderError::DictNotProvided { dict_id } => Self::Dictionary(dict_id),
+            other => Self::Invalid(other.to_string()),
+        }
+    }
 }
 
 impl fmt::Display for ImageError {
@@ -47,10 +100,35 @@ impl fmt::Display for ImageError {
             Self::ImageDigest => {
                 write!(formatter, "the decompressed code does not match its signed digest")
             }
-            Self::Compression(what) => {
-                write!(formatter, "the compressed code is not valid: {what}")
+            Self::Compression(why) => {
+                write!(formatter, "the compressed code is refused: {why}")
             }
         }
+    }
+}
+
+impl ImageError {
+    /// Its name, which stays the same when words change.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::System(..) => "content.system",
+            Self::Shrunk => "content.shrunk",
+            Self::StoredDigest => "content.stored-digest",
+            Self::ImageDigest => "content.image-digest",
+            Self::Compression(CompressionError::Invalid(_)) => "compression.invalid",
+            Self::Compression(CompressionError::Window(_)) => "compression.window",
+            Self::Compression(CompressionError::Dictionary(_)) => "compression.dictionary",
+            Self::Compression(CompressionError::ContentSize { .. }) => "compression.content-size",
+            Self::Compression(CompressionError::TooLong) => "compression.too-long",
+            Self::Compression(CompressionError::TooShort) => "compression.too-short",
+            Self::Compression(CompressionError::Trailing(_)) => "compression.trailing-bytes",
+        }
+    }
+}
+
+impl From<CompressionError> for ImageError {
+    fn from(error: CompressionError) -> Self {
+        Self::Compression(error)
     }
 }
 
@@ -201,32 +279,37 @@ fn decompress(compressed: &[u8], image: &Image, file: &mut File) -> Result<(), I
     /// Bytes decoded before they are drained: with the window, all the memory
     /// that a frame can claim.
     const STEP: usize = 1 << 20;
-    let invalid = |error: &dyn fmt::Display| ImageError::Compression(error.to_string());
+    let refused = |error: FrameDecoderError| ImageError::from(CompressionError::from(error));
 
     let mut source = compressed;
     let mut decoder = FrameDecoder::new();
     decoder.set_max_window_size(ZSTD_WINDOW_MAX);
-    decoder.init(&mut source).map_err(|error| invalid(&error))?;
-    if decoder.content_size() != image.length {
-        return Err(invalid(&"its content size is not the signed length"));
+    decoder.init(&mut source).map_err(refused)?;
+    let (announced, signed) = (decoder.content_size(), image.length);
+    if announced != signed {
+        return Err(CompressionError::ContentSize { announced, signed }.into());
     }
-    let mut sink = Bounded { file, hasher: Hasher::default(), left: image.length };
+    let mut sink = Bounded { file, hasher: Hasher::default(), left: signed, is_full: false };
     loop {
         let finished = decoder
             .decode_blocks(&mut source, BlockDecodingStrategy::UptoBytes(STEP))
-            .map_err(|error| invalid(&error))?;
+            .map_err(refused)?;
         while decoder.can_collect() > 0 {
-            decoder.collect_to_writer(&mut sink).map_err(|error| invalid(&error))?;
+            match decoder.collect_to_writer(&mut sink) {
+                Ok(_) => {}
+                Err(_) if sink.is_full => return Err(CompressionError::TooLong.into()),
+                Err(error) => return Err(memory(error)),
+            }
         }
         if finished {
             break;
         }
     }
     if sink.left != 0 {
-        return Err(invalid(&"it is shorter than the signed length"));
+        return Err(CompressionError::TooShort.into());
     }
     if !source.is_empty() {
-        return Err(invalid(&"something follows the frame"));
+        return Err(CompressionError::Trailing(source.len()).into());
     }
     check(sink.hasher, image.sha256, ImageError::ImageDigest)
 }
@@ -236,14 +319,17 @@ struct Bounded<'a> {
     file: &'a mut File,
     hasher: Hasher,
     left: u64,
+    /// Whether more was to be written than `left`.
+    is_full: bool,
 }
 
 impl std::io::Write for Bounded<'_> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.left = self
-            .left
-            .checked_sub(bytes.len() as u64)
-            .ok_or_else(|| std::io::Error::other("it is longer than the signed length"))?;
+        let Some(left) = self.left.checked_sub(bytes.len() as u64) else {
+            self.is_full = true;
+            return Err(std::io::ErrorKind::FileTooLarge.into());
+        };
+        self.left = left;
         self.hasher.update(bytes);
         self.file.write_all(bytes)?;
         Ok(bytes.len())

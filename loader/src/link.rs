@@ -23,6 +23,8 @@ use wasmtime::{Extern, ExternType, Func, FuncType, Store, Val, ValType};
 pub(crate) enum LinkError {
     /// Imports that no host has.
     UnknownImports(Vec<String>),
+    /// An import that the manifest does not list in this place.
+    UndeclaredImport(String),
     /// An import of another type than the host's.
     ImportType(String, String),
     /// `--fuel`, and the artifact is not metered.
@@ -56,6 +58,9 @@ impl fmt::Display for LinkError {
                     more => write!(formatter, " and {more} more"),
                 }
             }
+            Self::UndeclaredImport(name) => {
+                write!(formatter, "the code imports {name}, and its manifest does not say so")
+            }
             Self::ImportType(name, ty) => {
                 write!(formatter, "the host has {name}, and not as {ty}")
             }
@@ -86,6 +91,22 @@ impl fmt::Display for LinkError {
 impl StageError for LinkError {
     const STAGE: &'static str = "link";
 
+    fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownImports(_) => "link.unknown-import",
+            Self::UndeclaredImport(_) => "link.undeclared-import",
+            Self::ImportType(..) => "link.import-type",
+            Self::NotMetered(_) => "link.not-metered",
+            Self::Counter => "link.no-counter",
+            Self::NothingToCall(..) => "link.nothing-to-call",
+            Self::NoSuchExport(..) => "link.no-such-export",
+            Self::Initialize(_) => "link.initialize",
+            Self::ArgumentCount(..) => "link.argument-count",
+            Self::Argument(..) => "link.argument",
+            Self::ParameterType(..) => "link.parameter-type",
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         let list = |exports: &[String]| match exports {
             [] => "it exports no function at all".to_owned(),
@@ -99,6 +120,9 @@ impl StageError for LinkError {
             Self::NothingToCall(_, exports) | Self::NoSuchExport(_, exports) => list(exports),
             Self::Argument(..) => {
                 "integers are decimal or 0x hexadecimal, floats decimal, inf or nan, a v128 is 0x and hexadecimal digits, a reference is null".into()
+            }
+            Self::UndeclaredImport(_) => {
+                "ask its builder; bls-compile does not write such manifests".into()
             }
             Self::ImportType(..) | Self::Counter => {
                 "compile it again with the bls-compile of this release".into()
@@ -173,8 +197,14 @@ pub(crate) fn link(
     let mut externs = Vec::with_capacity(mapped.module().imports().len());
     let mut unknown_imports = Vec::new();
     let mut refused = Vec::new();
+    let mut declared = manifest.module.imports.iter();
     for import in mapped.module().imports() {
         let name = format!("{}.{}", import.module(), import.name());
+        if !declared.next().is_some_and(|declared| {
+            (declared.module.as_str(), declared.name.as_str()) == (import.module(), import.name())
+        }) {
+            return Err(LinkError::UndeclaredImport(name));
+        }
         let ExternType::Func(ty) = import.ty() else {
             refused.push(format!("{name} (not a function)"));
             continue;

@@ -28,6 +28,10 @@ impl std::error::Error for MapError {}
 impl StageError for MapError {
     const STAGE: &'static str = "map";
 
+    fn code(&self) -> &'static str {
+        "map.engine"
+    }
+
     fn hint(&self) -> Option<String> {
         Some("compile it again with the bls-compile of this release".into())
     }

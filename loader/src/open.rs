@@ -17,13 +17,28 @@ use std::path::Path;
 /// that one system call reads it.
 const FIRST_READ: usize = 64 << 10;
 
+/// A thing of the file system that is no regular file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Irregular {
+    /// A symbolic link, which is not followed.
+    Link,
+    /// A directory.
+    Folder,
+    /// A named pipe.
+    Fifo,
+    /// A character or block device.
+    Device,
+    /// A socket.
+    Socket,
+}
+
 /// Why a file cannot be opened as an artifact.
 #[derive(Debug)]
 pub enum OpenError {
     /// The system's refusal.
     System(String, rustix::io::Errno),
-    /// Not a regular file; the name says what it is.
-    NotRegular(String, &'static str),
+    /// Not a regular file.
+    NotRegular(String, Irregular),
     /// The framing does not fit.
     Frame(String, FrameError),
 }
@@ -34,7 +49,9 @@ impl fmt::Display for OpenError {
             Self::System(name, errno) => {
                 write!(formatter, "{name}: {}", std::io::Error::from(*errno))
             }
-            Self::NotRegular(name, kind) => write!(formatter, "{name} is {kind}, not a file"),
+            Self::NotRegular(name, kind) => {
+                write!(formatter, "{name} is {}, not a file", kind.words())
+            }
             Self::Frame(name, error) => write!(formatter, "{name}: {error}"),
         }
     }
@@ -45,13 +62,26 @@ impl std::error::Error for OpenError {}
 impl StageError for OpenError {
     const STAGE: &'static str = "open";
 
+    fn code(&self) -> &'static str {
+        match self {
+            Self::System(_, rustix::io::Errno::NOENT) => "file.missing",
+            Self::System(..) => "file.unreadable",
+            Self::NotRegular(_, Irregular::Link) => "file.link",
+            Self::NotRegular(_, Irregular::Folder) => "file.folder",
+            Self::NotRegular(_, Irregular::Fifo) => "file.fifo",
+            Self::NotRegular(_, Irregular::Device) => "file.device",
+            Self::NotRegular(_, Irregular::Socket) => "file.socket",
+            Self::Frame(_, error) => error.code(),
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::System(_, rustix::io::Errno::NOENT) => {
                 "artifacts are made by bls-compile: bls-compile app.wasm writes app.bls".into()
             }
             Self::System(..) => return None,
-            Self::NotRegular(_, "a symbolic link") => {
+            Self::NotRegular(_, Irregular::Link) => {
                 "links are not followed; name the file itself: readlink -f shows it".into()
             }
             Self::NotRegular(..) => "copy it into a file first".into(),
@@ -94,13 +124,15 @@ impl Opened {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let file = match rustix::fs::open(path, flags | OFlags::NOCTTY, Mode::empty()) {
             Err(rustix::io::Errno::LOOP) => {
-                return Err(OpenError::NotRegular(name, "a symbolic link"));
+                return Err(OpenError::NotRegular(name, Irregular::Link));
             }
-            Err(rustix::io::Errno::NXIO) => return Err(OpenError::NotRegular(name, "a socket")),
+            Err(rustix::io::Errno::NXIO) => {
+                return Err(OpenError::NotRegular(name, Irregular::Socket));
+            }
             other => other.map_err(system)?,
         };
         let status = rustix::fs::fstat(&file).map_err(system)?;
-        if let Some(kind) = irregular(FileType::from_raw_mode(status.st_mode)) {
+        if let Some(kind) = Irregular::of(FileType::from_raw_mode(status.st_mode)) {
             return Err(OpenError::NotRegular(name, kind));
         }
         let length = u64::try_from(status.st_size).unwrap_or(0);
@@ -243,14 +275,27 @@ pub(crate) fn fill(
     Ok(())
 }
 
-/// What a thing that is no regular file is called.
-pub(crate) fn irregular(kind: FileType) -> Option<&'static str> {
-    match kind {
-        FileType::RegularFile => None,
-        FileType::Directory => Some("a folder"),
-        FileType::Fifo => Some("a FIFO"),
-        FileType::CharacterDevice | FileType::BlockDevice => Some("a device"),
-        FileType::Socket => Some("a socket"),
-        _ => Some("something else"),
+impl Irregular {
+    /// `None` for a regular file.
+    pub(crate) fn of(kind: FileType) -> Option<Self> {
+        match kind {
+            FileType::RegularFile => None,
+            FileType::Directory => Some(Self::Folder),
+            FileType::Fifo => Some(Self::Fifo),
+            FileType::Socket => Some(Self::Socket),
+            FileType::Symlink => Some(Self::Link),
+            // What is left on Linux: devices of characters and of blocks.
+            _ => Some(Self::Device),
+        }
+    }
+
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Link => "a symbolic link",
+            Self::Folder => "a folder",
+            Self::Fifo => "a FIFO",
+            Self::Device => "a device",
+            Self::Socket => "a socket",
+        }
     }
 }

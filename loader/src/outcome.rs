@@ -116,9 +116,12 @@ impl Outcome {
             }
             Self::Signal(number) => json["signal"] = json!(number),
             Self::Failed(failure) => {
-                json["stage"] = json!(failure.stage);
-                json["message"] = json!(failure.what);
-                json["hint"] = json!(failure.hint);
+                json["error"] = json!({
+                    "stage": failure.stage,
+                    "code": failure.code,
+                    "message": failure.what,
+                    "hint": failure.hint,
+                });
             }
         }
         json

@@ -63,6 +63,16 @@ impl From<GuardError> for PolicyError {
 impl StageError for PolicyError {
     const STAGE: &'static str = "policy";
 
+    fn code(&self) -> &'static str {
+        match self {
+            Self::File(error) => error.code(),
+            Self::Contents(_, error) => error.code(),
+            Self::Beyond(..) => "policy.beyond",
+            Self::NotAllowed(..) => "policy.not-allowed",
+            Self::Range(..) => "policy.range",
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::File(error) => error.hint(),

@@ -38,6 +38,10 @@ impl fmt::Display for ReportError {
 impl StageError for ReportError {
     const STAGE: &'static str = "report";
 
+    fn code(&self) -> &'static str {
+        "report.unwritable"
+    }
+
     fn hint(&self) -> Option<String> {
         Some(
             "--report takes a file in a folder you can write to, a FIFO that is read, or fd:N of an open descriptor"

@@ -279,6 +279,7 @@ fn classify(error: &Error, left: Option<i64>) -> (Outcome, bool) {
     } else {
         let failure = Failure {
             stage: "run",
+            code: "run.engine",
             what: error.root_cause().to_string(),
             hint: Some(
                 "if it is about memory, the system gave too little: see ulimit -v, and the limits of its group"
@@ -312,6 +313,7 @@ fn print(values: &[Val]) -> Result<(), Failure> {
     let mut output = std::io::stdout();
     output.write_all(text.as_bytes()).and_then(|()| output.flush()).map_err(|error| Failure {
         stage: "run",
+        code: "run.results",
         what: format!("cannot print the results: {error}"),
         hint: None,
     })

@@ -18,8 +18,9 @@ use crate::open::{Opened, ReadError};
 use crate::store::{Installed, Oddity, StoreError, Stores};
 use bls_artifact::artifact::{FrameError, PartRecord};
 use bls_artifact::digest::{Hasher, Sha256};
-use bls_artifact::envelope::{Envelope, EnvelopeError};
-use bls_artifact::key::KeyId;
+use bls_artifact::envelope::{Claim, Envelope, EnvelopeError};
+use bls_artifact::json::JsonError;
+use bls_artifact::key::{KeyId, SignatureError};
 use bls_artifact::manifest::{Manifest, ManifestError, Part, Statement};
 use bls_artifact::trust::{Clock, Doubt, Refusal, Signers, Trust};
 pub use installed::verify_installed;
@@ -78,13 +79,22 @@ pub enum Reason {
     /// Signed only by keys that are not trusted here.
     Untrusted(Vec<KeyId>),
     /// A trusted key is named, and its signature is not good.
-    BadSignature(KeyId),
+    BadSignature(KeyId, SignatureError),
+    /// A trusted key is named, and another trusted key has signed.
+    LyingKeyId {
+        /// The key that is named.
+        named: KeyId,
+        /// The key that signed.
+        signer: KeyId,
+    },
     /// The signed payload is no manifest.
     Manifest(ManifestError),
     /// The trust file speaks against it; and how to make it anew.
     Refused(Box<Refusal>, Option<String>),
     /// A record of the file is not exactly one of the signed parts.
     UnsignedPart(usize),
+    /// A signed part, but twice, or in another order than the signed one.
+    PartOrder(usize),
     /// A newer release was seen here.
     Stale(Stale),
     /// A store cannot say what was seen, or does not give what is installed.
@@ -137,13 +147,30 @@ impl fmt::Display for VerifyError {
                     write!(formatter, "), none of which this machine trusts")
                 }
             },
-            Reason::BadSignature(key) => {
+            Reason::BadSignature(key, SignatureError::Malleable) => write!(
+                formatter,
+                "{name}: the signature by key {key} is another spelling of one: its S is too large"
+            ),
+            Reason::BadSignature(key, SignatureError::SmallOrder) => write!(
+                formatter,
+                "{name}: the signature by key {key} says nothing: its R is of small order"
+            ),
+            Reason::BadSignature(key, SignatureError::Wrong) => {
                 write!(formatter, "{name}: the signature by key {key} is not good")
+            }
+            Reason::LyingKeyId { named, signer } => {
+                write!(formatter, "{name} is signed by key {signer}, in the name of key {named}")
             }
             Reason::Manifest(error) => write!(formatter, "{name}: {error}"),
             Reason::Refused(refusal, _) => write!(formatter, "{name}: {refusal}"),
             Reason::UnsignedPart(index) => {
                 write!(formatter, "{name}: part {index} is not one of the parts that were signed")
+            }
+            Reason::PartOrder(index) => {
+                write!(
+                    formatter,
+                    "{name}: part {index} comes twice, or in another order than signed"
+                )
             }
             Reason::Stale(stale) => write!(formatter, "{name}: {stale}"),
             Reason::Store(error) => error.fmt(formatter),
@@ -165,6 +192,28 @@ impl std::error::Error for VerifyError {}
 impl StageError for VerifyError {
     const STAGE: &'static str = "verify";
 
+    fn code(&self) -> &'static str {
+        match &self.reason {
+            Reason::Envelope(error) => error.code(),
+            Reason::Untrusted(_) => "signature.unknown-key",
+            Reason::BadSignature(_, SignatureError::Malleable) => "signature.malleable",
+            Reason::BadSignature(_, SignatureError::SmallOrder) => "signature.small-order",
+            Reason::BadSignature(_, SignatureError::Wrong) => "signature.wrong",
+            Reason::LyingKeyId { .. } => "signature.lying-key-id",
+            Reason::Manifest(error) => error.code(),
+            Reason::UnsignedPart(_) => "content.unsigned-part",
+            Reason::PartOrder(_) => "content.part-order",
+            Reason::Refused(refusal, _) => refusal.code(),
+            Reason::Stale(stale) => stale.code(),
+            Reason::Store(error) => error.code(),
+            Reason::OtherName(_) => "store.other-name",
+            Reason::Misfit(misfit) => misfit.code(),
+            Reason::Image(error) => error.code(),
+            Reason::Frame(error) => error.code(),
+            Reason::Digest { .. } => "content.file-digest",
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         let again = "fetch the artifact again, or compare sha256sum with its origin";
         Some(match &self.reason {
@@ -179,7 +228,21 @@ impl StageError for VerifyError {
             Reason::Digest { .. } => {
                 "this is another file than the one that was asked for; fetch that one".into()
             }
-            Reason::Manifest(ManifestError::Critical(_)) => "use a newer bls-load".into(),
+            Reason::Manifest(
+                ManifestError::Critical(_)
+                | ManifestError::Type(_)
+                | ManifestError::Json(JsonError::UnknownField(_)),
+            ) => "use a newer bls-load, or ask its builder".into(),
+            // A trusted key has signed these.
+            Reason::Manifest(_)
+            | Reason::Image(ImageError::ImageDigest | ImageError::Compression(_)) => {
+                "it was signed like this, so fetching it again does not help; ask its builder"
+                    .into()
+            }
+            Reason::Envelope(EnvelopeError::Unsigned) => {
+                "have it compiled, and so signed, by whom you trust".into()
+            }
+            Reason::LyingKeyId { .. } => "do not run it; ask its builder".into(),
             Reason::Image(ImageError::System(..)) => return None,
             _ => again.to_owned(),
         })
@@ -399,9 +462,9 @@ fn check_signatures(envelope: &Envelope, trust: &Trust) -> Result<Vec<KeyId>, Re
     let mut good = Vec::new();
     for claim in envelope.claims() {
         if let Some(trusted) = trust.find(claim.key_id) {
-            if !envelope.verifies(claim, &trusted.key) {
-                return Err(Reason::BadSignature(claim.key_id));
-            }
+            envelope
+                .check(claim, &trusted.key)
+                .map_err(|error| why_bad(envelope, claim, trust, error))?;
             good.push(claim.key_id);
         }
     }
@@ -415,16 +478,33 @@ fn check_signatures(envelope: &Envelope, trust: &Trust) -> Result<Vec<KeyId>, Re
     }
 }
 
+/// Why a signature in a trusted key's name is bad: another trusted key may have made it.
+fn why_bad(envelope: &Envelope, claim: &Claim, trust: &Trust, error: SignatureError) -> Reason {
+    let named = claim.key_id;
+    let mut others = trust.keys().iter().filter(|other| other.key.id() != named);
+    match others.find(|other| envelope.check(claim, &other.key).is_ok()) {
+        Some(signer) => Reason::LyingKeyId { named, signer: signer.key.id() },
+        None => Reason::BadSignature(named, error),
+    }
+}
+
 /// For each record of the file, the signed part that it is. Records keep the
 /// signed order, and none comes twice; parts may have been stripped.
 fn match_records(records: &[PartRecord], manifest: &Manifest) -> Result<Vec<usize>, Reason> {
     let mut signed = Vec::with_capacity(records.len());
     let mut next = 0;
     for (index, record) in records.iter().enumerate() {
-        let found = manifest.parts.iter().enumerate().skip(next).find(|(_, part)| {
+        let is_it = |part: &Part| {
             part.stored.sha256 == record.sha256 && part.stored.length == record.length
-        });
-        let Some((part, _)) = found else { return Err(Reason::UnsignedPart(index)) };
+        };
+        let Some(part) = (next..manifest.parts.len()).find(|part| is_it(&manifest.parts[*part]))
+        else {
+            let comes_earlier = manifest.parts[..next].iter().any(is_it);
+            return Err(match comes_earlier {
+                true => Reason::PartOrder(index),
+                false => Reason::UnsignedPart(index),
+            });
+        };
         signed.push(part);
         next = part + 1;
     }

@@ -26,6 +26,7 @@ pub(crate) fn start(recorder: Arc<Recorder>, timeout: Option<Duration>) -> Resul
         .map(|_| ())
         .map_err(|error| Failure {
             stage: "run",
+            code: "run.watcher",
             what: format!("cannot start the thread that watches the time: {error}"),
             hint: None,
         })
@@ -81,6 +82,7 @@ pub(crate) fn report_panics(recorder: Arc<Recorder>) {
     std::panic::set_hook(Box::new(move |information| {
         let failure = Failure {
             stage: "internal error",
+            code: "internal.panic",
             what: information.to_string(),
             hint: Some("this is a bug in bls-load; please report it".into()),
         };

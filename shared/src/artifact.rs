@@ -36,26 +36,73 @@ pub const RECORD_LEN: usize = 40;
 /// What the end of the envelope and of each part is padded to, in bytes.
 pub const ALIGNMENT: u64 = 16;
 
+/// What bytes without our magic are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Foreign {
+    /// A WebAssembly module.
+    Module,
+    /// A WebAssembly component.
+    Component,
+    /// What wasmtime's own program precompiles.
+    Cwasm,
+    /// A native program or library.
+    Elf,
+    /// An artifact whose line ends or high bits somebody changed.
+    Mangled,
+    /// None of these.
+    Unknown,
+}
+
+impl Foreign {
+    /// What it is, in words.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Module => "a WebAssembly module",
+            Self::Component => "a WebAssembly component",
+            Self::Cwasm => "a wasmtime precompiled file (.cwasm)",
+            Self::Elf => "an ELF file",
+            Self::Mangled => "what a transfer as text makes of an artifact",
+            Self::Unknown => "something else",
+        }
+    }
+}
+
 /// Why bytes are not an artifact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FrameError {
-    /// Shorter than a header.
+    /// No byte at all.
+    Empty,
+    /// Ends within the header, or before what the header announces.
     TooShort,
-    /// The magic is missing; the name says what the bytes look like.
-    NotAnArtifact(&'static str),
+    /// The magic is missing; what the bytes look like.
+    NotAnArtifact(Foreign),
     /// A format version that this program does not know.
     FutureFormat(u32),
-    /// No part, or more than [`PARTS_MAX`].
-    PartCount(u32),
-    /// The header's total length is not the file's.
-    TotalLength {
+    /// No part.
+    NoPart,
+    /// More than [`PARTS_MAX`] parts.
+    TooManyParts(u32),
+    /// The header says more bytes than the file has.
+    Truncated {
         /// What the header says.
         declared: u64,
         /// What the file has.
         actual: u64,
     },
-    /// A length above its cap.
-    TooLong(&'static str),
+    /// The file has more bytes than the header says.
+    Trailing {
+        /// What the header says.
+        declared: u64,
+        /// What the file has.
+        actual: u64,
+    },
+    /// Longer than [`ARTIFACT_BYTES_MAX`], by its header.
+    ArtifactTooLong(u64),
+    /// An envelope longer than [`ENVELOPE_BYTES_MAX`].
+    EnvelopeTooLong(u64),
+    /// A part longer than any artifact; its index and length.
+    PartTooLong(usize, u64),
     /// The lengths do not add up to the total.
     LengthsDisagree,
     /// The envelope does not hash to what the header says.
@@ -69,20 +116,37 @@ pub enum FrameError {
 impl fmt::Display for FrameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Empty => write!(f, "the file is empty"),
             Self::TooShort => write!(f, "the file is too short to be an artifact"),
-            Self::NotAnArtifact(kind) => write!(f, "this is {kind}, not an artifact"),
+            Self::NotAnArtifact(kind) => write!(f, "this is {}, not an artifact", kind.words()),
             Self::FutureFormat(version) => write!(
                 f,
                 "artifact format {version} is not known; this program reads format {FORMAT_VERSION}"
             ),
-            Self::PartCount(count) => {
-                write!(f, "{count} parts; an artifact has 1 to {PARTS_MAX}")
+            Self::NoPart => write!(f, "there is no part in it, and so no code"),
+            Self::TooManyParts(count) => {
+                write!(f, "the header says {count} parts; an artifact has at most {PARTS_MAX}")
             }
-            Self::TotalLength { declared, actual } => write!(
+            Self::Truncated { declared, actual } => write!(
                 f,
-                "the header says {declared} bytes, the file has {actual}: it is truncated or has something appended"
+                "the file is truncated: the header says {declared} bytes, and it has {actual}"
             ),
-            Self::TooLong(what) => write!(f, "the {what} is longer than the format allows"),
+            Self::Trailing { declared, actual } => write!(
+                f,
+                "something was appended: the header says {declared} bytes, and the file has {actual}"
+            ),
+            Self::ArtifactTooLong(length) => write!(
+                f,
+                "the header says {length} bytes; an artifact has at most {ARTIFACT_BYTES_MAX}"
+            ),
+            Self::EnvelopeTooLong(length) => write!(
+                f,
+                "the header says {length} bytes of envelope; it has at most {ENVELOPE_BYTES_MAX}"
+            ),
+            Self::PartTooLong(index, length) => write!(
+                f,
+                "part {index} is said to have {length} bytes; it has at most {ARTIFACT_BYTES_MAX}"
+            ),
             Self::LengthsDisagree => {
                 write!(f, "the lengths in the header do not add up to the file's")
             }
@@ -102,11 +166,39 @@ impl fmt::Display for FrameError {
 impl std::error::Error for FrameError {}
 
 impl FrameError {
+    /// Its name, which stays the same when words change.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Empty => "framing.empty",
+            Self::TooShort => "framing.too-short",
+            Self::NotAnArtifact(Foreign::Module) => "framing.is-module",
+            Self::NotAnArtifact(Foreign::Component) => "framing.is-component",
+            Self::NotAnArtifact(Foreign::Cwasm) => "framing.is-cwasm",
+            Self::NotAnArtifact(Foreign::Elf) => "framing.is-elf",
+            Self::NotAnArtifact(Foreign::Mangled) => "framing.mangled",
+            Self::NotAnArtifact(Foreign::Unknown) => "framing.magic",
+            Self::FutureFormat(_) => "framing.future-format",
+            Self::NoPart => "framing.no-part",
+            Self::TooManyParts(_) => "framing.too-many-parts",
+            Self::Truncated { .. } => "framing.truncated",
+            Self::Trailing { .. } => "framing.trailing-bytes",
+            Self::ArtifactTooLong(_) => "framing.artifact-too-long",
+            Self::EnvelopeTooLong(_) => "framing.envelope-too-long",
+            Self::PartTooLong(..) => "framing.part-too-long",
+            Self::LengthsDisagree => "framing.lengths-disagree",
+            Self::EnvelopeDigest => "framing.envelope-digest",
+            Self::PartDigest(_) => "framing.part-digest",
+            Self::Padding(_) => "framing.padding",
+        }
+    }
+
     /// What a user can do about it.
     #[must_use]
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::NotAnArtifact("a WebAssembly module") => "compile it first: bls-compile app.wasm",
+            Self::NotAnArtifact(Foreign::Module) => "compile it first: bls-compile app.wasm",
+            Self::NotAnArtifact(Foreign::Mangled) => "fetch it again, in binary mode",
             Self::NotAnArtifact(_) => {
                 "an artifact is what bls-compile writes: bls-compile app.wasm"
             }
@@ -131,6 +223,9 @@ impl Header {
     /// # Errors
     /// Any [`FrameError`] that the header alone shows.
     pub fn parse(bytes: &[u8], file_length: u64) -> Result<Self, FrameError> {
+        if file_length == 0 && bytes.is_empty() {
+            return Err(FrameError::Empty);
+        }
         if bytes.get(..8) != Some(&MAGIC) {
             return Err(match foreign_kind(bytes) {
                 Some(kind) => FrameError::NotAnArtifact(kind),
@@ -151,25 +246,34 @@ impl Header {
             })
         };
         let header = rest().ok_or(FrameError::TooShort)?;
-        if header.total_length != file_length {
-            return Err(FrameError::TotalLength {
-                declared: header.total_length,
-                actual: file_length,
-            });
+        header.check(file_length)?;
+        Ok(header)
+    }
+
+    fn check(&self, actual: u64) -> Result<(), FrameError> {
+        let declared = self.total_length;
+        if declared > ARTIFACT_BYTES_MAX {
+            return Err(FrameError::ArtifactTooLong(declared));
         }
-        if header.total_length > ARTIFACT_BYTES_MAX {
-            return Err(FrameError::TooLong("artifact"));
+        if actual < declared {
+            return Err(FrameError::Truncated { declared, actual });
         }
-        if header.envelope_length > ENVELOPE_BYTES_MAX {
-            return Err(FrameError::TooLong("envelope"));
+        if actual > declared {
+            return Err(FrameError::Trailing { declared, actual });
         }
-        if header.part_count == 0 || header.part_count > PARTS_MAX {
-            return Err(FrameError::PartCount(header.part_count));
+        if self.envelope_length > ENVELOPE_BYTES_MAX {
+            return Err(FrameError::EnvelopeTooLong(self.envelope_length));
         }
-        if header.prefix_length() as u64 > header.total_length {
+        if self.part_count == 0 {
+            return Err(FrameError::NoPart);
+        }
+        if self.part_count > PARTS_MAX {
+            return Err(FrameError::TooManyParts(self.part_count));
+        }
+        if self.prefix_length() as u64 > declared {
             return Err(FrameError::LengthsDisagree);
         }
-        Ok(header)
+        Ok(())
     }
 
     /// Bytes of header, part records and envelope together: what
@@ -219,13 +323,13 @@ impl Frame {
         let mut parts = Vec::with_capacity(header.part_count as usize);
         let mut paddings = Vec::with_capacity(header.part_count as usize + 1);
         let mut end = prefix.len() as u64;
-        for _ in 0..header.part_count {
+        for index in 0..header.part_count as usize {
             let offset = align(end);
             paddings.push(end..offset);
             let sha256 = fields.digest().ok_or(FrameError::TooShort)?;
             let length = fields.u64().ok_or(FrameError::TooShort)?;
             if length > ARTIFACT_BYTES_MAX {
-                return Err(FrameError::TooLong("part"));
+                return Err(FrameError::PartTooLong(index, length));
             }
             end = offset + length;
             parts.push(PartRecord { sha256, offset, length });
@@ -332,20 +436,19 @@ pub fn write(envelope: &[u8], parts: &[&[u8]]) -> Vec<u8> {
     file
 }
 
-/// What bytes without our magic are, in words; `None` when there are too few
-/// to say.
+/// What bytes without our magic are; `None` when there are too few to say.
 #[must_use]
-pub fn foreign_kind(bytes: &[u8]) -> Option<&'static str> {
+pub fn foreign_kind(bytes: &[u8]) -> Option<Foreign> {
     const WASMTIME_ELF_ABI: u8 = 200;
     match bytes {
-        [b'\0', b'a', b's', b'm', _, _, 0, 0, ..] => Some("a WebAssembly module"),
-        [b'\0', b'a', b's', b'm', _, _, 1, 0, ..] => Some("a WebAssembly component"),
-        [0x7f, b'E', b'L', b'F', _, _, _, WASMTIME_ELF_ABI, ..] => {
-            Some("a wasmtime precompiled file (.cwasm)")
-        }
-        [0x7f, b'E', b'L', b'F', ..] => Some("an ELF file"),
+        [b'\0', b'a', b's', b'm', _, _, 0, 0, ..] => Some(Foreign::Module),
+        [b'\0', b'a', b's', b'm', _, _, 1, 0, ..] => Some(Foreign::Component),
+        [0x7f, b'E', b'L', b'F', _, _, _, WASMTIME_ELF_ABI, ..] => Some(Foreign::Cwasm),
+        [0x7f, b'E', b'L', b'F', ..] => Some(Foreign::Elf),
         _ if bytes.len() < MAGIC.len() => None,
-        _ => Some("something else"),
+        // The high bit gone, or "\r\n" become "\n", or "\n" become "\r\n".
+        [0x89 | 0x09, b'B', b'L', b'S', b'\r' | b'\n', ..] => Some(Foreign::Mangled),
+        _ => Some(Foreign::Unknown),
     }
 }
 
@@ -421,17 +524,19 @@ mod tests {
     #[test]
     fn other_files_are_named() {
         for (bytes, kind) in [
-            (&b"\0asm\x01\0\0\0"[..], "a WebAssembly module"),
-            (b"\0asm\x0d\0\x01\0", "a WebAssembly component"),
-            (b"\x7fELF\x02\x01\x01\xc8", "a wasmtime precompiled file (.cwasm)"),
-            (b"\x7fELF\x02\x01\x01\0", "an ELF file"),
-            (b"hello, world", "something else"),
+            (&b"\0asm\x01\0\0\0"[..], Foreign::Module),
+            (b"\0asm\x0d\0\x01\0", Foreign::Component),
+            (b"\x7fELF\x02\x01\x01\xc8", Foreign::Cwasm),
+            (b"\x7fELF\x02\x01\x01\0", Foreign::Elf),
+            (b"\x89BLS\n\x1a\n\x01", Foreign::Mangled),
+            (b"hello, world", Foreign::Unknown),
         ] {
             assert_eq!(
                 Header::parse(bytes, bytes.len() as u64),
                 Err(FrameError::NotAnArtifact(kind))
             );
         }
-        assert_eq!(Header::parse(b"", 0), Err(FrameError::TooShort));
+        assert_eq!(Header::parse(b"", 0), Err(FrameError::Empty));
+        assert_eq!(Header::parse(b"\x89BLS", 4), Err(FrameError::TooShort));
     }
 }

@@ -10,10 +10,12 @@
 //! not read the payload.
 
 use crate::digest::Sha256;
-use crate::key::{KeyId, PrivateKey, PublicKey};
+use crate::json::{self, JsonError};
+use crate::key::{KeyId, PrivateKey, PublicKey, SignatureError};
 use crate::limits::SIGNATURES_MAX;
 use base64ct::{Base64, Encoding as _};
 use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
 use std::fmt;
 
 /// What a payload is. Its name is signed with it, so that a signature of one kind
@@ -40,8 +42,8 @@ impl PayloadType {
 /// Why bytes are no envelope of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EnvelopeError {
-    /// Not the JSON of a DSSE envelope; what the parser said.
-    Json(String),
+    /// Not the JSON of a DSSE envelope.
+    Json(JsonError),
     /// Another payload type than the one that is wanted here.
     PayloadType(String),
     /// Not strict base64 (RFC 4648, section 4, padded).
@@ -52,7 +54,11 @@ pub enum EnvelopeError {
     Unsigned,
     /// More than [`SIGNATURES_MAX`] signatures.
     TooManySignatures(usize),
-    /// One key id twice, or key ids out of order.
+    /// A signature that is not 64 bytes; how many it is.
+    SignatureLength(usize),
+    /// One key id twice.
+    KeyTwice(KeyId),
+    /// Key ids out of order.
     SignatureOrder,
 }
 
@@ -69,14 +75,44 @@ impl fmt::Display for EnvelopeError {
             Self::TooManySignatures(count) => {
                 write!(f, "{count} signatures; at most {SIGNATURES_MAX} are read")
             }
-            Self::SignatureOrder => {
-                write!(f, "signatures must be sorted by key id, each key once")
+            Self::SignatureLength(bytes) => {
+                write!(f, "a signature of {bytes} bytes is not one of Ed25519, which has 64")
             }
+            Self::KeyTwice(key) => {
+                write!(f, "key {key} is said to have signed twice; each key counts once")
+            }
+            Self::SignatureOrder => write!(f, "signatures must be sorted by key id"),
         }
     }
 }
 
 impl std::error::Error for EnvelopeError {}
+
+impl EnvelopeError {
+    /// Its name, which stays the same when words change.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Json(JsonError::Utf8(_)) => "envelope.utf8",
+            Self::Json(JsonError::Truncated(_)) => "envelope.truncated",
+            Self::Json(JsonError::Trailing(_)) => "envelope.trailing-bytes",
+            Self::Json(JsonError::Depth) => "envelope.depth",
+            Self::Json(JsonError::Syntax(_)) => "envelope.syntax",
+            Self::Json(JsonError::DuplicateField(_)) => "envelope.duplicate-field",
+            Self::Json(JsonError::UnknownField(_)) => "envelope.unknown-field",
+            Self::Json(JsonError::MissingField(_)) => "envelope.missing-field",
+            Self::Json(JsonError::Value(_)) => "envelope.value",
+            Self::Base64(_) => "envelope.base64",
+            Self::NotCanonical => "envelope.not-canonical",
+            Self::PayloadType(_) => "signature.payload-type",
+            Self::Unsigned => "signature.none",
+            Self::TooManySignatures(_) => "signature.too-many",
+            Self::SignatureLength(_) => "signature.length",
+            Self::KeyTwice(_) => "signature.key-twice",
+            Self::SignatureOrder => "signature.order",
+        }
+    }
+}
 
 /// One signature and whose it claims to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -171,8 +207,7 @@ impl Envelope {
     /// [`EnvelopeError`] for anything that [`Envelope::to_bytes`] would not
     /// have written.
     pub fn parse_as(kind: PayloadType, bytes: &[u8]) -> Result<Self, EnvelopeError> {
-        let json: Json = serde_json::from_slice(bytes)
-            .map_err(|error| EnvelopeError::Json(error.to_string()))?;
+        let json: Json = json::read(bytes).map_err(EnvelopeError::Json)?;
         if json.payload_type != kind.name() {
             return Err(EnvelopeError::PayloadType(json.payload_type));
         }
@@ -182,18 +217,22 @@ impl Envelope {
         if json.signatures.len() > SIGNATURES_MAX {
             return Err(EnvelopeError::TooManySignatures(json.signatures.len()));
         }
-        if !json.signatures.is_sorted_by(|a, b| a.keyid < b.keyid) {
-            return Err(EnvelopeError::SignatureOrder);
+        for pair in json.signatures.windows(2) {
+            match pair[0].keyid.cmp(&pair[1].keyid) {
+                Ordering::Less => {}
+                Ordering::Equal => return Err(EnvelopeError::KeyTwice(pair[0].keyid)),
+                Ordering::Greater => return Err(EnvelopeError::SignatureOrder),
+            }
         }
         let payload =
             Base64::decode_vec(&json.payload).map_err(|_| EnvelopeError::Base64("payload"))?;
         let mut claims = Vec::with_capacity(json.signatures.len());
         for entry in &json.signatures {
-            let mut signature = [0; 64];
-            match Base64::decode(&entry.sig, &mut signature) {
-                Ok(decoded) if decoded.len() == 64 => {}
-                _ => return Err(EnvelopeError::Base64("signature")),
-            }
+            let decoded =
+                Base64::decode_vec(&entry.sig).map_err(|_| EnvelopeError::Base64("signature"))?;
+            let signature = decoded
+                .try_into()
+                .map_err(|other: Vec<u8>| EnvelopeError::SignatureLength(other.len()))?;
             claims.push(Claim { key_id: entry.keyid, signature });
         }
         let envelope = Self { kind, payload, claims };
@@ -248,9 +287,15 @@ impl Envelope {
     /// Whether `claim` is a good signature by `key` over this payload.
     #[must_use]
     pub fn verifies(&self, claim: &Claim, key: &PublicKey) -> bool {
-        claim.key_id == key.id()
-            && key
-                .verifies(&pre_authentication_encoding(self.kind, &self.payload), &claim.signature)
+        claim.key_id == key.id() && self.check(claim, key).is_ok()
+    }
+
+    /// Judges the signature of `claim` by `key`, whosoever it claims to be.
+    ///
+    /// # Errors
+    /// [`SignatureError`], by the kind of what is wrong.
+    pub fn check(&self, claim: &Claim, key: &PublicKey) -> Result<(), SignatureError> {
+        key.check(&pre_authentication_encoding(self.kind, &self.payload), &claim.signature)
     }
 }
 

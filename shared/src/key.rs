@@ -23,6 +23,13 @@ pub type KeyId = Sha256;
 const SPKI_PREFIX: [u8; 12] =
     [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
+/// The order of the group, 2²⁵² + 27742317777372353535851937790883648493, little-endian
+/// (RFC 8032, section 5.1).
+const ORDER: [u8; 32] = [
+    0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
+];
+
 /// Why a text is no key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyError {
@@ -60,6 +67,35 @@ impl fmt::Display for KeyError {
 }
 
 impl std::error::Error for KeyError {}
+
+impl KeyError {
+    /// Its name, which stays the same when words change.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            // A loader reads public keys only.
+            Self::NotPrivate
+            | Self::Encrypted
+            | Self::Algorithm(_)
+            | Self::OpenSsh
+            | Self::Public
+            | Self::Certificate => "key.not-private",
+            Self::NotPublic => "key.not-public",
+            Self::Weak => "key.small-order",
+        }
+    }
+}
+
+/// Why a signature is not good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignatureError {
+    /// Its S is not below the order of the group: another spelling of a signature.
+    Malleable,
+    /// Its R is a point of small order, which no honest signer makes.
+    SmallOrder,
+    /// Not this key's over this message.
+    Wrong,
+}
 
 /// A public key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,10 +150,28 @@ impl PublicKey {
         Sha256::of(&spki)
     }
 
-    /// Whether `signature` is this key's over `message`.
+    /// Whether `signature` is this key's over `message`: strictly, so that nobody can
+    /// make another signature out of one.
+    ///
+    /// # Errors
+    /// [`SignatureError`], by the kind of what is wrong.
+    pub fn check(&self, message: &[u8], signature: &[u8; 64]) -> Result<(), SignatureError> {
+        let parsed = Signature::from_bytes(signature);
+        self.0.verify_strict(message, &parsed).map_err(|_| {
+            let is_below_order = parsed.s_bytes().iter().rev().lt(ORDER.iter().rev());
+            let r = ed25519_dalek::VerifyingKey::from_bytes(parsed.r_bytes());
+            match (is_below_order, r) {
+                (false, _) => SignatureError::Malleable,
+                (true, Ok(r)) if r.is_weak() => SignatureError::SmallOrder,
+                _ => SignatureError::Wrong,
+            }
+        })
+    }
+
+    /// Whether [`PublicKey::check`] finds nothing.
     #[must_use]
     pub fn verifies(&self, message: &[u8], signature: &[u8; 64]) -> bool {
-        self.0.verify_strict(message, &Signature::from_bytes(signature)).is_ok()
+        self.check(message, signature).is_ok()
     }
 }
 

@@ -23,6 +23,7 @@ pub mod digest;
 pub mod engine;
 pub mod envelope;
 pub mod fuel;
+pub mod json;
 pub mod key;
 pub mod limits;
 pub mod manifest;

@@ -10,6 +10,7 @@
 use crate::capability::{Capability, Permission};
 use crate::digest::Sha256;
 use crate::fuel::{PROFILE_EXTENSION, PROFILE_VERSION};
+use crate::json::{self, JsonError};
 use crate::limits::{
     DOCUMENT_NAME_BYTES_MAX, DOCUMENTS_MAX, IMAGE_BYTES_MAX, JSON_INTEGER_MAX, NEEDS_MAX,
     PARTS_MAX, ZSTD_LEVEL_MAX,
@@ -30,12 +31,18 @@ const EXTENSIONS: [&str; 1] = [PROFILE_EXTENSION];
 /// Why a signed payload is no manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ManifestError {
-    /// Not the JSON of a statement; what the parser said.
-    Json(String),
+    /// Not the JSON of a statement.
+    Json(JsonError),
     /// Another statement or predicate type.
     Type(String),
     /// An extension marked critical that this program does not know.
     Critical(String),
+    /// A name that cannot be an artifact's.
+    Name(NameError),
+    /// An integer that not every reader of JSON keeps exactly.
+    NumberRange(u64),
+    /// Another list of subjects than the parts'.
+    Subjects,
     /// A field whose value is not allowed; which, and why.
     Field(&'static str),
     /// Valid, but not the one spelling that is allowed.
@@ -53,6 +60,13 @@ impl fmt::Display for ManifestError {
                     "the manifest needs the extension {name:?}, which this program does not know"
                 )
             }
+            Self::Name(error) => write!(f, "the manifest is not valid: {error}"),
+            Self::NumberRange(number) => {
+                write!(f, "the manifest is not valid: the number {number} is above 2^53-1")
+            }
+            Self::Subjects => {
+                write!(f, "the manifest is not valid: the subjects are not the parts")
+            }
             Self::Field(what) => write!(f, "the manifest is not valid: {what}"),
             Self::NotCanonical => write!(f, "the manifest is not in canonical form"),
         }
@@ -60,6 +74,31 @@ impl fmt::Display for ManifestError {
 }
 
 impl std::error::Error for ManifestError {}
+
+impl ManifestError {
+    /// Its name, which stays the same when words change.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Json(JsonError::Utf8(_)) => "manifest.utf8",
+            Self::Json(JsonError::Truncated(_)) => "manifest.truncated",
+            Self::Json(JsonError::Trailing(_)) => "manifest.trailing-bytes",
+            Self::Json(JsonError::Depth) => "manifest.depth",
+            Self::Json(JsonError::Syntax(_)) => "manifest.syntax",
+            Self::Json(JsonError::DuplicateField(_)) => "manifest.duplicate-field",
+            Self::Json(JsonError::UnknownField(_)) => "manifest.unknown-field",
+            Self::Json(JsonError::MissingField(_)) => "manifest.missing-field",
+            Self::Json(JsonError::Value(_)) => "manifest.value",
+            Self::Type(_) => "manifest.type",
+            Self::Critical(_) => "manifest.critical",
+            Self::Name(_) => "manifest.name",
+            Self::NumberRange(_) => "manifest.number-range",
+            Self::Subjects => "manifest.subjects",
+            Self::Field(_) => "manifest.field",
+            Self::NotCanonical => "manifest.not-canonical",
+        }
+    }
+}
 
 /// The in-toto Statement.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -355,8 +394,7 @@ impl Statement {
     /// # Errors
     /// [`ManifestError`] for anything [`Statement::to_bytes`] would not write.
     pub fn parse(bytes: &[u8]) -> Result<Manifest, ManifestError> {
-        let statement: Self = serde_json::from_slice(bytes)
-            .map_err(|error| ManifestError::Json(error.to_string()))?;
+        let statement: Self = json::read(bytes).map_err(ManifestError::Json)?;
         if statement.kind != STATEMENT_TYPE {
             return Err(ManifestError::Type(statement.kind));
         }
@@ -369,9 +407,13 @@ impl Statement {
         {
             return Err(ManifestError::Critical(unknown.clone()));
         }
+        name::check(&manifest.name).map_err(ManifestError::Name)?;
+        if let Some(number) = manifest.integers().find(|number| *number > JSON_INTEGER_MAX) {
+            return Err(ManifestError::NumberRange(number));
+        }
         manifest.check().map_err(ManifestError::Field)?;
         if statement.subject != subjects(manifest) {
-            return Err(ManifestError::Field("the subjects are not the parts"));
+            return Err(ManifestError::Subjects);
         }
         if statement.to_bytes() != bytes {
             return Err(ManifestError::NotCanonical);
@@ -402,7 +444,6 @@ impl Manifest {
 
     /// What serde's types cannot say.
     fn check(&self) -> Result<(), &'static str> {
-        name::check(&self.name).map_err(NameError::what)?;
         if self.created.zip(self.expires).is_some_and(|(created, expires)| expires <= created) {
             return Err("it must expire after it was created");
         }
@@ -419,9 +460,6 @@ impl Manifest {
         }
         if !self.needs.iter().all(Permission::is_definite) {
             return Err("a need of env, fs or an extension must say which");
-        }
-        if !self.integers().all(|number| number <= JSON_INTEGER_MAX) {
-            return Err("a number is above 2^53-1");
         }
         for (index, part) in self.parts.iter().enumerate() {
             if self.parts[..index].iter().any(|other| other.stored == part.stored) {

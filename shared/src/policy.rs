@@ -40,6 +40,18 @@ impl fmt::Display for PolicyError {
 
 impl std::error::Error for PolicyError {}
 
+impl PolicyError {
+    /// Its name, which stays the same when words change.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Json(_) => "policy.json",
+            Self::Version(_) => "policy.version",
+            Self::Default(_) => "policy.default",
+        }
+    }
+}
+
 /// Something an operator demands of an artifact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]

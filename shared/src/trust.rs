@@ -108,6 +108,28 @@ impl fmt::Display for TrustError {
 impl std::error::Error for TrustError {}
 
 impl TrustError {
+    /// Its name, which stays the same when words change.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Json(_) => "trust.json",
+            Self::Form(_) => "trust.form",
+            Self::Form1 => "trust.form-1",
+            Self::Signed => "trust.signed-file",
+            Self::Key(_) => "trust.key",
+            Self::TooMany(..) => "trust.too-many",
+            Self::Twice(..) => "trust.twice",
+            Self::Threshold(..) => "trust.threshold-value",
+            Self::Prefix(_) => "trust.prefix",
+            Self::Validity(_) => "trust.validity",
+            Self::Range(_) => "trust.range",
+            Self::Reset(_) => "trust.reset",
+            Self::ResetUnsigned => "trust.reset-unsigned",
+            Self::Revoked(_) => "trust.adding-revoked",
+            Self::OtherTerms(_) => "trust.other-terms",
+        }
+    }
+
     /// What a user can do about it.
     #[must_use]
     pub fn hint(&self) -> &'static str {

@@ -9,10 +9,12 @@
 pub mod bench;
 pub mod court;
 pub mod differential;
+pub mod fuzzing;
 pub mod guest;
 pub mod host_driver;
 pub mod host_sequences;
 pub mod installed;
+pub mod malformed;
 pub mod modules;
 pub mod mutate;
 pub mod oracle;

@@ -72,11 +72,17 @@ pub fn generate(seed: u64) -> Option<Vec<u8>> {
     for byte in &mut bytes {
         *byte = (random.next() >> 56) as u8;
     }
+    generate_from(seed, &bytes)
+}
+
+/// A module made from bytes; `choice` switches proposals.
+#[must_use]
+pub fn generate_from(choice: u64, bytes: &[u8]) -> Option<Vec<u8>> {
     let config = wasm_smith::Config {
-        gc_enabled: seed.is_multiple_of(3),
-        exceptions_enabled: seed.is_multiple_of(2),
+        gc_enabled: choice.is_multiple_of(3),
+        exceptions_enabled: choice.is_multiple_of(2),
         tail_call_enabled: true,
-        memory64_enabled: seed.is_multiple_of(5),
+        memory64_enabled: choice.is_multiple_of(5),
         multi_value_enabled: true,
         simd_enabled: true,
         relaxed_simd_enabled: true,
@@ -100,7 +106,7 @@ pub fn generate(seed: u64) -> Option<Vec<u8>> {
         memory_max_size_required: true,
         ..wasm_smith::Config::default()
     };
-    let mut input = arbitrary::Unstructured::new(&bytes);
+    let mut input = arbitrary::Unstructured::new(bytes);
     // Loops end by fuel; nothing else has to stop them.
     let module = wasm_smith::Module::new(config, &mut input).ok()?;
     Some(module.to_bytes())

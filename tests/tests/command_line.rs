@@ -143,7 +143,7 @@ fn what_is_no_artifact_is_refused_by_name() {
         ("wat/hello.wasm", &["a WebAssembly module", "bls-compile"][..]),
         ("refused/elf.bin", &["ELF"]),
         ("refused/component.wasm", &["component"]),
-        ("refused/empty.wasm", &["too short"]),
+        ("refused/empty.wasm", &["the file is empty"]),
         ("missing.bls", &["missing.bls"]),
         ("wat", &["folder"]),
     ] {

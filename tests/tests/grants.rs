@@ -130,7 +130,7 @@ fn a_need_that_is_not_granted_is_named() {
     let (ended, report) = home.report(&[], &artifact);
     let _ = ended.expect(125);
     assert_eq!(report["outcome"]["kind"], "refused", "{report}");
-    assert_eq!(report["outcome"]["stage"], "grant", "{report}");
+    assert_eq!(report["outcome"]["error"]["stage"], "grant", "{report}");
 }
 
 #[test]

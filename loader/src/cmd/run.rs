@@ -137,6 +137,7 @@ fn on_enough_stack<T: Send>(
             .spawn_scoped(scope, work)
             .map_err(|error| Failure {
                 stage: "run",
+                code: "run.stack",
                 what: format!("the system gives no stack of {needed} bytes: {error}"),
                 hint: Some(
                     "ask for less with --max-stack, or allow more: ulimit -s, ulimit -v".into(),

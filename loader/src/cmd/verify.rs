@@ -70,6 +70,7 @@ pub(super) fn verify_all(options: &Options) -> Result<(), Failure> {
         0 => Ok(()),
         bad => Err(Failure {
             stage: "verify",
+            code: "store.some-refused",
             what: format!("{bad} of what is installed cannot be run as it is"),
             hint: Some("each has its own hint above".into()),
         }),

@@ -102,6 +102,26 @@ impl From<GuardError> for StoreError {
 impl StageError for StoreError {
     const STAGE: &'static str = "store";
 
+    fn code(&self) -> &'static str {
+        match self {
+            Self::System(_, _, Errno::NOSPC | Errno::DQUOT) => "store.full",
+            Self::System(..) => "store.system",
+            Self::Writable(..) => "store.writable",
+            Self::Kind(..) => "store.kind",
+            Self::TooLong(_) => "store.too-long",
+            Self::Record(_, RecordError::Damaged) => "store.record",
+            Self::Record(_, RecordError::Future) => "store.future",
+            Self::NotInstalled(..) => "store.not-installed",
+            Self::Damaged(_) => "store.damaged",
+            Self::Missing(_) => "store.missing",
+            Self::Name(_) => "store.name",
+            Self::Foreign(..) => "store.foreign",
+            Self::NoHome(_) => "store.no-home",
+            Self::Database(..) => "store.database",
+            Self::Stale(_, stale) => stale.code(),
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::System(_, _, Errno::NOSPC | Errno::DQUOT) => {

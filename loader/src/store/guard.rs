@@ -9,6 +9,7 @@
 //! root's and nobody else may write, up to `/`. Access lists are covered: what they
 //! let others do shows in the bits of the group. Does not look at the bytes.
 
+use crate::open::Irregular;
 use rustix::fs::{AtFlags, FileType, Mode, Stat, StatVfsMountFlags};
 use std::fmt;
 use std::fs::File;
@@ -141,5 +142,5 @@ pub(super) fn others_may_write(status: &Stat) -> bool {
 
 /// What it is, if it is no regular file.
 pub(super) fn irregular(status: &Stat) -> Option<&'static str> {
-    crate::open::irregular(FileType::from_raw_mode(status.st_mode))
+    Irregular::of(FileType::from_raw_mode(status.st_mode)).map(Irregular::words)
 }

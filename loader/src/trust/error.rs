@@ -95,6 +95,24 @@ impl From<GuardError> for TrustError {
 impl StageError for TrustError {
     const STAGE: &'static str = "trust";
 
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Missing(_) => "trust.missing",
+            Self::NoHome => "trust.no-home",
+            Self::File(error) => error.code(),
+            Self::Write(..) => "trust.write",
+            Self::Contents(_, error) => error.code(),
+            Self::Signed(_, error) => error.code(),
+            Self::Key(_, error) => error.code(),
+            Self::Unsigned(..) => "trust.unsigned",
+            Self::NotAccepted(_) => "trust.not-accepted",
+            Self::Rollback(..) => "trust.rollback",
+            Self::State(..) => "trust.state",
+            Self::Plain(_) => "trust.plain",
+            Self::Exists(_) => "trust.exists",
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Missing(_) => {

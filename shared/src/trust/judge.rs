@@ -107,6 +107,39 @@ pub enum Refusal {
     Expired(u64),
 }
 
+impl Doubt {
+    /// Its name, which stays the same when words change.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Revoked => "signature.revoked-key",
+            Self::Author => "signature.author",
+            Self::Name(_) => "signature.prefix",
+            Self::Capabilities(_) => "signature.capability",
+            Self::NotYet(_) => "signature.not-yet-valid",
+            Self::Expired(_) => "signature.expired-key",
+            Self::Clock(_) => "signature.clock",
+        }
+    }
+}
+
+impl Refusal {
+    /// Its name, which stays the same when words change.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Key(_, doubt) => doubt.code(),
+            Self::Threshold { .. } => "signature.threshold",
+            Self::Revoked(..) => "trust.revoked-digest",
+            Self::Compiler(..) => "trust.refused-compiler",
+            Self::Engine(..) => "trust.refused-engine",
+            Self::Unversioned(..) => "trust.unversioned",
+            Self::Clock(_) => "freshness.clock",
+            Self::Expired(_) => "freshness.expired",
+        }
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -67,6 +67,22 @@ impl fmt::Display for SignedError {
 impl std::error::Error for SignedError {}
 
 impl SignedError {
+    /// Its name, which stays the same when words change.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Envelope(_) => "trust.envelope",
+            Self::Contents(error) => error.code(),
+            Self::NoRoot => "trust.no-root",
+            Self::NoSequence => "trust.no-sequence",
+            Self::BadSignature(_) => "trust.root-signature",
+            Self::Own(..) => "trust.root-threshold",
+            Self::Known(..) => "trust.root-unknown",
+            Self::Rollback(..) => "trust.older",
+            Self::Fork(_) => "trust.fork",
+        }
+    }
+
     /// What a user can do about it.
     #[must_use]
     pub fn hint(&self) -> &'static str {

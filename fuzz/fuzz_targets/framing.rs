@@ -1,0 +1,10 @@
+//! Artifacts of any bytes; what must hold is in
+//! `bls_tests::fuzzing`.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    let _ = bls_tests::fuzzing::framing(bytes);
+});
