@@ -30,22 +30,20 @@ pub(crate) fn init(
     file: Option<&Path>,
     roots: &[PathBuf],
     root_threshold: Option<u64>,
-    trust: Trust,
+    mut trust: Trust,
 ) -> Result<PathBuf, TrustError> {
     let root = |path: &PathBuf| Ok((read_key(path)?, name_of(path)));
     let keys = roots.iter().map(root).collect::<Result<Vec<_>, TrustError>>()?;
-    let (path, _) = change(file, |present, path| {
-        if present.is_some() {
-            return Err(TrustError::Exists(path.to_owned()));
-        }
-        let mut trust = trust;
-        if !keys.is_empty() {
-            trust.root = Some(Roots { threshold: root_threshold.unwrap_or(1), keys });
-            trust.touch(crate::verify::now());
-        }
-        Ok((trust, true))
-    })?;
-    Ok(path)
+    let held = Held::of(file)?;
+    if held.present.is_some() {
+        return Err(TrustError::Exists(held.path));
+    }
+    if !keys.is_empty() {
+        trust.root = Some(Roots { threshold: root_threshold.unwrap_or(1), keys });
+        trust.touch(crate::verify::now());
+    }
+    held.write(&trust)?;
+    Ok(held.path)
 }
 
 /// Adds a key; terms for any but the default ones. Gives the key, where it is, and
@@ -59,17 +57,18 @@ pub(crate) fn add(
     let key = read_key(key_path)?;
     let id = key.id();
     let comment = comment.map_or_else(|| name_of(key_path), str::to_owned);
-    let (path, new) = change(file, |present, path| {
-        let mut trust = present.unwrap_or_default();
-        // Without a word about terms, whichever it has are left as they are.
-        let known = terms.is_none() && trust.find(id).is_some() && !trust.is_revoked(id);
-        let new = !known
-            && trust
-                .add_on(key.clone(), &comment, terms.unwrap_or_default())
-                .map_err(|error| TrustError::Contents(path.to_owned(), error))?;
-        Ok((trust, new))
-    })?;
-    Ok((key, path, new))
+    let mut held = Held::of(file)?;
+    let mut trust = held.take();
+    // Without a word about terms, whichever it has are left as they are.
+    let known = terms.is_none() && trust.find(id).is_some() && !trust.is_revoked(id);
+    let new = !known
+        && trust
+            .add_on(key.clone(), &comment, terms.unwrap_or_default())
+            .map_err(|error| TrustError::Contents(held.path.clone(), error))?;
+    if new {
+        held.write(&trust)?;
+    }
+    Ok((key, held.path, new))
 }
 
 /// Revokes; gives what was new.
@@ -77,65 +76,81 @@ pub(crate) fn revoke(
     file: Option<&Path>,
     all: &[Revocation],
 ) -> Result<(PathBuf, Vec<bool>), TrustError> {
-    let mut news = Vec::new();
-    let (path, _) = change(file, |present, path| {
-        let mut trust = present.ok_or_else(|| TrustError::Missing(path.to_owned()))?;
-        news.extend(all.iter().map(|one| match one.clone() {
-            Revocation::Key(id) => trust.revoke_key(id),
-            Revocation::Digest(digest) => trust.revoke_digest(digest),
-            Revocation::Compiler(range) => trust.refuse_compiler(range),
-            Revocation::Engine(range) => trust.refuse_engine(range),
-        }));
-        let new = news.contains(&true);
-        Ok((trust, new))
-    })?;
-    Ok((path, news))
+    let mut held = Held::of(file)?;
+    if held.present.is_none() {
+        return Err(TrustError::Missing(held.path));
+    }
+    let mut trust = held.take();
+    let revoked = all.iter().map(|one| match one.clone() {
+        Revocation::Key(id) => trust.revoke_key(id),
+        Revocation::Digest(digest) => trust.revoke_digest(digest),
+        Revocation::Compiler(range) => trust.refuse_compiler(range),
+        Revocation::Engine(range) => trust.refuse_engine(range),
+    });
+    let news: Vec<bool> = revoked.collect();
+    if news.contains(&true) {
+        held.write(&trust)?;
+    }
+    Ok((held.path, news))
 }
 
-/// Gives what is there to `edit`, and writes what that makes of it where it says so.
-fn change(
-    file: Option<&Path>,
-    edit: impl FnOnce(Option<Trust>, &Path) -> Result<(Trust, bool), TrustError>,
-) -> Result<(PathBuf, bool), TrustError> {
-    let own = if file.is_none() { Some(Place::own()?) } else { None };
-    let path = match (&own, file) {
-        (Some(place), _) => place.file.clone(),
-        (None, file) => file.unwrap_or(Path::new("trust.json")).to_owned(),
-    };
-    let (mode, folder_mode) = match &own {
-        Some(place) => (place.modes.0, Some(place.modes.1)),
-        None => (0o644, None),
-    };
-    let cannot = |error| TrustError::Write(path.clone(), error);
-    // Another change waits until this one has written, and adds to that.
-    let _held = hold(&path, folder_mode).map_err(cannot)?;
-    let present = match &own {
-        Some(place) => place.load()?,
-        None => found(read(&path, TRUST_BYTES_MAX, None))?
-            .map(|text| parse(&path, &text))
-            .transpose()?,
-    };
-    if present.as_ref().is_some_and(Trust::is_signed) {
-        return Err(TrustError::Contents(path, ContentsError::Signed));
-    }
-    // Where a signed file is missing, a new plain one would say nothing.
-    if present.is_none()
-        && let Some(accepted) = own.as_ref().map(Place::accepted).transpose()?.flatten()
-    {
-        return Err(TrustError::Unsigned(path, accepted.sequence()));
-    }
-    let fresh = present.is_none();
-    let (mut trust, new) = edit(present, &path)?;
-    if new {
-        if !fresh {
-            trust.touch(crate::verify::now());
+/// A plain trust file that nobody else changes for as long as this lives.
+struct Held {
+    path: PathBuf,
+    mode: u32,
+    present: Option<Trust>,
+    _folder: File,
+}
+
+impl Held {
+    /// The user's own, or one that is named.
+    fn of(file: Option<&Path>) -> Result<Self, TrustError> {
+        let own = if file.is_none() { Some(Place::own()?) } else { None };
+        let path = own.as_ref().map(|place| place.file.as_path()).or(file);
+        let path = path.unwrap_or(Path::new("trust.json")).to_owned();
+        let (mode, folder_mode) = match &own {
+            Some(place) => (place.modes.0, Some(place.modes.1)),
+            None => (0o644, None),
+        };
+        // Another change waits until this one has written, and adds to that.
+        let folder =
+            hold(&path, folder_mode).map_err(|error| TrustError::Write(path.clone(), error))?;
+        let present = match &own {
+            Some(place) => place.load()?,
+            None => found(read(&path, TRUST_BYTES_MAX, None))?
+                .map(|text| parse(&path, &text))
+                .transpose()?,
+        };
+        if present.as_ref().is_some_and(Trust::is_signed) {
+            return Err(TrustError::Contents(path, ContentsError::Signed));
         }
-        // What is written must be what can be read again.
-        let text = trust.to_text();
-        parse(&path, text.as_bytes())?;
-        replace(&path, text.as_bytes(), mode).map_err(cannot)?;
+        // Where a signed file is missing, a new plain one would say nothing.
+        if present.is_none()
+            && let Some(accepted) = own.as_ref().map(Place::accepted).transpose()?.flatten()
+        {
+            return Err(TrustError::Unsigned(path, accepted.sequence()));
+        }
+        Ok(Self { path, mode, present, _folder: folder })
     }
-    Ok((path, new))
+
+    /// What is to be changed: what is there, with this change counted.
+    fn take(&mut self) -> Trust {
+        match self.present.take() {
+            Some(mut trust) => {
+                trust.touch(crate::verify::now());
+                trust
+            }
+            None => Trust::default(),
+        }
+    }
+
+    /// Writes what can be read again, and nothing else.
+    fn write(&self, trust: &Trust) -> Result<(), TrustError> {
+        let text = trust.to_text();
+        parse(&self.path, text.as_bytes())?;
+        replace(&self.path, text.as_bytes(), self.mode)
+            .map_err(|error| TrustError::Write(self.path.clone(), error))
+    }
 }
 
 fn read_key(path: &Path) -> Result<PublicKey, TrustError> {
