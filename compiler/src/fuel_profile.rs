@@ -10,10 +10,11 @@
 //!                              global.get $p  global.get $fuel  i64.sub  global.set $p
 //! ```
 //!
-//! Where a run ends out of fuel, behind `i64.const −2⁶³`, nothing is added. A function writes the counter before it
-//! calls, before it ends and at every event, and then nothing of its own is pending (rule
-//! `exact`): so what the counter loses there is what that function itself consumed, and the
-//! sum over all functions is what the counter lost in all, but for what the host took.
+//! Where a run ends out of fuel, behind `i64.const −2⁶³`, nothing is added. A function
+//! writes the counter before it calls, before it ends and at every event, and then nothing
+//! of its own is pending (rule `exact`): so what the counter loses there is what that
+//! function itself consumed, and the sum over all functions is what the counter lost in
+//! all, but for what the host took.
 //!
 //! May assume a metered, audited module. Guarantees the same results, traps and fuel, which
 //! `audit::profile` shows again from the bytes. Does not count what the host takes, nor

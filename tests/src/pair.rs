@@ -95,13 +95,14 @@ impl Pair {
         })
     }
 
-    /// Runs both with a budget, and with exactly what the first export consumed and one
+    /// The first look at a module: runs both with a budget, and with exactly what the first export consumed and one
     /// unit less. Gives what the naive one showed; `None` when neither instantiates.
     ///
     /// # Panics
     /// When they disagree.
     pub fn compare_and_sweep(&self, budget: i64, tally: &mut Tally) -> Option<Vec<Observation>> {
         let observations = self.compare(budget, tally)?;
+        tally.modules += 1;
         self.sweep(&observations);
         Some(observations)
     }

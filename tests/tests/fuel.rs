@@ -118,7 +118,6 @@ fn mutated_modules_agree_with_the_oracle() {
         let name = format!("{} changed with seed {seed}", original.name);
         let Some(pair) = Pair::of(&engine, &name, wasm) else { continue };
         if pair.compare_and_sweep(200_000, &mut tally).is_some() {
-            tally.modules += 1;
             pair.compare((seed % 9973) as i64 + 1, &mut tally);
         }
     }

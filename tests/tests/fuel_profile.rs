@@ -141,7 +141,9 @@ fn out_of_fuel_the_rest_is_his_who_ran_out() {
     let _ = ended.expect(123);
     let profile = &report["fuel_profile"];
     assert_eq!(sum(profile), 1_000_000, "{report}");
-    assert_eq!((&profile["host"], &profile["billed_on_top"]), (&json!(0), &json!(0)), "{report}");
+    // Up to a round runs before it is found out, and is not billed.
+    let beyond = profile["billed_on_top"].as_i64().expect("a number");
+    assert!((-13..=0).contains(&beyond) && profile["host"] == 0, "{report}");
     // A round is 5 of spin's, 5 of step's and 3 of leaf's.
     let units = |name: &str| {
         let functions = profile["functions"].as_array().expect("functions");
