@@ -12,7 +12,7 @@ use bls_artifact::envelope::Envelope;
 use bls_artifact::key::{PrivateKey, PublicKey};
 use bls_artifact::manifest::{Encoding, Image, Manifest, Statement, Stored};
 use bls_artifact::policy::{self, Policy};
-use bls_artifact::trust::Trust;
+use bls_artifact::trust::{Refusal, Trust};
 use bls_compiler::audit::audit;
 use bls_compiler::describe::describe;
 use bls_compiler::input::Source;
@@ -116,7 +116,13 @@ fn statement(bytes: &[u8]) -> bool {
             Ok(_) => {}
             // It was read, so it is read again; and the image is the one it names.
             Err(error) => assert!(
-                matches!(error.reason, verify::Reason::Misfit(_) | verify::Reason::Expired(_)),
+                match &error.reason {
+                    verify::Reason::Misfit(_) => true,
+                    verify::Reason::Refused(refusal, _) => {
+                        matches!(**refusal, Refusal::Expired(_) | Refusal::Clock(_))
+                    }
+                    _ => false,
+                },
                 "{error}"
             ),
         }

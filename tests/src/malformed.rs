@@ -200,6 +200,9 @@ impl Base {
         let mut manifest = self.manifest.clone();
         manifest.parts[0].stored =
             Stored { encoding, length: stored.len() as u64, sha256: Sha256::of(stored) };
+        if encoding == Encoding::Raw {
+            manifest.compiler.compression = None;
+        }
         let payload = Statement::new(manifest).to_bytes();
         let envelope = Envelope::sign(payload, &[&builder()]);
         artifact::write(&envelope.to_bytes(), &[stored])
@@ -211,6 +214,7 @@ impl Base {
         let mut manifest = self.manifest.clone();
         manifest.parts[0].image = Image { length, sha256, verity: verity(image) };
         manifest.parts[0].stored = Stored { encoding: Encoding::Raw, length, sha256 };
+        manifest.compiler.compression = None;
         let payload = Statement::new(manifest).to_bytes();
         let envelope = Envelope::sign(payload, &[&builder()]);
         artifact::write(&envelope.to_bytes(), &[image])

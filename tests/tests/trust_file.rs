@@ -192,7 +192,7 @@ fn so_many_different_keys_must_sign() {
     let doubled = text.replace(claim, &format!("{claim},{claim}"));
     let path = scene.home.path("doubled.bls");
     std::fs::write(&path, artifact::write(doubled.as_bytes(), &parts)).unwrap();
-    let _ = scene.load(&path).expect(125).says(&["each key once"]);
+    let _ = scene.load(&path).expect(125).says(&["code: signature.key-twice"]);
 
     // A key that is revoked does not count, and is named.
     let second = PrivateKey::from_seed(&[8; 32]).public().id().to_string();

@@ -156,6 +156,6 @@ fn nonsense_is_refused() {
 fn a_profile_goes_to_stderr_or_to_a_file() {
     assert_eq!(run(&["x"]).fuel_profile, None);
     assert_eq!(run(&["--fuel-profile", "x"]).fuel_profile, Some(None));
-    let named = run(&["--fuel-profile=p.txt", "x"]);
-    assert_eq!((named.fuel_profile, named.artifact), (Some(Some("p.txt".into())), "x".into()));
+    let named = run(&["--fuel-profile=p.txt", "./x"]);
+    assert_eq!((named.fuel_profile, named.artifact), (Some(Some("p.txt".into())), file("./x")));
 }

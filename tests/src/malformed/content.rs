@@ -105,12 +105,14 @@ fn two_parts(bases: &super::Bases) -> (Vec<u8>, [Vec<u8>; 2]) {
     part.target = Target::Pulley64;
     part.cpu_features.clear();
     part.profile = EngineProfile::of(Target::Pulley64, Nans::Canonical);
-    part.stored = Stored { encoding: Encoding::Raw, length, sha256 };
     part.image = Image { length, sha256, verity: verity(image) };
+    let stored = frame(image);
+    let (length, sha256) = (stored.len() as u64, Sha256::of(&stored));
+    part.stored = Stored { encoding: Encoding::Zstd, length, sha256 };
     manifest.parts.push(part);
     let payload = Statement::new(manifest).to_bytes();
     let envelope = Envelope::sign(payload, &[&super::builder()]).to_bytes();
-    (envelope, [bases.hello.part.clone(), image.to_vec()])
+    (envelope, [bases.hello.part.clone(), stored])
 }
 
 /// One zstd frame, compressed as bls-compile does.

@@ -3,7 +3,7 @@
 //! Every truncation, one by one, is tried in process (`tests/integrity.rs`); here are
 //! those that differ in kind.
 
-use super::Defect;
+use super::{Base, Defect};
 use bls_artifact::artifact;
 
 const FORMAT: usize = 8;
@@ -143,11 +143,13 @@ fn layout() -> Vec<Defect> {
             bases.hello.patched(|file| file[RECORD_DIGEST] ^= 1)
         }),
         Defect::new("framing-padding-after-envelope", "framing.padding", "is padding", |bases| {
-            bases.hello.patched(|file| {
-                let end = ENVELOPE + bases.hello.envelope.to_bytes().len();
-                assert!(!end.is_multiple_of(16), "there is padding");
-                file[end] = 1;
-            })
+            // Whether there is padding depends on what is signed.
+            let end = |base: &Base| ENVELOPE + base.envelope.to_bytes().len();
+            let named = |length| bases.hello.with_manifest(|it| it.name = "a".repeat(length));
+            let mut padded = (1..16).map(|length| Base::of(named(length)));
+            let base = padded.find(|base| !end(base).is_multiple_of(16));
+            let base = base.expect("an envelope with padding behind it");
+            base.patched(|file| file[end(&base)] = 1)
         }),
         Defect::new("framing-padding-after-part", "framing.padding", "is padding", |bases| {
             assert!(!bases.hello.part.len().is_multiple_of(16), "there is padding");

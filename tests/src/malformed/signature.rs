@@ -5,7 +5,7 @@
 
 use super::{Defect, Trusted, builder, second_builder, stranger};
 use bls_artifact::digest::Sha256;
-use bls_artifact::envelope::{Envelope, PAYLOAD_TYPE, pre_authentication_encoding};
+use bls_artifact::envelope::{Envelope, PayloadType, pre_authentication_encoding};
 use bls_artifact::key::KeyId;
 
 /// An Ed25519 public key of order one: the neutral element.
@@ -60,7 +60,8 @@ fn keys() -> Vec<Defect> {
             "in the name of key",
             |bases| {
                 let payload = bases.hello.envelope.payload();
-                let signature = second_builder().sign(&pre_authentication_encoding(payload));
+                let signature = second_builder()
+                    .sign(&pre_authentication_encoding(PayloadType::Statement, payload));
                 let claim = (builder().public().id(), signature.to_vec());
                 bases.hello.with_envelope(&envelope(payload, &[claim]))
             },
@@ -73,7 +74,8 @@ fn keys() -> Vec<Defect> {
         }),
         Defect::new("signature-order", "signature.order", "must be sorted", |bases| {
             let payload = bases.hello.envelope.payload();
-            let signature = second_builder().sign(&pre_authentication_encoding(payload));
+            let signature = second_builder()
+                .sign(&pre_authentication_encoding(PayloadType::Statement, payload));
             let mut claims =
                 vec![good(payload), (second_builder().public().id(), signature.to_vec())];
             claims.sort_by_key(|claim| std::cmp::Reverse(claim.0));
@@ -144,7 +146,7 @@ fn bytes() -> Vec<Defect> {
 fn messages() -> Vec<Defect> {
     vec![
         Defect::new("signature-payload-type", "signature.payload-type", "text/plain", |bases| {
-            bases.hello.with_envelope_text(PAYLOAD_TYPE, "text/plain")
+            bases.hello.with_envelope_text(PayloadType::Statement.name(), "text/plain")
         }),
         Defect::new("signature-of-another-type", "signature.wrong", "is not good", |bases| {
             let payload = bases.hello.envelope.payload();
@@ -170,7 +172,10 @@ type Claim = (KeyId, Vec<u8>);
 
 /// The builder's good signature.
 fn good(payload: &[u8]) -> Claim {
-    (builder().public().id(), builder().sign(&pre_authentication_encoding(payload)).to_vec())
+    (
+        builder().public().id(),
+        builder().sign(&pre_authentication_encoding(PayloadType::Statement, payload)).to_vec(),
+    )
 }
 
 /// An envelope in canonical spelling, whatever it claims.
@@ -183,8 +188,9 @@ fn envelope(payload: &[u8], claims: &[Claim]) -> Vec<u8> {
         })
         .collect();
     format!(
-        "{{\"payload\":\"{}\",\"payloadType\":\"{PAYLOAD_TYPE}\",\"signatures\":[{}]}}",
+        "{{\"payload\":\"{}\",\"payloadType\":\"{}\",\"signatures\":[{}]}}",
         Base64::encode_string(payload),
+        PayloadType::Statement.name(),
         signatures.join(",")
     )
     .into_bytes()
