@@ -643,7 +643,7 @@ mod tests {
     fn no_artifact_has_a_name_that_is_none() {
         for name in ["../app", "verify", "sha256:00", ".x", "-x", "a..b", "a\nb"] {
             let bytes = Statement::new(Manifest { name: name.into(), ..example() }).to_bytes();
-            assert!(matches!(Statement::parse(&bytes), Err(ManifestError::Field(_))), "{name:?}");
+            assert!(matches!(Statement::parse(&bytes), Err(ManifestError::Name(_))), "{name:?}");
         }
     }
 
