@@ -13,7 +13,8 @@ use crate::digest::Sha256;
 use crate::json::{self, JsonError};
 use crate::key::{KeyId, PrivateKey, PublicKey, SignatureError};
 use crate::limits::SIGNATURES_MAX;
-use base64ct::{Base64, Encoding as _};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 use std::fmt;
@@ -225,11 +226,11 @@ impl Envelope {
             }
         }
         let payload =
-            Base64::decode_vec(&json.payload).map_err(|_| EnvelopeError::Base64("payload"))?;
+            BASE64.decode(&json.payload).map_err(|_| EnvelopeError::Base64("payload"))?;
         let mut claims = Vec::with_capacity(json.signatures.len());
         for entry in &json.signatures {
             let decoded =
-                Base64::decode_vec(&entry.sig).map_err(|_| EnvelopeError::Base64("signature"))?;
+                BASE64.decode(&entry.sig).map_err(|_| EnvelopeError::Base64("signature"))?;
             let signature = decoded
                 .try_into()
                 .map_err(|other: Vec<u8>| EnvelopeError::SignatureLength(other.len()))?;
@@ -251,14 +252,14 @@ impl Envelope {
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let json = Json {
-            payload: Base64::encode_string(&self.payload),
+            payload: BASE64.encode(&self.payload),
             payload_type: self.kind.name().to_owned(),
             signatures: self
                 .claims
                 .iter()
                 .map(|claim| JsonSignature {
                     keyid: claim.key_id,
-                    sig: Base64::encode_string(&claim.signature),
+                    sig: BASE64.encode(claim.signature),
                 })
                 .collect(),
         };

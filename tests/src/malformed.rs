@@ -235,10 +235,11 @@ fn replaced(text: &str, from: &str, to: &str) -> String {
 /// A public key of small order, as a file that `--trust` takes.
 #[must_use]
 pub fn small_order_pem() -> String {
-    use base64ct::{Base64, Encoding as _};
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
     let der = signature::spki(&signature::SMALL_ORDER_KEY);
     format!(
         "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n",
-        Base64::encode_string(&der)
+        STANDARD.encode(&der)
     )
 }

@@ -180,16 +180,17 @@ fn good(payload: &[u8]) -> Claim {
 
 /// An envelope in canonical spelling, whatever it claims.
 fn envelope(payload: &[u8], claims: &[Claim]) -> Vec<u8> {
-    use base64ct::{Base64, Encoding as _};
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
     let signatures: Vec<String> = claims
         .iter()
         .map(|(id, bytes)| {
-            format!("{{\"keyid\":\"{id}\",\"sig\":\"{}\"}}", Base64::encode_string(bytes))
+            format!("{{\"keyid\":\"{id}\",\"sig\":\"{}\"}}", STANDARD.encode(bytes))
         })
         .collect();
     format!(
         "{{\"payload\":\"{}\",\"payloadType\":\"{}\",\"signatures\":[{}]}}",
-        Base64::encode_string(payload),
+        STANDARD.encode(payload),
         PayloadType::Statement.name(),
         signatures.join(",")
     )
