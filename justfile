@@ -23,7 +23,7 @@ fuzz NAME="host_calls" SECONDS="600":
     cd fuzz && cargo +nightly fuzz run --sanitizer none {{NAME}} corpus/{{NAME}} seeds/{{NAME}} -- \
         -max_total_time={{SECONDS}} -max_len=4096 -close_fd_mask=2 -rss_limit_mb=2048 -timeout=20
 
-# tables beside the peers that are installed: just bench [load|fuel|size|adversaries|bombs]
+# tables beside the peers that are installed: just bench [load|fuel|ablation|size|adversaries|bombs]
 bench *NAMES:
     cargo xtask bench {{NAMES}}
 

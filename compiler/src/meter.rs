@@ -15,6 +15,7 @@
 //! | `bulk`, `constant` | lengths, and what instantiation costs |
 //! | `summary` | how much runs between two checks: S |
 //! | `rewrite` | the module around the functions |
+//! | `techniques` | what can be left out, to measure what it gives |
 //!
 //! May assume a valid module without reserved names. Guarantees I1 to I4 of
 //! FUEL.md; that indices of existing things do not move and that no import is
@@ -29,7 +30,10 @@ mod graph;
 mod rewrite;
 mod scan;
 mod summary;
+mod techniques;
 mod trap;
+
+pub use techniques::Technique;
 
 use crate::validate::Validated;
 use bls_artifact::fuel;
@@ -111,8 +115,24 @@ impl From<BinaryReaderError> for MeterError {
 /// [`MeterError::TooLong`] when a function has no room for charges; anything
 /// else is a defect of ours.
 pub fn meter(module: &Validated) -> Result<Metered, MeterError> {
-    let survey = rewrite::Survey::of(module.bytes())?;
-    let graph = survey.graph();
+    meter_without(module, None)
+}
+
+/// The same without one technique, for comparison: as exact, but slower, and not always
+/// what the audit of a product asks for (its S is another one).
+///
+/// # Errors
+/// As [`meter`].
+pub fn meter_without(
+    module: &Validated,
+    technique: Option<Technique>,
+) -> Result<Metered, MeterError> {
+    let mut survey = rewrite::Survey::of(module.bytes())?;
+    let mut graph = survey.graph();
+    if let Some(technique) = technique {
+        technique.leave_out_of(&mut survey.scans);
+        technique.leave_out_of_graph(&mut graph);
+    }
     let mut summaries = summary::Summaries::new(survey.bodies.len());
     let mut bodies = vec![Vec::new(); survey.bodies.len()];
     for function in &graph.order {

@@ -225,8 +225,7 @@ impl Envelope {
                 Ordering::Greater => return Err(EnvelopeError::SignatureOrder),
             }
         }
-        let payload =
-            BASE64.decode(&json.payload).map_err(|_| EnvelopeError::Base64("payload"))?;
+        let payload = BASE64.decode(&json.payload).map_err(|_| EnvelopeError::Base64("payload"))?;
         let mut claims = Vec::with_capacity(json.signatures.len());
         for entry in &json.signatures {
             let decoded =

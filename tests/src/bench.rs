@@ -6,9 +6,11 @@
 //! `BLS_LOAD`; takes real programs from `BLS_SHARED` where it is set. Checks that
 //! what it measures printed what it should; asserts no time and no size.
 
+mod ablation;
 mod adversaries;
 mod artifacts;
 mod bombs;
+mod dressed;
 mod fuel;
 mod instructions;
 mod load;
@@ -24,18 +26,19 @@ mod table;
 pub const HELP: &str = "\
 Benchmarks of the two programs beside their peers. Prints tables, asserts nothing.
 
-Usage: cargo xtask bench [load|fuel|size|adversaries|bombs]... [RUNS] [--callgrind]
+Usage: cargo xtask bench [load|fuel|ablation|size|adversaries|bombs]... [RUNS] [--callgrind]
 
   load         start of a process: hello, by size, large artifacts; from files and installed
   fuel         metered against unmetered, on BLS_SHARED/bench
+  ablation     the meter without each of its techniques, in three layouts of the code
   size         programs, memory, artifacts, compile times
   adversaries  modules that are cheap in fuel and dear in time
   bombs        modules made to explode meter, audit or code generator
 
-  RUNS         runs of each command [default: 300 for load, 7 for fuel, 5 for adversaries]
-  --callgrind  with fuel: instructions executed by short programs, counted by valgrind (slow)
+  RUNS         runs of each command [default: 300 for load, 7 for fuel and ablation, 5 for adversaries]
+  --callgrind  with fuel and ablation: instructions executed by short programs, counted by valgrind (slow)
 
-Without a name, all of them. BLS_SHARED names a folder with guests/ and bench/.
+Without a name, all of them but ablation. BLS_SHARED names a folder with guests/ and bench/.
 ";
 
 /// What is measured, and how often.
@@ -50,6 +53,7 @@ pub struct Options {
 enum Name {
     Load,
     Fuel,
+    Ablation,
     Size,
     Adversaries,
     Bombs,
@@ -66,6 +70,7 @@ impl Options {
             match argument.as_str() {
                 "load" => options.names.push(Name::Load),
                 "fuel" => options.names.push(Name::Fuel),
+                "ablation" => options.names.push(Name::Ablation),
                 "size" => options.names.push(Name::Size),
                 "bombs" => options.names.push(Name::Bombs),
                 "adversaries" => options.names.push(Name::Adversaries),
@@ -103,6 +108,9 @@ pub fn run(options: &Options) -> Result<(), String> {
             Name::Load => load::run(&bench, options.runs.unwrap_or(load::RUNS))?,
             Name::Fuel => {
                 fuel::run(&bench, options.runs.unwrap_or(fuel::RUNS), options.callgrind)?;
+            }
+            Name::Ablation => {
+                ablation::run(&bench, options.runs.unwrap_or(fuel::RUNS), options.callgrind)?;
             }
             Name::Size => size::run(&bench)?,
             Name::Bombs => bombs::run(&bench)?,

@@ -238,8 +238,5 @@ pub fn small_order_pem() -> String {
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
     let der = signature::spki(&signature::SMALL_ORDER_KEY);
-    format!(
-        "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n",
-        STANDARD.encode(&der)
-    )
+    format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", STANDARD.encode(&der))
 }

@@ -5,7 +5,9 @@
 //! `n` add `n` to p and q; the injected texts move and lower them. Where ways
 //! meet, p must agree (and q, where there is no p). A loop's first pass fixes
 //! what everybody who comes back must bring, so one pass over the steps is
-//! enough.
+//! enough; but for what is unpaid at a loop that does not begin with a check.
+//! There one pass finds what its rounds bring, and a second one starts from it
+//! and must find no more.
 //!
 //! Calls are judged by contract: the global holds T at the entry and at the exit
 //! of each function and wherever an exception leaves it, which is shown for each
@@ -73,6 +75,17 @@ struct Point {
     is_sure: bool,
     /// What the last check charged ahead, for the operator behind it.
     ahead: i64,
+    /// The outermost open loop from whose header control can have come here without a
+    /// check; then it can from each loop within that one.
+    unchecked_since: Option<usize>,
+}
+
+impl Point {
+    /// The same outside of all frames but the first `frames`.
+    fn outside(self, frames: usize) -> Self {
+        let unchecked_since = self.unchecked_since.filter(|since| *since < frames);
+        Self { unchecked_since, ..self }
+    }
 }
 
 struct Frame {
@@ -83,6 +96,8 @@ struct Frame {
     alternative: Option<Point>,
     /// What has come to the end so far.
     arrived: Option<Point>,
+    /// Its number among the loops, where it is one.
+    ordinal: usize,
 }
 
 struct Flow<'f, 'm> {
@@ -96,6 +111,12 @@ struct Flow<'f, 'm> {
     point: Option<Point>,
     summary: Summary,
     offset: u32,
+    /// How many loops have been opened.
+    loops: usize,
+    /// By loop without a check at its header: what is unpaid when its rounds end.
+    /// What the first pass found, and what this one finds.
+    known: Vec<Option<Unpaid>>,
+    found: Vec<Option<Unpaid>>,
 }
 
 /// Follows a function; its summary, when no rule is broken.
@@ -106,26 +127,67 @@ pub(super) fn follow(
     role: Role,
     summaries: &Summaries,
 ) -> Result<Summary, AuditError> {
-    let entry =
-        Point { local: None, global: Some(0), unpaid: Unpaid::ENTRY, is_sure: false, ahead: 0 };
-    let outermost =
-        Frame { opening: Opening::Block, header: None, alternative: None, arrived: None };
-    let mut flow = Flow {
-        facts,
-        role,
-        summaries,
-        index,
-        has_local: function.has_local,
-        frames: vec![outermost],
-        point: Some(entry),
-        summary: Summary::default(),
-        offset: function.start,
+    let pass = |known| {
+        let mut flow = Flow::new(facts, function, index, role, summaries, known);
+        for (step, offset) in &function.steps {
+            flow.offset = *offset;
+            flow.step(*step)?;
+        }
+        Ok::<_, AuditError>((flow.summary, flow.found))
     };
-    for (step, offset) in &function.steps {
-        flow.offset = *offset;
-        flow.step(*step)?;
+    let (summary, rounds) = pass(Vec::new())?;
+    if rounds.is_empty() {
+        return Ok(summary);
     }
-    Ok(flow.summary)
+    let (summary, again) = pass(rounds.clone())?;
+    facts.judge.require(
+        again == rounds,
+        Rule::Loop,
+        Place::function(index, function.start),
+        || "what runs between two checks depends on how often a loop goes round".to_owned(),
+    )?;
+    Ok(summary)
+}
+
+impl<'f, 'm> Flow<'f, 'm> {
+    fn new(
+        facts: &'f Facts<'m>,
+        function: &Function,
+        index: u32,
+        role: Role,
+        summaries: &'f Summaries,
+        known: Vec<Option<Unpaid>>,
+    ) -> Self {
+        let entry = Point {
+            local: None,
+            global: Some(0),
+            unpaid: Unpaid::ENTRY,
+            is_sure: false,
+            ahead: 0,
+            unchecked_since: None,
+        };
+        let outermost = Frame {
+            opening: Opening::Block,
+            header: None,
+            alternative: None,
+            arrived: None,
+            ordinal: 0,
+        };
+        Self {
+            facts,
+            role,
+            summaries,
+            index,
+            has_local: function.has_local,
+            frames: vec![outermost],
+            point: Some(entry),
+            summary: Summary::default(),
+            offset: function.start,
+            loops: 0,
+            known,
+            found: Vec::new(),
+        }
+    }
 }
 
 impl Flow<'_, '_> {
@@ -160,6 +222,7 @@ impl Flow<'_, '_> {
                     unpaid: Unpaid::checked(0),
                     is_sure: false,
                     ahead: 0,
+                    unchecked_since: None,
                 };
                 self.arrive(depth, thrown)?;
                 Some(point)
@@ -288,13 +351,20 @@ impl Flow<'_, '_> {
                 unpaid: Unpaid::checked(0),
                 is_sure: false,
                 ahead: 0,
+                unchecked_since: None,
             });
         }
         self.require(pending <= 0, Rule::Settled, || {
             format!("{pending} units are pending at a check")
         })?;
         let ahead = pending.saturating_neg();
-        Ok(Point { unpaid: Unpaid::checked(pending), is_sure: true, ahead, ..point })
+        Ok(Point {
+            unpaid: Unpaid::checked(pending),
+            is_sure: true,
+            ahead,
+            unchecked_since: None,
+            ..point
+        })
     }
 
     // ---- leaving the function ----------------------------------------------
@@ -356,7 +426,16 @@ impl Flow<'_, '_> {
             self.summary.exit(unpaid);
             return Ok(None);
         }
-        Ok(Some(Point { local: None, global: Some(0), unpaid, is_sure: false, ahead: 0 }))
+        // Where each way through the callee meets a check, so does each way across it.
+        let unchecked_since = callee.through.and(point.unchecked_since);
+        Ok(Some(Point {
+            local: None,
+            global: Some(0),
+            unpaid,
+            is_sure: false,
+            ahead: 0,
+            unchecked_since,
+        }))
     }
 
     // ---- frames ------------------------------------------------------------
@@ -367,23 +446,34 @@ impl Flow<'_, '_> {
     }
 
     fn open(&mut self, opening: Opening) -> Result<(), Violation> {
-        let mut frame = Frame { opening, header: None, alternative: None, arrived: None };
+        let mut frame =
+            Frame { opening, header: None, alternative: None, arrived: None, ordinal: self.loops };
+        self.loops += usize::from(matches!(opening, Opening::Loop(_)));
         match (opening, self.point) {
             (Opening::If, point) => frame.alternative = point,
             (Opening::Loop(header), Some(point)) => {
-                let point = match header {
-                    Header::Plain => point,
-                    Header::Checked => {
+                let rounds = self.known.get(frame.ordinal).copied().flatten();
+                let point = match (header, rounds) {
+                    (Header::Plain, None) => point,
+                    (Header::Plain, Some(unpaid)) => Point {
+                        global: None,
+                        unpaid: point.unpaid.or(unpaid),
+                        is_sure: false,
+                        ..point
+                    },
+                    (Header::Checked, _) => {
                         self.require(point.local.unwrap_or(0) == 0, Rule::Settled, || {
                             "something is pending at a loop".to_owned()
                         })?;
                         Point { global: None, is_sure: false, ..point }
                     }
-                    Header::Reloaded => {
+                    (Header::Reloaded, _) => {
                         self.exact(point, "a loop that a catch leads to")?;
                         Point { local: None, is_sure: false, ..point }
                     }
                 };
+                let since = point.unchecked_since.unwrap_or(usize::MAX).min(self.frames.len());
+                let point = Point { unchecked_since: Some(since), ..point };
                 frame.header = Some(point);
                 self.point = Some(point);
             }
@@ -408,6 +498,7 @@ impl Flow<'_, '_> {
         let is_loop = matches!(self.frames.last(), Some(Frame { opening: Opening::Loop(_), .. }));
         if is_loop {
             self.frames.pop();
+            self.point = self.point.map(|point| point.outside(self.frames.len()));
             return Ok(());
         }
         if let Some(point) = self.point {
@@ -427,8 +518,9 @@ impl Flow<'_, '_> {
             return self.exit(point);
         }
         if let Opening::Loop(header) = self.frames[index].opening {
-            return self.come_back(header, self.frames[index].header, point);
+            return self.come_back(header, index, point);
         }
+        let point = point.outside(index);
         let met = match self.frames[index].arrived {
             Some(before) => self.join(before, point)?,
             None => point,
@@ -437,16 +529,20 @@ impl Flow<'_, '_> {
         Ok(())
     }
 
-    /// Somebody comes back to a loop: to its check.
-    fn come_back(
-        &mut self,
-        header: Header,
-        expected: Option<Point>,
-        point: Point,
-    ) -> Result<(), Violation> {
-        self.require(header != Header::Plain, Rule::Loop, || {
-            "a loop that is branched to does not begin with a check".to_owned()
-        })?;
+    /// Somebody comes back to a loop: to its check, or having met another.
+    fn come_back(&mut self, header: Header, frame: usize, point: Point) -> Result<(), Violation> {
+        let Frame { header: expected, ordinal, .. } = self.frames[frame];
+        if header == Header::Plain {
+            let is_checked = point.unchecked_since.is_none_or(|since| since > frame);
+            self.require(is_checked && point.local.is_some(), Rule::Loop, || {
+                "a round of a loop meets no check".to_owned()
+            })?;
+            if self.found.len() <= ordinal {
+                self.found.resize(ordinal + 1, None);
+            }
+            let before = self.found[ordinal];
+            self.found[ordinal] = Some(before.map_or(point.unpaid, |one| one.or(point.unpaid)));
+        }
         let expected = expected.unwrap_or(point);
         if header == Header::Reloaded {
             self.exact(point, "a loop that a catch leads to")?;
@@ -482,6 +578,10 @@ impl Flow<'_, '_> {
             unpaid: one.unpaid.or(other.unpaid),
             is_sure: one.is_sure && other.is_sure,
             ahead: 0,
+            unchecked_since: match (one.unchecked_since, other.unchecked_since) {
+                (Some(one), Some(other)) => Some(one.min(other)),
+                (one, other) => one.or(other),
+            },
         })
     }
 }

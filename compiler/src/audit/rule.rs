@@ -33,7 +33,7 @@ pub enum Rule {
     Exact,
     /// At an event the counter was found not to be negative.
     Strict,
-    /// A loop that is branched to begins with a check.
+    /// Every round of a loop meets a check: mostly the one that the loop begins with.
     Loop,
     /// A function that can reach itself by direct calls begins with a check.
     Recursion,

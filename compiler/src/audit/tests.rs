@@ -185,6 +185,45 @@ const BROKEN: &[(Rule, &str, &str)] = &[
          end @cold )",
     ),
     (Rule::Loop, "", "(func (local $f i64) @load loop @charge 2 i32.const 0 br_if 0 end @store )"),
+    // Calls in each round, but nobody who checks.
+    (
+        Rule::Loop,
+        "",
+        "(func $empty) (func (local $f i64) @load
+           loop @flush 4 call $empty @load @charge 2 i32.const 0 br_if 0 end @store )",
+    ),
+    // Some rounds meet a check, and some do not.
+    (
+        Rule::Loop,
+        "(import \"m\" \"f\" (func $import))",
+        "(func (local $f i64) @load block block
+           loop
+             block
+               i32.const 0 @charge 2 br_if 0
+               @charge 4 @check 3 @store call $import @load
+             end
+             @charge 2 i32.const 0 br_if 0
+           end
+         end @store @cold )",
+    ),
+    // A round of the inner loop adds to what a round of the outer one leaves unpaid.
+    (
+        Rule::Loop,
+        "(import \"m\" \"f\" (func $import))",
+        "(func (local $f i64) @load block block
+           loop
+             @charge 4 @check 2 @store call $import @load
+             block
+               loop
+                 i32.const 0 @charge 2 br_if 1
+                 @charge 4 @check 4 @store call $import @load
+                 i32.const 0 drop @charge 2 br 0
+               end
+             end
+             @charge 2 i32.const 0 br_if 0
+           end
+         end @store @cold )",
+    ),
     (
         Rule::Recursion,
         "",

@@ -45,12 +45,14 @@ use super::summary::{Summaries, Summary, Unpaid};
 use super::trap;
 use crate::cost::Shapes;
 use bls_artifact::limits::METERED_FUNCTION_BYTES_MAX;
+use rounds::Rounds;
 use unroll::{Turn, Unrolling};
 use wasm_encoder::{BlockType, Encode, Instruction};
 use wasmparser::{BinaryReaderError, FunctionBody, Operator};
 
 mod counter;
 mod frame;
+mod rounds;
 mod unroll;
 
 /// What the emitter knows of the module around a function.
@@ -107,26 +109,15 @@ pub(super) fn meter(
         .get_locals_reader()?
         .into_iter()
         .try_fold(0_u32, |sum, group| group.map(|(count, _)| sum.saturating_add(count)))?;
-    let emitter = Emitter {
-        context,
-        function,
-        summaries,
-        text: Vec::with_capacity(function.body.range().len() * 2),
-        counter: function.parameters + locals,
-        frames: Vec::new(),
-        unrolling: None,
-        turn: Turn::On,
-        potentials: vec![None; function.scan.labels.len()],
-        arriving: vec![None; function.scan.labels.len()],
-        next_label: 0,
-        state: Some(State { pending: 0, unstored: Some(0), unpaid: Unpaid::at_entry() }),
-        summary: Summary::default(),
-        uses_counter: false,
-        uses_lengths: false,
-        checks: false,
-        constant: None,
-    };
-    let (body, summary) = emitter.run()?;
+    let counter = function.parameters + locals;
+    let look = |rounds| Emitter::new(context, function, summaries, counter, rounds).run();
+    let (mut body, mut summary, rounds) = look(Rounds::new(function.scan.labels.len()))?;
+    if let Some(rounds) = rounds.again().filter(|_| !function.scan.checks_all_loops) {
+        let (shorter, its_summary, rounds) = look(rounds)?;
+        if rounds.is_confirmed() {
+            (body, summary) = (shorter, its_summary);
+        }
+    }
     if body.len() > METERED_FUNCTION_BYTES_MAX {
         return Err(FunctionError::TooLong(body.len()));
     }
@@ -142,6 +133,8 @@ struct State {
     unstored: Option<i64>,
     /// The most units that ran since the last check.
     unpaid: Unpaid,
+    /// Control can have come from the header of the innermost loop and met no check since.
+    is_unchecked: bool,
 }
 
 /// An open block, loop, `if` or `try_table`.
@@ -151,6 +144,8 @@ struct Frame {
     alternative: Option<State>,
     /// Whether it was entered in reachable code.
     live: bool,
+    /// How many loops that are branched to stand around it.
+    loops: usize,
 }
 
 struct Emitter<'e, 'm> {
@@ -167,8 +162,10 @@ struct Emitter<'e, 'm> {
     turn: Turn,
     /// By class of labels.
     potentials: Vec<Option<i64>>,
-    /// By label: the unpaid cost of all that have branched there.
-    arriving: Vec<Option<Unpaid>>,
+    /// By label: the unpaid cost of all that have branched there, and whether one of them
+    /// [is unchecked](State::is_unchecked).
+    arriving: Vec<Option<(Unpaid, bool)>>,
+    rounds: Rounds,
     next_label: usize,
     /// `None` in dead code.
     state: Option<State>,
@@ -180,8 +177,44 @@ struct Emitter<'e, 'm> {
     constant: Option<u64>,
 }
 
+impl<'e, 'm> Emitter<'e, 'm> {
+    fn new(
+        context: &'e Context<'m>,
+        function: &'e Function<'m, 'e>,
+        summaries: &'e Summaries,
+        counter: u32,
+        rounds: Rounds,
+    ) -> Self {
+        Self {
+            context,
+            function,
+            summaries,
+            text: Vec::with_capacity(function.body.range().len() * 2),
+            counter,
+            frames: Vec::new(),
+            unrolling: None,
+            turn: Turn::On,
+            potentials: vec![None; function.scan.labels.len()],
+            arriving: vec![None; function.scan.labels.len()],
+            rounds,
+            next_label: 0,
+            state: Some(State {
+                pending: 0,
+                unstored: Some(0),
+                unpaid: Unpaid::at_entry(),
+                is_unchecked: false,
+            }),
+            summary: Summary::default(),
+            uses_counter: false,
+            uses_lengths: false,
+            checks: false,
+            constant: None,
+        }
+    }
+}
+
 impl Emitter<'_, '_> {
-    fn run(mut self) -> Result<(Vec<u8>, Summary), FunctionError> {
+    fn run(mut self) -> Result<(Vec<u8>, Summary, Rounds), FunctionError> {
         let bytes = self.function.body.as_bytes();
         let base = self.function.body.range().start;
         let mut reader = self.function.body.get_operators_reader()?;
@@ -201,7 +234,9 @@ impl Emitter<'_, '_> {
                 Turn::Back => reader = body_of_loop.clone(),
             }
         }
-        Ok(self.finish(bytes)?)
+        let rounds = std::mem::replace(&mut self.rounds, Rounds::new(0));
+        let (body, summary) = self.finish(bytes)?;
+        Ok((body, summary, rounds))
     }
 
     // ---- the operators ---------------------------------------------------
@@ -299,7 +334,7 @@ impl Emitter<'_, '_> {
             }
             _ => {
                 for depth in branch_depths(operator)? {
-                    self.arrive(self.frames[self.frames.len() - 1 - depth as usize].label);
+                    self.branch(depth);
                 }
                 if let Some(length) = Bulk::of(operator, self.context.sizes) {
                     self.pay_length(&length, constant);
@@ -324,7 +359,8 @@ impl Emitter<'_, '_> {
     fn open(&mut self, alternative: Option<State>) {
         let label = self.next_label;
         self.next_label += 1;
-        self.frames.push(Frame { label, alternative, live: self.state.is_some() });
+        let (live, loops) = (self.state.is_some(), self.rounds.depth());
+        self.frames.push(Frame { label, alternative, live, loops });
     }
 
     fn enter_loop(&mut self, raw: &[u8]) {
@@ -344,13 +380,22 @@ impl Emitter<'_, '_> {
         }
         self.raw(raw);
         self.open(None);
+        let checked_elsewhere = self.rounds.enter(label, !facts.caught);
         if let Some(state) = &mut self.state {
             state.unstored = None;
         }
         if facts.caught {
             self.reload();
         }
-        self.check();
+        if checked_elsewhere.is_none() {
+            self.check();
+        }
+        if let Some(state) = &mut self.state {
+            state.is_unchecked = true;
+            if let Some(unpaid) = checked_elsewhere {
+                state.unpaid.meet(unpaid);
+            }
+        }
     }
 
     fn alternative(&mut self, raw: &[u8]) {
@@ -367,6 +412,11 @@ impl Emitter<'_, '_> {
         let Some(frame) = self.frames.pop() else { return };
         if self.unrolling.is_some() {
             return self.close_copies();
+        }
+        if self.rounds.leave(frame.label)
+            && let Some(state) = &mut self.state
+        {
+            state.is_unchecked = false;
         }
         let facts = self.function.scan.labels[frame.label];
         if !frame.live || facts.is_loop || !(facts.targeted || facts.is_half) {
@@ -385,12 +435,12 @@ impl Emitter<'_, '_> {
         let scan = self.function.scan;
         let class = scan.class(label);
         let pending = if scan.is_settled(class) { 0 } else { self.potentials[class].unwrap_or(0) };
-        let mut unpaid = self.arriving[label].unwrap_or_default();
+        let (mut unpaid, is_unchecked) = self.arriving[label].unwrap_or_default();
         if scan.labels[label].caught {
             // Whoever threw had checked.
             unpaid.meet(Unpaid::checked());
         }
-        self.state = Some(State { pending, unstored: None, unpaid });
+        self.state = Some(State { pending, unstored: None, unpaid, is_unchecked });
         if scan.labels[label].caught {
             self.reload();
         }

@@ -33,7 +33,8 @@ pub(super) struct Survey<'m> {
     pub(super) bodies: Vec<FunctionBody<'m>>,
     /// What instantiation costs.
     pub(super) instantiation: Instantiation,
-    scans: Vec<Scan>,
+    /// What the first look at each found.
+    pub(super) scans: Vec<Scan>,
     /// By type index: parameters and results of function types.
     types: Vec<Option<(u32, Vec<ValType>)>>,
     /// Type indices of defined functions.

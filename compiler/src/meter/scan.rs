@@ -41,6 +41,10 @@ pub(super) struct Scan {
     pub(super) tail_calls_indirectly: bool,
     /// Functions it takes references to.
     pub(super) references: Vec<u32>,
+    /// Nothing is to be pending at any label, and every loop is to check at its header:
+    /// for measuring what the opposite gives.
+    pub(super) settles_all: bool,
+    pub(super) checks_all_loops: bool,
 }
 
 impl Scan {
@@ -77,7 +81,7 @@ impl Scan {
     /// Whether the potential of a class must be zero: a loop header is checked,
     /// and a catch arrives with nothing owed.
     pub(super) fn is_settled(&self, class: usize) -> bool {
-        self.labels[class].is_loop || self.labels[class].caught
+        self.settles_all || self.labels[class].is_loop || self.labels[class].caught
     }
 
     /// Puts two labels into one class. Properties that force a potential of

@@ -23,8 +23,8 @@ const WASMTIME: [&[&str]; 3] =
 
 /// A program in its own fresh folder.
 pub(super) struct Program {
-    name: String,
-    module: PathBuf,
+    pub(super) name: String,
+    pub(super) module: PathBuf,
     pub(super) folder: tempfile::TempDir,
     expected: Option<Vec<u8>>,
 }
@@ -65,7 +65,7 @@ pub(super) fn run(bench: &Bench, runs: usize, callgrind: bool) -> Result<(), Str
 }
 
 /// The programs of `BLS_SHARED/bench`; without, the one of the fixtures.
-fn programs() -> Result<Vec<Program>, String> {
+pub(super) fn programs() -> Result<Vec<Program>, String> {
     let Some(folder) = shared().map(|shared| shared.join("bench")) else {
         let module = fixtures().join("c/compute.wasm");
         println!("BLS_SHARED is not set: one fixture instead of the real programs.");
@@ -151,7 +151,11 @@ fn other(bench: &Bench, program: &Program, scheme: Scheme) -> Option<Made> {
 }
 
 /// One run: the microseconds of its run stage, and its fuel.
-fn once(bench: &Bench, program: &Program, made: &Made) -> Result<(f64, Option<u64>), String> {
+pub(super) fn once(
+    bench: &Bench,
+    program: &Program,
+    made: &Made,
+) -> Result<(f64, Option<u64>), String> {
     let (ended, report) = bench.report_in(Some(program.folder.path()), &made.path, &[])?;
     if program.expected.as_ref().is_some_and(|expected| *expected != ended.stdout) {
         return Err(format!("it printed {:?}", ended.text()));

@@ -30,14 +30,17 @@ pub(super) fn count(
     metered: &Made,
     plain: &Made,
 ) -> Option<Instructions> {
-    let count = |made: &Made| {
-        let whole = bench.command(Some(program.folder.path()), None, &made.path);
-        let mut start = bench.home.load_command(&["--invoke", "no such export"], &made.path);
-        start.current_dir(program.folder.path());
-        let whole = bench.peers.instructions(&whole, 0)?;
-        whole.checked_sub(bench.peers.instructions(&start, REFUSED)?)
-    };
+    let count = |made: &Made| of(bench, program, made);
     Some(Instructions { plain: count(plain)?, metered: count(metered)? })
+}
+
+/// Those of one artifact; `None` when valgrind is not there or cannot run it.
+pub(super) fn of(bench: &Bench, program: &Program, made: &Made) -> Option<u64> {
+    let whole = bench.command(Some(program.folder.path()), None, &made.path);
+    let mut start = bench.home.load_command(&["--invoke", "no such export"], &made.path);
+    start.current_dir(program.folder.path());
+    let whole = bench.peers.instructions(&whole, 0)?;
+    whole.checked_sub(bench.peers.instructions(&start, REFUSED)?)
 }
 
 /// Prints what was counted.

@@ -184,9 +184,7 @@ fn envelope(payload: &[u8], claims: &[Claim]) -> Vec<u8> {
     use base64::engine::general_purpose::STANDARD;
     let signatures: Vec<String> = claims
         .iter()
-        .map(|(id, bytes)| {
-            format!("{{\"keyid\":\"{id}\",\"sig\":\"{}\"}}", STANDARD.encode(bytes))
-        })
+        .map(|(id, bytes)| format!("{{\"keyid\":\"{id}\",\"sig\":\"{}\"}}", STANDARD.encode(bytes)))
         .collect();
     format!(
         "{{\"payload\":\"{}\",\"payloadType\":\"{}\",\"signatures\":[{}]}}",

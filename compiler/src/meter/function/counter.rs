@@ -3,7 +3,7 @@
 //! The inserted text is stack-neutral. Says nothing of where it belongs: that is
 //! [`super`]'s.
 
-use super::{Emitter, State};
+use super::{Emitter, Frame, State};
 use crate::meter::bulk::Bulk;
 use crate::meter::summary::{Summary, Unpaid};
 use bls_artifact::fuel::S_MAX;
@@ -27,6 +27,21 @@ impl Emitter<'_, '_> {
         }
     }
 
+    /// Control may go to the label that is `depth` out.
+    pub(super) fn branch(&mut self, depth: u32) {
+        let Frame { label, loops, .. } = self.frames[self.frames.len() - 1 - depth as usize];
+        // Who leaves a loop has met its check.
+        let leaves = loops < self.rounds.depth() && !self.function.scan.labels[label].is_loop;
+        let before = self.state;
+        if let (true, Some(state)) = (leaves, &mut self.state) {
+            state.is_unchecked = false;
+        }
+        self.arrive(label);
+        if let (Some(before), Some(state)) = (before, &mut self.state) {
+            state.is_unchecked = before.is_unchecked;
+        }
+    }
+
     /// Makes the pending cost what everybody brings to `label`.
     pub(super) fn arrive(&mut self, label: usize) {
         let Some(state) = self.state else { return };
@@ -44,11 +59,12 @@ impl Emitter<'_, '_> {
             }
         }
         if scan.labels[label].is_loop {
-            // The header checks.
             self.summary.close(state.unpaid);
+            self.rounds.end(label, state.unpaid, state.is_unchecked);
         } else {
-            let arriving = self.arriving[label].get_or_insert_default();
-            arriving.meet(state.unpaid);
+            let (unpaid, is_unchecked) = self.arriving[label].get_or_insert_default();
+            unpaid.meet(state.unpaid);
+            *is_unchecked |= state.is_unchecked;
         }
     }
 
@@ -136,6 +152,7 @@ impl Emitter<'_, '_> {
         if let Some(state) = &mut self.state {
             self.summary.close(state.unpaid);
             state.unpaid = Unpaid::checked();
+            state.is_unchecked = false;
         }
     }
 
@@ -170,6 +187,7 @@ impl Emitter<'_, '_> {
         if let Some(state) = &mut self.state {
             self.summary.close(state.unpaid.plus(callee.enter));
             state.unpaid = state.unpaid.through(callee);
+            state.is_unchecked &= callee.through.is_some();
         }
     }
 

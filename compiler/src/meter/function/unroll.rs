@@ -93,7 +93,12 @@ impl Emitter<'_, '_> {
     pub(super) fn close_copies(&mut self) {
         let Some(unrolling) = self.unrolling.take() else { return };
         self.emit(&[Instruction::End, Instruction::End]);
-        self.state = Some(State { pending: 0, unstored: None, unpaid: unrolling.leaving });
+        self.state = Some(State {
+            pending: 0,
+            unstored: None,
+            unpaid: unrolling.leaving,
+            is_unchecked: false,
+        });
     }
 
     /// An operator of the meter's own.
