@@ -19,6 +19,9 @@ struct Line {
     image_bytes: u64,
 }
 
+/// What something is called, and the line of it unless it is damaged.
+type Named = (String, Result<Line, StoreError>);
+
 /// Prints what is installed. What is damaged is named, and does not hide the rest.
 pub(super) fn list(explicit: Option<&Path>, json: bool) -> Result<(), Failure> {
     let stores = Stores::open(explicit)?;
@@ -51,7 +54,7 @@ pub(super) fn list(explicit: Option<&Path>, json: bool) -> Result<(), Failure> {
 }
 
 /// What has names, by these; then what has been replaced; each with what it is called.
-fn lines(store: &Store) -> Result<Vec<(String, Result<Line, StoreError>)>, StoreError> {
+fn lines(store: &Store) -> Result<Vec<Named>, StoreError> {
     let (mut named, mut lines) = (Vec::new(), Vec::new());
     for name in store.known_names()? {
         match store.record(&name) {
