@@ -19,10 +19,8 @@ it that makes it one to be refused, or both; without an artifact of its own it i
 | `.policy.json` | an operator's policy, given by `--policy` |
 
 The code stands in the last line of what bls-load prints, and in its report; the sentence
-holds these words. Files are held to their rows by `malformed::every_file_is_refused_by_its_name`
-(`tests/tests/malformed.rs`), those with a `.trust.state.json` by
-`malformed::what_is_wrong_in_a_place_is_refused_by_name`. A code of `-` means that it does
-not matter to a run: the words are what its test sees.
+holds these words. Tests are in `tests/tests/`: `malformed::…` is in `malformed.rs`. A code of
+`-` means that it does not matter to a run: the words are what its test sees.
 
 This file is made from `tests/src/malformed/`; `fixtures/README.md` says how.
 
@@ -48,7 +46,10 @@ fn of_defect(defect: &Defect) -> String {
     if defect.is_for_install {
         parts.push("`install`".to_owned());
     }
-    let test = if defect.is_of_a_place() { "in a place" } else { "every file" };
+    let test = match defect.is_of_a_place() {
+        true => "`malformed::what_is_wrong_in_a_place_is_refused_by_name`",
+        false => "`malformed::every_file_is_refused_by_its_name`",
+    };
     row(defect.name, &parts.join(", "), defect.code, defect.says, test)
 }
 
