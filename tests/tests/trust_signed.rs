@@ -326,6 +326,10 @@ fn the_systems_file_is_accepted_for_everybody() {
         # A machine that forgot both is a new one: then the user's own decides.
         rm /etc/bls/trust.json /var/lib/bls/trust.state.json
         setpriv --reuid=61013 --clear-groups "$1" "$4" || exit 21
+        # Who cannot see whether one was accepted does not decide.
+        chmod 700 /var/lib/bls
+        setpriv --reuid=61013 --clear-groups "$1" "$4" && exit 22
+        true
         "#
     );
     let mut command = Command::new("unshare");
@@ -351,4 +355,5 @@ fn the_systems_file_is_accepted_for_everybody() {
     assert_eq!(ended.stderr.matches(gone).count(), 2, "{}", ended.stderr);
     assert_eq!(ended.stderr.matches("bls-load trust install --system FILE").count(), 2);
     assert_eq!(text.matches("hello\n").count(), 4, "{text}");
+    let _ = ended.says(&["cannot read /var/lib/bls/trust.state.json: Permission denied"]);
 }
