@@ -16,7 +16,7 @@ check:
 differential SECONDS="3600" SEED="1":
     cargo run --release -p bls-tests --bin differential -- --seconds {{SECONDS}} --seed {{SEED}}
 
-# a fuzz target for so many seconds: host_calls, framing, envelope, trust, compile, smith
+# a fuzz target for so many seconds: host_calls, framing, envelope, trust, install, compile, smith
 # (needs cargo-fuzz and nightly)
 fuzz NAME="host_calls" SECONDS="600":
     mkdir -p fuzz/corpus/{{NAME}}

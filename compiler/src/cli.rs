@@ -6,9 +6,9 @@
 mod help;
 
 use crate::assemble::{LEVEL_DEFAULT, LEVELS};
-use crate::date;
 use crate::keystore::DEFAULT_KEY;
 use bls_artifact::capability::{Permission, PermissionError};
+use bls_artifact::date;
 use bls_artifact::quantity::parse_size;
 use bls_artifact::target::Target;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -81,7 +81,7 @@ pub struct Compile {
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub sequence: u64,
     /// When it ends to be good, in seconds since 1970.
-    #[arg(long, value_name = "DATE", value_parser = date::parse)]
+    #[arg(long, value_name = "DATE", value_parser = point_in_time)]
     pub expires: Option<u64>,
     /// Bills of materials.
     #[arg(long, value_name = "FILE")]
@@ -320,6 +320,18 @@ fn permission(text: &str) -> Result<Permission, PermissionError> {
     Permission::parse(text)
 }
 
+/// A day, a day with a time, or seconds since 1970.
+fn point_in_time(text: &str) -> Result<u64, String> {
+    // A number is always one of seconds, even where a year was meant; `parse` would take a sign.
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    let seconds = if is_number { text.parse().ok() } else { date::parse(text) };
+    seconds.ok_or_else(|| {
+        format!(
+            "{text:?} is no time in UTC; write 2027-01-31, 2027-01-31T12:00:00Z, or seconds since 1970"
+        )
+    })
+}
+
 /// A zstd level; empty for the default.
 fn level(text: &str) -> Result<u32, String> {
     if text.is_empty() {
@@ -349,6 +361,25 @@ mod tests {
             env!("CARGO_PKG_VERSION")
         );
         assert_eq!(VERSION, expected);
+    }
+
+    /// Days are the shared crate's to read; a plain number is one of seconds here.
+    #[test]
+    fn points_in_time_are_read() {
+        for (text, seconds) in [
+            ("0", 0),
+            ("2027", 2027),
+            ("1700000000", 1_700_000_000),
+            ("2027-01-31", 1_801_353_600),
+            ("2027-01-31T12:00:01Z", 1_801_396_801),
+        ] {
+            assert_eq!(point_in_time(text), Ok(seconds), "{text}");
+        }
+        let beyond = format!("{}0", u64::MAX);
+        for wrong in ["", "soon", "-1", "+1", "2027-02-29", "2027-01-31T12:00:00+01:00", &beyond] {
+            let words = point_in_time(wrong).unwrap_err();
+            assert!(words.contains("2027-01-31T12:00:00Z"), "{words}");
+        }
     }
 
     #[test]

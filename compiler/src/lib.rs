@@ -23,7 +23,6 @@ pub mod cli;
 pub mod cmd;
 pub mod compile;
 pub mod cost;
-pub mod date;
 pub mod describe;
 pub mod documents;
 pub mod fuel_profile;

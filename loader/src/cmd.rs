@@ -116,6 +116,19 @@ fn look_up(
     verify_installed(installed, policy)
 }
 
+/// Fails where some of what is installed is not as it was.
+fn some_refused(bad: usize, stage: &'static str) -> Result<(), Failure> {
+    if bad == 0 {
+        return Ok(());
+    }
+    Err(Failure {
+        stage,
+        code: "store.some-refused",
+        what: format!("{bad} of what is installed cannot be run as it is"),
+        hint: Some("each has its own hint above".into()),
+    })
+}
+
 /// What is said before waiting for a store's lock.
 fn wait_for(store: &Path) {
     say(&format_args!("bls-load: store: waiting for another that writes to {}", store.display()));

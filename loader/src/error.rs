@@ -8,7 +8,7 @@
 use std::fmt;
 
 /// The error of one stage.
-pub(crate) trait StageError: fmt::Display {
+pub trait StageError: fmt::Display {
     /// The stage's name, as printed.
     const STAGE: &'static str;
 

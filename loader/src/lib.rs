@@ -17,7 +17,7 @@
 mod cli;
 mod cmd;
 mod compatibility;
-mod error;
+pub mod error;
 mod explain;
 pub mod freshness;
 mod fuel_profile;

@@ -5,8 +5,8 @@
 //! from the environment, which a stranger's request may have chosen. Guarantees
 //! that a default file is one that only its rightful owner can write
 //! (`guarded.rs`), and that a signed one is, byte for byte, what was accepted there
-//! (`trust/accept.rs`), after which an unsigned one there says nothing. Does not judge
-//! artifacts. Files are changed by `trust/edit.rs`.
+//! (`trust/accept.rs`), after which an unsigned one there says nothing, and none there is
+//! an error. Does not judge artifacts. Files are changed by `trust/edit.rs`.
 
 mod accept;
 mod edit;
@@ -122,8 +122,14 @@ impl Place {
     /// The trust file here, if there is one. A run writes nothing and checks no
     /// signature of it: that was done when it was accepted.
     fn load(&self) -> Result<Option<Trust>, TrustError> {
-        let Some(text) = self.text()? else { return Ok(None) };
         let path = || self.file.clone();
+        let Some(text) = self.text()? else {
+            // Whoever takes a signed file away must not choose what decides instead.
+            return match self.accepted()? {
+                Some(accepted) => Err(TrustError::Gone(path(), accepted.sequence())),
+                None => Ok(None),
+            };
+        };
         match (is_signed(&text), self.accepted()?) {
             (false, None) => parse(&self.file, &text).map(Some),
             (false, Some(accepted)) => Err(TrustError::Unsigned(path(), accepted.sequence())),

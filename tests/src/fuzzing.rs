@@ -5,6 +5,7 @@
 //! that a driver can see that its inputs mean something. Guarantees nothing about
 //! time and memory: the drivers bound those.
 
+pub use crate::installs::install;
 use crate::modules;
 use bls_artifact::artifact::{self, Contents, FrameError, Header};
 use bls_artifact::digest::{Sha256, verity};
@@ -26,10 +27,11 @@ use bls_loader::verify::{self, Verified, VerifyError, verify};
 pub type Entrance = fn(&[u8]) -> bool;
 
 /// Every entrance, by the name of its fuzz target.
-pub const ENTRANCES: [(&str, Entrance); 5] = [
+pub const ENTRANCES: [(&str, Entrance); 6] = [
     ("framing", framing),
     ("envelope", envelope),
     ("trust", trust),
+    ("install", install),
     ("compile", compile),
     ("smith", smith),
 ];

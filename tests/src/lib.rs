@@ -9,11 +9,13 @@
 pub mod bench;
 pub mod court;
 pub mod differential;
+pub mod faulty;
 pub mod fuzzing;
 pub mod guest;
 pub mod host_driver;
 pub mod host_sequences;
 pub mod installed;
+pub mod installs;
 pub mod malformed;
 pub mod modules;
 pub mod mutate;

@@ -1,10 +1,12 @@
 //! Artifacts with one defect each, made from two that are good.
 //!
 //! `fixtures/malformed/base/` holds the good ones; what is made of them here lies in
-//! `fixtures/malformed/`, one file for each [`Defect`] and named for it. Guarantees the
-//! same bytes from the same bases: keys come from fixed seeds, and nothing is compiled.
-//! Says of each defect how bls-load must refuse it; the test `malformed` holds it to
-//! that.
+//! `fixtures/malformed/`, named for its [`Defect`]: an artifact, what lies beside it and
+//! makes it one to be refused (a trust file, a record of what was seen, a policy), or
+//! both. Guarantees the same bytes from the same bases: keys come from fixed seeds, and
+//! nothing is compiled. Says of each defect how bls-load must refuse it; the test
+//! `malformed` holds it to that. What is in no file's bytes is a [`Situation`], which a
+//! test builds. All of them make one table ([`table`]).
 
 mod compatibility;
 mod compression;
@@ -12,7 +14,12 @@ mod content;
 mod envelope;
 mod framing;
 mod json;
+mod judged;
+mod policies;
 mod signature;
+mod situations;
+mod table;
+mod trust_files;
 
 use crate::programs::fixtures;
 use bls_artifact::artifact::{self, Contents};
@@ -20,7 +27,9 @@ use bls_artifact::digest::{Sha256, verity};
 use bls_artifact::envelope::Envelope;
 use bls_artifact::key::PrivateKey;
 use bls_artifact::manifest::{Encoding, Image, Manifest, Statement, Stored};
+pub use situations::{Situation, situations};
 use std::path::PathBuf;
+pub use table::table;
 
 /// Whom the loader is told to trust.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,43 +42,115 @@ pub enum Trusted {
     SmallOrder,
 }
 
+/// What makes bytes of the good artifacts.
+type Make = fn(&Bases) -> Vec<u8>;
+
+/// A file of a [`Defect`], by what it is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// The artifact.
+    Artifact,
+    /// The trust file that decides.
+    Trust,
+    /// What the machine remembers of the signed trust file that it accepted.
+    State,
+    /// What a store remembers of the artifact's name.
+    Record,
+    /// An operator's policy.
+    Policy,
+}
+
+impl Kind {
+    /// How the names of such files end.
+    #[must_use]
+    pub fn ending(self) -> &'static str {
+        match self {
+            Self::Artifact => "bls",
+            Self::Trust => "trust.json",
+            Self::State => "trust.state.json",
+            Self::Record => "record",
+            Self::Policy => "policy.json",
+        }
+    }
+}
+
 /// One defect: how it comes about, and how it must be refused.
 pub struct Defect {
-    /// The file's name, without its ending.
+    /// The files' name, without an ending.
     pub name: &'static str,
     /// The code of the refusal.
     pub code: &'static str,
     /// A part of the sentence of the refusal.
     pub says: &'static str,
-    /// Whom the loader is told to trust.
+    /// Whom the loader is told to trust, where no trust file says it.
     pub trusted: Trusted,
-    make: fn(&Bases) -> Vec<u8>,
+    /// Options of the run.
+    pub options: &'static [&'static str],
+    /// Whether it is refused when it is installed, and not when it is run.
+    pub is_for_install: bool,
+    files: Vec<(Kind, Make)>,
 }
 
 impl Defect {
-    const fn new(
-        name: &'static str,
-        code: &'static str,
-        says: &'static str,
-        make: fn(&Bases) -> Vec<u8>,
-    ) -> Self {
-        Self { name, code, says, trusted: Trusted::Builder, make }
+    /// An artifact with a defect of its own.
+    fn new(name: &'static str, code: &'static str, says: &'static str, make: Make) -> Self {
+        Self::beside(name, code, says).with(Kind::Artifact, make)
     }
 
-    const fn trusting(self, trusted: Trusted) -> Self {
+    /// Something that is wrong beside an artifact, which is the base unless one is made.
+    fn beside(name: &'static str, code: &'static str, says: &'static str) -> Self {
+        let (trusted, options) = (Trusted::Builder, &[][..]);
+        Self { name, code, says, trusted, options, is_for_install: false, files: Vec::new() }
+    }
+
+    fn with(mut self, kind: Kind, make: Make) -> Self {
+        self.files.push((kind, make));
+        self
+    }
+
+    fn trusting(self, trusted: Trusted) -> Self {
         Self { trusted, ..self }
     }
 
-    /// The file's bytes.
-    #[must_use]
-    pub fn bytes(&self, bases: &Bases) -> Vec<u8> {
-        (self.make)(bases)
+    fn run_with(self, options: &'static [&'static str]) -> Self {
+        Self { options, ..self }
     }
 
-    /// Where the file is.
+    fn installing(self) -> Self {
+        Self { is_for_install: true, ..self }
+    }
+
+    /// Its files' bytes, by their paths.
     #[must_use]
-    pub fn path(&self) -> PathBuf {
-        folder().join(format!("{}.bls", self.name))
+    pub fn bytes(&self, bases: &Bases) -> Vec<(PathBuf, Vec<u8>)> {
+        self.files.iter().map(|(kind, make)| (self.path(*kind), make(bases))).collect()
+    }
+
+    /// The kinds of its files.
+    pub fn kinds(&self) -> impl Iterator<Item = Kind> {
+        self.files.iter().map(|(kind, _)| *kind)
+    }
+
+    /// Its file of this kind, if it has one.
+    #[must_use]
+    pub fn file(&self, kind: Kind) -> Option<PathBuf> {
+        self.kinds().any(|other| other == kind).then(|| self.path(kind))
+    }
+
+    /// The artifact that is loaded: its own, or the base.
+    #[must_use]
+    pub fn artifact(&self) -> PathBuf {
+        self.file(Kind::Artifact).unwrap_or_else(|| Bases::path(Bases::NAMES[0]))
+    }
+
+    /// Whether its trust file is one of a place where a signed one was accepted.
+    #[must_use]
+    pub fn is_of_a_place(&self) -> bool {
+        self.kinds().any(|kind| kind == Kind::State)
+    }
+
+    fn path(&self, kind: Kind) -> PathBuf {
+        folder().join(format!("{}.{}", self.name, kind.ending()))
     }
 }
 
@@ -83,6 +164,9 @@ pub fn defects() -> Vec<Defect> {
     all.extend(content::defects());
     all.extend(compatibility::defects());
     all.extend(compression::defects());
+    all.extend(judged::defects());
+    all.extend(trust_files::defects());
+    all.extend(policies::defects());
     all
 }
 
@@ -102,6 +186,11 @@ pub fn builder() -> PrivateKey {
 #[must_use]
 pub fn second_builder() -> PrivateKey {
     PrivateKey::from_seed(&[8; 32])
+}
+
+/// The key of a seed.
+fn key(seed: u8) -> PrivateKey {
+    PrivateKey::from_seed(&[seed; 32])
 }
 
 /// A key that nobody trusts.
@@ -206,6 +295,14 @@ impl Base {
         let payload = Statement::new(manifest).to_bytes();
         let envelope = Envelope::sign(payload, &[&builder()]);
         artifact::write(&envelope.to_bytes(), &[stored])
+    }
+
+    /// The same with another manifest, signed by the key of this seed.
+    fn signed_by(&self, seed: u8, change: impl FnOnce(&mut Manifest)) -> Vec<u8> {
+        let mut manifest = self.manifest.clone();
+        change(&mut manifest);
+        let payload = Statement::new(manifest).to_bytes();
+        self.with_envelope(&Envelope::sign(payload, &[&key(seed)]).to_bytes())
     }
 
     /// Another image in place of the part, signed.

@@ -104,9 +104,13 @@ fn a_damaged_record_is_never_a_forgotten_one() {
             assert!(!ended.text().contains("five"), "{words:?}: {}", ended.text());
             let _ = ended.says(&["names/app is damaged", "restore it from a backup"]);
         }
-        for words in [&["install", &text(&five)][..], &["gc"], &["remove", "app"], &["list"]] {
+        for words in [&["install", &text(&five)][..], &["gc"], &["remove", "app"]] {
             refused(shelf.load(&home, words), "store", &["names/app is damaged"]);
         }
+        let listed = shelf.load(&home, &["list"]).expect(125);
+        assert!(listed.text().contains("other "), "{}", listed.text());
+        let words = ["names/app is damaged", "restore it from a backup", "code: store.record\n"];
+        let _ = listed.says(&words);
         assert_eq!(std::fs::read(&record).unwrap(), bytes, "it was changed");
         // What is damaged of one name says nothing about another.
         assert_eq!(shelf.load(&home, &["other"]).expect(0).text(), "other\n");

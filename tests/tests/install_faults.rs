@@ -12,9 +12,9 @@ use bls_artifact::trust::Trust;
 use bls_loader::open::Opened;
 use bls_loader::store::{Disk, Folder, StoreError, System, write};
 use bls_loader::verify::{Policy, Verified, verify};
+use bls_tests::faulty::{Fault, Faulty};
 use bls_tests::installed::{Shelf, is_root, release, resigned};
 use bls_tests::programs::Home;
-use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -106,105 +106,6 @@ fn possible(operation: Operation) -> &'static [Option<&'static str>] {
         Operation::Install => &[Some("old"), Some("new")],
         Operation::Remove => &[Some("old"), None],
         Operation::Collect => &[Some("old")],
-    }
-}
-
-/// How an operation goes wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
-    /// The process dies before it: neither it nor anything after it happens.
-    Death,
-    /// The system refuses it; what cleans up behind it works.
-    Refused,
-    /// The disk is full: half of a write happens, and no more is written.
-    Full,
-}
-
-/// A disk on which one operation goes wrong.
-struct Faulty<D> {
-    disk: D,
-    fault: Fault,
-    /// Operations until then.
-    left: usize,
-    /// Operations that were asked for.
-    asked: usize,
-    happened: bool,
-}
-
-impl<D: Disk> Faulty<D> {
-    fn new(disk: D, fault: Fault, left: usize) -> Self {
-        Self { disk, fault, left, asked: 0, happened: false }
-    }
-
-    fn next(&mut self) -> Result<(), StoreError> {
-        self.asked += 1;
-        if self.happened && self.fault != Fault::Refused {
-            let cleaning = self.fault == Fault::Full;
-            return if cleaning { Ok(()) } else { Err(failed(Errno::IO)) };
-        }
-        if self.left == 0 && !self.happened {
-            self.happened = true;
-            let errno = if self.fault == Fault::Full { Errno::NOSPC } else { Errno::IO };
-            return Err(failed(errno));
-        }
-        self.left = self.left.saturating_sub(1);
-        Ok(())
-    }
-}
-
-fn failed(errno: Errno) -> StoreError {
-    StoreError::System("do", "it".into(), errno)
-}
-
-impl<D: Disk> Disk for Faulty<D> {
-    type File = D::File;
-
-    fn make(&mut self, folder: Folder) -> Result<(), StoreError> {
-        self.next()?;
-        self.disk.make(folder)
-    }
-    fn names(&mut self, folder: Folder) -> Result<Vec<String>, StoreError> {
-        self.next()?;
-        self.disk.names(folder)
-    }
-    fn read(
-        &mut self,
-        folder: Folder,
-        name: &str,
-        max: u64,
-    ) -> Result<Option<Vec<u8>>, StoreError> {
-        self.next()?;
-        self.disk.read(folder, name, max)
-    }
-    fn create(&mut self, name: &str) -> Result<D::File, StoreError> {
-        self.next()?;
-        self.disk.create(name)
-    }
-    fn write(&mut self, file: &mut D::File, bytes: &[u8]) -> Result<usize, StoreError> {
-        if self.fault == Fault::Full && self.left == 0 && !self.happened && bytes.len() > 1 {
-            return self.disk.write(file, &bytes[..bytes.len() / 2]);
-        }
-        self.next()?;
-        self.disk.write(file, bytes)
-    }
-    fn sync(&mut self, file: &D::File) -> Result<(), StoreError> {
-        self.next()?;
-        self.disk.sync(file)
-    }
-    fn rename(&mut self, from: &str, folder: Folder, name: &str) -> Result<(), StoreError> {
-        self.next()?;
-        self.disk.rename(from, folder, name)
-    }
-    fn sync_folder(&mut self, folder: Folder) -> Result<(), StoreError> {
-        self.next()?;
-        self.disk.sync_folder(folder)
-    }
-    fn remove(&mut self, folder: Folder, name: &str) -> Result<(), StoreError> {
-        self.next()?;
-        self.disk.remove(folder, name)
-    }
-    fn path(&self, folder: Folder, name: &str) -> PathBuf {
-        self.disk.path(folder, name)
     }
 }
 

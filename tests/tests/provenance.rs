@@ -81,6 +81,10 @@ fn a_release_has_name_sequence_and_date() {
         assert!(table.contains(word), "{word} is not in:\n{table}");
     }
     assert_eq!(home.load(&[], &artifact, &[]).expect(0).text(), "hello\n");
+    let verified = home.load(&["verify"], &artifact, &[]).expect(0).text();
+    for line in ["release   12\n", "expires   2999-12-31T23:59:59Z\n"] {
+        assert!(verified.contains(line), "{line:?} is not in:\n{verified}");
+    }
     for same in ["32503679999", "2999-12-31T23:59:59Z"] {
         let again = Home::new();
         let again = again.compile(&hello(), &[&options[..5], &[same]].concat());
@@ -354,6 +358,17 @@ fn documents_are_named_by_digest() {
         assert_eq!(document["sha256"], digest.as_str());
         assert!(table.contains(&format!("{kind:<10} {digest} {name}")), "{table}");
     }
+    // The loader shows them too, where there are any.
+    let verified = home.load(&["verify"], &artifact, &[]).expect(0).text();
+    assert!(!verified.contains("release ") && !verified.contains("expires "), "{verified}");
+    let shown = |kind: &str, file: &str| {
+        let digest = Sha256::of(&std::fs::read(file).unwrap());
+        let name = Path::new(file).file_name().unwrap().to_str().unwrap().to_owned();
+        let line = format!("{kind:<9} sha256:{digest}, {name}\n");
+        assert!(verified.contains(&line), "{line:?} is not in {verified}");
+    };
+    shown("provenance", &built);
+    shown("sbom", &sbom);
     // They need not be there to rebuild it, and a second signature keeps them.
     std::fs::remove_file(&sbom).unwrap();
     let _ = verify(&artifact, &hello(), &[]).expect(0);

@@ -121,7 +121,8 @@ fn a_word_never_means_a_file_and_a_name_at_once() {
     // Nothing leads out of the store.
     for word in ["..", ".", "../app", "a/../../b", "-x", ".lock"] {
         let _ = shelf.load(&home, &["remove", "--", word]).expect(125);
-        let _ = shelf.load(&home, &["remove", word]).expect(125).says(&["bls-load: usage: "]);
+        let ended = shelf.load(&home, &["remove", word]).expect(125);
+        let _ = ended.says(&["bls-load: usage: ", "code: usage.words\n"]);
     }
     shelf.expect_whole(&home);
 }
@@ -293,7 +294,8 @@ fn a_store_that_others_can_write_says_nothing() {
         let folder = shelf.path(inside);
         for mode in [0o775, 0o757, 0o1777] {
             set_mode(&folder, mode);
-            refused(shelf.load(&home, &["app"]), &["can be written by its group or others"]);
+            let words = ["can be written by its group or others", "code: store.writable\n"];
+            refused(shelf.load(&home, &["app"]), &words);
             refused(shelf.load(&home, &["install", &path]), &["its group or others"]);
         }
         set_mode(&folder, 0o755);
@@ -307,7 +309,7 @@ fn a_store_that_others_can_write_says_nothing() {
         set_mode(&file, 0o444);
         if is_root() {
             chown(&file, Some(STRANGER), None).unwrap();
-            refused(shelf.load(&home, &["app"]), &["another user"]);
+            refused(shelf.load(&home, &["app"]), &["another user", "code: store.writable\n"]);
             chown(&file, Some(0), None).unwrap();
         }
     }
@@ -322,17 +324,18 @@ fn only_regular_files_are_read() {
         let kept = shelf.beside("kept");
         std::fs::rename(file, &kept).unwrap();
         symlink(&kept, file).unwrap();
-        refused(shelf.load(&home, &["app"]), &["is a symbolic link"]);
+        let kind = "code: store.kind\n";
+        refused(shelf.load(&home, &["app"]), &["is a symbolic link", kind]);
         std::fs::remove_file(file).unwrap();
         make_fifo(file);
-        refused(shelf.load(&home, &["app"]), &["is a FIFO"]);
+        refused(shelf.load(&home, &["app"]), &["is a FIFO", kind]);
         std::fs::remove_file(file).unwrap();
         std::fs::create_dir(file).unwrap();
-        refused(shelf.load(&home, &["app"]), &["is a folder"]);
+        refused(shelf.load(&home, &["app"]), &["is a folder", kind]);
         std::fs::remove_dir(file).unwrap();
         let device = Command::new("mknod").arg(file).args(["c", "1", "5"]).output();
         if is_root() && device.is_ok_and(|output| output.status.success()) {
-            refused(shelf.load(&home, &["app"]), &["is a device"]);
+            refused(shelf.load(&home, &["app"]), &["is a device", kind]);
             std::fs::remove_file(file).unwrap();
         }
         if !file.ends_with("app") {
@@ -344,7 +347,7 @@ fn only_regular_files_are_read() {
         let (inside, kept) = (shelf.path(folder), shelf.beside("kept"));
         std::fs::rename(&inside, &kept).unwrap();
         symlink(&kept, &inside).unwrap();
-        refused(shelf.load(&home, &["app"]), &["no folder"]);
+        refused(shelf.load(&home, &["app"]), &["no folder", "code: store.kind\n"]);
         refused(shelf.install(&home, &artifact), &["no folder"]);
         std::fs::remove_file(&inside).unwrap();
         std::fs::rename(&kept, &inside).unwrap();
@@ -388,6 +391,28 @@ fn what_is_damaged_does_not_run_and_can_be_mended() {
     }
     refused(shelf.load(&home, &["app"]), &["is damaged", "install the artifact again"]);
     let _ = shelf.load(&home, &["verify", "--all"]).expect(125).says(&["is damaged"]);
+    // The rest is listed, and what is damaged is named.
+    let ended = shelf.load(&home, &["list"]).expect(125);
+    let listed = ended.text();
+    let line = |name: &str| listed.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
+    assert!(line("app ").ends_with(" damaged"), "{listed}");
+    assert!(line("other ").contains("sha256:"), "{listed}");
+    let _ = ended.says(&[
+        "is damaged: it is not what its name says",
+        "hint: install the artifact again",
+        "bls-load: list: 1 of what is installed cannot be run",
+        "code: store.some-refused\n",
+    ]);
+    let json = shelf.load(&home, &["list", "--json"]).expect(125).stdout;
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    let of = |name: &str| json.as_array().unwrap().iter().find(|one| one["name"] == name).unwrap();
+    assert_eq!(of("app")["damaged"], "store.damaged");
+    assert_eq!(of("other")["current"], true);
+    // An envelope that is not there is no less damaged.
+    std::fs::remove_file(&envelope).unwrap();
+    let ended = shelf.load(&home, &["list"]).expect(125);
+    assert!(ended.text().contains("app ") && ended.text().contains("other "), "{}", ended.text());
+    let _ = ended.says(&["is missing", "code: store.missing\n"]);
     let _ = shelf.install(&home, &artifact).expect(0);
     shelf.expect_whole(&home);
 
@@ -482,7 +507,7 @@ fn an_image_that_root_truncates_under_a_guest() {
     const SIGBUS: i32 = 7;
     assert!(status.signal() == Some(SIGBUS) || status.code().is_some(), "{status}");
     assert!(matches!(&*output.stdout, b"" | b"still here\n"), "{:?}", output.stdout);
-    refused(shelf.load(&home, &["cat"]), &["is damaged"]);
+    refused(shelf.load(&home, &["cat"]), &["is damaged", "code: store.damaged\n"]);
 }
 
 #[test]

@@ -175,6 +175,15 @@ fn what_was_accepted_is_not_taken_back() {
     let added = run(command.args(["trust", "add", "key.pub"]), b"").expect(125);
     let _ = added.says(&["a signed trust file, where a plain one is wanted", "trust sign"]);
 
+    // Nor does it decide nothing when it is taken away.
+    std::fs::remove_file(device.file()).unwrap();
+    device.refuses(&["is gone, and a signed one of sequence 5", "trust install FILE\n"]);
+    let mut command = device.user.command(&loader());
+    let added = run(command.args(["trust", "add", "key.pub"]), b"").expect(125);
+    let _ = added.says(&["is gone", "code: trust.gone"]);
+    let _ = device.trust("install", &second).expect(0);
+    device.runs();
+
     // What is remembered must be readable.
     let state = device.user.home.join(".config/bls/trust.state.json");
     std::fs::write(&state, "{}").unwrap();
@@ -304,11 +313,37 @@ fn the_systems_file_is_accepted_for_everybody() {
         "$1" "$4" && exit 14
         "$1" trust install --system "$3" || exit 15
         "$1" "$4" || exit 16
+        # Without it nobody else's file decides: not root's own, nor a user's.
+        rm /etc/bls/trust.json
+        "$1" "$4" && exit 17
+        mkdir "$5/.config" "$5/.config/bls"
+        "$1" trust init --file "$5/.config/bls/trust.json"
+        "$1" trust add --file "$5/.config/bls/trust.json" "$6"
+        chown -R 61013 "$5"
+        setpriv --reuid=61013 --clear-groups "$1" "$4" && exit 18
+        "$1" trust install --system "$3" || exit 19
+        setpriv --reuid=61013 --clear-groups "$1" "$4" || exit 20
+        # A machine that forgot both is a new one: then the user's own decides.
+        rm /etc/bls/trust.json /var/lib/bls/trust.state.json
+        setpriv --reuid=61013 --clear-groups "$1" "$4" || exit 21
+        # Who cannot see whether one was accepted does not decide.
+        chmod 700 /var/lib/bls
+        setpriv --reuid=61013 --clear-groups "$1" "$4" && exit 22
+        true
         "#
     );
     let mut command = Command::new("unshare");
-    command.args(["--mount", "sh", "-c", &script, "sh"]).arg(loader());
-    let ended = run(command.arg(&first).arg(&second).arg(&artifact), b"");
+    command.args(["--mount", "sh", "-c", &script, "sh"]);
+    let user = FreshUser::new("blssystem", 61_013);
+    // Where the user can read them: the folders of this test are root's.
+    let [program, artifact, key] =
+        [(loader(), "bls-load"), (artifact, "hello.bls"), (holders.home.public_key(), "key.pub")]
+            .map(|(from, name)| {
+                std::fs::copy(from, user.home.join(name)).unwrap();
+                user.home.join(name)
+            });
+    command.arg(program).arg(&first).arg(&second).arg(&artifact).arg(&user.home).arg(&key);
+    let ended = run(&mut command, b"");
     let _ = std::fs::remove_dir("/etc/bls");
     let ended = ended.expect(0);
     let text = ended.text();
@@ -316,4 +351,9 @@ fn the_systems_file_is_accepted_for_everybody() {
     assert!(text.contains("644\n644\n755\nhello\n"), "{text}");
     assert!(text.contains("sequence 4 replaces 3"), "{text}");
     assert!(ended.stderr.contains("rolled back"), "{}", ended.stderr);
+    let gone = "/etc/bls/trust.json is gone, and a signed one of sequence 4 was accepted there";
+    assert_eq!(ended.stderr.matches(gone).count(), 2, "{}", ended.stderr);
+    assert_eq!(ended.stderr.matches("bls-load trust install --system FILE").count(), 2);
+    assert_eq!(text.matches("hello\n").count(), 4, "{text}");
+    let _ = ended.says(&["cannot read /var/lib/bls/trust.state.json: Permission denied"]);
 }

@@ -2,13 +2,13 @@
 
 use super::{Failure, print_json, targets};
 use crate::cli::{Compile, Emit};
-use crate::date;
 use crate::documents;
 use crate::input::{STDIN, Source};
 use crate::needs;
 use crate::output::Destination;
 use crate::pipeline::{self, Built, Options, Stage};
 use crate::progress::Progress;
+use bls_artifact::date::Date;
 use bls_artifact::digest::Sha256;
 use bls_artifact::quantity::show_size;
 use bls_artifact::target::Nans;
@@ -138,7 +138,7 @@ fn refuse_the_past(expires: u64) -> Result<(), Failure> {
     }
     Err(Failure::new(
         "options",
-        format!("it would have expired already, on {}", date::show(expires)),
+        format!("it would have expired already, on {}", Date(expires)),
         Some("--expires takes a time to come, such as 2030-12-31".to_owned()),
     ))
 }

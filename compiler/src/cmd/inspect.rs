@@ -6,9 +6,9 @@
 use super::check::write_module;
 use super::{Failure, print, print_json};
 use crate::cli::Inspect;
-use crate::date;
 use crate::given::{self, Given};
 use bls_artifact::artifact::FORMAT_VERSION;
+use bls_artifact::date::Date;
 use bls_artifact::digest::Sha256;
 use bls_artifact::manifest::{Encoding, Part};
 use bls_artifact::quantity::show_size;
@@ -143,7 +143,7 @@ impl Inspected<'_> {
         }
         for (label, value) in [("created", manifest.created), ("expires", manifest.expires)] {
             if let Some(seconds) = value {
-                let _ = writeln!(text, "{label:<10} {}", date::show(seconds));
+                let _ = writeln!(text, "{label:<10} {}", Date(seconds));
             }
         }
         if manifest.sequence != 0 {

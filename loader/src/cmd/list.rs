@@ -2,8 +2,8 @@
 //!
 //! Says what the artifacts say of themselves; verifies nothing, and runs nothing.
 
-use crate::error::Failure;
-use crate::store::{Store, StoreError, Stores, Wanted};
+use crate::error::{Failure, say};
+use crate::store::{Folder, Store, StoreError, Stores, Wanted};
 use bls_artifact::digest::Sha256;
 use bls_artifact::manifest::Manifest;
 use bls_artifact::quantity::show_size;
@@ -19,16 +19,28 @@ struct Line {
     image_bytes: u64,
 }
 
-/// Prints what is installed.
+/// What something is called, and the line of it unless it is damaged.
+type Named = (String, Result<Line, StoreError>);
+
+/// Prints what is installed. What is damaged is named, and does not hide the rest.
 pub(super) fn list(explicit: Option<&Path>, json: bool) -> Result<(), Failure> {
     let stores = Stores::open(explicit)?;
-    let (mut values, mut text) = (Vec::new(), String::new());
+    let (mut values, mut text, mut bad) = (Vec::new(), String::new(), 0_usize);
     for store in stores.iter() {
-        for line in lines(store)? {
-            if json {
-                values.push(to_json(store, &line));
-            } else {
-                text += &to_text(&line);
+        for (named, line) in lines(store)? {
+            match line {
+                Ok(line) if json => values.push(to_json(store, &line)),
+                Ok(line) => text += &to_text(&line),
+                Err(error) => {
+                    bad += 1;
+                    let failure = Failure::from(error);
+                    say(&failure);
+                    if json {
+                        values.push(json!({"name": named, "damaged": failure.code}));
+                    } else {
+                        text += &format!("{named:<20} damaged\n");
+                    }
+                }
             }
         }
     }
@@ -37,34 +49,56 @@ pub(super) fn list(explicit: Option<&Path>, json: bool) -> Result<(), Failure> {
     } else if text.is_empty() {
         text += "nothing is installed\n";
     }
-    super::print(&text)
+    super::print(&text)?;
+    super::some_refused(bad, "list")
 }
 
-/// What has names, by these; then what has been replaced.
-fn lines(store: &Store) -> Result<Vec<Line>, StoreError> {
-    let mut named = Vec::new();
+/// What has names, by these; then what has been replaced; each with what it is called.
+fn lines(store: &Store) -> Result<Vec<Named>, StoreError> {
+    let (mut named, mut lines) = (Vec::new(), Vec::new());
     for name in store.known_names()? {
-        named.extend(store.record(&name)?.and_then(|record| record.installed));
-    }
-    let all = store.identities()?;
-    let replaced = all.into_iter().filter(|identity| !named.contains(identity));
-    let current = named.iter().map(|identity| (*identity, true));
-    let mut lines = Vec::new();
-    for (identity, current) in current.chain(replaced.map(|identity| (identity, false))) {
-        // What is collected in the meantime is not there any more.
-        let Some(installed) = store.installed(identity, Wanted::Identity(identity))? else {
-            continue;
-        };
-        let manifest = installed.alleged()?;
-        let mut image_bytes = 0;
-        for part in &manifest.parts {
-            if store.has_image(&part.image)? {
-                image_bytes += part.image.length;
+        match store.record(&name) {
+            Ok(record) => {
+                let identity = record.and_then(|record| record.installed);
+                named.extend(identity.map(|identity| (name, identity, true)));
             }
+            Err(error) => lines.push((name, Err(error))),
         }
-        lines.push(Line { current, identity, manifest, image_bytes });
+    }
+    let mut all = store.identities()?;
+    all.retain(|identity| !named.iter().any(|(_, other, _)| other == identity));
+    let replaced = all.into_iter().map(|identity| (format!("sha256:{identity}"), identity, false));
+    named.extend(replaced);
+    for (name, identity, current) in named {
+        match line(store, identity, current).transpose() {
+            Some(line) => lines.push((name, line)),
+            // What is replaced and collected in the meantime is not there any more.
+            None if current && is_meant(store, &name, identity) => {
+                let path = store.path_of(Folder::Artifacts, &identity.to_string());
+                lines.push((name, Err(StoreError::Missing(path))));
+            }
+            None => {}
+        }
     }
     Ok(lines)
+}
+
+fn is_meant(store: &Store, name: &str, identity: Sha256) -> bool {
+    matches!(store.record(name), Ok(Some(record)) if record.installed == Some(identity))
+}
+
+fn line(store: &Store, identity: Sha256, current: bool) -> Result<Option<Line>, StoreError> {
+    let Some(installed) = store.installed(identity, Wanted::Identity(identity))? else {
+        return Ok(None);
+    };
+    let manifest = installed.alleged()?;
+    let mut image_bytes = 0;
+    for part in &manifest.parts {
+        if store.has_image(&part.image)? {
+            image_bytes += part.image.length;
+        }
+    }
+    Ok(Some(Line { current, identity, manifest, image_bytes }))
 }
 
 fn to_text(line: &Line) -> String {

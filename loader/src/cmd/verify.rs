@@ -13,7 +13,9 @@ use crate::report::Recorder;
 use crate::store::{Folder, Installed, Store, StoreError, Stores, Wanted};
 use crate::trust;
 use crate::verify::{Facts, Policy, VerifyError, clock, verify_installed};
+use bls_artifact::date::Date;
 use bls_artifact::digest::Sha256;
+use bls_artifact::manifest::Document;
 use bls_artifact::quantity::show_size;
 use bls_artifact::trust::Trust;
 
@@ -66,15 +68,7 @@ pub(super) fn verify_all(options: &Options) -> Result<(), Failure> {
             verify_one(&mut bad, store, identity, wanted, &replaced, &shown)?;
         }
     }
-    match bad {
-        0 => Ok(()),
-        bad => Err(Failure {
-            stage: "verify",
-            code: "store.some-refused",
-            what: format!("{bad} of what is installed cannot be run as it is"),
-            hint: Some("each has its own hint above".into()),
-        }),
-    }
+    super::some_refused(bad, "verify")
 }
 
 fn verify_one(
@@ -120,6 +114,16 @@ fn describe(facts: &Facts) -> String {
         line("author", &key.to_string());
     }
     line("source", &format!("sha256:{}", manifest.source));
+    for document in &manifest.documents {
+        let Document { kind, name, sha256 } = document;
+        line(kind.word(), &format!("sha256:{sha256}, {name}"));
+    }
+    if manifest.sequence > 0 {
+        line("release", &manifest.sequence.to_string());
+    }
+    if let Some(expires) = manifest.expires {
+        line("expires", &Date(expires).to_string());
+    }
     for (index, part) in manifest.parts.iter().enumerate() {
         let here = if index == facts.chosen { ", runs here" } else { "" };
         line("part", &format!("{} ({}{here})", part.target, show_size(part.image.length)));

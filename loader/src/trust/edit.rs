@@ -124,12 +124,6 @@ impl Held {
         if present.as_ref().is_some_and(Trust::is_signed) {
             return Err(TrustError::Contents(path, ContentsError::Signed));
         }
-        // Where a signed file is missing, a new plain one would say nothing.
-        if present.is_none()
-            && let Some(accepted) = own.as_ref().map(Place::accepted).transpose()?.flatten()
-        {
-            return Err(TrustError::Unsigned(path, accepted.sequence()));
-        }
         Ok(Self { path, mode, present, _folder: folder })
     }
 

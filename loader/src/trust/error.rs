@@ -7,7 +7,7 @@ use bls_artifact::passwd;
 use bls_artifact::trust::signed::SignedError;
 use bls_artifact::trust::{self, TrustError as ContentsError};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why there is nobody to trust, or a trust file cannot be changed.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub(crate) enum TrustError {
     Key(PathBuf, KeyError),
     /// Not signed, where a signed one was accepted: its sequence.
     Unsigned(PathBuf, u64),
+    /// Not there, where a signed one was accepted: its sequence.
+    Gone(PathBuf, u64),
     /// Signed, and not what was accepted there.
     NotAccepted(PathBuf),
     /// An older one than was accepted there: its sequence, and the highest seen.
@@ -63,6 +65,11 @@ impl fmt::Display for TrustError {
             Self::Unsigned(path, seen) => write!(
                 formatter,
                 "{} is not signed, and a signed one of sequence {seen} was accepted there",
+                path.display()
+            ),
+            Self::Gone(path, seen) => write!(
+                formatter,
+                "{} is gone, and a signed one of sequence {seen} was accepted there",
                 path.display()
             ),
             Self::NotAccepted(path) => write!(
@@ -105,6 +112,7 @@ impl StageError for TrustError {
             Self::Signed(_, error) => error.code(),
             Self::Key(_, error) => error.code(),
             Self::Unsigned(..) => "trust.unsigned",
+            Self::Gone(..) => "trust.gone",
             Self::NotAccepted(_) => "trust.not-accepted",
             Self::Rollback(..) => "trust.rollback",
             Self::State(..) => "trust.state",
@@ -130,6 +138,10 @@ impl StageError for TrustError {
             Self::Unsigned(..) | Self::NotAccepted(_) => {
                 "if it comes from its root keys: bls-load trust install FILE checks and accepts it"
                     .into()
+            }
+            Self::Gone(path, _) => {
+                let system = if path == Path::new(trust::SYSTEM_FILE) { "--system " } else { "" };
+                format!("get the newest file, and: bls-load trust install {system}FILE")
             }
             Self::Rollback(..) => {
                 "get the newest file, and: bls-load trust install FILE; an older one would bring back what was revoked"

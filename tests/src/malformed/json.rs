@@ -135,8 +135,5 @@ fn values() -> Vec<Defect> {
         Defect::new("manifest-no-parts", "manifest.field", "1 to 32 parts", |bases| {
             bases.hello.with_manifest(|manifest| manifest.parts.clear())
         }),
-        Defect::new("manifest-expired", "freshness.expired", "expired at 1970-01-01", |bases| {
-            bases.hello.with_manifest(|manifest| manifest.expires = Some(1))
-        }),
     ]
 }

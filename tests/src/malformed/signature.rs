@@ -1,6 +1,6 @@
 //! Defects of signatures: whose they are, over what, and how they are written.
 //!
-//! The private keys are the tests' own (`super::builder`), so that what must be signed
+//! What a trust file says about a key that it holds is in `judged.rs`. The private keys are the tests' own (`super::builder`), so that what must be signed
 //! to be a defect is.
 
 use super::{Defect, Trusted, builder, second_builder, stranger};
@@ -15,9 +15,6 @@ pub(super) const SMALL_ORDER_KEY: [u8; 32] = {
     bytes
 };
 
-/// Whatever else a trust file will decide about a key that it holds (that it is revoked,
-/// expired, an author's, or one for other names and capabilities) has its row here, with
-/// a [`Trusted`] of its own.
 pub(super) fn defects() -> Vec<Defect> {
     let mut all = keys();
     all.extend(bytes());
