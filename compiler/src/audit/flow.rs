@@ -11,7 +11,7 @@
 //! of each function and wherever an exception leaves it, which is shown for each
 //! function here and assumed of the called one. May assume the roles of
 //! [`super::calls`] and summaries of callees outside the function's own cycle.
-//! Shows the rules `dead`, `stale`, `join`, `exact`, `strict`, `loop`, `range`
+//! Shows the rules `dead`, `stale`, `join`, `exact`, `strict`, `loop`, `free`, `range`
 //! and the reachable half of `length`; gives the [`Summary`].
 
 use super::bound::{Summary, Unpaid};
@@ -22,8 +22,9 @@ use super::rule::{Place, Rule, Violation};
 use super::step::{Header, Opening, Step};
 use super::{ASSUMED, AuditError};
 
-/// The most that may be pending. A function has at most 7 654 321 operators of at
-/// most 4296 units, and 2⁴⁰ is far from where the counter wraps.
+/// The most that may be pending: far from where the counter wraps, and more than all
+/// operators of a function weigh together, unless it is full of those that make objects of
+/// thousands of fields.
 const PENDING_MAX: u64 = 1 << 40;
 
 /// The summaries of functions, as far as they are known.
@@ -73,6 +74,9 @@ struct Point {
     is_sure: bool,
     /// What the last check charged ahead, for the operator behind it.
     ahead: i64,
+    /// Frames below this number were open when something was consumed last, on every way:
+    /// a loop above has not cost anything since it was entered. 0: nor has the function.
+    paid: usize,
 }
 
 struct Frame {
@@ -106,8 +110,14 @@ pub(super) fn follow(
     role: Role,
     summaries: &Summaries,
 ) -> Result<Summary, AuditError> {
-    let entry =
-        Point { local: None, global: Some(0), unpaid: Unpaid::ENTRY, is_sure: false, ahead: 0 };
+    let entry = Point {
+        local: None,
+        global: Some(0),
+        unpaid: Unpaid::ENTRY,
+        is_sure: false,
+        ahead: 0,
+        paid: 0,
+    };
     let outermost =
         Frame { opening: Opening::Block, header: None, alternative: None, arrived: None };
     let mut flow = Flow {
@@ -139,7 +149,10 @@ impl Flow<'_, '_> {
         let Some(point) = self.point else { return self.dead(step) };
         let point = self.settled(point, step)?;
         let next = match step {
-            Step::Run(units) => Some(self.charge(point, -units, -units, units)?),
+            Step::Run(units) => {
+                let paid = if units > 0 { self.frames.len() } else { point.paid };
+                Some(Point { paid, ..self.charge(point, -units, -units, units)? })
+            }
             Step::Load | Step::Store(_) | Step::Charge(_) | Step::Direct(_) => {
                 Some(self.account(point, step)?)
             }
@@ -160,6 +173,7 @@ impl Flow<'_, '_> {
                     unpaid: Unpaid::checked(0),
                     is_sure: false,
                     ahead: 0,
+                    paid: point.paid,
                 };
                 self.arrive(depth, thrown)?;
                 Some(point)
@@ -288,6 +302,7 @@ impl Flow<'_, '_> {
                 unpaid: Unpaid::checked(0),
                 is_sure: false,
                 ahead: 0,
+                paid: 0,
             });
         }
         self.require(pending <= 0, Rule::Settled, || {
@@ -330,6 +345,9 @@ impl Flow<'_, '_> {
     /// Calls and throws; what is known behind them.
     fn leave(&mut self, point: Point, step: Step) -> Result<Option<Point>, Violation> {
         let defined = |function: u32| function.checked_sub(self.facts.imported);
+        self.require(point.paid > 0, Rule::Free, || {
+            "nothing was consumed between the entry and a call".to_owned()
+        })?;
         let callee = match step {
             Step::Throw => {
                 self.event(point, "a throw")?;
@@ -356,7 +374,14 @@ impl Flow<'_, '_> {
             self.summary.exit(unpaid);
             return Ok(None);
         }
-        Ok(Some(Point { local: None, global: Some(0), unpaid, is_sure: false, ahead: 0 }))
+        Ok(Some(Point {
+            local: None,
+            global: Some(0),
+            unpaid,
+            is_sure: false,
+            ahead: 0,
+            paid: point.paid,
+        }))
     }
 
     // ---- frames ------------------------------------------------------------
@@ -408,6 +433,9 @@ impl Flow<'_, '_> {
         let is_loop = matches!(self.frames.last(), Some(Frame { opening: Opening::Loop(_), .. }));
         if is_loop {
             self.frames.pop();
+            if let Some(point) = &mut self.point {
+                point.paid = point.paid.min(self.frames.len());
+            }
             return Ok(());
         }
         if let Some(point) = self.point {
@@ -427,8 +455,12 @@ impl Flow<'_, '_> {
             return self.exit(point);
         }
         if let Opening::Loop(header) = self.frames[index].opening {
+            self.require(point.paid > index, Rule::Free, || {
+                "a way around a loop consumes nothing".to_owned()
+            })?;
             return self.come_back(header, self.frames[index].header, point);
         }
+        let point = Point { paid: point.paid.min(index), ..point };
         let met = match self.frames[index].arrived {
             Some(before) => self.join(before, point)?,
             None => point,
@@ -482,6 +514,7 @@ impl Flow<'_, '_> {
             unpaid: one.unpaid.or(other.unpaid),
             is_sure: one.is_sure && other.is_sure,
             ahead: 0,
+            paid: one.paid.min(other.paid),
         })
     }
 }

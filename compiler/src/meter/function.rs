@@ -43,7 +43,7 @@ use super::graph::Role;
 use super::scan::{Scan, branch_depths, is_terminator};
 use super::summary::{Summaries, Summary, Unpaid};
 use super::trap;
-use crate::cost::Shapes;
+use crate::cost::{self, Shapes};
 use bls_artifact::limits::METERED_FUNCTION_BYTES_MAX;
 use unroll::{Turn, Unrolling};
 use wasm_encoder::{BlockType, Encode, Instruction};
@@ -119,6 +119,7 @@ pub(super) fn meter(
         potentials: vec![None; function.scan.labels.len()],
         arriving: vec![None; function.scan.labels.len()],
         next_label: 0,
+        entry: cost::entry(locals.into()),
         state: Some(State { pending: 0, unstored: Some(0), unpaid: Unpaid::at_entry() }),
         summary: Summary::default(),
         uses_counter: false,
@@ -170,6 +171,8 @@ struct Emitter<'e, 'm> {
     /// By label: the unpaid cost of all that have branched there.
     arriving: Vec<Option<Unpaid>>,
     next_label: usize,
+    /// What the first operator pays for the function's locals.
+    entry: u64,
     /// `None` in dead code.
     state: Option<State>,
     summary: Summary,
@@ -217,7 +220,8 @@ impl Emitter<'_, '_> {
                     .shapes
                     .weight(operator)
                     .ok_or_else(|| FunctionError::Operator(format!("{operator:?}")))?;
-                self.owe(weight);
+                let entry = std::mem::take(&mut self.entry);
+                self.owe(weight + entry);
                 self.bound();
                 self.reachable(operator, raw, constant)?;
             }
