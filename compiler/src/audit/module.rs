@@ -153,11 +153,7 @@ impl<'m> Facts<'m> {
                     self.add(instantiation::memory(&memory));
                 }
             }
-            Payload::TagSection(section) => {
-                if section.count() > 0 {
-                    self.shapes.add_tag();
-                }
-            }
+            Payload::TagSection(section) if section.count() > 0 => self.shapes.add_tag(),
             Payload::GlobalSection(section) => {
                 for global in section.into_iter_with_offsets() {
                     let (offset, global) = global?;

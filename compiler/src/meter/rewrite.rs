@@ -111,10 +111,8 @@ impl<'m> Survey<'m> {
                     self.instantiation.memory(memory.initial);
                 }
             }
-            Payload::TagSection(section) => {
-                if section.count() > 0 {
-                    self.instantiation.shapes.add_tag();
-                }
+            Payload::TagSection(section) if section.count() > 0 => {
+                self.instantiation.shapes.add_tag();
             }
             Payload::GlobalSection(section) => {
                 for global in section {

@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn every_function_has_a_price() {
-        for (name, _) in crate::host::FUNCTIONS {
+        for (name, _) in FUNCTIONS {
             let price = base(name, &[]);
             let known = [0, CALL, FILE, CHANGE, DISK].contains(&price);
             assert!(known && (price > 0 || *name == "proc_exit"), "{name}");
