@@ -47,7 +47,7 @@ use crate::validate::{Validated, recheck};
 use bls_artifact::fuel::{self, S_MAX};
 use bls_artifact::manifest::{Fuel, saturate};
 use bound::Summary;
-use calls::Graph;
+use calls::{Calls, Graph};
 use flow::Summaries;
 use idiom::Function;
 use module::Facts;
@@ -58,6 +58,10 @@ use wasmparser::{BinaryReaderError, WasmFeatures};
 /// The largest S that passes. The meter checks where more than [`S_MAX`] could
 /// run; one operator and its length can be on top of that.
 const OVERRUN_MAX: u64 = 2 * S_MAX;
+
+/// The most steps of functions that are kept until they are followed: 24 bytes each. A
+/// function alone has no more of them than the bytes it may have.
+const STEPS_MAX: usize = 1 << 22;
 
 /// Why a module does not pass.
 #[derive(Debug)]
@@ -238,28 +242,75 @@ fn metered(
     wasm: &[u8],
     origin: Option<(&[u8], &Fuel)>,
 ) -> Result<Findings, AuditError> {
+    metered_within(STEPS_MAX, judge, wasm, origin)
+}
+
+/// The functions of a module that have been read and are not followed yet: so many steps
+/// at most. What there is no room for is read a second time.
+struct Kept {
+    functions: Vec<Option<Function>>,
+    /// Steps there is room for.
+    room: usize,
+}
+
+impl Kept {
+    fn new(count: usize, steps_max: usize) -> Self {
+        Self { functions: std::iter::repeat_with(|| None).take(count).collect(), room: steps_max }
+    }
+
+    /// Keeps a function, where there is room.
+    fn offer(&mut self, index: usize, mut function: Function) {
+        let Some(room) = self.room.checked_sub(function.steps.len()) else { return };
+        self.room = room;
+        function.steps.shrink_to_fit();
+        self.functions[index] = Some(function);
+    }
+
+    /// A function that was kept; it is not any more.
+    fn take(&mut self, index: usize) -> Option<Function> {
+        self.functions[index].take()
+    }
+}
+
+/// The same, keeping `steps_max` steps at most.
+fn metered_within(
+    steps_max: usize,
+    judge: Judge,
+    wasm: &[u8],
+    origin: Option<(&[u8], &Fuel)>,
+) -> Result<Findings, AuditError> {
     let facts = Facts::of(judge, wasm)?;
     let mut same = match origin {
         Some((source, _)) => Some(same::Comparison::of(judge, source, wasm, &facts)?),
         None => None,
     };
     let mut buffer = idiom::Buffer::default();
-    let mut functions = Vec::with_capacity(facts.bodies.len());
-    for index in 0..facts.bodies.len() {
+    let count = facts.bodies.len();
+    let (mut checks, mut charges) = (0, 0);
+    let mut calls = Vec::with_capacity(count);
+    let mut kept = Kept::new(count, steps_max);
+    for index in 0..count {
         let function = Function::read(&facts, index, &mut buffer)?;
         if let Some(same) = &mut same {
             same.function(index, &function, buffer.stripped())?;
         }
-        functions.push(function);
+        checks += u64::from(function.checks);
+        charges += u64::from(function.charges);
+        calls.push(Calls::of(&function, facts.imported));
+        kept.offer(index, function);
     }
 
-    let graph = Graph::of(&facts, &functions);
-    let mut summaries = Summaries::new(functions.len());
+    let graph = Graph::of(&facts, &calls);
+    let mut summaries = Summaries::new(count);
     for index in &graph.order {
         let role = graph.roles[*index];
         let number = facts.imported + *index as u32;
-        let place = Place::function(number, functions[*index].start);
-        let summary = flow::follow(&facts, &functions[*index], number, role, &summaries)?;
+        let function = match kept.take(*index) {
+            Some(function) => function,
+            None => Function::read(&facts, *index, &mut buffer)?,
+        };
+        let place = Place::function(number, function.start);
+        let summary = flow::follow(&facts, &function, number, role, &summaries)?;
         judge.require(
             !role.is_recursive || summary.is_checked(),
             Rule::Recursion,
@@ -272,9 +323,9 @@ fn metered(
         summaries.insert(*index, summary, role);
     }
     let findings = Findings {
-        functions: functions.len() as u64,
-        checks: functions.iter().map(|function| u64::from(function.checks)).sum(),
-        charges: functions.iter().map(|function| u64::from(function.charges)).sum(),
+        functions: count as u64,
+        checks,
+        charges,
         overrun_max: summaries.overrun(),
         instantiation: saturate(facts.instantiation),
     };

@@ -7,7 +7,9 @@
 //! have a [`Length`] beside their weight.
 
 use bls_artifact::digest::Sha256;
-use wasmparser::{CompositeInnerType, Operator};
+use wasmparser::{
+    AbstractHeapType, CompositeInnerType, FieldType, HeapType, Operator, StorageType, ValType,
+};
 
 /// The weight of operators that no target of this release runs. Validation
 /// refuses them before metering sees one.
@@ -44,12 +46,11 @@ tiers! {
         F32Lt F32Gt F32Le F32Ge F64Eq F64Ne F64Lt F64Gt F64Le F64Ge I32Clz I32Ctz I32Popcnt
         I32Add I32Sub I32Mul I32And I32Or I32Xor I32Shl I32ShrS I32ShrU I32Rotl I32Rotr I64Clz
         I64Ctz I64Popcnt I64Add I64Sub I64Mul I64And I64Or I64Xor I64Shl I64ShrS I64ShrU I64Rotl
-        I64Rotr F32Abs F32Neg F32Ceil F32Floor F32Trunc F32Nearest F32Add F32Sub F32Mul F32Min
-        F32Max F32Copysign F64Abs F64Neg F64Ceil F64Floor F64Trunc F64Nearest F64Add F64Sub
-        F64Mul F64Min F64Max F64Copysign I32WrapI64 I32TruncF32S I32TruncF32U I32TruncF64S
-        I32TruncF64U I64ExtendI32S I64ExtendI32U I64TruncF32S I64TruncF32U I64TruncF64S
-        I64TruncF64U F32ConvertI32S F32ConvertI32U F32ConvertI64S F32ConvertI64U F32DemoteF64
-        F64ConvertI32S F64ConvertI32U F64ConvertI64S F64ConvertI64U F64PromoteF32
+        I64Rotr F32Abs F32Neg F32Add F32Sub F32Mul F32Min F32Max F32Copysign F64Abs F64Neg
+        F64Add F64Sub F64Mul F64Min F64Max F64Copysign I32WrapI64 I32TruncF32S I32TruncF32U
+        I32TruncF64S I32TruncF64U I64ExtendI32S I64ExtendI32U I64TruncF32S I64TruncF32U
+        I64TruncF64S I64TruncF64U F32ConvertI32S F32ConvertI32U F32ConvertI64S F32ConvertI64U
+        F32DemoteF64 F64ConvertI32S F64ConvertI32U F64ConvertI64S F64ConvertI64U F64PromoteF32
         I32ReinterpretF32 I64ReinterpretF64 F32ReinterpretI32 F64ReinterpretI64 I32Extend8S
         I32Extend16S I64Extend8S I64Extend16S I64Extend32S RefEq StructGet StructGetS StructGetU
         StructSet ArrayGet ArrayGetS ArrayGetU ArraySet ArrayLen AnyConvertExtern
@@ -88,17 +89,13 @@ tiers! {
         I64x2ExtendLowI32x4U I64x2ExtendHighI32x4U I64x2Shl I64x2ShrS I64x2ShrU I64x2Add
         I64x2Sub I64x2Mul I64x2ExtMulLowI32x4S I64x2ExtMulHighI32x4S I64x2ExtMulLowI32x4U
         I64x2ExtMulHighI32x4U F32x4Ceil F32x4Floor F32x4Trunc F32x4Nearest F32x4Abs F32x4Neg
-        F32x4Add F32x4Sub F32x4Mul F32x4Min F32x4Max F32x4PMin F32x4PMax F64x2Ceil F64x2Floor
-        F64x2Trunc F64x2Nearest F64x2Abs F64x2Neg F64x2Add F64x2Sub F64x2Mul F64x2Min F64x2Max
-        F64x2PMin F64x2PMax I32x4TruncSatF32x4S I32x4TruncSatF32x4U F32x4ConvertI32x4S
-        F32x4ConvertI32x4U I32x4TruncSatF64x2SZero I32x4TruncSatF64x2UZero F64x2ConvertLowI32x4S
-        F64x2ConvertLowI32x4U F32x4DemoteF64x2Zero F64x2PromoteLowF32x4 I8x16RelaxedSwizzle
-        I32x4RelaxedTruncF32x4S I32x4RelaxedTruncF32x4U I32x4RelaxedTruncF64x2SZero
-        I32x4RelaxedTruncF64x2UZero F32x4RelaxedMadd F32x4RelaxedNmadd F64x2RelaxedMadd
-        F64x2RelaxedNmadd I8x16RelaxedLaneselect I16x8RelaxedLaneselect I32x4RelaxedLaneselect
-        I64x2RelaxedLaneselect F32x4RelaxedMin F32x4RelaxedMax F64x2RelaxedMin F64x2RelaxedMax
-        I16x8RelaxedQ15mulrS I16x8RelaxedDotI8x16I7x16S I32x4RelaxedDotI8x16I7x16AddS TryTable
-        RefAsNonNull BrOnNull BrOnNonNull
+        F32x4Add F32x4Sub F32x4Mul F32x4PMin F32x4PMax F64x2Ceil F64x2Floor F64x2Trunc
+        F64x2Nearest F64x2Abs F64x2Neg F64x2Add F64x2Sub F64x2Mul F64x2PMin F64x2PMax
+        F32x4ConvertI32x4S F64x2ConvertLowI32x4S F64x2ConvertLowI32x4U F32x4DemoteF64x2Zero
+        F64x2PromoteLowF32x4 I8x16RelaxedSwizzle I8x16RelaxedLaneselect I16x8RelaxedLaneselect
+        I32x4RelaxedLaneselect I64x2RelaxedLaneselect I16x8RelaxedQ15mulrS
+        I16x8RelaxedDotI8x16I7x16S I32x4RelaxedDotI8x16I7x16AddS TryTable RefAsNonNull BrOnNull
+        BrOnNonNull
     }
     2 => {
         Return
@@ -106,13 +103,19 @@ tiers! {
     4 => {
         Call I32DivS I32DivU I32RemS I32RemU I64DivS I64DivU I64RemS I64RemU F32Sqrt F32Div
         F64Sqrt F64Div TableGet TableSet ReturnCall F32x4Sqrt F32x4Div F64x2Sqrt F64x2Div
-        CallRef ReturnCallRef
+        CallRef ReturnCallRef F32Ceil F32Floor F32Trunc F32Nearest
+        F64Ceil F64Floor F64Trunc F64Nearest
+        F32x4Min F32x4Max F64x2Min F64x2Max I32x4TruncSatF32x4S I32x4TruncSatF32x4U
+        F32x4ConvertI32x4U I32x4TruncSatF64x2SZero I32x4TruncSatF64x2UZero
+        I32x4RelaxedTruncF32x4S I32x4RelaxedTruncF32x4U I32x4RelaxedTruncF64x2SZero
+        I32x4RelaxedTruncF64x2UZero F32x4RelaxedMadd F32x4RelaxedNmadd F64x2RelaxedMadd
+        F64x2RelaxedNmadd F32x4RelaxedMin F32x4RelaxedMax F64x2RelaxedMin F64x2RelaxedMax
     }
     8 => {
         CallIndirect ArrayFill ArrayCopy ArrayInitData ArrayInitElem RefTestNonNull
         RefTestNullable RefCastNonNull RefCastNullable BrOnCast BrOnCastFail MemoryInit DataDrop
         MemoryCopy MemoryFill TableInit ElemDrop TableCopy TableFill ReturnCallIndirect
-        AtomicFence I32AtomicStore I64AtomicStore I32AtomicStore8 I32AtomicStore16
+        I32AtomicStore I64AtomicStore I32AtomicStore8 I32AtomicStore16
         I64AtomicStore8 I64AtomicStore16 I64AtomicStore32 I32AtomicRmwAdd I64AtomicRmwAdd
         I32AtomicRmw8AddU I32AtomicRmw16AddU I64AtomicRmw8AddU I64AtomicRmw16AddU
         I64AtomicRmw32AddU I32AtomicRmwSub I64AtomicRmwSub I32AtomicRmw8SubU I32AtomicRmw16SubU
@@ -127,11 +130,11 @@ tiers! {
         I64AtomicRmw8CmpxchgU I64AtomicRmw16CmpxchgU I64AtomicRmw32CmpxchgU
     }
     16 => {
-        StructNew StructNewDefault ArrayNew ArrayNewDefault ArrayNewFixed ArrayNewData
-        ArrayNewElem
+        AtomicFence
     }
     32 => {
-        RefFunc
+        RefFunc StructNew StructNewDefault ArrayNew ArrayNewDefault ArrayNewFixed ArrayNewData
+        ArrayNewElem
     }
     200 => {
         MemoryGrow TableGrow MemoryAtomicNotify MemoryAtomicWait32 MemoryAtomicWait64
@@ -170,41 +173,128 @@ macro_rules! define_weight {
 }
 wasmparser::for_each_operator!(define_weight);
 
-/// What the weight of an operator depends on beside the operator: how many fields the
-/// module's types have.
+/// What the weight of an operator depends on beside the operator: what the module's
+/// types hold, and whether an exception can pass its frames.
 #[derive(Clone, Debug, Default)]
 pub struct Shapes {
-    /// By type index; 0 for types that have none.
-    fields: Vec<u32>,
+    /// By type index.
+    types: Vec<Shape>,
+    has_tags: bool,
+}
+
+/// What is known of one type.
+#[derive(Clone, Debug)]
+enum Shape {
+    Function,
+    /// The fields of a struct, or the one of an array, by what they refer to.
+    Fields(Vec<Referent>),
+    Other,
+}
+
+/// What a field refers to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Referent {
+    /// A function, whichever.
+    Function,
+    /// Something of this type of the module.
+    Type(u32),
+    /// No function.
+    Other,
 }
 
 impl Shapes {
     /// Takes note of the next type of the module.
     pub fn add(&mut self, ty: &CompositeInnerType) {
-        self.fields.push(match ty {
-            CompositeInnerType::Struct(ty) => u32::try_from(ty.fields.len()).unwrap_or(u32::MAX),
-            _ => 0,
+        let referents = |fields: &[FieldType]| {
+            Shape::Fields(fields.iter().map(|field| referent(field.element_type)).collect())
+        };
+        self.types.push(match ty {
+            CompositeInnerType::Func(_) => Shape::Function,
+            CompositeInnerType::Struct(ty) => referents(&ty.fields),
+            CompositeInnerType::Array(ty) => referents(&[ty.0]),
+            CompositeInnerType::Cont(_) => Shape::Other,
         });
+    }
+
+    /// Takes note of a tag, imported or not.
+    pub fn add_tag(&mut self) {
+        self.has_tags = true;
     }
 
     /// The weight of an operator; `None` when no target runs it.
     #[must_use]
     pub fn weight(&self, operator: &Operator<'_>) -> Option<u64> {
-        Some(flat(operator)? + PER_NAMED.units(self.named(operator)))
+        Some(flat(operator)? + self.named(operator))
     }
 
-    /// How many fields, elements or clauses an operator names, each of which is work.
+    /// What an operator pays for what it names, on top of its entry in the table.
     fn named(&self, operator: &Operator<'_>) -> u64 {
+        let functions = |count: u64| PER_FUNCTION_REFERENCE.units(count);
         match operator {
-            Operator::StructNew { struct_type_index }
-            | Operator::StructNewDefault { struct_type_index } => {
-                self.fields.get(*struct_type_index as usize).copied().unwrap_or(0).into()
+            Operator::StructNew { struct_type_index: ty }
+            | Operator::StructNewDefault { struct_type_index: ty } => {
+                let fields = self.fields(*ty);
+                let referring = fields.iter().filter(|field| self.is_function(**field)).count();
+                PER_NAMED.units(fields.len() as u64) + functions(referring as u64)
             }
-            Operator::ArrayNewFixed { array_size, .. } => u64::from(*array_size),
-            Operator::TryTable { try_table } => try_table.catches.len() as u64,
+            Operator::ArrayNewFixed { array_type_index: ty, array_size } => {
+                let elements = u64::from(*array_size);
+                PER_NAMED.units(elements) + self.function_at(*ty, 0) * elements
+            }
+            Operator::StructGet { struct_type_index: ty, field_index: field }
+            | Operator::StructSet { struct_type_index: ty, field_index: field } => {
+                self.function_at(*ty, *field)
+            }
+            Operator::ArrayGet { array_type_index: ty }
+            | Operator::ArraySet { array_type_index: ty } => self.function_at(*ty, 0),
+            Operator::TryTable { try_table } => PER_CLAUSE.units(try_table.catches.len() as u64),
+            Operator::Call { .. } | Operator::CallIndirect { .. } | Operator::CallRef { .. } => {
+                PER_FRAME.units(u64::from(self.has_tags))
+            }
             _ => 0,
         }
     }
+
+    /// What a function reference in a field costs, when there is one.
+    fn function_at(&self, ty: u32, field: u32) -> u64 {
+        let field = self.fields(ty).get(field as usize);
+        PER_FUNCTION_REFERENCE.units(u64::from(field.is_some_and(|field| self.is_function(*field))))
+    }
+
+    fn fields(&self, ty: u32) -> &[Referent] {
+        match self.types.get(ty as usize) {
+            Some(Shape::Fields(fields)) => fields,
+            _ => &[],
+        }
+    }
+
+    fn is_function(&self, field: Referent) -> bool {
+        match field {
+            Referent::Function => true,
+            Referent::Type(ty) => matches!(self.types.get(ty as usize), Some(Shape::Function)),
+            Referent::Other => false,
+        }
+    }
+}
+
+fn referent(field: StorageType) -> Referent {
+    let StorageType::Val(ValType::Ref(reference)) = field else { return Referent::Other };
+    match reference.heap_type() {
+        HeapType::Abstract { ty: AbstractHeapType::Func | AbstractHeapType::NoFunc, .. } => {
+            Referent::Function
+        }
+        HeapType::Concrete(index) | HeapType::Exact(index) => {
+            index.as_module_index().map_or(Referent::Other, Referent::Type)
+        }
+        HeapType::Abstract { .. } => Referent::Other,
+    }
+}
+
+/// Units for entering a function with so many locals, parameters not counted: what its
+/// first operator pays on top of its weight, unless its body is empty.
+#[must_use]
+pub fn entry(locals: u64) -> u64 {
+    PER_LOCAL.units(locals)
 }
 
 /// What an operator pays for its length, on top of its weight.
@@ -219,16 +309,38 @@ pub struct Length {
     pub shift: u32,
 }
 
-/// Bytes: eight for a unit (`memory.copy`, `memory.fill`, `memory.init`,
-/// `array.new_data`, `array.init_data` and active data segments).
+/// Bytes: eight for a unit (`memory.copy`, `memory.fill`, `memory.init` and active data
+/// segments).
 pub const PER_BYTE: Length = Length { multiplier: 1, shift: 3 };
-/// Elements of tables and arrays: one unit each.
+/// Elements of tables and arrays that are copied, filled or made.
 pub const PER_ELEMENT: Length = Length { multiplier: 1, shift: 0 };
-/// Pages of 65 536 bytes: 1024 units each, for the page faults that follow.
-pub const PER_PAGE: Length = Length { multiplier: 1024, shift: 0 };
-/// Fields of `struct.new`, elements of `array.new_fixed`, clauses of `try_table`: one
-/// unit each.
+/// Elements of tables that come to be or get their first value: of a new table, of
+/// `table.grow` and of `table.init`. They are memory that nobody has touched.
+pub const PER_SLOT: Length = Length { multiplier: 4, shift: 0 };
+/// Items of element segments, at instantiation and where an array is made of them: a
+/// function gets a reference when it is first asked for.
+pub const PER_ITEM: Length = Length { multiplier: 16, shift: 0 };
+/// Pages of 65 536 bytes, for the page faults that follow: 16 of 1024 units.
+pub const PER_PAGE: Length = Length { multiplier: 16_384, shift: 0 };
+/// Fields of `struct.new`, elements of `array.new_fixed`.
 pub const PER_NAMED: Length = Length { multiplier: 1, shift: 0 };
+/// Clauses of `try_table`: what is thrown is compared with each.
+pub const PER_CLAUSE: Length = Length { multiplier: 4, shift: 0 };
+/// Fields and elements that hold function references and are read, written or made one by
+/// one: the collector's heap holds numbers in their place.
+pub const PER_FUNCTION_REFERENCE: Length = Length { multiplier: 16, shift: 0 };
+/// Frames that a call makes in a module with a tag: an exception may have to pass it.
+pub const PER_FRAME: Length = Length { multiplier: 16, shift: 0 };
+/// Locals of a function that is entered: each may have to be made zero.
+pub const PER_LOCAL: Length = Length { multiplier: 1, shift: 3 };
+/// Defined globals, at instantiation.
+pub const PER_GLOBAL: Length = Length { multiplier: 8, shift: 0 };
+/// Active segments of data and elements, at instantiation.
+pub const PER_SEGMENT: Length = Length { multiplier: 16, shift: 0 };
+/// Defined memories, at instantiation, whatever their size.
+pub const PER_MEMORY: Length = Length { multiplier: 4096, shift: 0 };
+/// Defined tables, at instantiation, whatever their size.
+pub const PER_TABLE: Length = Length { multiplier: 256, shift: 0 };
 /// The most that counts as a length where nothing of the module bounds it: the
 /// largest 32-bit operand.
 pub const LENGTH_MAX: u64 = u32::MAX as u64;
@@ -251,9 +363,22 @@ pub fn canonical_text() -> String {
         .map(|(name, weight)| format!("{name} {weight}\n"))
         .collect();
     lines.sort();
-    for (name, length) in
-        [("byte", PER_BYTE), ("element", PER_ELEMENT), ("page", PER_PAGE), ("named", PER_NAMED)]
-    {
+    for (name, length) in [
+        ("byte", PER_BYTE),
+        ("element", PER_ELEMENT),
+        ("slot", PER_SLOT),
+        ("item", PER_ITEM),
+        ("page", PER_PAGE),
+        ("named", PER_NAMED),
+        ("clause", PER_CLAUSE),
+        ("function-reference", PER_FUNCTION_REFERENCE),
+        ("frame", PER_FRAME),
+        ("local", PER_LOCAL),
+        ("global", PER_GLOBAL),
+        ("segment", PER_SEGMENT),
+        ("memory", PER_MEMORY),
+        ("table", PER_TABLE),
+    ] {
         lines.push(format!("per-{name} {} >> {}\n", length.multiplier, length.shift));
     }
     lines.push(format!("length-max {LENGTH_MAX}\n"));
@@ -280,16 +405,58 @@ mod tests {
     #[test]
     fn what_is_named_is_paid_for() {
         let mut shapes = Shapes::default();
-        let field =
-            wasmparser::FieldType { element_type: wasmparser::StorageType::I8, mutable: false };
+        let field = FieldType { element_type: StorageType::I8, mutable: false };
         shapes.add(&CompositeInnerType::Struct(wasmparser::StructType {
             fields: vec![field; 3].into(),
         }));
         let weight = |operator| shapes.weight(&operator);
-        assert_eq!(weight(Operator::StructNew { struct_type_index: 0 }), Some(19));
+        assert_eq!(weight(Operator::StructNew { struct_type_index: 0 }), Some(35));
         let fixed = Operator::ArrayNewFixed { array_type_index: 1, array_size: 100 };
-        assert_eq!(weight(fixed), Some(116));
+        assert_eq!(weight(fixed), Some(132));
         assert_eq!(weight(Operator::RefFunc { function_index: 0 }), Some(32));
+    }
+
+    #[test]
+    fn function_references_in_objects_are_paid_for() {
+        let field = |heap_type| FieldType {
+            element_type: StorageType::Val(ValType::Ref(
+                wasmparser::RefType::new(true, heap_type).expect("a small index"),
+            )),
+            mutable: true,
+        };
+        let any = HeapType::Abstract { shared: false, ty: AbstractHeapType::Any };
+        let index = |index| HeapType::Concrete(wasmparser::UnpackedIndex::Module(index));
+        let mut shapes = Shapes::default();
+        // A field may refer to a type that comes later.
+        shapes.add(&CompositeInnerType::Struct(wasmparser::StructType {
+            fields: vec![field(HeapType::FUNC), field(any), field(index(2)), field(index(1))]
+                .into(),
+        }));
+        shapes.add(&CompositeInnerType::Array(wasmparser::ArrayType(field(index(2)))));
+        shapes.add(&CompositeInnerType::Func(wasmparser::FuncType::new([], [])));
+        let weight = |operator| shapes.weight(&operator);
+        let get = |field_index| Operator::StructGet { struct_type_index: 0, field_index };
+        assert_eq!([0, 1, 2, 3].map(get).map(weight), [Some(17), Some(1), Some(17), Some(1)]);
+        assert_eq!(weight(Operator::StructNewDefault { struct_type_index: 0 }), Some(68));
+        assert_eq!(weight(Operator::ArraySet { array_type_index: 1 }), Some(17));
+        let fixed = Operator::ArrayNewFixed { array_type_index: 1, array_size: 2 };
+        assert_eq!(weight(fixed), Some(66));
+    }
+
+    #[test]
+    fn whoever_can_be_unwound_pays_for_it() {
+        let mut shapes = Shapes::default();
+        let call = Operator::Call { function_index: 0 };
+        let tail = Operator::ReturnCall { function_index: 0 };
+        assert_eq!(shapes.weight(&call), Some(4));
+        shapes.add_tag();
+        assert_eq!(shapes.weight(&call), Some(20));
+        assert_eq!(shapes.weight(&tail), Some(4));
+    }
+
+    #[test]
+    fn few_locals_are_free() {
+        assert_eq!([0, 7, 8, 49_000].map(entry), [0, 0, 1, 6125]);
     }
 
     #[test]

@@ -9,8 +9,8 @@
 use crate::input::Source;
 use bls_artifact::fuel::RESERVED_PREFIX;
 use bls_artifact::limits::{
-    EXPORTS_MAX, FUNCTION_BYTES_MAX, FUNCTIONS_MAX, GLOBALS_MAX, IMPORTS_MAX, LOCALS_MAX,
-    NESTING_MAX, TABLE_TARGETS_MAX, TYPES_MAX,
+    BLOCKS_BY_LOCALS_MAX, EXPORTS_MAX, FUNCTION_BYTES_MAX, FUNCTIONS_MAX, GLOBALS_MAX, IMPORTS_MAX,
+    LOCALS_MAX, NESTING_MAX, TABLE_TARGETS_MAX, TYPES_MAX,
 };
 use bls_artifact::target::EngineProfile;
 use std::fmt;
@@ -337,7 +337,14 @@ fn body_check(
     reader.set_features(*validator.features());
     cap("locals", u64::from(validator.len_locals()), u64::from(LOCALS_MAX))?;
     let mut targets = 0;
+    let mut blocks = 0_u64;
     while !reader.eof() {
+        blocks += u64::from(opens_block(&reader)?);
+        cap(
+            "blocks times locals",
+            blocks.saturating_mul(validator.len_locals().into()),
+            BLOCKS_BY_LOCALS_MAX,
+        )?;
         targets += table_targets(&reader)?;
         cap("br_table targets", targets, TABLE_TARGETS_MAX)?;
         reader.visit_operator(&mut validator.visitor(reader.original_position()))??;
@@ -346,6 +353,13 @@ fn body_check(
     reader.finish_expression(&validator.visitor(reader.original_position()))?;
     *allocations = validator.into_allocations();
     Ok(())
+}
+
+/// Whether the operator ahead is `block`, `loop`, `if` or `try_table`.
+fn opens_block(reader: &BinaryReader<'_>) -> Result<bool, BinaryReaderError> {
+    /// Their opcodes (core specification, section 5.4.1).
+    const OPENING: [u8; 4] = [0x02, 0x03, 0x04, 0x1f];
+    Ok(OPENING.contains(&reader.clone().read_u8()?))
 }
 
 /// How many targets the operator ahead has, if it is a `br_table`.
@@ -466,6 +480,18 @@ mod tests {
             |count: usize| format!("(module (func (block {})))", table(1000).repeat(count));
         assert!(check_wat(&tables(100), Target::X86_64).is_ok());
         assert!(refusal(&tables(101)).contains("br_table targets in function 0"));
+        let blocks = |locals: usize, blocks: usize| {
+            format!(
+                "(module (func (local {}) {}))",
+                "i32 ".repeat(locals),
+                "block end ".repeat(blocks)
+            )
+        };
+        assert!(check_wat(&blocks(16_384, 1024), Target::X86_64).is_ok());
+        let message = refusal(&blocks(16_384, 1025));
+        assert!(message.contains("blocks times locals in function 0"), "{message}");
+        let globals = "(global i32 (i32.const 0))".repeat(50_001);
+        assert!(refusal(&format!("(module {globals})")).contains("50001 globals"));
         let locals = format!("(module (func (local {})))", "i32 ".repeat(49_001));
         assert!(refusal(&locals).contains("49001 locals in function 0"));
     }

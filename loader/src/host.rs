@@ -248,7 +248,9 @@ macro_rules! functions {
                 $(stringify!($function) => Func::wrap(
                     store,
                     |mut caller: Caller<'_, State> $(, $parameter: $type)*| {
-                        call(&mut caller, price::base(stringify!($function)), |host, memory| {
+                        let base =
+                            price::base(stringify!($function), &[$(i128::from($parameter)),*]);
+                        call(&mut caller, base, |host, memory| {
                             $group::$function(host, memory $(, $parameter)*)
                         })
                     },

@@ -7,14 +7,14 @@
 use crate::digest::Sha256;
 
 /// The model that this release meters with and accounts for.
-pub const MODEL: &str = "bls-fuel-2";
+pub const MODEL: &str = "bls-fuel-3";
 /// The version of the plan: where charges stand. It changes which of
 /// *trap* and *out of fuel* a run ends with when the budget covers the trap but
 /// not its region; it never changes what a run that ends well consumes.
-pub const PLAN: u32 = 2;
+pub const PLAN: u32 = 3;
 /// SHA-256 of the canonical text of the cost table (FUEL.md, "Cost table").
 pub const COST_TABLE_SHA256: &str =
-    "d95c9e4b75146427cf6a92ace70d706f6be2361673913cd86faba189d17c0769";
+    "823f3dfb3554c447b045a8e76b07c65f463029d3f3af55fab9ce5a39f56e0847";
 
 /// The exported mutable `i64` global: budget − consumed.
 pub const COUNTER_EXPORT: &str = "__bls_fuel";

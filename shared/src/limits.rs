@@ -77,13 +77,17 @@ pub const FUNCTIONS_MAX: u32 = 990_000;
 pub const IMPORTS_MAX: u32 = 100_000;
 /// Most exports of one module. wasmparser allows 1 000 000.
 pub const EXPORTS_MAX: u32 = 990_000;
-/// Most globals. wasmparser allows 1 000 000.
-pub const GLOBALS_MAX: u32 = 990_000;
+/// Most defined globals. wasmparser allows 1 000 000; the code generator tells at most
+/// 65 535 places in memory apart in one function, and fails on more.
+pub const GLOBALS_MAX: u32 = 50_000;
 /// Most types. wasmparser allows 1 000 000.
 pub const TYPES_MAX: u32 = 990_000;
 /// Most targets of all `br_table`s of one function. The code generator's time grows with
 /// their product with the locals that change on the way.
 pub const TABLE_TARGETS_MAX: u64 = 100_000;
+/// Most blocks of one function, times its locals, parameters included: where ways meet the
+/// code generator may keep something for each local.
+pub const BLOCKS_BY_LOCALS_MAX: u64 = 1 << 24;
 /// Deepest nesting of blocks in one function.
 pub const NESTING_MAX: usize = 10_000;
 /// Bytes of memory64 or memory32 a guest gets where nobody said otherwise.

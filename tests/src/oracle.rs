@@ -117,13 +117,14 @@ impl Facts {
                             TypeRef::Global(_) => facts.globals += 1,
                             TypeRef::Memory(memory) => facts.memories.push(memory),
                             TypeRef::Table(table) => facts.tables.push(table),
-                            TypeRef::Tag(_) => {}
+                            TypeRef::Tag(_) => facts.shapes.add_tag(),
                         }
                     }
                 }
                 Payload::FunctionSection(section) => {
                     facts.types = section.into_iter().map(Result::unwrap).collect();
                 }
+                Payload::TagSection(section) if section.count() > 0 => facts.shapes.add_tag(),
                 Payload::MemorySection(section) => {
                     facts.memories.extend(section.into_iter().map(Result::unwrap));
                 }
@@ -180,10 +181,18 @@ impl Facts {
         // Scratch for a length: as i32, and as i64.
         locals.push((1, ValType::I32));
         locals.push((1, ValType::I64));
+        // The first operator pays for the locals, but not the end of an empty body.
+        let declared: u32 = locals.iter().map(|(count, _)| count).sum();
+        let mut entry = cost::entry(u64::from(declared - 2));
         let mut function = Function::new(locals);
-        for operator in body.get_operators_reader().unwrap() {
-            let operator = operator.unwrap();
-            let weight = self.shapes.weight(&operator).expect("an operator that some target runs");
+        let mut operators = body.get_operators_reader().unwrap();
+        while !operators.eof() {
+            let operator = operators.read().unwrap();
+            let mut weight =
+                self.shapes.weight(&operator).expect("an operator that some target runs");
+            if !operators.eof() {
+                weight += std::mem::take(&mut entry);
+            }
             if weight != 0 {
                 self.pay(&mut function, Instruction::I64Const(weight as i64));
             }
@@ -212,7 +221,7 @@ impl Facts {
 
     /// Pays for a length on the stack: FUEL.md, "Lengths".
     fn length(&self, operator: &Operator<'_>, scratch: u32, function: &mut Function) {
-        use cost::{LENGTH_MAX, PER_BYTE, PER_ELEMENT, PER_PAGE};
+        use cost::{LENGTH_MAX, PER_BYTE, PER_ELEMENT, PER_ITEM, PER_PAGE, PER_SLOT};
         let fixed = |bound: u64| vec![Instruction::I64Const(bound as i64)];
         let widen = |wide: bool| (!wide).then_some(Instruction::I64ExtendI32U);
         let memory = |index: u32| self.memories[index as usize].memory64;
@@ -240,7 +249,7 @@ impl Facts {
                 room.push(Instruction::TableSize(index));
                 room.extend(widen(ty.table64));
                 room.push(Instruction::I64Sub);
-                (PER_ELEMENT, ty.table64, room)
+                (PER_SLOT, ty.table64, room)
             }
             Operator::TableFill { table: index } => {
                 let mut size = vec![Instruction::TableSize(index)];
@@ -252,10 +261,12 @@ impl Facts {
                 size.extend(widen(table(dst_table)));
                 (PER_ELEMENT, table(dst_table) && table(src_table), size)
             }
-            Operator::TableInit { elem_index, .. }
-            | Operator::ArrayNewElem { array_elem_index: elem_index, .. }
+            Operator::TableInit { elem_index, .. } => {
+                (PER_SLOT, false, fixed(self.elements[elem_index as usize]))
+            }
+            Operator::ArrayNewElem { array_elem_index: elem_index, .. }
             | Operator::ArrayInitElem { array_elem_index: elem_index, .. } => {
-                (PER_ELEMENT, false, fixed(self.elements[elem_index as usize]))
+                (PER_ITEM, false, fixed(self.elements[elem_index as usize]))
             }
             Operator::ArrayNewData { array_data_index, .. }
             | Operator::ArrayInitData { array_data_index, .. } => {

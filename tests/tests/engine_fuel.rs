@@ -5,7 +5,8 @@
 //! function that is entered, which a run with a table of zeros counts alone; and it
 //! prices lengths, throws and what is named by other rules, so those are counted by runs of their own and held
 //! against ours: pages and elements exactly, bytes within what rounding down by
-//! operator may lose.
+//! operator may lose. What a function pays for its locals is no price of the engine's at
+//! all: there each body begins with as many constants more.
 //! Programs run by rule (`--deterministic`), so that every run sees the same host.
 //!
 //! Does not look at traps, where the engine's fuel is inexact.
@@ -23,7 +24,7 @@ use bls_tests::runs::{self, Run};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Seek as _, Write as _};
-use wasmparser::Operator;
+use wasmparser::{Operator, StorageType, ValType};
 use wasmtime::{
     Engine, Extern, ExternType, Func, Instance, Module, OperatorCost, Store, Val,
     VariableOperatorCost,
@@ -57,28 +58,49 @@ fn table(scale: u8, more: &[&str]) -> OperatorCost {
     lengths.memory_fill_per_byte = 0;
     lengths.memory_init_per_byte = 0;
     lengths.memory_grow_per_page = 0;
-    for per_element in per_element(lengths) {
-        *per_element = 0;
+    for price in per_element(lengths) {
+        *price = 0;
+    }
+    for price in per_slot(lengths) {
+        *price = 0;
+    }
+    for price in per_item(lengths) {
+        *price = 0;
     }
     table
 }
 
-/// The engine's prices for elements of tables and arrays.
-fn per_element(lengths: &mut VariableOperatorCost) -> [&mut u8; 12] {
+/// The engine's prices for elements that cost one unit here.
+fn per_element(lengths: &mut VariableOperatorCost) -> [&mut u8; 8] {
     [
         &mut lengths.table_copy_per_element,
         &mut lengths.table_fill_per_element,
-        &mut lengths.table_init_per_element,
-        &mut lengths.table_grow_per_element,
         &mut lengths.array_copy_per_element,
         &mut lengths.array_fill_per_element,
         &mut lengths.array_new_data_per_element,
         &mut lengths.array_init_data_per_element,
-        &mut lengths.array_new_elem_per_element,
-        &mut lengths.array_init_elem_per_element,
         &mut lengths.array_new_default_per_element,
         &mut lengths.array_new_per_element,
     ]
+}
+
+/// Those that are a table's new slots.
+fn per_slot(lengths: &mut VariableOperatorCost) -> [&mut u8; 2] {
+    [&mut lengths.table_init_per_element, &mut lengths.table_grow_per_element]
+}
+
+/// Those that are items of a segment, for an array.
+fn per_item(lengths: &mut VariableOperatorCost) -> [&mut u8; 2] {
+    [&mut lengths.array_new_elem_per_element, &mut lengths.array_init_elem_per_element]
+}
+
+/// A table that counts nothing but lengths of one kind.
+fn lengths<const N: usize>(of: fn(&mut VariableOperatorCost) -> [&mut u8; N]) -> OperatorCost {
+    let mut table = table(0, &[]);
+    for price in of(&mut table.variable) {
+        *price = 1;
+    }
+    table
 }
 
 /// An engine like ours that counts with `table`, or not at all.
@@ -162,7 +184,7 @@ fn consumed(engine: &Engine, wasm: &[u8], recorded: &Run) -> Option<(u32, u64)> 
 /// Units that we do not charge and the engine does, each with its reason.
 const CLAMPED: [(&str, u64); 1] = [
     // It asks for a page that the declared maximum rules out: there is no room to pay for.
-    ("multi-memory", 1024),
+    ("multi-memory", 16_384),
 ];
 
 /// The engine's counts of one module.
@@ -172,6 +194,9 @@ struct Engines {
     entries: Engine,
     pages: Engine,
     elements: Engine,
+    slots: Engine,
+    items: Engine,
+    calls: Engine,
     bytes: Engine,
     bulk: Engine,
     throws: Engine,
@@ -183,33 +208,114 @@ const BULK: [&str; 3] = ["MemoryCopy", "MemoryFill", "MemoryInit"];
 const THROWS: [&str; 2] = ["Throw", "ThrowRef"];
 /// What a throw weighs: more than the engine's table holds.
 const THROW: u64 = 1000;
+/// Calls that make a frame, and what each pays for it in a module with a tag.
+const CALLS: [&str; 3] = ["Call", "CallIndirect", "CallRef"];
+const FRAME: u64 = 16;
 /// Operators that pay for each thing they name, which the engine's table cannot say.
-const NAMING: [&[&str]; 3] =
-    [&["StructNew", "StructNewDefault"], &["ArrayNewFixed"], &["TryTable"]];
+const NAMING: [&[&str]; 5] = [
+    &["StructNew", "StructNewDefault"],
+    &["ArrayNewFixed"],
+    &["TryTable"],
+    &["StructGet", "StructSet"],
+    &["ArrayGet", "ArraySet"],
+];
+
+/// Whether an exception can pass the module's frames.
+fn has_tags(wasm: &[u8]) -> bool {
+    wasmparser::Parser::new(0)
+        .parse_all(wasm)
+        .any(|payload| matches!(payload, Ok(wasmparser::Payload::TagSection(_))))
+}
+
+/// The module with one constant more, and dropped, at the beginning of a body for each
+/// unit that its locals cost: one for eight of them.
+fn padded(wasm: &[u8]) -> Vec<u8> {
+    let mut module = wasm_encoder::Module::new();
+    let mut code = wasm_encoder::CodeSection::new();
+    let mut left = 0;
+    for payload in wasmparser::Parser::new(0).parse_all(wasm) {
+        match payload.expect("a valid module") {
+            wasmparser::Payload::CodeSectionStart { count, .. } => left = count,
+            wasmparser::Payload::CodeSectionEntry(body) => {
+                let locals = body.get_locals_reader().expect("locals").into_iter();
+                let locals: u32 = locals.map(|group| group.expect("a group").0).sum();
+                let mut operators = body.get_operators_reader().expect("operators");
+                let begin = operators.original_position();
+                operators.read().expect("an operator");
+                let mut text = wasm[body.range().start..begin].to_vec();
+                if !operators.eof() {
+                    // i32.const 0, drop
+                    text.extend([0x41, 0x00, 0x1a].repeat(locals as usize / 8));
+                }
+                text.extend(&wasm[begin..body.range().end]);
+                code.raw(&text);
+                left -= 1;
+                if left == 0 {
+                    module.section(&code);
+                }
+            }
+            other => {
+                if let Some((id, range)) = other.as_section() {
+                    module.section(&wasm_encoder::RawSection { id, data: &wasm[range] });
+                }
+            }
+        }
+    }
+    module.finish()
+}
 
 /// The fewest and the most things that an operator of each kind of [`NAMING`] names.
-fn named(wasm: &[u8]) -> [(u64, u64); 3] {
-    let mut fields = Vec::new();
-    let mut found = [(u64::MAX, 0); 3];
+fn named(wasm: &[u8]) -> [(u64, u64); 5] {
+    let mut fields: Vec<Vec<wasmparser::FieldType>> = Vec::new();
+    let mut is_function = Vec::new();
+    let mut found = [(u64::MAX, 0); 5];
     for payload in wasmparser::Parser::new(0).parse_all(wasm) {
         match payload.expect("a valid module") {
             wasmparser::Payload::TypeSection(section) => {
                 for ty in section.into_iter().flat_map(|group| group.unwrap().into_types()) {
                     fields.push(match ty.composite_type.inner {
-                        wasmparser::CompositeInnerType::Struct(ty) => ty.fields.len(),
-                        _ => 0,
+                        wasmparser::CompositeInnerType::Struct(ty) => ty.fields.to_vec(),
+                        wasmparser::CompositeInnerType::Array(ty) => vec![ty.0],
+                        wasmparser::CompositeInnerType::Func(_) => {
+                            is_function.push(fields.len());
+                            Vec::new()
+                        }
+                        wasmparser::CompositeInnerType::Cont(_) => Vec::new(),
                     });
                 }
             }
             wasmparser::Payload::CodeSectionEntry(body) => {
+                // What a field pays for holding a function.
+                let functions = |ty: u32, field: u32| -> usize {
+                    let field = fields[ty as usize][field as usize];
+                    let StorageType::Val(ValType::Ref(reference)) = field.element_type else {
+                        return 0;
+                    };
+                    let index = reference.type_index().and_then(|index| index.as_module_index());
+                    let is_one = index.is_some_and(|index| is_function.contains(&(index as usize)));
+                    16 * usize::from(is_one || reference.is_func_ref())
+                };
                 for operator in body.get_operators_reader().expect("a body") {
                     let (kind, count) = match operator.expect("an operator") {
                         Operator::StructNew { struct_type_index: ty }
                         | Operator::StructNewDefault { struct_type_index: ty } => {
-                            (0, fields[ty as usize])
+                            let fields = fields[ty as usize].len();
+                            (
+                                0,
+                                fields
+                                    + (0..fields).map(|at| functions(ty, at as u32)).sum::<usize>(),
+                            )
                         }
-                        Operator::ArrayNewFixed { array_size, .. } => (1, array_size as usize),
-                        Operator::TryTable { try_table } => (2, try_table.catches.len()),
+                        Operator::ArrayNewFixed { array_type_index: ty, array_size: size } => {
+                            (1, (1 + functions(ty, 0)) * size as usize)
+                        }
+                        Operator::TryTable { try_table } => (2, 4 * try_table.catches.len()),
+                        Operator::StructGet { struct_type_index: ty, field_index: field }
+                        | Operator::StructSet { struct_type_index: ty, field_index: field } => {
+                            (3, functions(ty, field))
+                        }
+                        Operator::ArrayGet { array_type_index: ty }
+                        | Operator::ArraySet { array_type_index: ty } => (4, functions(ty, 0)),
                         _ => continue,
                     };
                     let (least, most) = &mut found[kind];
@@ -227,10 +333,6 @@ impl Engines {
     fn new() -> Self {
         let mut pages = table(0, &[]);
         pages.variable.memory_grow_per_page = 1;
-        let mut elements = table(0, &[]);
-        for per_element in per_element(&mut elements.variable) {
-            *per_element = 1;
-        }
         let mut bytes = table(0, &[]);
         bytes.variable.memory_copy_per_byte = 1;
         bytes.variable.memory_fill_per_byte = 1;
@@ -240,7 +342,10 @@ impl Engines {
             priced: engine(Some(table(1, &[]))),
             entries: engine(Some(table(0, &[]))),
             pages: engine(Some(pages)),
-            elements: engine(Some(elements)),
+            elements: engine(Some(lengths(per_element))),
+            slots: engine(Some(lengths(per_slot))),
+            items: engine(Some(lengths(per_item))),
+            calls: engine(Some(table(0, &CALLS))),
             bytes: engine(Some(bytes)),
             bulk: engine(Some(table(0, &BULK))),
             throws: engine(Some(table(0, &THROWS))),
@@ -256,7 +361,8 @@ impl Engines {
         let metered = meter::meter(&module).expect("a metered module");
         // The same without a meter: what began by itself is an export there too.
         let ready = ready(&module, false).expect("a module to compile");
-        let wasm = ready.wasm();
+        let padded = padded(ready.wasm());
+        let wasm = &padded[..];
         let (code, ours) = consumed(&self.plain, &metered.wasm, recorded)?;
         let count = |engine| {
             let (other, units) = consumed(engine, wasm, recorded).expect("it ended before");
@@ -270,12 +376,21 @@ impl Engines {
         }
         let pages = count(&self.pages) - entries;
         let elements = count(&self.elements) - entries;
+        let slots = count(&self.slots) - entries;
+        let items = count(&self.items) - entries;
+        let frames = if has_tags(wasm) { count(&self.calls) - entries } else { 0 };
         let bytes = count(&self.bytes) - entries;
         let bulk = count(&self.bulk) - entries;
         let clamped = CLAMPED.iter().find(|(name, _)| *name == recorded.name);
         let clamped = clamped.map_or(0, |(_, units)| *units);
         let throws = count(&self.throws) - entries;
-        let exact = theirs + 1024 * pages + elements + THROW * throws;
+        let exact = theirs
+            + 16_384 * pages
+            + elements
+            + 4 * slots
+            + 16 * items
+            + THROW * throws
+            + FRAME * frames;
         let lengths = (ours + clamped).checked_sub(exact);
         let (mut least, mut most) = ((bytes.saturating_sub(7 * bulk)).div_ceil(8), bytes / 8);
         for (engine, (fewest, greatest)) in self.naming.iter().zip(named(wasm)) {
@@ -287,8 +402,8 @@ impl Engines {
         }
         assert!(
             lengths.is_some_and(|lengths| (least..=most).contains(&lengths)),
-            "{}: ours {ours}, the engine's {theirs}, {pages} pages, {elements} elements, {throws} \
-             throws; {bytes} bytes in {bulk} operators, and what is named, explain {least} to \
+            "{}: ours {ours}, the engine's {theirs}, {pages} pages, {elements} elements, {slots} slots, {items} \
+             items, {throws} throws, {frames} frames; {bytes} bytes in {bulk} operators, and what is named, explain {least} to \
              {most}, not {lengths:?}",
             recorded.name
         );

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 /// A guest whose every unit is written beside it.
 const GUEST: &str = r#"(module
-  (import "wasi_snapshot_preview1" "sched_yield" (func $yield (result i32)))  ;; the host's: 256
-  (memory (export "memory") 1)                                              ;; 1024
+  (import "wasi_snapshot_preview1" "sched_yield" (func $yield (result i32)))  ;; the host's: 512
+  (memory (export "memory") 1)                                              ;; 20480
   (func $leaf (param i32) (result i32)
     (i32.add (local.get 0) (i32.const 1)))                                  ;; 3
   (func $middle (result i32)
@@ -105,12 +105,12 @@ fn every_unit_is_where_it_was_consumed() {
     let artifact = home.compile(&write(&home), &["--fuel-profile"]);
     let (ended, report) = home.report(&[], &artifact);
     let _ = ended.expect(0);
-    assert_eq!(report["fuel"]["consumed"], 3 + 5 + 8 + 256 + 1024, "{report}");
+    assert_eq!(report["fuel"]["consumed"], 3 + 5 + 8 + 512 + 20_480, "{report}");
     let line = |function: u32, name: Option<&str>, units: u64| json!({ "function": function, "name": name, "units": units });
     let profile = json!({
         "functions": [line(3, None, 8), line(2, Some("middle"), 5), line(1, Some("leaf"), 3)],
-        "host": 256,
-        "instantiation": 1024,
+        "host": 512,
+        "instantiation": 20_480,
         "billed_on_top": 0,
     });
     assert_eq!(report["fuel_profile"], profile, "{report}");
@@ -119,12 +119,12 @@ fn every_unit_is_where_it_was_consumed() {
     let ended = home.load(&["--fuel-profile"], &artifact, &[]).expect(0);
     let lines: Vec<Vec<&str>> =
         ended.stderr.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(lines[0].join(" "), "fuel by function: 1296 units");
-    assert_eq!(lines[2], ["8", "0.61", "3"]);
-    assert_eq!(lines[3], ["5", "0.38", "2", "middle"]);
-    assert_eq!(lines[4], ["3", "0.23", "1", "leaf"]);
-    assert_eq!(lines[5], ["256", "19.75", "(host", "calls)"]);
-    assert_eq!(lines[6], ["1024", "79.01", "(instantiation)"]);
+    assert_eq!(lines[0].join(" "), "fuel by function: 21008 units");
+    assert_eq!(lines[2], ["8", "0.03", "3"]);
+    assert_eq!(lines[3], ["5", "0.02", "2", "middle"]);
+    assert_eq!(lines[4], ["3", "0.01", "1", "leaf"]);
+    assert_eq!(lines[5], ["512", "2.43", "(host", "calls)"]);
+    assert_eq!(lines[6], ["20480", "97.48", "(instantiation)"]);
     assert_eq!(lines.len(), 7);
     let file = home.path("profile.txt");
     let option = format!("--fuel-profile={}", file.display());
@@ -154,11 +154,11 @@ fn out_of_fuel_the_rest_is_his_who_ran_out() {
     assert!((units("spin") * 3 - units("leaf") * 5).abs() <= 100, "{profile}");
 
     // Who calls nobody and never ends writes the counter only there.
-    let (ended, report) = home.report(&["--invoke", "alone", "--fuel", "5000"], &artifact);
+    let (ended, report) = home.report(&["--invoke", "alone", "--fuel", "50000"], &artifact);
     let _ = ended.expect(123);
-    let line = json!({ "function": 6, "name": "alone", "units": 5000 - 1024 });
+    let line = json!({ "function": 6, "name": "alone", "units": 50_000 - 20_480 });
     assert_eq!(report["fuel_profile"]["functions"], json!([line]), "{report}");
-    assert_eq!(sum(&report["fuel_profile"]), 5000);
+    assert_eq!(sum(&report["fuel_profile"]), 50_000);
 }
 
 #[test]
@@ -166,16 +166,16 @@ fn a_trap_is_billed_and_said_so() {
     let home = Home::new();
     let artifact = home.compile(&write(&home), &["--fuel-profile"]);
     // What ran before the last event is known. A fault of memory is billed the whole budget.
-    let counted = 1024 + 3 + 5 + 8 + 256;
-    let (ended, report) = home.report(&["--invoke", "trap", "--fuel", "5000"], &artifact);
+    let counted = 20_480 + 3 + 5 + 8 + 512;
+    let (ended, report) = home.report(&["--invoke", "trap", "--fuel", "50000"], &artifact);
     let _ = ended.expect(134);
-    assert_eq!(report["fuel_profile"]["billed_on_top"], 5000 - counted, "{report}");
-    assert_eq!(sum(&report["fuel_profile"]), 5000);
+    assert_eq!(report["fuel_profile"]["billed_on_top"], 50_000 - counted, "{report}");
+    assert_eq!(sum(&report["fuel_profile"]), 50_000);
     let (_, report) = home.report(&["--invoke", "trap"], &artifact);
     assert_eq!(report["fuel"]["at_least"], counted, "{report}");
     assert_eq!(sum(&report["fuel_profile"]), counted);
     let ended = home.load(&["--invoke", "trap", "--fuel-profile"], &artifact, &[]).expect(134);
-    let _ = ended.says(&["fuel by function: 1296 units, not exact", "bls-load: run: trap: "]);
+    let _ = ended.says(&["fuel by function: 21008 units, not exact", "bls-load: run: trap: "]);
 }
 
 #[test]

@@ -33,9 +33,9 @@ pub(super) struct Graph {
     pub(super) order: Vec<usize>,
 }
 
-/// What one function calls.
-#[derive(Default)]
-struct Calls {
+/// What one function calls, where control can come.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Calls {
     /// Defined functions.
     direct: Vec<usize>,
     /// Those of them in tail position.
@@ -45,11 +45,9 @@ struct Calls {
 }
 
 impl Graph {
-    /// Of all functions of a module.
-    pub(super) fn of(facts: &Facts<'_>, functions: &[Function]) -> Self {
-        let count = functions.len();
-        let calls: Vec<Calls> =
-            functions.iter().map(|function| reachable_calls(function, facts.imported)).collect();
+    /// Of all functions of a module, by what each calls.
+    pub(super) fn of(facts: &Facts<'_>, calls: &[Calls]) -> Self {
+        let count = calls.len();
         let mut roles = vec![Role::default(); count];
         for function in facts.exported.iter().chain(&facts.referred) {
             if let Some(defined) = function.checked_sub(facts.imported) {
@@ -76,7 +74,7 @@ impl Graph {
         let mut leaving: Vec<usize> = (0..count).filter(|function| is_cyclic[*function]).collect();
         let defined = |index: &u32| index.checked_sub(facts.imported).map(|index| index as usize);
         leaving.extend(facts.exported.iter().filter_map(defined));
-        follow_tail_calls(leaving, &calls, &mut roles);
+        follow_tail_calls(leaving, calls, &mut roles);
 
         let mut order: Vec<usize> = (0..count).collect();
         order.sort_by_key(|function| (all_rank[*function], direct_rank[*function]));
@@ -142,8 +140,11 @@ fn reachable_calls(function: &Function, imported: u32) -> Calls {
             }
         }
     }
-    calls.direct.sort_unstable();
-    calls.direct.dedup();
+    for list in [&mut calls.direct, &mut calls.tail] {
+        list.sort_unstable();
+        list.dedup();
+        list.shrink_to_fit();
+    }
     calls
 }
 
@@ -155,6 +156,11 @@ struct Frame {
 }
 
 impl Calls {
+    /// Of a function.
+    pub(super) fn of(function: &Function, imported: u32) -> Self {
+        reachable_calls(function, imported)
+    }
+
     fn note(&mut self, step: Step, imported: u32) {
         let defined = |index: u32| index.checked_sub(imported).map(|index| index as usize);
         match step {

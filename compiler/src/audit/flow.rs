@@ -13,7 +13,7 @@
 //! of each function and wherever an exception leaves it, which is shown for each
 //! function here and assumed of the called one. May assume the roles of
 //! [`super::calls`] and summaries of callees outside the function's own cycle.
-//! Shows the rules `dead`, `stale`, `join`, `exact`, `strict`, `loop`, `range`
+//! Shows the rules `dead`, `stale`, `join`, `exact`, `strict`, `loop`, `free`, `range`
 //! and the reachable half of `length`; gives the [`Summary`].
 
 use super::bound::{Summary, Unpaid};
@@ -24,8 +24,9 @@ use super::rule::{Place, Rule, Violation};
 use super::step::{Header, Opening, Step};
 use super::{ASSUMED, AuditError};
 
-/// The most that may be pending. A function has at most 7 654 321 operators of at
-/// most 4296 units, and 2⁴⁰ is far from where the counter wraps.
+/// The most that may be pending: far from where the counter wraps, and more than all
+/// operators of a function weigh together, unless it is full of those that make objects of
+/// thousands of fields.
 const PENDING_MAX: u64 = 1 << 40;
 
 /// The summaries of functions, as far as they are known.
@@ -78,13 +79,16 @@ struct Point {
     /// The outermost open loop from whose header control can have come here without a
     /// check; then it can from each loop within that one.
     unchecked_since: Option<usize>,
+    /// Frames below this number were open when something was consumed last, on every way:
+    /// a loop above has not cost anything since it was entered. 0: nor has the function.
+    paid: usize,
 }
 
 impl Point {
     /// The same outside of all frames but the first `frames`.
     fn outside(self, frames: usize) -> Self {
         let unchecked_since = self.unchecked_since.filter(|since| *since < frames);
-        Self { unchecked_since, ..self }
+        Self { unchecked_since, paid: self.paid.min(frames), ..self }
     }
 }
 
@@ -165,6 +169,7 @@ impl<'f, 'm> Flow<'f, 'm> {
             is_sure: false,
             ahead: 0,
             unchecked_since: None,
+            paid: 0,
         };
         let outermost = Frame {
             opening: Opening::Block,
@@ -201,7 +206,10 @@ impl Flow<'_, '_> {
         let Some(point) = self.point else { return self.dead(step) };
         let point = self.settled(point, step)?;
         let next = match step {
-            Step::Run(units) => Some(self.charge(point, -units, -units, units)?),
+            Step::Run(units) => {
+                let paid = if units > 0 { self.frames.len() } else { point.paid };
+                Some(Point { paid, ..self.charge(point, -units, -units, units)? })
+            }
             Step::Load | Step::Store(_) | Step::Charge(_) | Step::Direct(_) => {
                 Some(self.account(point, step)?)
             }
@@ -223,6 +231,7 @@ impl Flow<'_, '_> {
                     is_sure: false,
                     ahead: 0,
                     unchecked_since: None,
+                    paid: point.paid,
                 };
                 self.arrive(depth, thrown)?;
                 Some(point)
@@ -352,6 +361,7 @@ impl Flow<'_, '_> {
                 is_sure: false,
                 ahead: 0,
                 unchecked_since: None,
+                paid: 0,
             });
         }
         self.require(pending <= 0, Rule::Settled, || {
@@ -400,6 +410,9 @@ impl Flow<'_, '_> {
     /// Calls and throws; what is known behind them.
     fn leave(&mut self, point: Point, step: Step) -> Result<Option<Point>, Violation> {
         let defined = |function: u32| function.checked_sub(self.facts.imported);
+        self.require(point.paid > 0, Rule::Free, || {
+            "nothing was consumed between the entry and a call".to_owned()
+        })?;
         let callee = match step {
             Step::Throw => {
                 self.event(point, "a throw")?;
@@ -435,6 +448,7 @@ impl Flow<'_, '_> {
             is_sure: false,
             ahead: 0,
             unchecked_since,
+            paid: point.paid,
         }))
     }
 
@@ -518,6 +532,9 @@ impl Flow<'_, '_> {
             return self.exit(point);
         }
         if let Opening::Loop(header) = self.frames[index].opening {
+            self.require(point.paid > index, Rule::Free, || {
+                "a way around a loop consumes nothing".to_owned()
+            })?;
             return self.come_back(header, index, point);
         }
         let point = point.outside(index);
@@ -582,6 +599,7 @@ impl Flow<'_, '_> {
                 (Some(one), Some(other)) => Some(one.min(other)),
                 (one, other) => one.or(other),
             },
+            paid: one.paid.min(other.paid),
         })
     }
 }

@@ -27,6 +27,7 @@ use super::module::Facts;
 use super::rule::{Place, Rule};
 use super::step::{Header, Opening, Step};
 use super::{AuditError, Violation};
+use crate::cost;
 use bls_artifact::fuel::OUT_OF_FUEL;
 use wasmparser::{BinaryReaderError, BlockType, Catch, FunctionBody, Operator, ValType};
 
@@ -75,6 +76,7 @@ impl Function {
         decode(body, buffer)?;
         buffer.stripped.clear();
         let local = local_counter(facts, defined, body, &buffer.operators)?;
+        let locals = guest_locals(body, local)?;
         let mut reader = Reader {
             facts,
             index: facts.imported + defined as u32,
@@ -87,6 +89,7 @@ impl Function {
             may_have_lengths: local.is_some_and(|(_, lengths)| lengths),
             cold: cold_path(facts.counter, &buffer.operators),
             depth: 1,
+            entry: cost::entry(locals),
             constant: None,
             copies: None,
             function: Self {
@@ -141,6 +144,19 @@ fn local_counter(
     Ok(fits.then_some((first, count == 3)))
 }
 
+/// How many locals are the guest's, parameters not counted.
+fn guest_locals(
+    body: &FunctionBody<'_>,
+    counter: Option<(u32, bool)>,
+) -> Result<u64, BinaryReaderError> {
+    let mut declared = 0;
+    for group in body.get_locals_reader()? {
+        declared += u64::from(group?.0);
+    }
+    let injected = counter.map_or(0, |(_, lengths)| if lengths { 3 } else { 1 });
+    Ok(declared.saturating_sub(injected))
+}
+
 /// Whether the operator divides or converts, and may trap: a constant divisor says that
 /// it cannot.
 fn divides(operator: &Operator<'_>, divisor: Option<u64>) -> bool {
@@ -185,6 +201,8 @@ pub(super) struct Reader<'r, 'm> {
     cold: Option<usize>,
     /// How many frames are open.
     pub(super) depth: u32,
+    /// What the guest's first operator pays for the function's locals.
+    entry: u64,
     /// The constant that the guest's last operator pushed, if it was one.
     constant: Option<u64>,
     /// The unrolled loop that is being read.
@@ -427,7 +445,13 @@ impl Reader<'_, '_> {
             let operator = format!("{:?}", self.operators[at]);
             return Err(AuditError::Operator { operator, function: self.index });
         };
-        self.push_run(weight.cast_signed(), at);
+        // The two blocks around a body with a cold path are not the guest's, and an `end`
+        // is the first only where there is nothing.
+        let is_first =
+            self.operators[at] != Operator::End && (self.cold.is_none() || self.depth > 2);
+        let entry = if is_first { std::mem::take(&mut self.entry) } else { 0 };
+        let units = self.facts.judge.weight(&self.operators[at], weight + entry);
+        self.push_run(units.cast_signed(), at);
         self.push_run(more, at);
         Ok(())
     }

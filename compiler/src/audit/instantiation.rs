@@ -3,17 +3,20 @@
 //! FUEL.md ("Instantiation") is all that this shares with the meter. The counter
 //! itself is no part of the source and is not counted; who calls leaves it out.
 
-use crate::cost::{LENGTH_MAX, PER_BYTE, PER_ELEMENT, PER_PAGE, Shapes};
+use crate::cost::{
+    LENGTH_MAX, PER_BYTE, PER_ELEMENT, PER_GLOBAL, PER_ITEM, PER_MEMORY, PER_PAGE, PER_SEGMENT,
+    PER_SLOT, PER_TABLE, Shapes,
+};
 use wasmparser::{
-    BinaryReaderError, ConstExpr, Data, DataKind, Element, ElementItems, ElementKind, MemoryType,
-    Operator, Table, TableInit,
+    BinaryReaderError, ConstExpr, Data, DataKind, Element, ElementItems, ElementKind, Global,
+    MemoryType, Operator, Table, TableInit,
 };
 
 type Result<T> = std::result::Result<T, BinaryReaderError>;
 
 /// Units for a memory.
 pub(super) fn memory(memory: &MemoryType) -> u64 {
-    PER_PAGE.units(memory.initial)
+    PER_MEMORY.units(1).saturating_add(PER_PAGE.units(memory.initial))
 }
 
 /// Units for a table; `reference` is told of each function that is named.
@@ -22,17 +25,26 @@ pub(super) fn table(
     table: &Table<'_>,
     reference: &mut impl FnMut(u32),
 ) -> Result<u64> {
-    let initial = PER_ELEMENT.units(table.ty.initial);
+    let initial = PER_TABLE.units(1).saturating_add(PER_SLOT.units(table.ty.initial));
     match &table.init {
         TableInit::RefNull => Ok(initial),
         TableInit::Expr(init) => Ok(initial.saturating_add(constant(shapes, init, reference)?)),
     }
 }
 
+/// Units for a global.
+pub(super) fn global(
+    shapes: &Shapes,
+    global: &Global<'_>,
+    reference: &mut impl FnMut(u32),
+) -> Result<u64> {
+    Ok(PER_GLOBAL.units(1).saturating_add(constant(shapes, &global.init_expr, reference)?))
+}
+
 /// Units for a data segment.
 pub(super) fn data(shapes: &Shapes, data: &Data<'_>) -> Result<u64> {
     let DataKind::Active { offset_expr, .. } = &data.kind else { return Ok(0) };
-    let bytes = PER_BYTE.units(data.data.len() as u64);
+    let bytes = PER_SEGMENT.units(1).saturating_add(PER_BYTE.units(data.data.len() as u64));
     Ok(bytes.saturating_add(constant(shapes, offset_expr, &mut |_| {})?))
 }
 
@@ -43,7 +55,9 @@ pub(super) fn elements(
     reference: &mut impl FnMut(u32),
 ) -> Result<(u64, u64)> {
     let mut units = match &segment.kind {
-        ElementKind::Active { offset_expr, .. } => constant(shapes, offset_expr, reference)?,
+        ElementKind::Active { offset_expr, .. } => {
+            PER_SEGMENT.units(1).saturating_add(constant(shapes, offset_expr, reference)?)
+        }
         ElementKind::Passive | ElementKind::Declared => 0,
     };
     let mut items = 0;
@@ -61,11 +75,11 @@ pub(super) fn elements(
             }
         }
     }
-    Ok((units.saturating_add(PER_ELEMENT.units(items)), items))
+    Ok((units.saturating_add(PER_ITEM.units(items)), items))
 }
 
 /// Units for a constant expression.
-pub(super) fn constant(
+fn constant(
     shapes: &Shapes,
     expression: &ConstExpr<'_>,
     reference: &mut impl FnMut(u32),

@@ -6,7 +6,7 @@
 //! rates.
 
 use super::module::{Facts, Size};
-use crate::cost::{LENGTH_MAX, Length, PER_BYTE, PER_ELEMENT, PER_PAGE};
+use crate::cost::{LENGTH_MAX, Length, PER_BYTE, PER_ELEMENT, PER_ITEM, PER_PAGE, PER_SLOT};
 use wasmparser::Operator;
 
 /// Units up to which a constant length may be part of its region.
@@ -51,7 +51,7 @@ impl Price {
             Operator::TableGrow { table: index } => {
                 let size = table(index);
                 let most = size.maximum.map_or(LENGTH_MAX, |maximum| maximum.min(LENGTH_MAX));
-                room(PER_ELEMENT, size, most, Operator::TableSize { table: index })
+                room(PER_SLOT, size, most, Operator::TableSize { table: index })
             }
             Operator::MemoryInit { data_index, .. } => {
                 fixed(PER_BYTE, facts.data[data_index as usize])
@@ -60,10 +60,12 @@ impl Price {
             | Operator::ArrayInitData { array_data_index: segment, .. } => {
                 fixed(PER_ELEMENT, facts.data[segment as usize])
             }
-            Operator::TableInit { elem_index: segment, .. }
-            | Operator::ArrayNewElem { array_elem_index: segment, .. }
+            Operator::TableInit { elem_index: segment, .. } => {
+                fixed(PER_SLOT, facts.elements[segment as usize])
+            }
+            Operator::ArrayNewElem { array_elem_index: segment, .. }
             | Operator::ArrayInitElem { array_elem_index: segment, .. } => {
-                fixed(PER_ELEMENT, facts.elements[segment as usize])
+                fixed(PER_ITEM, facts.elements[segment as usize])
             }
             Operator::ArrayNew { .. }
             | Operator::ArrayNewDefault { .. }

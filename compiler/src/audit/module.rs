@@ -153,6 +153,7 @@ impl<'m> Facts<'m> {
                     self.add(instantiation::memory(&memory));
                 }
             }
+            Payload::TagSection(section) if section.count() > 0 => self.shapes.add_tag(),
             Payload::GlobalSection(section) => {
                 for global in section.into_iter_with_offsets() {
                     let (offset, global) = global?;
@@ -215,7 +216,7 @@ impl<'m> Facts<'m> {
             TypeRef::Global(_) => self.globals += 1,
             TypeRef::Memory(memory) => self.memories.push(memory_size(&memory)),
             TypeRef::Table(table) => self.tables.push(table_size(&table)),
-            TypeRef::Tag(_) => {}
+            TypeRef::Tag(_) => self.shapes.add_tag(),
         }
     }
 
@@ -225,9 +226,7 @@ impl<'m> Facts<'m> {
         let before = self.last_global.as_ref().map_or(0, |last| last.units);
         self.add(before);
         let referred = &mut self.referred;
-        let units = instantiation::constant(&self.shapes, &global.init_expr, &mut |index| {
-            referred.push(index)
-        })?;
+        let units = instantiation::global(&self.shapes, global, &mut |index| referred.push(index))?;
         let mut init = global.init_expr.get_operators_reader().into_iter();
         let is_zero = matches!(init.next(), Some(Ok(Operator::I64Const { value: 0 })))
             && matches!(init.next(), Some(Ok(Operator::End)));

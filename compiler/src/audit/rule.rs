@@ -5,6 +5,7 @@
 //! the rule is gone. Knows nothing of modules.
 
 use std::fmt;
+use wasmparser::Operator;
 
 /// A rule. FUEL.md ("The audit") says what each demands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,6 +38,8 @@ pub enum Rule {
     Loop,
     /// A function that can reach itself by direct calls begins with a check.
     Recursion,
+    /// No way around a loop is free, and none from an entry to a call.
+    Free,
     /// Lengths are paid for, clamped and checked before the work.
     Length,
     /// What is pending stays small enough never to wrap the counter.
@@ -57,7 +60,7 @@ pub enum Rule {
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Names,
         Self::Counter,
         Self::Start,
@@ -72,6 +75,7 @@ impl Rule {
         Self::Strict,
         Self::Loop,
         Self::Recursion,
+        Self::Free,
         Self::Length,
         Self::Range,
         Self::Bound,
@@ -100,6 +104,7 @@ impl Rule {
             Self::Strict => "strict",
             Self::Loop => "loop",
             Self::Recursion => "recursion",
+            Self::Free => "free",
             Self::Length => "length",
             Self::Range => "range",
             Self::Bound => "bound",
@@ -187,6 +192,9 @@ pub(super) struct Judge {
     /// A rule that a test wants overlooked.
     #[cfg(test)]
     pub(super) overlooks: Option<Rule>,
+    /// What a test wants to weigh nothing: no cycle can be free otherwise.
+    #[cfg(test)]
+    pub(super) weighs_nothing: Option<fn(&Operator<'_>) -> bool>,
 }
 
 impl Judge {
@@ -203,6 +211,19 @@ impl Judge {
         }
         let Place { function, offset } = place;
         Err(Violation { rule, function, offset, what: what() })
+    }
+
+    /// What an operator weighs that the table gives `units`.
+    #[cfg(test)]
+    pub(super) fn weight(self, operator: &Operator<'_>, units: u64) -> u64 {
+        if self.weighs_nothing.is_some_and(|is_free| is_free(operator)) { 0 } else { units }
+    }
+
+    /// What an operator weighs that the table gives `units`.
+    #[cfg(not(test))]
+    #[expect(clippy::unused_self, reason = "a test's judge differs")]
+    pub(super) fn weight(self, _: &Operator<'_>, units: u64) -> u64 {
+        units
     }
 
     #[cfg(test)]

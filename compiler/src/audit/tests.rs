@@ -8,6 +8,7 @@ use crate::input::Source;
 use crate::meter;
 use crate::validate::validate;
 use bls_artifact::target::{EngineProfile, Nans, Target};
+use wasmparser::Operator;
 
 fn profile() -> EngineProfile {
     EngineProfile::of(Target::X86_64, Nans::Canonical)
@@ -51,7 +52,16 @@ fn expand(text: &str) -> String {
 
 fn judged(wasm: &[u8], overlooks: Option<Rule>) -> Result<Findings, AuditError> {
     recheck(wasm, profile().wasm_features()).expect("a valid module");
-    metered(Judge { overlooks }, wasm, None)
+    metered(Judge { overlooks, weighs_nothing: None }, wasm, None)
+}
+
+/// The same, where constants are all that weighs anything.
+fn judged_by_constants(wasm: &[u8], overlooks: Option<Rule>) -> Result<Findings, AuditError> {
+    recheck(wasm, profile().wasm_features()).expect("a valid module");
+    fn is_free(operator: &Operator<'_>) -> bool {
+        !matches!(operator, Operator::I32Const { .. })
+    }
+    metered(Judge { overlooks, weighs_nothing: Some(is_free) }, wasm, None)
 }
 
 /// Functions that break a rule and no other.
@@ -269,6 +279,111 @@ fn each_rule_refuses_and_is_missed() {
     }
 }
 
+/// Functions that run for ever, or could, without consuming anything: where nothing but
+/// constants weighs anything, for with the weights of the model there is none. `local.get 0`
+/// is then a condition that is free.
+const FREE: &[(&str, &str)] = &[
+    (
+        "",
+        "(func (param i32) (local $f i64) @load block block
+           local.get 0 br_if 0 loop @check 2 br 0 end
+         end @store @cold )",
+    ),
+    // What is consumed in front of a loop is not consumed in it.
+    (
+        "",
+        "(func (param i32) (local $f i64) @load block block
+           i32.const 0 drop @charge 1 loop @check 2 local.get 0 br_if 0 end
+         end @store @cold )",
+    ),
+    // Nor is what is consumed in the loop before it.
+    (
+        "",
+        "(func (param i32) (local $f i64) @load block block
+           loop @check 2 i32.const 0 @charge 1 br_if 0 end
+           loop @check 2 local.get 0 br_if 0 end
+         end @store @cold )",
+    ),
+    // One arm costs something, the other one does not.
+    (
+        "",
+        "(func (param i32) (local $f i64) @load block block
+           loop @check 2
+             local.get 0 if i32.const 0 drop @charge 1 else end
+             local.get 0 br_if 0
+           end
+         end @store @cold )",
+    ),
+    // The inner loop costs nothing, and ends at once; the outer one never.
+    (
+        "",
+        "(func (param i32) (local $f i64) @load block block
+           local.get 0 br_if 0
+           loop @check 2 loop @check 3 end br 0 end
+         end @store @cold )",
+    ),
+    (
+        "(tag $e)",
+        "(func (param i32) (local $f i64) @load block block
+           local.get 0 br_if 0
+           loop @load @check 2 try_table (catch $e 0) throw $e end end
+         end @store @cold )",
+    ),
+    (
+        "",
+        "(func $g (local $f i64) @load block block
+           call $g @load
+         end @check 0 @store @cold )",
+    ),
+    ("", "(func $g return_call $g)"),
+    (
+        "(table 1 funcref)",
+        "(func (param i32) (local $f i64) @load block block
+           @check 1 local.get 0 call_indirect @load
+         end @check 0 @store @cold )",
+    ),
+];
+
+/// What costs one constant each time.
+const NOT_FREE: &[&str] = &[
+    "(func (param i32) (local $f i64) @load block block
+       loop @check 2 i32.const 0 drop local.get 0 @charge 1 br_if 0 end
+     end @store @cold )",
+    // In the inner loop.
+    "(func (param i32) (local $f i64) @load block block
+       loop @check 2
+         loop @check 3 i32.const 0 @charge 1 br_if 0 end
+         local.get 0 br_if 0
+       end
+     end @store @cold )",
+    // In both arms.
+    "(func (param i32) (local $f i64) @load block block
+       loop @check 2
+         local.get 0 if i32.const 0 drop @charge 1 else i32.const 0 drop @charge 1 end
+         local.get 0 br_if 0
+       end
+     end @store @cold )",
+];
+
+#[test]
+fn what_costs_something_each_time_passes() {
+    for functions in NOT_FREE {
+        let passed = judged_by_constants(&module("", functions), None);
+        assert!(passed.is_ok(), "{passed:?} {functions}");
+    }
+}
+
+#[test]
+fn what_costs_nothing_is_refused_and_is_missed() {
+    for (before, functions) in FREE {
+        let wasm = module(before, functions);
+        let refused = judged_by_constants(&wasm, None).expect_err(functions);
+        assert_eq!(refused.rule(), Some(Rule::Free), "{refused}: {before} {functions}");
+        let passed = judged_by_constants(&wasm, Some(Rule::Free));
+        assert!(passed.is_ok(), "free is not all that is broken: {passed:?} {functions}");
+    }
+}
+
 #[test]
 fn a_tree_of_calls_without_checks_breaks_the_bound() {
     let mut functions = "(func $f0 (nop))".to_owned();
@@ -300,7 +415,7 @@ fn against(source: &str, change: impl Fn(&mut Fuel), overlooks: Option<Rule>) ->
     let made = meter::meter(&valid(SOURCE)).unwrap();
     let mut fuel = made.fuel;
     change(&mut fuel);
-    let judge = Judge { overlooks };
+    let judge = Judge { overlooks, weighs_nothing: None };
     metered(judge, &made.wasm, Some((valid(source).bytes(), &fuel)))
         .err()
         .map(|error| error.rule().unwrap_or_else(|| panic!("{error}")))
@@ -348,6 +463,7 @@ fn claims_and_sources_are_compared() {
 fn every_rule_has_a_module_that_breaks_it() {
     let elsewhere = [
         Rule::Bound,
+        Rule::Free,
         Rule::ClaimedBound,
         Rule::ClaimedInstantiation,
         Rule::ClaimedModel,
@@ -360,6 +476,42 @@ fn every_rule_has_a_module_that_breaks_it() {
         let text = include_str!("../../../FUEL.md");
         assert!(text.contains(&format!("| `{rule}` |")), "FUEL.md does not explain {rule}");
     }
+}
+
+/// What is kept of a module's functions ends at a limit, and changes nothing.
+#[test]
+fn what_is_not_kept_is_read_again() {
+    let mut text = String::from("(module (table 1 funcref)");
+    for index in 0..50 {
+        text += &format!(
+            "(func $f{index} (param i32) (loop (br_if 0 (local.get 0)))
+               (call $f{} (local.get 0)) (call_indirect (local.get 0)))",
+            (index * 7 + 1) % 50
+        );
+    }
+    let source = valid(&(text + "(elem (i32.const 0) $f3) (export \"f\" (func $f0)))"));
+    let made = meter::meter(&source).unwrap();
+    let within = |steps_max| {
+        let origin = Some((source.bytes(), &made.fuel));
+        metered_within(steps_max, Judge::default(), &made.wasm, origin).unwrap()
+    };
+    assert!(within(0).checks >= 100);
+    for steps_max in [1, 40, 400, usize::MAX] {
+        assert_eq!(within(steps_max), within(0), "{steps_max}");
+    }
+
+    // No more is kept than there is room for.
+    let facts = Facts::of(Judge::default(), &made.wasm).unwrap();
+    let mut buffer = idiom::Buffer::default();
+    let mut read = |index| Function::read(&facts, index, &mut buffer).unwrap();
+    let one = read(0).steps.len();
+    let mut kept = Kept::new(50, one * 5 / 2);
+    for index in 0..50 {
+        kept.offer(index, read(index));
+    }
+    assert_eq!(kept.functions.iter().flatten().count(), 2);
+    assert_eq!(kept.take(0).map(|function| function.steps.len()), Some(one));
+    assert!(kept.take(0).is_none() && kept.take(49).is_none());
 }
 
 #[test]

@@ -6,7 +6,7 @@
 //! there is. May assume a valid module. Does not check or emit the operator
 //! itself: that is [`super::function`].
 
-use crate::cost::{LENGTH_MAX, Length, PER_BYTE, PER_ELEMENT, PER_PAGE};
+use crate::cost::{LENGTH_MAX, Length, PER_BYTE, PER_ELEMENT, PER_ITEM, PER_PAGE, PER_SLOT};
 use wasm_encoder::{Encode as _, Instruction};
 use wasmparser::Operator;
 
@@ -94,13 +94,13 @@ impl Bulk {
                 Self::table(sizes, dst_table, src_table)
             }
             Operator::TableInit { elem_index, .. } => {
-                segment(sizes.elements[elem_index as usize], PER_ELEMENT)
+                segment(sizes.elements[elem_index as usize], PER_SLOT)
             }
             Operator::TableGrow { table } => {
                 let extent = sizes.tables[table as usize];
                 let room = extent.maximum.unwrap_or(LENGTH_MAX).min(LENGTH_MAX);
                 Self {
-                    rate: PER_ELEMENT,
+                    rate: PER_SLOT,
                     bound: Bound::TableRoom(table, room),
                     bound_is_64: extent.is_64,
                     is_64: extent.is_64,
@@ -117,7 +117,7 @@ impl Bulk {
             }
             Operator::ArrayNewElem { array_elem_index, .. }
             | Operator::ArrayInitElem { array_elem_index, .. } => {
-                segment(sizes.elements[array_elem_index as usize], PER_ELEMENT)
+                segment(sizes.elements[array_elem_index as usize], PER_ITEM)
             }
             _ => return None,
         })

@@ -4,7 +4,10 @@
 //! the module alone; the loader charges it before it instantiates. A length in a
 //! constant expression that is not itself a constant counts as the largest.
 
-use crate::cost::{LENGTH_MAX, PER_BYTE, PER_ELEMENT, PER_PAGE, Shapes};
+use crate::cost::{
+    LENGTH_MAX, PER_BYTE, PER_ELEMENT, PER_GLOBAL, PER_ITEM, PER_MEMORY, PER_PAGE, PER_SEGMENT,
+    PER_SLOT, PER_TABLE, Shapes,
+};
 use wasmparser::{
     BinaryReaderError, ConstExpr, DataKind, ElementItems, ElementKind, Operator, TableInit,
 };
@@ -29,16 +32,27 @@ impl Instantiation {
 
     /// A memory of `pages` pages.
     pub(super) fn memory(&mut self, pages: u64) {
+        self.add(PER_MEMORY.units(1));
         self.add(PER_PAGE.units(pages));
     }
 
     /// A table with its initial value.
     pub(super) fn table(&mut self, table: &wasmparser::Table<'_>) -> Result<(), BinaryReaderError> {
-        self.add(PER_ELEMENT.units(table.ty.initial));
+        self.add(PER_TABLE.units(1));
+        self.add(PER_SLOT.units(table.ty.initial));
         match &table.init {
             TableInit::RefNull => Ok(()),
             TableInit::Expr(expression) => self.expression(expression),
         }
+    }
+
+    /// A global with its initial value.
+    pub(super) fn global(
+        &mut self,
+        global: &wasmparser::Global<'_>,
+    ) -> Result<(), BinaryReaderError> {
+        self.add(PER_GLOBAL.units(1));
+        self.expression(&global.init_expr)
     }
 
     /// A data segment.
@@ -46,6 +60,7 @@ impl Instantiation {
         match &data.kind {
             DataKind::Passive => Ok(()),
             DataKind::Active { offset_expr, .. } => {
+                self.add(PER_SEGMENT.units(1));
                 self.add(PER_BYTE.units(data.data.len() as u64));
                 self.expression(offset_expr)
             }
@@ -59,6 +74,7 @@ impl Instantiation {
         mut function: impl FnMut(u32),
     ) -> Result<u64, BinaryReaderError> {
         if let ElementKind::Active { offset_expr, .. } = &element.kind {
+            self.add(PER_SEGMENT.units(1));
             self.expression(offset_expr)?;
         }
         let count = match element.items {
@@ -80,15 +96,12 @@ impl Instantiation {
             }
         };
         // Passive segments are evaluated too, when the instance is made.
-        self.add(PER_ELEMENT.units(u64::from(count)));
+        self.add(PER_ITEM.units(u64::from(count)));
         Ok(u64::from(count))
     }
 
     /// A constant expression.
-    pub(super) fn expression(
-        &mut self,
-        expression: &ConstExpr<'_>,
-    ) -> Result<(), BinaryReaderError> {
+    fn expression(&mut self, expression: &ConstExpr<'_>) -> Result<(), BinaryReaderError> {
         let mut constant = None;
         for operator in expression.get_operators_reader() {
             let operator = operator?;

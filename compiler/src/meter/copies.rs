@@ -17,6 +17,31 @@ const BYTES_MAX: usize = 256;
 /// that branch, call or pay for a length are dearer, or named below.
 const WEIGHT_MAX: u64 = 4;
 
+/// The most copies of one function's loops, times its locals: the code generator does
+/// something for each local where the copies of a loop end.
+const COPIES_BY_LOCALS_MAX: u64 = 1 << 16;
+
+/// What the loops of one function may still be copied.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Allowance {
+    locals: u64,
+    left: u64,
+}
+
+impl Allowance {
+    /// For a function with so many locals, parameters included.
+    pub(super) fn new(locals: u64) -> Self {
+        Self { locals, left: COPIES_BY_LOCALS_MAX }
+    }
+
+    /// Whether a loop may be copied so often; then it is.
+    pub(super) fn takes(&mut self, copies: u32) -> bool {
+        let rest = self.left.checked_sub(self.locals.saturating_mul(copies.into()));
+        self.left = rest.unwrap_or(self.left);
+        rest.is_some()
+    }
+}
+
 /// The loop that opened last, while it looks like one to be unrolled.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Candidate {
@@ -78,4 +103,26 @@ fn is_plain(operator: &Operator<'_>) -> bool {
             | Operator::ReturnCallRef { .. }
     );
     !is_control && cost::flat(operator).is_some_and(|weight| weight <= WEIGHT_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_end_where_locals_are_many() {
+        let copied = |locals: u64| {
+            let mut allowance = Allowance::new(locals);
+            (0..100_000).filter(|_| allowance.takes(8)).count()
+        };
+        assert_eq!(copied(1), 8192);
+        assert_eq!(copied(64), 128);
+        assert_eq!(copied(8192), 1);
+        assert_eq!(copied(8193), 0);
+        // One that does not fit does not end it.
+        let mut allowance = Allowance::new(8193);
+        assert!(!allowance.takes(8) && allowance.takes(7) && !allowance.takes(2));
+        // A function without locals has no need of it.
+        assert_eq!(copied(0), 100_000);
+    }
 }

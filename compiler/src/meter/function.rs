@@ -43,7 +43,7 @@ use super::graph::Role;
 use super::scan::{Scan, branch_depths, is_terminator};
 use super::summary::{Summaries, Summary, Unpaid};
 use super::trap;
-use crate::cost::Shapes;
+use crate::cost::{self, Shapes};
 use bls_artifact::limits::METERED_FUNCTION_BYTES_MAX;
 use rounds::Rounds;
 use unroll::{Turn, Unrolling};
@@ -110,7 +110,8 @@ pub(super) fn meter(
         .into_iter()
         .try_fold(0_u32, |sum, group| group.map(|(count, _)| sum.saturating_add(count)))?;
     let counter = function.parameters + locals;
-    let look = |rounds| Emitter::new(context, function, summaries, counter, rounds).run();
+    let entry = cost::entry(locals.into());
+    let look = |rounds| Emitter::new(context, function, summaries, counter, entry, rounds).run();
     let (mut body, mut summary, rounds) = look(Rounds::new(function.scan.labels.len()))?;
     if let Some(rounds) = rounds.again().filter(|_| !function.scan.checks_all_loops) {
         let (shorter, its_summary, rounds) = look(rounds)?;
@@ -167,6 +168,8 @@ struct Emitter<'e, 'm> {
     arriving: Vec<Option<(Unpaid, bool)>>,
     rounds: Rounds,
     next_label: usize,
+    /// What the first operator pays for the function's locals.
+    entry: u64,
     /// `None` in dead code.
     state: Option<State>,
     summary: Summary,
@@ -183,6 +186,7 @@ impl<'e, 'm> Emitter<'e, 'm> {
         function: &'e Function<'m, 'e>,
         summaries: &'e Summaries,
         counter: u32,
+        entry: u64,
         rounds: Rounds,
     ) -> Self {
         Self {
@@ -198,6 +202,7 @@ impl<'e, 'm> Emitter<'e, 'm> {
             arriving: vec![None; function.scan.labels.len()],
             rounds,
             next_label: 0,
+            entry,
             state: Some(State {
                 pending: 0,
                 unstored: Some(0),
@@ -252,7 +257,8 @@ impl Emitter<'_, '_> {
                     .shapes
                     .weight(operator)
                     .ok_or_else(|| FunctionError::Operator(format!("{operator:?}")))?;
-                self.owe(weight);
+                let entry = std::mem::take(&mut self.entry);
+                self.owe(weight + entry);
                 self.bound();
                 self.reachable(operator, raw, constant)?;
             }

@@ -69,7 +69,10 @@ impl<'m> Survey<'m> {
         for payload in Parser::new(0).parse_all(bytes) {
             survey.section(payload?)?;
         }
-        survey.scans = survey.bodies.iter().map(Scan::of).collect::<Result<_>>()?;
+        let scans = survey.bodies.iter().enumerate();
+        survey.scans = scans
+            .map(|(function, body)| Scan::of(body, survey.signature(function).0))
+            .collect::<Result<_>>()?;
         survey.number_result_types();
         Ok(survey)
     }
@@ -109,11 +112,14 @@ impl<'m> Survey<'m> {
                     self.instantiation.memory(memory.initial);
                 }
             }
+            Payload::TagSection(section) if section.count() > 0 => {
+                self.instantiation.shapes.add_tag();
+            }
             Payload::GlobalSection(section) => {
                 for global in section {
                     let global = global?;
                     self.globals += 1;
-                    self.instantiation.expression(&global.init_expr)?;
+                    self.instantiation.global(&global)?;
                     self.refer(&global.init_expr)?;
                 }
             }
@@ -157,7 +163,7 @@ impl<'m> Survey<'m> {
             TypeRef::Global(_) => self.globals += 1,
             TypeRef::Memory(memory) => self.sizes.memories.push(memory_extent(&memory)),
             TypeRef::Table(table) => self.sizes.tables.push(table_extent(&table)),
-            TypeRef::Tag(_) => {}
+            TypeRef::Tag(_) => self.instantiation.shapes.add_tag(),
         }
     }
 

@@ -5,7 +5,7 @@
 //! included, so that the second look ([`super::function`]) counts the same way.
 //! Only branches in reachable code count. Does not weigh anything.
 
-use super::copies::Candidate;
+use super::copies::{Allowance, Candidate};
 use wasmparser::{Catch, FunctionBody, Operator, Result};
 
 /// What is known of one label before code is emitted.
@@ -48,8 +48,13 @@ pub(super) struct Scan {
 }
 
 impl Scan {
-    /// Looks at `body`.
-    pub(super) fn of(body: &FunctionBody<'_>) -> Result<Self> {
+    /// Looks at `body`, the body of a function with so many parameters.
+    pub(super) fn of(body: &FunctionBody<'_>, parameters: u32) -> Result<Self> {
+        let mut locals = u64::from(parameters);
+        for group in body.get_locals_reader()? {
+            locals += u64::from(group?.0);
+        }
+        let mut allowance = Allowance::new(locals);
         let mut walk =
             Walk { scan: Self::default(), frames: Vec::new(), reachable: true, candidate: None };
         walk.open(Frame::Block);
@@ -60,6 +65,7 @@ impl Scan {
             let range = start..reader.original_position();
             let (candidate, copies) = Candidate::next(walk.candidate, &operator, &range);
             walk.candidate = candidate;
+            let copies = copies.filter(|copies| *copies > 1 && allowance.takes(*copies));
             if let (Some(copies), Some((label, ..))) = (copies, walk.frames.last()) {
                 walk.scan.labels[*label].copies = copies;
             }

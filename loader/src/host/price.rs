@@ -8,31 +8,68 @@
 
 use crate::host::Host;
 use crate::host::errno::{Failure, Outcome};
+use bls_artifact::limits::{BUFFERS_MAX, PATH_BYTES_MAX};
 use std::fmt;
 
+/// The flag of `path_open` that makes a file.
+const CREATE: i128 = 1;
+
 /// Any call.
-const CALL: u64 = 256;
+const CALL: u64 = 512;
 /// A call that looks a path up, or asks about a file.
 const FILE: u64 = 2048;
+/// A call that may change a folder.
+const CHANGE: u64 = 8192;
 /// A call that waits for a disk.
 const DISK: u64 = 65_536;
+/// For each byte of a path.
+const PATH_BYTE: u64 = 32;
+/// For each buffer of a list.
+const BUFFER: u64 = 8;
 /// For each four bytes that are read or written.
 const BYTES_PER_UNIT: u64 = 4;
 /// For each byte of a listed directory.
 const LISTED_BYTE: u64 = 4;
 /// For each random byte.
-const RANDOM_BYTE: u64 = 1;
+const RANDOM_BYTE: u64 = 2;
 /// For each thing that is waited for.
-const SUBSCRIPTION: u64 = 64;
+const SUBSCRIPTION: u64 = 512;
 
-/// What a call costs, whatever it is asked.
-pub(crate) fn base(function: &str) -> u64 {
-    match function {
+/// What a call costs for what it is asked, whatever comes of it. The parameters are those
+/// of the specification, in its order.
+pub(crate) fn base(function: &str, parameters: &[i128]) -> u64 {
+    let call = match function {
         "proc_exit" => 0,
         "fd_allocate" | "fd_datasync" | "fd_sync" => DISK,
-        "fd_filestat_get" | "fd_filestat_set_size" | "fd_filestat_set_times" | "fd_readdir" => FILE,
-        name if name.starts_with("path_") => FILE,
+        "fd_filestat_get"
+        | "fd_filestat_set_size"
+        | "fd_filestat_set_times"
+        | "fd_readdir"
+        | "path_filestat_get"
+        | "path_readlink" => FILE,
+        "path_open" => match parameters.get(4) {
+            Some(how) if how & CREATE != 0 => CHANGE,
+            _ => FILE,
+        },
+        name if name.starts_with("path_") => CHANGE,
         _ => CALL,
+    };
+    let at = |position: usize, each: u64, most: u32| {
+        let count = parameters.get(position).map_or(0, |count| *count);
+        u64::try_from(count.clamp(0, most.into())).unwrap_or(0) * each
+    };
+    let path = |position| at(position, PATH_BYTE, PATH_BYTES_MAX);
+    call + match function {
+        "path_create_directory"
+        | "path_readlink"
+        | "path_remove_directory"
+        | "path_unlink_file" => path(2),
+        "path_filestat_get" | "path_filestat_set_times" | "path_open" => path(3),
+        "path_link" => path(3) + path(6),
+        "path_rename" => path(2) + path(5),
+        "path_symlink" => path(1) + path(4),
+        "fd_pread" | "fd_pwrite" | "fd_read" | "fd_write" => at(2, BUFFER, BUFFERS_MAX),
+        _ => 0,
     }
 }
 
@@ -110,13 +147,40 @@ impl Host {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::FUNCTIONS;
 
     #[test]
     fn every_function_has_a_price() {
-        for (name, _) in crate::host::FUNCTIONS {
-            let known = [0, CALL, FILE, DISK].contains(&base(name));
-            assert!(known && (base(name) > 0 || *name == "proc_exit"), "{name}");
+        for (name, _) in FUNCTIONS {
+            let price = base(name, &[]);
+            let known = [0, CALL, FILE, CHANGE, DISK].contains(&price);
+            assert!(known && (price > 0 || *name == "proc_exit"), "{name}");
         }
+    }
+
+    /// Paths and lists are what the specification says they are: each such function pays
+    /// for each of them, and for nothing else.
+    #[test]
+    fn paths_and_lists_are_paid_for() {
+        for (name, kinds) in FUNCTIONS {
+            let none = vec![0_i128; kinds.len()];
+            let mut paid = Vec::new();
+            for position in 0..kinds.len() {
+                let mut asked = none.clone();
+                asked[position] = 1 << 20;
+                paid.push(base(name, &asked) - base(name, &none));
+            }
+            let paths = paid.iter().filter(|paid| **paid == 4096 * PATH_BYTE).count();
+            let lists = paid.iter().filter(|paid| **paid == 1024 * BUFFER).count();
+            let has_two = ["path_link", "path_rename", "path_symlink"].contains(name);
+            let expected = if name.starts_with("path_") { 1 + usize::from(has_two) } else { 0 };
+            assert_eq!(paths, expected, "{name}: {paid:?}");
+            let is_list = matches!(*name, "fd_read" | "fd_pread" | "fd_write" | "fd_pwrite");
+            assert_eq!(lists, usize::from(is_list), "{name}: {paid:?}");
+            assert_eq!(paid.iter().filter(|paid| **paid > 0).count(), paths + lists, "{name}");
+        }
+        assert_eq!(base("path_open", &[3, 0, 8, 10, 1, 0, 0, 0, 0]), CHANGE + 10 * PATH_BYTE);
+        assert_eq!(base("path_open", &[3, 0, 8, 10, 2, 0, 0, 0, 0]), FILE + 10 * PATH_BYTE);
     }
 
     #[test]

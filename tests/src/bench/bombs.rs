@@ -79,6 +79,11 @@ fn bombs() -> Vec<(&'static str, String)> {
         ("10 000 functions, all calling", calls()),
         ("a chain of 30 000 functions", chain()),
         ("500 try_tables, nested", tries()),
+        ("3 000 locals, live in a loop", live(3000, 0, "")),
+        ("1 000 locals beside 1 000 ifs", live(1000, 1000, "if (local.get $never) (then ")),
+        ("1 000 locals beside 1 000 tiny loops", live(1000, 1000, "loop ")),
+        ("5 000 locals beside 5 000 ifs", live(5000, 5000, "if (local.get $never) (then ")),
+        ("60 000 globals", globals()),
         (
             "100 000 additions",
             function(&"(local.set $x (i32.add (local.get $x) (i32.const 7)))".repeat(100_000)),
@@ -126,6 +131,33 @@ fn chain() -> String {
         let _ = write!(text, "(func $f{index} (call $f{0}) (call $f{0}))", index - 1);
     }
     text + "(export \"f\" (func $f29999)))"
+}
+
+/// Locals that live through so many loops or ifs, each of which changes one of them.
+fn live(locals: usize, blocks: usize, open: &str) -> String {
+    let changed = |index: usize, by: usize| {
+        let (to, from) = (index % locals, (index + by) % locals);
+        format!("(local.set {to} (i64.add (local.get {from}) (i64.const {index})))")
+    };
+    let is_loop = open.starts_with("loop");
+    let close = if is_loop { "(br_if 0 (local.get $never)))" } else { "))" };
+    let between: String =
+        (0..blocks).map(|index| format!("({open} {} {close}", changed(index * 7, 1))).collect();
+    let all: String = (0..locals).map(|index| changed(index, 1)).collect();
+    format!(
+        r#"(module (global $g (mut i32) (i32.const 0)) (func (export "f")
+            (local {}) (local $never i32) (local.set $never (global.get $g))
+            (loop $l {between} (if (local.get $never) (then {all} (br $l))))))"#,
+        "i64 ".repeat(locals)
+    )
+}
+
+/// More globals than the code generator tells apart.
+fn globals() -> String {
+    format!(
+        r#"(module {} (func (export "f") (param $x i32)))"#,
+        "(global (mut i32) (i32.const 1))".repeat(60_000)
+    )
 }
 
 fn tries() -> String {

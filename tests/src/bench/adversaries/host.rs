@@ -1,0 +1,247 @@
+//! What the host does for the guest: every function of preview 1.
+//!
+//! Each runs in a fresh folder, descriptor 3, in which the file `f` (descriptor 4) and
+//! the folder `d` were made before anything is measured. What the disk under the folder
+//! of temporary files does is in these numbers.
+
+use super::Adversary;
+use bls_artifact::capability::WASI_PREVIEW1;
+use bls_loader::host::{FUNCTIONS, Kind};
+use std::fmt::Write as _;
+
+/// Where things are in memory.
+const RESULT: &str = "(i32.const 8)";
+const FILE: &str = "(i32.const 1024) (i32.const 1)";
+const OTHER: &str = "(i32.const 1028) (i32.const 1)";
+/// `d/../d/../…/f`, as long as a path may be.
+const LONG: &str = "(i32.const 2048) (i32.const 4091)";
+/// `././…/f`, as long as a path may be.
+const DOTS: &str = "(i32.const 8192) (i32.const 4095)";
+/// Most buffers of a list, each of nothing, and each of one byte.
+const EMPTY_BUFFERS: &str = "(i32.const 65536) (i32.const 1024)";
+const BUFFERS: &str = "(i32.const 131072) (i32.const 1024)";
+/// One of a thousand bytes, one of a megabyte.
+const THOUSAND: &str = "(i32.const 1056) (i32.const 1)";
+const MEGABYTE: &str = "(i32.const 1064) (i32.const 1)";
+
+pub(super) fn all() -> Vec<Adversary> {
+    let path_and_result = |path: &str| format!("(i32.const 3) (i32.const 1) {path} {RESULT}");
+    let transfer = |buffers: &str| format!("(i32.const 4) {buffers} {RESULT}");
+    let at_start = |buffers: &str| format!("(i32.const 4) {buffers} (i64.const 0) {RESULT}");
+    let times = "(i64.const 1) (i64.const 2) (i32.const 5)";
+    let open = |path: &str| {
+        format!(
+            "(i32.const 3) (i32.const 1) {path} (i32.const 0) (i64.const 2) (i64.const 0) (i32.const 0) {RESULT}"
+        )
+    };
+    let calls: Vec<(&str, &str, u32, String)> = vec![
+        ("args_get", "", 50_000, "(i32.const 1100) (i32.const 1200)".into()),
+        ("args_sizes_get", "", 50_000, "(i32.const 8) (i32.const 12)".into()),
+        ("environ_get", "", 50_000, "(i32.const 1100) (i32.const 1200)".into()),
+        ("environ_sizes_get", "", 50_000, "(i32.const 8) (i32.const 12)".into()),
+        ("clock_res_get", "", 50_000, format!("(i32.const 1) {RESULT}")),
+        ("clock_time_get", "", 50_000, format!("(i32.const 1) (i64.const 0) {RESULT}")),
+        (
+            "fd_advise",
+            "",
+            20_000,
+            "(i32.const 4) (i64.const 0) (i64.const 10) (i32.const 3)".into(),
+        ),
+        (
+            "fd_allocate",
+            ", the same again",
+            2000,
+            "(i32.const 4) (i64.const 0) (i64.const 10)".into(),
+        ),
+        ("fd_close", " of what is not open", 50_000, "(i32.const 77)".into()),
+        ("fd_datasync", "", 2000, "(i32.const 4)".into()),
+        ("fd_sync", "", 2000, "(i32.const 4)".into()),
+        ("fd_fdstat_get", "", 20_000, format!("(i32.const 4) {RESULT}")),
+        ("fd_fdstat_get", " of a folder", 20_000, format!("(i32.const 3) {RESULT}")),
+        ("fd_fdstat_set_flags", "", 20_000, "(i32.const 4) (i32.const 1)".into()),
+        ("fd_fdstat_set_rights", "", 20_000, "(i32.const 4) (i64.const 2) (i64.const 0)".into()),
+        ("fd_filestat_get", "", 20_000, "(i32.const 4) (i32.const 128)".into()),
+        (
+            "fd_filestat_set_size",
+            "",
+            5000,
+            "(i32.const 4) (i64.extend_i32_u (i32.and (local.get $i) (i32.const 1)))".into(),
+        ),
+        ("fd_filestat_set_times", "", 5000, format!("(i32.const 4) {times}")),
+        ("fd_pread", ", 1 024 buffers of nothing", 5000, at_start(EMPTY_BUFFERS)),
+        ("fd_pread", ", 1 024 buffers of a byte", 2000, at_start(BUFFERS)),
+        ("fd_prestat_get", "", 50_000, format!("(i32.const 3) {RESULT}")),
+        ("fd_prestat_dir_name", "", 50_000, "(i32.const 3) (i32.const 1100) (i32.const 1)".into()),
+        (
+            "fd_pwrite",
+            " of nothing",
+            20_000,
+            "(i32.const 4) (i32.const 0) (i32.const 0) (i64.const 0) (i32.const 8)".into(),
+        ),
+        ("fd_pwrite", ", 1 024 buffers of nothing", 5000, at_start(EMPTY_BUFFERS)),
+        ("fd_pwrite", ", 1 024 buffers of a byte", 2000, at_start(BUFFERS)),
+        ("fd_pwrite", ", 1 000 bytes", 5000, at_start(THOUSAND)),
+        ("fd_pwrite", ", a megabyte", 300, at_start(MEGABYTE)),
+        ("fd_pread", ", a megabyte", 300, at_start(MEGABYTE)),
+        ("fd_read", " at the end", 20_000, transfer(THOUSAND)),
+        (
+            "fd_write",
+            " of nothing",
+            20_000,
+            "(i32.const 4) (i32.const 0) (i32.const 0) (i32.const 8)".into(),
+        ),
+        (
+            "fd_readdir",
+            " of two entries",
+            5000,
+            format!("(i32.const 3) (i32.const 1100) (i32.const 500) (i64.const 0) {RESULT}"),
+        ),
+        ("fd_renumber", " onto itself", 50_000, "(i32.const 4) (i32.const 4)".into()),
+        ("fd_seek", "", 20_000, format!("(i32.const 4) (i64.const 0) (i32.const 2) {RESULT}")),
+        ("fd_tell", "", 20_000, format!("(i32.const 4) {RESULT}")),
+        (
+            "path_create_directory",
+            " that exists",
+            5000,
+            "(i32.const 3) (i32.const 1026) (i32.const 1)".into(),
+        ),
+        ("path_filestat_get", "", 5000, path_and_result(FILE)),
+        ("path_filestat_get", " of 4 091 bytes, folders", 100, path_and_result(LONG)),
+        ("path_filestat_get", " of 4 095 bytes, dots", 100, path_and_result(DOTS)),
+        (
+            "path_filestat_set_times",
+            "",
+            5000,
+            format!("(i32.const 3) (i32.const 1) {FILE} {times}"),
+        ),
+        (
+            "path_link",
+            " that exists",
+            5000,
+            format!("(i32.const 3) (i32.const 0) {FILE} (i32.const 3) {FILE}"),
+        ),
+        (
+            "path_link",
+            " that exists, by long paths",
+            100,
+            format!("(i32.const 3) (i32.const 0) {LONG} (i32.const 3) {LONG}"),
+        ),
+        ("path_open", " of what is not there", 5000, open(OTHER)),
+        ("path_open", " by a long path", 100, open(LONG)),
+        (
+            "path_readlink",
+            " of a file",
+            5000,
+            format!("(i32.const 3) {FILE} (i32.const 1100) (i32.const 100) {RESULT}"),
+        ),
+        ("path_remove_directory", " of a file", 5000, format!("(i32.const 3) {FILE}")),
+        ("path_rename", " onto itself", 5000, format!("(i32.const 3) {FILE} (i32.const 3) {FILE}")),
+        ("path_symlink", " that exists", 5000, format!("{OTHER} (i32.const 3) {FILE}")),
+        ("path_unlink_file", " of what is not there", 5000, format!("(i32.const 3) {OTHER}")),
+        (
+            "poll_oneoff",
+            " of 4 096 clocks",
+            100,
+            format!("(i32.const 1048576) (i32.const 2097152) (i32.const 4096) {RESULT}"),
+        ),
+        (
+            "poll_oneoff",
+            " of a clock",
+            20_000,
+            format!("(i32.const 1048576) (i32.const 2097152) (i32.const 1) {RESULT}"),
+        ),
+        (
+            "poll_oneoff",
+            " of 4 096 files",
+            30,
+            format!("(i32.const 3145728) (i32.const 2097152) (i32.const 4096) {RESULT}"),
+        ),
+        ("proc_raise", "", 50_000, "(i32.const 3)".into()),
+        ("random_get", " of a byte", 20_000, "(i32.const 1100) (i32.const 1)".into()),
+        ("random_get", " of a megabyte", 50, "(i32.const 2097152) (i32.const 1048576)".into()),
+        ("sched_yield", "", 50_000, String::new()),
+        ("sock_accept", "", 50_000, format!("(i32.const 4) (i32.const 0) {RESULT}")),
+        (
+            "sock_recv",
+            "",
+            50_000,
+            format!("(i32.const 4) {BUFFERS} (i32.const 0) {RESULT} (i32.const 12)"),
+        ),
+        ("sock_send", "", 50_000, format!("(i32.const 4) {BUFFERS} (i32.const 0) {RESULT}")),
+        ("sock_shutdown", "", 50_000, "(i32.const 4) (i32.const 0)".into()),
+    ];
+    let mut all: Vec<Adversary> = calls
+        .into_iter()
+        .map(|(name, how, times, arguments)| {
+            adversary(&format!("{name}{how}"), times, &format!("(drop (call ${name} {arguments}))"))
+        })
+        .collect();
+    all.push(adversary(
+        "path_open and fd_close",
+        2000,
+        &format!(
+            "(drop (call $path_open {})) (drop (call $fd_close (i32.load {RESULT})))",
+            open(FILE)
+        ),
+    ));
+    all.push(adversary(
+        "a file made and removed",
+        1000,
+        &format!(
+            "(drop (call $path_open {})) (drop (call $fd_close (i32.load {RESULT})))
+             (drop (call $path_unlink_file (i32.const 3) {OTHER}))",
+            open(OTHER).replacen("(i32.const 0) (i64.const 2)", "(i32.const 1) (i64.const 64)", 1)
+        ),
+    ));
+    all
+}
+
+/// A module that imports everything, and makes the file and the folder.
+fn adversary(name: &str, times: u32, body: &str) -> Adversary {
+    let mut parts = String::new();
+    for (function, kinds) in FUNCTIONS {
+        let parameters: String = kinds
+            .iter()
+            .map(|kind| match kind {
+                Kind::I32 => "i32 ",
+                Kind::I64 => "i64 ",
+            })
+            .collect();
+        let result = if *function == "proc_exit" { "" } else { "(result i32)" };
+        let _ = write!(
+            parts,
+            "(import \"{WASI_PREVIEW1}\" \"{function}\" (func ${function} (param {parameters}) {result}))"
+        );
+    }
+    parts += r#"(memory (export "memory") 64)"#;
+    let number = |value: u32| -> String {
+        value.to_le_bytes().iter().map(|byte| format!("\\{byte:02x}")).collect()
+    };
+    let mut data = |place: u32, bytes: &str| {
+        let _ = write!(parts, "(data (i32.const {place}) \"{bytes}\")");
+    };
+    data(1024, "f\\00d\\00e");
+    data(1056, &(number(4096) + &number(1000)));
+    data(1064, &(number(3_000_000) + &number(1 << 20)));
+    data(2048, &("d/../".repeat(818) + "f"));
+    data(8192, &("./".repeat(2047) + "f"));
+    let buffers: String = (0..1024).map(|index| number(4096 + index) + &number(1)).collect();
+    data(131_072, &buffers);
+    // Subscriptions to clocks are zeros; to files, what is read from descriptor 4.
+    let files = (number(0)
+        + &number(0)
+        + &number(1)
+        + &number(0)
+        + &number(4)
+        + &number(0)
+        + &number(0).repeat(6))
+        .repeat(4096);
+    data(3_145_728, &files);
+    let setup = format!(
+        "(if (call $path_create_directory (i32.const 3) (i32.const 1026) (i32.const 1)) (then (unreachable)))
+         (if (call $path_open (i32.const 3) (i32.const 0) {FILE} (i32.const 1)
+            (i64.const 0x1fffffff) (i64.const 0) (i32.const 0) {RESULT}) (then (unreachable)))
+         (if (i32.ne (i32.load {RESULT}) (i32.const 4)) (then (unreachable)))"
+    );
+    Adversary::new(name, times, parts, body).behind(setup)
+}
