@@ -103,26 +103,32 @@ fn build() -> Step {
     install(&target().join("release/bls-compile"), "bls-compile")?;
 
     let host = host()?;
-    // Static, at a fixed address: nothing to link or relocate at start; and without what
-    // unwinding needs. The flags hold for one target, so build scripts do not get them.
-    let script = format!("-Clink-arg=-Wl,-T,{}", root().join("loader/no-unwind.ld").display());
-    let mut flags = vec![
-        "-Ctarget-feature=+crt-static",
-        "-Crelocation-model=static",
-        "-Clink-arg=-Wl,--no-eh-frame-hdr",
-        &script,
-        // More than opt-level "z" inlines: both smaller and faster.
-        "-Cllvm-args=--inline-threshold=10",
-    ];
-    if host == "x86_64-unknown-linux-gnu" {
-        // Functions of equal text are one. Nothing here compares addresses of functions;
-        // the linker that Rust brings for this target can do it.
-        flags.push("-Clink-arg=-Wl,--icf=all");
-    }
+    // Static, at a fixed address: nothing to link or relocate at start. The flags hold for
+    // one target, so build scripts do not get them.
+    let mut flags = loader_flags(&host);
+    flags.extend(["-Ctarget-feature=+crt-static", "-Crelocation-model=static"].map(String::from));
     let flags = format!("target.{host}.rustflags={flags:?}");
     let common = ["build", "--profile", "dist", "--package", "bls-loader", "--target", &host];
     cargo(&[&common[..], &["--config", &flags]].concat(), &[])?;
     install(&target().join(&host).join("dist/bls-load"), "bls-load")
+}
+
+/// What makes the loader small, as flags of rustc.
+fn loader_flags(host: &str) -> Vec<String> {
+    let script = root().join("loader/no-unwind.ld");
+    let mut flags = vec![
+        // Without what unwinding needs.
+        "-Clink-arg=-Wl,--no-eh-frame-hdr".to_owned(),
+        format!("-Clink-arg=-Wl,-T,{}", script.display()),
+        // More than opt-level "z" inlines: both smaller and faster.
+        "-Cllvm-args=--inline-threshold=10".to_owned(),
+    ];
+    if host == "x86_64-unknown-linux-gnu" {
+        // Functions of equal text are one. Nothing here compares addresses of functions;
+        // the linker that Rust brings for this target can do it.
+        flags.push("-Clink-arg=-Wl,--icf=all".to_owned());
+    }
+    flags
 }
 
 /// Copies a program to where tests, benchmarks and people find it.
@@ -203,9 +209,15 @@ fn advisories() -> Step {
 
 /// The benchmarks: prints tables, asserts nothing.
 fn bench(rest: &[String]) -> Step {
-    // For its size only: the loader that is linked dynamically.
-    cargo(&["build", "--profile", "dist", "--package", "bls-loader"], &[])?;
     let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
+    let is_name = |word: &str| !word.starts_with('-') && word.parse::<u32>().is_err();
+    if rest.contains(&"size") || !rest.iter().any(|word| is_name(word)) {
+        // For its size only: the loader that is linked dynamically.
+        let flags = loader_flags(&host()?);
+        let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+        let common = ["rustc", "--profile", "dist", "--package", "bls-loader"];
+        cargo(&[&common[..], &["--bin", "bls-load", "--"], &flags].concat(), &[])?;
+    }
     let run = ["run", "--release", "--package", "bls-tests", "--bin", "bench", "--"];
     with_programs(&[&run[..], &rest].concat())
 }

@@ -36,8 +36,8 @@ fn programs(bench: &Bench) {
     table.print("size: the programs as they are shipped.");
 }
 
-/// The loader that is linked dynamically: `BLS_LOAD_DYNAMIC`, or what
-/// `cargo build --profile dist -p bls-loader` leaves beside `target/bls/`.
+/// The loader that is linked dynamically: `BLS_LOAD_DYNAMIC`, or what `cargo xtask bench`
+/// leaves beside `target/bls/`.
 fn dynamic_loader() -> Option<PathBuf> {
     if let Some(given) = std::env::var_os("BLS_LOAD_DYNAMIC") {
         return Some(PathBuf::from(given));
