@@ -16,12 +16,10 @@ check:
 differential SECONDS="3600" SEED="1":
     cargo run --release -p bls-tests --bin differential -- --seconds {{SECONDS}} --seed {{SEED}}
 
-# a fuzz target for so many seconds: host_calls, framing, envelope, trust, install, compile, smith
-# (needs cargo-fuzz and nightly)
-fuzz NAME="host_calls" SECONDS="600":
-    mkdir -p fuzz/corpus/{{NAME}}
-    cd fuzz && cargo +nightly fuzz run --sanitizer none {{NAME}} corpus/{{NAME}} seeds/{{NAME}} -- \
-        -max_total_time={{SECONDS}} -max_len=4096 -close_fd_mask=2 -rss_limit_mb=2048 -timeout=20
+# fuzz targets for so many seconds each, all or those named (needs cargo-fuzz and nightly):
+# framing, envelope, trust, install, compile, smith, host_calls
+fuzz *ARGS:
+    cargo xtask fuzz {{ARGS}}
 
 # tables beside the peers that are installed: just bench [load|fuel|ablation|size|adversaries|bombs]
 bench *NAMES:

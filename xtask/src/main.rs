@@ -1,9 +1,11 @@
-//! The verbs of this repository: build, test, check, bench.
+//! The verbs of this repository: build, test, check, bench, fuzz.
 //!
 //! Needs only cargo. Cargo unifies features over all members of one invocation:
 //! a plain `cargo build --workspace` would link the compiler into the loader. So
 //! the two programs are built by separate invocations here, in the right order,
 //! and the tests are told where they are (`BLS_COMPILE`, `BLS_LOAD`).
+
+mod fuzz;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -15,10 +17,12 @@ The verbs of this repository.
 Usage: cargo xtask <VERB>
 
   build    both programs, into target/bls/
-  test     build, then every test
+  test     build, then every test; then the fuzz targets, where cargo-fuzz and nightly are
+           (with arguments: those of cargo test, and no fuzzing)
   check    formatting, clippy, docs and advisories, warnings denied
   ci       check, then test
   bench    build, then the benchmarks: cargo xtask bench [NAME]...
+  fuzz     the fuzz targets, 60 seconds each: cargo xtask fuzz [NAME]... [SECONDS]
 ";
 
 /// A step that failed; it has said why.
@@ -35,6 +39,7 @@ fn main() -> ExitCode {
         "test" => build().and_then(|()| test(rest)),
         "check" => check(),
         "ci" => check().and_then(|()| build()).and_then(|()| test(rest)),
+        "fuzz" => fuzz::run(rest),
         "bench" => build().and_then(|()| bench(rest)),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
@@ -173,7 +178,8 @@ fn test(rest: &[String]) -> Step {
     cargo(&[&engine[..], &rest].concat(), &[])?;
     cargo(&[&["test", "--release", "--package", "bls-compiler"][..], &rest].concat(), &[])?;
     cargo(&[&["test", "--release", "--package", "bls-loader"][..], &rest].concat(), &[])?;
-    with_programs(&[&["test", "--release", "--package", "bls-tests"][..], &rest].concat())
+    with_programs(&[&["test", "--release", "--package", "bls-tests"][..], &rest].concat())?;
+    if rest.is_empty() { fuzz::run_if_installed() } else { Ok(()) }
 }
 
 /// What must hold before anything is run.
