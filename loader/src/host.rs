@@ -49,7 +49,7 @@ pub use errno::Fault;
 use errno::{Failure, Outcome};
 use memory::GuestMemory;
 pub use price::CannotPay;
-use price::Purse;
+use price::{Price, Purse};
 use std::fmt;
 use table::Table;
 use wasmtime::{Caller, Func, Store, Val};
@@ -248,9 +248,9 @@ macro_rules! functions {
                 $(stringify!($function) => Func::wrap(
                     store,
                     |mut caller: Caller<'_, State> $(, $parameter: $type)*| {
-                        let base =
-                            price::base(stringify!($function), &[$(i128::from($parameter)),*]);
-                        call(&mut caller, base, |host, memory| {
+                        const PRICE: Price = Price::of(stringify!($function));
+                        let units = PRICE.units(&[$(i128::from($parameter)),*]);
+                        call(&mut caller, units, |host, memory| {
                             $group::$function(host, memory $(, $parameter)*)
                         })
                     },

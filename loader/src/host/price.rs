@@ -35,41 +35,78 @@ const RANDOM_BYTE: u64 = 2;
 /// For each thing that is waited for.
 const SUBSCRIPTION: u64 = 512;
 
-/// What a call costs for what it is asked, whatever comes of it. The parameters are those
-/// of the specification, in its order.
-pub(crate) fn base(function: &str, parameters: &[i128]) -> u64 {
-    let call = match function {
-        "proc_exit" => 0,
-        "fd_allocate" | "fd_datasync" | "fd_sync" => DISK,
-        "fd_filestat_get"
-        | "fd_filestat_set_size"
-        | "fd_filestat_set_times"
-        | "fd_readdir"
-        | "path_filestat_get"
-        | "path_readlink" => FILE,
-        "path_open" => match parameters.get(4) {
-            Some(how) if how & CREATE != 0 => CHANGE,
-            _ => FILE,
-        },
-        name if name.starts_with("path_") => CHANGE,
-        _ => CALL,
-    };
-    let at = |position: usize, each: u64, most: u32| {
-        let count = parameters.get(position).map_or(0, |count| *count);
-        u64::try_from(count.clamp(0, most.into())).unwrap_or(0) * each
-    };
-    let path = |position| at(position, PATH_BYTE, PATH_BYTES_MAX);
-    call + match function {
-        "path_create_directory"
-        | "path_readlink"
-        | "path_remove_directory"
-        | "path_unlink_file" => path(2),
-        "path_filestat_get" | "path_filestat_set_times" | "path_open" => path(3),
-        "path_link" => path(3) + path(6),
-        "path_rename" => path(2) + path(5),
-        "path_symlink" => path(1) + path(4),
-        "fd_pread" | "fd_pwrite" | "fd_read" | "fd_write" => at(2, BUFFER, BUFFERS_MAX),
-        _ => 0,
+/// A length among the parameters that is paid for.
+#[derive(Clone, Copy)]
+struct Length {
+    position: usize,
+    each: u64,
+    most: u32,
+}
+
+impl Length {
+    const NONE: Self = Self { position: usize::MAX, each: 0, most: 0 };
+
+    const fn path(position: usize) -> Self {
+        Self { position, each: PATH_BYTE, most: PATH_BYTES_MAX }
+    }
+
+    fn units(self, parameters: &[i128]) -> u64 {
+        let length = parameters.get(self.position).map_or(0, |length| *length);
+        u64::try_from(length.clamp(0, self.most.into())).unwrap_or(0) * self.each
+    }
+}
+
+/// What a call costs for what it is asked, whatever comes of it.
+pub(crate) struct Price {
+    call: u64,
+    /// With the flag that makes a file it changes a folder.
+    may_make: bool,
+    lengths: [Length; 2],
+}
+
+impl Price {
+    /// That of a function of preview 1. Meant for constants: names are compared here.
+    pub(crate) const fn of(function: &str) -> Self {
+        let function = function.as_bytes();
+        let call = match function {
+            b"proc_exit" => 0,
+            b"fd_allocate" | b"fd_datasync" | b"fd_sync" => DISK,
+            b"fd_filestat_get"
+            | b"fd_filestat_set_size"
+            | b"fd_filestat_set_times"
+            | b"fd_readdir"
+            | b"path_filestat_get"
+            | b"path_open"
+            | b"path_readlink" => FILE,
+            [b'p', b'a', b't', b'h', b'_', ..] => CHANGE,
+            _ => CALL,
+        };
+        let lengths = match function {
+            b"path_create_directory"
+            | b"path_readlink"
+            | b"path_remove_directory"
+            | b"path_unlink_file" => [Length::path(2), Length::NONE],
+            b"path_filestat_get" | b"path_filestat_set_times" | b"path_open" => {
+                [Length::path(3), Length::NONE]
+            }
+            b"path_link" => [Length::path(3), Length::path(6)],
+            b"path_rename" => [Length::path(2), Length::path(5)],
+            b"path_symlink" => [Length::path(1), Length::path(4)],
+            b"fd_pread" | b"fd_pwrite" | b"fd_read" | b"fd_write" => {
+                [Length { position: 2, each: BUFFER, most: BUFFERS_MAX }, Length::NONE]
+            }
+            _ => [Length::NONE; 2],
+        };
+        Self { call, may_make: matches!(function, b"path_open"), lengths }
+    }
+
+    /// For a call with these parameters, which are those of the specification, in its order.
+    #[inline(always)]
+    pub(crate) fn units(&self, parameters: &[i128]) -> u64 {
+        let makes = self.may_make && parameters.get(4).is_some_and(|how| how & CREATE != 0);
+        let call = if makes { CHANGE } else { self.call };
+        let [first, second] = self.lengths;
+        call + first.units(parameters) + second.units(parameters)
     }
 }
 
@@ -152,7 +189,7 @@ mod tests {
     #[test]
     fn every_function_has_a_price() {
         for (name, _) in FUNCTIONS {
-            let price = base(name, &[]);
+            let price = Price::of(name).units(&[]);
             let known = [0, CALL, FILE, CHANGE, DISK].contains(&price);
             assert!(known && (price > 0 || *name == "proc_exit"), "{name}");
         }
@@ -168,7 +205,7 @@ mod tests {
             for position in 0..kinds.len() {
                 let mut asked = none.clone();
                 asked[position] = 1 << 20;
-                paid.push(base(name, &asked) - base(name, &none));
+                paid.push(Price::of(name).units(&asked) - Price::of(name).units(&none));
             }
             let paths = paid.iter().filter(|paid| **paid == 4096 * PATH_BYTE).count();
             let lists = paid.iter().filter(|paid| **paid == 1024 * BUFFER).count();
@@ -179,8 +216,14 @@ mod tests {
             assert_eq!(lists, usize::from(is_list), "{name}: {paid:?}");
             assert_eq!(paid.iter().filter(|paid| **paid > 0).count(), paths + lists, "{name}");
         }
-        assert_eq!(base("path_open", &[3, 0, 8, 10, 1, 0, 0, 0, 0]), CHANGE + 10 * PATH_BYTE);
-        assert_eq!(base("path_open", &[3, 0, 8, 10, 2, 0, 0, 0, 0]), FILE + 10 * PATH_BYTE);
+        assert_eq!(
+            Price::of("path_open").units(&[3, 0, 8, 10, 1, 0, 0, 0, 0]),
+            CHANGE + 10 * PATH_BYTE
+        );
+        assert_eq!(
+            Price::of("path_open").units(&[3, 0, 8, 10, 2, 0, 0, 0, 0]),
+            FILE + 10 * PATH_BYTE
+        );
     }
 
     #[test]
