@@ -108,10 +108,10 @@ fn build() -> Step {
     install(&target().join("release/bls-compile"), "bls-compile")?;
 
     let host = host()?;
-    // Static, at a fixed address: nothing to link or relocate at start. The flags hold for
-    // one target, so build scripts do not get them.
+    // Static: nothing to link at start. The flags hold for one target, so build scripts do
+    // not get them.
     let mut flags = loader_flags(&host);
-    flags.extend(["-Ctarget-feature=+crt-static", "-Crelocation-model=static"].map(String::from));
+    flags.push("-Ctarget-feature=+crt-static".to_owned());
     let flags = format!("target.{host}.rustflags={flags:?}");
     let common = ["build", "--profile", "dist", "--package", "bls-loader", "--target", &host];
     cargo(&[&common[..], &["--config", &flags]].concat(), &[])?;
@@ -122,6 +122,8 @@ fn build() -> Step {
 fn loader_flags(host: &str) -> Vec<String> {
     let script = root().join("loader/no-unwind.ld");
     let mut flags = vec![
+        // At a fixed address: nothing to relocate at start.
+        "-Crelocation-model=static".to_owned(),
         // Without what unwinding needs.
         "-Clink-arg=-Wl,--no-eh-frame-hdr".to_owned(),
         format!("-Clink-arg=-Wl,-T,{}", script.display()),
