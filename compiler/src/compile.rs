@@ -4,9 +4,11 @@
 //! so that the CPU of the machine that compiles is never asked; there is no
 //! cache. Guarantees: the same module, target and profile give the same image on
 //! any machine with any number of threads. The code generator's flags are one
-//! constant table, `flags`: no user chooses them.
+//! constant table, `flags`, and how hard it tries depends on the module alone
+//! ([`crate::effort`]): no user chooses them.
 
 use crate::audit::Audited;
+use crate::effort::{Effort, effort};
 use crate::sys;
 use bls_artifact::limits::IMAGE_BYTES_MAX;
 use bls_artifact::target::{EngineProfile, Target};
@@ -83,6 +85,7 @@ pub struct Image {
     profile: EngineProfile,
     cpu_features: Vec<String>,
     page_size: u64,
+    effort: Effort,
     bytes: Vec<u8>,
 }
 
@@ -111,6 +114,12 @@ impl Image {
         self.page_size
     }
 
+    /// Whether it is optimised.
+    #[must_use]
+    pub fn effort(&self) -> Effort {
+        self.effort
+    }
+
     /// The image: an ELF file of wasmtime's.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
@@ -133,7 +142,9 @@ pub fn compile(
     target: Target,
     profile: &EngineProfile,
 ) -> Result<Image, CompileError> {
-    let engine = engine(target, profile)
+    let effort =
+        effort(module.wasm()).map_err(|error| CompileError::Module(target, error.to_string()))?;
+    let engine = engine(target, profile, effort)
         .map_err(|error| CompileError::Settings(target, format!("{error:#}")))?;
     let bytes = engine
         .precompile_module(module.wasm())
@@ -144,16 +155,19 @@ pub fn compile(
     let unreadable = |what: &dyn fmt::Display| CompileError::Settings(target, what.to_string());
     let cpu_features = cpu_features(target).map_err(|error| unreadable(&error))?;
     let page_size = alignment(&bytes).map_err(|error| unreadable(&error))?;
-    Ok(Image { target, profile: profile.clone(), cpu_features, page_size, bytes })
+    Ok(Image { target, profile: profile.clone(), cpu_features, page_size, effort, bytes })
 }
 
 /// An engine that generates code for a target.
-fn engine(target: Target, profile: &EngineProfile) -> wasmtime::Result<Engine> {
+fn engine(target: Target, profile: &EngineProfile, effort: Effort) -> wasmtime::Result<Engine> {
     let mut config = profile.config();
     config
         .target(target.triple())?
         .strategy(Strategy::Cranelift)
-        .cranelift_opt_level(OptLevel::Speed)
+        .cranelift_opt_level(match effort {
+            Effort::Full => OptLevel::Speed,
+            Effort::Least => OptLevel::None,
+        })
         .cranelift_nan_canonicalization(profile.canonical_nans())
         .parallel_compilation(true);
     sys::enable(&mut config, flags(target));

@@ -25,6 +25,7 @@ pub mod compile;
 pub mod cost;
 pub mod describe;
 pub mod documents;
+pub mod effort;
 pub mod fuel_profile;
 pub mod given;
 pub mod input;

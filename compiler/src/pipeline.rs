@@ -5,8 +5,9 @@
 
 use crate::assemble::{self, AssembleError, Assembled, Choices, assemble};
 use crate::audit::{AuditError, Audited, audit};
-use crate::compile::{CompileError, compile};
+use crate::compile::{CompileError, Image, compile};
 use crate::describe::describe;
+use crate::effort::Effort;
 use crate::fuel_profile::{ProfileError, fuel_profile};
 use crate::input::{InputError, Source};
 use crate::needs::{self, NeedsError};
@@ -291,6 +292,8 @@ pub struct Built {
     pub source_bytes: u64,
     /// Bytes of the module that was compiled.
     pub compiled_bytes: u64,
+    /// Whether the code is optimised.
+    pub effort: Effort,
     /// Time of each stage that ran, in order.
     pub times: Vec<(Stage, Duration)>,
 }
@@ -329,6 +332,7 @@ pub fn build_source(
         artifact,
         source_bytes: unsigned.source_bytes,
         compiled_bytes: unsigned.compiled_bytes,
+        effort: unsigned.effort,
         times: clock.times,
     })
 }
@@ -351,6 +355,7 @@ struct Unsigned {
     assembled: Assembled,
     source_bytes: u64,
     compiled_bytes: u64,
+    effort: Effort,
 }
 
 fn assemble_timed(
@@ -367,6 +372,7 @@ fn assemble_timed(
         let compile = |target: &Target| compile(&audited, *target, &options.profile(*target));
         options.targets.iter().map(compile).collect::<Result<Vec<_>, _>>().map_err(Error::Compile)
     })?;
+    let effort = images.first().map_or(Effort::Full, Image::effort);
     let choices = Choices {
         name,
         sequence: options.sequence,
@@ -384,6 +390,7 @@ fn assemble_timed(
         assembled,
         source_bytes: validated.source().given_bytes(),
         compiled_bytes: audited.wasm().len() as u64,
+        effort,
     })
 }
 

@@ -3,6 +3,7 @@
 use super::{Failure, print_json, targets};
 use crate::cli::{Compile, Emit};
 use crate::documents;
+use crate::effort::Effort;
 use crate::input::{STDIN, Source};
 use crate::needs;
 use crate::output::Destination;
@@ -171,8 +172,12 @@ fn line(built: &Built, destination: &Destination, begin: Instant) -> String {
             (true, false) => "",
             (true, true) => "counts fuel by function, ",
         };
+    let optimised = match built.effort {
+        Effort::Full => "",
+        Effort::Least => "not optimised (too many globals set between branches), ",
+    };
     format!(
-        "{destination}  {} → {}, {} ms, {metered}signed by {}",
+        "{destination}  {} → {}, {} ms, {metered}{optimised}signed by {}",
         show_size(built.source_bytes),
         show_size(artifact.bytes().len() as u64),
         milliseconds(begin),
@@ -216,6 +221,7 @@ fn result(built: &Built, destination: &Destination) -> Value {
         },
         "parts": parts,
         "fuel": manifest.fuel,
+        "optimised": built.effort == Effort::Full,
         "time_us": times,
     })
 }

@@ -97,9 +97,9 @@ fn in_turns(
     // One round warms up.
     for round in 0..=runs {
         for (made, samples) in made.iter().zip(&mut samples) {
-            let (time, _) = fuel::once(bench, program, made)?;
+            let run = fuel::once(bench, program, made)?;
             if round > 0 {
-                samples.push(time);
+                samples.push(run.time);
             }
         }
     }

@@ -84,6 +84,10 @@ fn bombs() -> Vec<(&'static str, String)> {
         ("1 000 locals beside 1 000 tiny loops", live(1000, 1000, "loop ")),
         ("5 000 locals beside 5 000 ifs", live(5000, 5000, "if (local.get $never) (then ")),
         ("60 000 globals", globals()),
+        ("600 globals, set between branches", between_branches(600)),
+        ("20 000 globals, set between branches", between_branches(20_000)),
+        ("600 objects in globals", objects(600)),
+        ("40 000 objects in globals", objects(40_000)),
         (
             "100 000 additions",
             function(&"(local.set $x (i32.add (local.get $x) (i32.const 7)))".repeat(100_000)),
@@ -158,6 +162,31 @@ fn globals() -> String {
         r#"(module {} (func (export "f") (param $x i32)))"#,
         "(global (mut i32) (i32.const 1))".repeat(60_000)
     )
+}
+
+/// Each global is set behind a branch whose arms are not alike.
+fn between_branches(count: usize) -> String {
+    let mut text = String::from(
+        r#"(module (import "wasi_snapshot_preview1" "sched_yield" (func $h (result i32)))
+        (memory (export "memory") 1)"#,
+    );
+    text += &"(global (mut i32) (i32.const 0))".repeat(count);
+    text += r#"(func (export "f") (param $x i32)"#;
+    for index in 0..count {
+        let _ = write!(
+            text,
+            "(if (i32.load (local.get $x)) (then (i32.store (local.get $x) (i32.const 1)))
+                (else (drop (call $h)) (if (local.get $x) (then (drop (call $h))))))
+             (global.set {index} (local.get $x))"
+        );
+    }
+    text + "))"
+}
+
+fn objects(count: usize) -> String {
+    "(module (type $s (struct (field i64)))".to_owned()
+        + &"(global (ref $s) (struct.new $s (i64.const 5)))".repeat(count)
+        + ")"
 }
 
 fn tries() -> String {

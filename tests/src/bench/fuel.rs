@@ -2,15 +2,17 @@
 //!
 //! Every program runs in a fresh copy of its folder, metered and not, in turns.
 //! Compared is the loader's run stage: the guest's code and its host calls, no
-//! start. wasmtime's own fuel and epochs are compared by whole processes, against
-//! wasmtime without them. Output is checked where one is recorded.
+//! start. All of it in several layouts of the code ([`super::dressed`]), each metered and
+//! not; a program's figure is the geometric mean over them. wasmtime's own fuel and epochs
+//! are compared by whole processes, against wasmtime without them. What a program prints is
+//! checked: against what is recorded, and else against what it prints unmetered.
 
 use super::artifacts::{Made, stem};
 use super::instructions::{self, Instructions};
 use super::schemes::Scheme;
 use super::statistics::{Samples, geometric_mean, interleave};
 use super::table::{Table, dash, milliseconds, ratio};
-use super::{Bench, report};
+use super::{Bench, dressed, report};
 use crate::programs::{fixtures, shared};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -31,16 +33,50 @@ pub(super) struct Program {
 
 /// What was measured of one.
 struct Measured {
-    metered: Samples,
-    plain: Samples,
+    /// In the order of [`Variant::ALL`], each in every layout; `None` when it cannot be made.
+    times: [Option<Vec<Samples>>; 4],
     consumed: Option<u64>,
     wasm_growth: f64,
     code_growth: Option<f64>,
     instructions: Option<Instructions>,
-    /// In the order of [`Scheme::ALL`].
-    schemes: [Option<Samples>; 2],
-    wasmtime: [Option<f64>; 3],
+    /// By layout: plain, with its fuel, with epochs; empty without wasmtime.
+    wasmtime: Vec<[f64; 3]>,
 }
+
+/// How a program is metered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Variant {
+    Plain,
+    Metered,
+    Other(Scheme),
+}
+
+impl Variant {
+    const ALL: [Self; 4] =
+        [Self::Plain, Self::Metered, Self::Other(Scheme::ALL[0]), Self::Other(Scheme::ALL[1])];
+}
+
+impl Measured {
+    /// A variant's times over the plain ones, by layout.
+    fn ratios(&self, variant: usize, of: impl Fn(&Samples) -> f64) -> Option<Vec<f64>> {
+        let [plain, ..] = &self.times;
+        let (plain, other) = (plain.as_ref()?, self.times[variant].as_ref()?);
+        Some(other.iter().zip(plain).map(|(other, plain)| of(other) / of(plain)).collect())
+    }
+
+    /// The geometric mean of these over the layouts.
+    fn ratio(&self, variant: usize, of: impl Fn(&Samples) -> f64) -> Option<f64> {
+        geometric_mean(&self.ratios(variant, of)?)
+    }
+
+    /// The median time where nothing was moved, in microseconds.
+    fn time(&self, variant: usize) -> f64 {
+        self.times[variant].as_ref().map_or(f64::NAN, |layouts| layouts[0].median())
+    }
+}
+
+/// Where [`Variant::Metered`] stands.
+const METERED: usize = 1;
 
 /// Prints the tables.
 pub(super) fn run(bench: &Bench, runs: usize, callgrind: bool) -> Result<(), String> {
@@ -105,113 +141,155 @@ fn measure(
     runs: usize,
     callgrind: bool,
 ) -> Result<Measured, String> {
-    let metered = bench.make(&program.module, &format!("{}-metered", program.name), &[])?;
-    let plain = bench.make(&program.module, &format!("{}-plain", program.name), &["--no-fuel"])?;
-    let schemes = Scheme::ALL.map(|scheme| other(bench, program, scheme));
-    let mut consumed = None;
-    let all = [Some(&metered), Some(&plain), schemes[0].as_ref(), schemes[1].as_ref()];
-    let mut samples: [Samples; 4] = Default::default();
-    // One round warms up.
-    for round in 0..=runs {
-        for (made, samples) in all.iter().zip(&mut samples) {
-            let Some(made) = made else { continue };
-            let (time, fuel) = once(bench, program, made)?;
-            if round > 0 {
-                samples.push(time);
+    let wasm = std::fs::read(&program.module).map_err(|error| error.to_string())?;
+    let mut measured = Measured {
+        times: Default::default(),
+        consumed: None,
+        wasm_growth: f64::NAN,
+        code_growth: None,
+        instructions: None,
+        wasmtime: wasmtime(bench, program, &wasm, runs)?,
+    };
+    let mut printed = None;
+    for layout in 0..dressed::LAYOUTS {
+        let made = Variant::ALL.map(|variant| made(bench, program, &wasm, variant, layout));
+        let mut samples: [Samples; 4] = Default::default();
+        // One round warms up.
+        for round in 0..=runs {
+            for (made, samples) in made.iter().zip(&mut samples) {
+                let Ok(made) = made else { continue };
+                let run = once(bench, program, made)?;
+                if *printed.get_or_insert_with(|| run.printed.clone()) != run.printed {
+                    return Err(format!("it printed something else: {}", run.printed.1));
+                }
+                if round > 0 {
+                    samples.push(run.time);
+                }
+                measured.consumed = measured.consumed.or(run.fuel);
             }
-            consumed = consumed.or(fuel);
+        }
+        for ((times, samples), made) in measured.times.iter_mut().zip(samples).zip(&made) {
+            if made.is_ok() {
+                times.get_or_insert_default().push(samples);
+            }
+        }
+        if layout == 0 {
+            let [plain, metered, ..] = made;
+            let (plain, metered) = (plain?, metered?);
+            let code = |made| bench.code_bytes(made).map(|bytes| bytes as f64);
+            measured.wasm_growth = metered.compiled_bytes as f64 / plain.compiled_bytes as f64;
+            measured.code_growth =
+                code(&metered).zip(code(&plain)).map(|(metered, plain)| metered / plain);
+            let is_short = measured.time(0) <= instructions::RUN_TIME_MAX;
+            measured.instructions = (callgrind && is_short)
+                .then(|| instructions::count(bench, program, &metered, &plain))
+                .flatten();
         }
     }
-    let code = |made| bench.code_bytes(made).map(|bytes| bytes as f64);
-    let [metered_samples, plain_samples, block_samples, loop_samples] = samples;
-    let [block, at_loops] = schemes;
-    let is_short = plain_samples.median() <= instructions::RUN_TIME_MAX;
-    let instructions = (callgrind && is_short)
-        .then(|| instructions::count(bench, program, &metered, &plain))
-        .flatten();
-    Ok(Measured {
-        metered: metered_samples,
-        plain: plain_samples,
-        consumed,
-        wasm_growth: metered.compiled_bytes as f64 / plain.compiled_bytes as f64,
-        code_growth: code(&metered).zip(code(&plain)).map(|(metered, plain)| metered / plain),
-        instructions,
-        schemes: [block.map(|_| block_samples), at_loops.map(|_| loop_samples)],
-        wasmtime: wasmtime(bench, program, runs)?,
-    })
+    Ok(measured)
 }
 
-/// The program as others would meter it; `None` when that cannot be.
-fn other(bench: &Bench, program: &Program, scheme: Scheme) -> Option<Made> {
-    let metered = scheme.meter(&std::fs::read(&program.module).ok()?)?;
-    let name = format!("{}-{}", program.name, scheme.name().replace(' ', "-"));
-    let path = bench.home.path(&format!("{name}.wasm"));
-    std::fs::write(&path, metered).ok()?;
-    bench.make(&path, &name, &["--no-fuel"]).ok()
-}
-
-/// One run: the microseconds of its run stage, and its fuel.
-pub(super) fn once(
+/// The program in a layout, metered or not.
+fn made(
     bench: &Bench,
     program: &Program,
-    made: &Made,
-) -> Result<(f64, Option<u64>), String> {
+    wasm: &[u8],
+    variant: Variant,
+    layout: u32,
+) -> Result<Made, String> {
+    let metered = match variant {
+        Variant::Plain | Variant::Metered => None,
+        Variant::Other(scheme) => Some(scheme.meter(wasm).ok_or("no module for this scheme")?),
+    };
+    let dressed =
+        dressed::dress(metered.as_deref().unwrap_or(wasm), layout).ok_or("it cannot be dressed")?;
+    let (name, options): (_, &[&str]) = match variant {
+        Variant::Plain => ("plain".to_owned(), &["--no-fuel"]),
+        Variant::Metered => ("metered".to_owned(), &[]),
+        Variant::Other(scheme) => (scheme.name().replace(' ', "-"), &["--no-fuel"]),
+    };
+    let name = format!("{}-{name}-{layout}", program.name);
+    let path = bench.home.path(&format!("{name}.wasm"));
+    std::fs::write(&path, dressed).map_err(|error| error.to_string())?;
+    bench.make(&path, &name, options)
+}
+
+/// What one run took, and what it printed on both outputs.
+pub(super) struct Run {
+    /// Microseconds of the run stage.
+    pub(super) time: f64,
+    fuel: Option<u64>,
+    printed: (Vec<u8>, String),
+}
+
+/// Runs a program once.
+pub(super) fn once(bench: &Bench, program: &Program, made: &Made) -> Result<Run, String> {
     let (ended, report) = bench.report_in(Some(program.folder.path()), &made.path, &[])?;
     if program.expected.as_ref().is_some_and(|expected| *expected != ended.stdout) {
         return Err(format!("it printed {:?}", ended.text()));
     }
     let time = report::run_time(&report).ok_or("the report has no run stage")?;
-    Ok((time, report::consumed(&report)))
+    let fuel = report::consumed(&report);
+    Ok(Run { time, fuel, printed: (ended.stdout, ended.stderr) })
 }
 
-/// wasmtime's whole process in each of its variants, in turns; medians.
-fn wasmtime(bench: &Bench, program: &Program, runs: usize) -> Result<[Option<f64>; 3], String> {
-    let command = |options: &&[&str]| {
-        let compiled = bench.peers.wasmtime_compile(&program.module, options)?;
+/// wasmtime's whole process with each of its ways, in turns, in each layout; medians.
+fn wasmtime(
+    bench: &Bench,
+    program: &Program,
+    wasm: &[u8],
+    runs: usize,
+) -> Result<Vec<[f64; 3]>, String> {
+    let command = |module: &Path, options: &[&str]| {
+        let compiled = bench.peers.wasmtime_compile(module, options)?;
         let mut command =
             bench.peers.wasmtime_run(&[options, &["--dir", "."][..]].concat(), &compiled)?;
         command.current_dir(program.folder.path());
         Some(command)
     };
-    let Some(mut commands) = WASMTIME.iter().map(command).collect::<Option<Vec<Command>>>() else {
-        return Ok([None; 3]);
-    };
-    let samples = interleave(&mut commands, runs)?;
-    Ok([0, 1, 2].map(|variant| samples.get(variant).map(Samples::median)))
+    let mut layouts = Vec::new();
+    for layout in 0..dressed::LAYOUTS {
+        let path = bench.home.path(&format!("{}-wasmtime.wasm", program.name));
+        let dressed = dressed::dress(wasm, layout).ok_or("it cannot be dressed")?;
+        std::fs::write(&path, dressed).map_err(|error| error.to_string())?;
+        let commands = WASMTIME.iter().map(|options| command(&path, options));
+        let Some(mut commands) = commands.collect::<Option<Vec<Command>>>() else {
+            return Ok(Vec::new());
+        };
+        let samples = interleave(&mut commands, runs)?;
+        layouts.push([0, 1, 2].map(|way: usize| samples[way].median()));
+    }
+    Ok(layouts)
 }
 
 fn overhead(measured: &[(String, Measured)], runs: usize) {
-    let mut table = Table::new(&[
-        "program",
-        "plain ms",
-        "metered ms",
-        "ratio",
-        "of minima",
-        "wasm",
-        "code",
-        "fuel",
-        "ns/unit",
-    ]);
-    let (mut ratios, mut minima, mut wasm, mut code) = (vec![], vec![], vec![], vec![]);
+    let layouts = (0..dressed::LAYOUTS).map(|layout| format!("layout {layout}"));
+    let headings: Vec<String> = ["program", "plain ms", "metered ms", "ratio", "of minima"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(layouts)
+        .chain(["wasm", "code", "fuel", "ns/unit"].map(str::to_owned))
+        .collect();
+    let mut table = Table::new(&headings);
+    let mut columns: Vec<Vec<f64>> = vec![Vec::new(); 4 + dressed::LAYOUTS as usize];
     for (name, figures) in measured {
-        let (metered, plain) = (figures.metered.median(), figures.plain.median());
-        ratios.push(metered / plain);
-        minima.push(figures.metered.minimum() / figures.plain.minimum());
-        wasm.push(figures.wasm_growth);
-        code.extend(figures.code_growth);
-        table.row(vec![
-            name.clone(),
-            milliseconds(plain),
-            milliseconds(metered),
-            ratio(ratios.last().copied()),
-            ratio(minima.last().copied()),
-            ratio(Some(figures.wasm_growth)),
-            ratio(figures.code_growth),
-            figures.consumed.map_or_else(dash, |fuel| fuel.to_string()),
-            ratio(figures.consumed.map(|fuel| metered * 1000.0 / fuel as f64)),
-        ]);
+        let by_layout = figures.ratios(METERED, Samples::median).unwrap_or_default();
+        let ratios: Vec<Option<f64>> =
+            [figures.ratio(METERED, Samples::median), figures.ratio(METERED, Samples::minimum)]
+                .into_iter()
+                .chain(by_layout.into_iter().map(Some))
+                .chain([Some(figures.wasm_growth), figures.code_growth])
+                .collect();
+        for (column, value) in columns.iter_mut().zip(&ratios) {
+            column.extend(value);
+        }
+        let (plain, metered) = (figures.time(0), figures.time(METERED));
+        let mut row = vec![name.clone(), milliseconds(plain), milliseconds(metered)];
+        row.extend(ratios.into_iter().map(ratio));
+        row.push(figures.consumed.map_or_else(dash, |fuel| fuel.to_string()));
+        row.push(ratio(figures.consumed.map(|fuel| metered * 1000.0 / fuel as f64)));
+        table.row(row);
     }
-    let columns = [&ratios, &minima, &wasm, &code];
     let summary = |name: &str, of: &dyn Fn(&[f64]) -> Option<f64>| {
         let empty = [name.to_owned(), String::new(), String::new()];
         empty.into_iter().chain(columns.iter().map(|column| ratio(of(column)))).collect()
@@ -219,8 +297,10 @@ fn overhead(measured: &[(String, Measured)], runs: usize) {
     table.row(summary("geometric mean", &|column| geometric_mean(column)));
     table.row(summary("worst", &|column| column.iter().copied().max_by(f64::total_cmp)));
     table.print(&format!(
-        "fuel: run stage metered over unmetered, {runs} runs each, in turns, medians; growth of \
-         wasm and of native code. Budget: mean ≤ 1.08, worst ≤ 1.3."
+        "fuel: run stage metered over unmetered, {runs} runs each in each of {} layouts of the \
+         code, in turns, medians: geometric mean over the layouts, and each; growth of wasm and \
+         of native code. Budget: mean ≤ 1.08, worst ≤ 1.3.",
+        dressed::LAYOUTS
     ));
 }
 
@@ -229,10 +309,7 @@ fn schemes(measured: &[(String, Measured)], runs: usize) {
     let mut table = Table::new(&["program", "ours", Scheme::ALL[0].name(), Scheme::ALL[1].name()]);
     let mut columns: [Vec<f64>; 3] = Default::default();
     for (name, figures) in measured {
-        let over = |samples: &Samples| samples.minimum() / figures.plain.minimum();
-        let [block, at_loops] = &figures.schemes;
-        let ratios =
-            [Some(over(&figures.metered)), block.as_ref().map(over), at_loops.as_ref().map(over)];
+        let ratios = [1, 2, 3].map(|variant| figures.ratio(variant, Samples::minimum));
         for (column, value) in columns.iter_mut().zip(ratios) {
             column.extend(value);
         }
@@ -243,7 +320,8 @@ fn schemes(measured: &[(String, Measured)], runs: usize) {
     table.print(&format!(
         "fuel: beside the schemes of others, with our weights and in our loader: wasmer and Stylus \
          charge a global and check it in each basic block, the Internet Computer checks at loops \
-         and functions. Run stage over unmetered, {runs} runs each, in turns, minima."
+         and functions. Run stage over unmetered, {runs} runs each in each layout, in turns, \
+         minima, geometric mean over the layouts."
     ));
 }
 
@@ -256,17 +334,18 @@ fn peers(bench: &Bench, measured: &[(String, Measured)], runs: usize) {
         Table::new(&["program", "ours", "wasmtime fuel", "wasmtime epochs", "wasmtime plain ms"]);
     let mut columns: [Vec<f64>; 3] = Default::default();
     for (name, figures) in measured {
-        let [plain, fuel, epochs] = figures.wasmtime;
-        let over =
-            |variant: Option<f64>| variant.zip(plain).map(|(variant, plain)| variant / plain);
-        let ours = Some(figures.metered.median() / figures.plain.median());
-        let ratios = [ours, over(fuel), over(epochs)];
+        let over = |way: usize| {
+            let ratios: Vec<f64> =
+                figures.wasmtime.iter().map(|layout| layout[way] / layout[0]).collect();
+            geometric_mean(&ratios)
+        };
+        let ratios = [figures.ratio(METERED, Samples::median), over(1), over(2)];
         for (column, value) in columns.iter_mut().zip(ratios) {
             column.extend(value);
         }
         let mut row = vec![name.clone()];
         row.extend(ratios.map(ratio));
-        row.push(plain.map_or_else(dash, milliseconds));
+        row.push(figures.wasmtime.first().map_or_else(dash, |layout| milliseconds(layout[0])));
         table.row(row);
     }
     let mut row = vec!["geometric mean".to_owned()];
@@ -274,6 +353,7 @@ fn peers(bench: &Bench, measured: &[(String, Measured)], runs: usize) {
     table.row(row);
     table.print(&format!(
         "fuel: beside wasmtime's own, precompiled, whole process over its plain one, {runs} runs \
-         each, in turns, medians (ours: run stage, from the table above)."
+         each in each layout, in turns, medians, geometric mean over the layouts (ours: run \
+         stage, from the table above)."
     ));
 }

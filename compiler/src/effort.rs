@@ -1,0 +1,227 @@
+//! How hard the code generator tries: fully, unless a module would take it hours.
+//!
+//! Cranelift's alias analysis keeps, for each block of a function, who last wrote each
+//! global, memory and table, and begins again behind every place where two ways disagree. A
+//! function of a few thousand globals and as many branches or allocations takes it
+//! minutes, and one made for it would take days. Such a module is compiled without
+//! optimisation: its results and its fuel are the same, its code is slower. Real ones are
+//! among them: a language with objects may keep thousands of them in globals.
+//!
+//! Guarantees: depends on nothing but the module, so that the same input gives the same
+//! bytes. May assume a valid module. An estimate: it judges time, not correctness.
+
+use crate::cost;
+use wasmparser::{BinaryReaderError, ConstExpr, Operator, Parser, Payload, TypeRef};
+
+/// Above this the code generator does not optimise. What stands just below takes some ten
+/// seconds more with optimisation than without (`cargo xtask bench bombs`).
+const WORK_MAX: u64 = 1 << 34;
+/// An operator of this weight and above has ways of its own in native code: a check that
+/// calls, or the two of an allocation.
+const WEIGHT_OF_WAYS: u64 = 4;
+/// How many such ways it has at most.
+const WAYS: u64 = 3;
+/// No operator counts for more code than this, whatever it costs to run.
+const CODE_MAX: u64 = 16;
+
+/// How hard to try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effort {
+    /// With every optimisation.
+    Full,
+    /// With none.
+    Least,
+}
+
+/// What is worth trying for a module.
+///
+/// # Errors
+/// When the module cannot be read, so that it is not valid.
+pub(crate) fn effort(wasm: &[u8]) -> Result<Effort, BinaryReaderError> {
+    let mut globals = 0;
+    // Memories and tables: there are few, so all count as used.
+    let mut others = 0;
+    let mut used = Used::default();
+    let mut initializers = Code::default();
+    for payload in Parser::new(0).parse_all(wasm) {
+        match payload? {
+            Payload::ImportSection(section) => {
+                for import in section.into_imports() {
+                    match import?.ty {
+                        TypeRef::Global(_) => globals += 1,
+                        TypeRef::Memory(_) | TypeRef::Table(_) => others += 1,
+                        _ => {}
+                    }
+                }
+            }
+            Payload::MemorySection(section) => others += u64::from(section.count()),
+            Payload::TableSection(section) => others += u64::from(section.count()),
+            Payload::GlobalSection(section) => {
+                for global in section {
+                    initializers.initialize(&global?.init_expr, globals, &mut used)?;
+                    globals += 1;
+                }
+                if initializers.work() > WORK_MAX {
+                    return Ok(Effort::Least);
+                }
+            }
+            Payload::CodeSectionEntry(body) => {
+                // A function cannot have more operators, ways or globals than bytes: most
+                // modules have few globals, and nothing of them need be read.
+                let bytes = body.range().len() as u64;
+                let most = bytes.min(u64::from(globals)) + others;
+                if bytes.saturating_mul(CODE_MAX).saturating_mul(most * most) <= WORK_MAX {
+                    continue;
+                }
+                let mut code = Code { places: others, ..Code::default() };
+                used.begin();
+                for operator in body.get_operators_reader()? {
+                    code.add(&operator?, &mut used);
+                }
+                if code.work() > WORK_MAX {
+                    return Ok(Effort::Least);
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(Effort::Full)
+}
+
+/// What is counted of one function.
+#[derive(Clone, Copy, Debug, Default)]
+struct Code {
+    /// About how much code.
+    code: u64,
+    /// Places that more than one way leads to, at most.
+    ways: u64,
+    /// Different globals, and the module's memories and tables.
+    places: u64,
+}
+
+impl Code {
+    fn add(&mut self, operator: &Operator<'_>, used: &mut Used) {
+        let weight = cost::flat(operator).unwrap_or(CODE_MAX);
+        self.code += weight.clamp(1, CODE_MAX);
+        self.ways += match operator {
+            Operator::Loop { .. }
+            | Operator::If { .. }
+            | Operator::Br { .. }
+            | Operator::BrIf { .. }
+            | Operator::BrTable { .. } => 1,
+            _ if weight >= WEIGHT_OF_WAYS => WAYS,
+            _ => 0,
+        };
+        if let Operator::GlobalGet { global_index } | Operator::GlobalSet { global_index } =
+            operator
+        {
+            self.places += u64::from(used.is_new(*global_index));
+        }
+    }
+
+    /// All initializers are one function: of those that are more than a constant.
+    fn initialize(
+        &mut self,
+        expression: &ConstExpr<'_>,
+        global: u32,
+        used: &mut Used,
+    ) -> Result<(), BinaryReaderError> {
+        let before = self.ways;
+        for operator in expression.get_operators_reader() {
+            self.add(&operator?, used);
+        }
+        self.places += u64::from(self.ways > before && used.is_new(global));
+        Ok(())
+    }
+
+    /// About how many steps the analysis takes: at each place where ways meet, what is known
+    /// of each place changes but a few times, and each change is carried through the code,
+    /// whose every operator may have to look at each place.
+    fn work(self) -> u64 {
+        self.code.saturating_mul(self.ways.min(self.places)).saturating_mul(self.places)
+    }
+}
+
+/// Which globals were seen since a function began.
+#[derive(Debug, Default)]
+struct Used {
+    /// By global: the last function that has it.
+    seen: Vec<u32>,
+    function: u32,
+}
+
+impl Used {
+    fn begin(&mut self) {
+        self.function += 1;
+    }
+
+    fn is_new(&mut self, global: u32) -> bool {
+        let global = global as usize;
+        if self.seen.len() <= global {
+            self.seen.resize(global + 1, u32::MAX);
+        }
+        std::mem::replace(&mut self.seen[global], self.function) != self.function
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn effort_of(text: &str) -> Effort {
+        effort(&wat::parse_str(text).unwrap()).unwrap()
+    }
+
+    /// Each global is set behind a branch whose arms are not alike.
+    fn between_branches(globals: usize, branches: usize) -> String {
+        let mut text = String::from("(module (import \"m\" \"h\" (func $h)) ");
+        text += &"(global (mut i32) (i32.const 0))".repeat(globals);
+        text += "(func (param i32)";
+        for index in 0..branches {
+            text += &format!(
+                "(if (local.get 0) (then (call $h))) (global.set {} (i32.const 1))",
+                index % globals
+            );
+        }
+        text + "))"
+    }
+
+    #[test]
+    fn ordinary_code_is_optimised() {
+        assert_eq!(effort_of("(module (func (loop (br 0))))"), Effort::Full);
+        assert_eq!(effort_of(&between_branches(20, 50_000)), Effort::Full);
+        assert_eq!(effort_of(&between_branches(500, 500)), Effort::Full);
+        let constants = "(global i32 (i32.const 7))".repeat(40_000);
+        assert_eq!(effort_of(&format!("(module {constants})")), Effort::Full);
+        let straight: String =
+            (0..20_000).map(|global| format!("(global.set {global} (i32.const 1))")).collect();
+        let globals = "(global (mut i32) (i32.const 7))".repeat(20_000);
+        assert_eq!(effort_of(&format!("(module {globals} (func {straight}))")), Effort::Full);
+    }
+
+    #[test]
+    fn globals_between_branches_are_too_much() {
+        assert_eq!(effort_of(&between_branches(3000, 3000)), Effort::Least);
+        assert_eq!(effort_of(&between_branches(1000, 10_000)), Effort::Least);
+    }
+
+    #[test]
+    fn objects_in_globals_are_too_much() {
+        let objects = "(global (ref $s) (struct.new $s (i64.const 5)))".repeat(3000);
+        let module = format!("(module (type $s (struct (field i64))) {objects})");
+        assert_eq!(effort_of(&module), Effort::Least);
+    }
+
+    /// Would take an hour and more with every optimisation.
+    #[test]
+    fn what_is_too_much_is_compiled_all_the_same() {
+        use crate::pipeline::{Options, build_source};
+        let objects = "(global (ref $s) (struct.new $s (i64.const 5)))".repeat(10_000);
+        let module = format!("(module (type $s (struct (field i64))) {objects})");
+        let source = crate::input::Source::new(module.into_bytes(), "objects.wat").unwrap();
+        let options = Options::new(vec![bls_artifact::target::Target::X86_64]);
+        let key = bls_artifact::key::PrivateKey::from_seed(&[1; 32]);
+        let built = build_source(source, &options, &[&key], &mut |_| {}).unwrap();
+        assert_eq!(built.effort, Effort::Least);
+    }
+}
