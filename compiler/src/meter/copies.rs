@@ -20,6 +20,9 @@ const WEIGHT_MAX: u64 = 4;
 /// The most copies of one function's loops, times its locals: the code generator does
 /// something for each local where the copies of a loop end.
 const COPIES_BY_LOCALS_MAX: u64 = 1 << 16;
+/// Fewer locals count as so many: the code generator takes a time that grows with the
+/// square of what one function holds, whatever it is.
+const LOCALS_MIN: u64 = 16;
 
 /// What the loops of one function may still be copied.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +34,7 @@ pub(super) struct Allowance {
 impl Allowance {
     /// For a function with so many locals, parameters included.
     pub(super) fn new(locals: u64) -> Self {
-        Self { locals, left: COPIES_BY_LOCALS_MAX }
+        Self { locals: locals.max(LOCALS_MIN), left: COPIES_BY_LOCALS_MAX }
     }
 
     /// Whether a loop may be copied so often; then it is.
@@ -115,14 +118,14 @@ mod tests {
             let mut allowance = Allowance::new(locals);
             (0..100_000).filter(|_| allowance.takes(8)).count()
         };
-        assert_eq!(copied(1), 8192);
+        assert_eq!(copied(0), 512);
+        assert_eq!(copied(1), 512);
+        assert_eq!(copied(16), 512);
         assert_eq!(copied(64), 128);
         assert_eq!(copied(8192), 1);
         assert_eq!(copied(8193), 0);
         // One that does not fit does not end it.
         let mut allowance = Allowance::new(8193);
         assert!(!allowance.takes(8) && allowance.takes(7) && !allowance.takes(2));
-        // A function without locals has no need of it.
-        assert_eq!(copied(0), 100_000);
     }
 }

@@ -78,6 +78,12 @@ pub(super) fn all() -> Vec<Adversary> {
             .behind("(local.set $i (i32.const 200000))
                 (loop $l (global.set $kept (struct.new $s (i64.const 1) (global.get $kept)))
                 (br_if $l (local.tee $i (i32.sub (local.get $i) (i32.const 1)))))"),
+        // A heap's half is a power of two: 2^18 of these objects, less a few.
+        Adversary::new("objects beside half a heap that is kept, all but 2 KB", 5000, kept,
+            "(drop (struct.new $s (i64.const 1) (ref.null $s)))")
+            .behind("(local.set $i (i32.const 262080))
+                (loop $l (global.set $kept (struct.new $s (i64.const 1) (global.get $kept)))
+                (br_if $l (local.tee $i (i32.sub (local.get $i) (i32.const 1)))))"),
         Adversary::new("arrays beside 200 000 objects that are kept", 3000,
             format!("{kept} (type $a (array (mut v128)))"),
             "(drop (array.new $a (local.get $z) (i32.const 10000)))")
