@@ -9,6 +9,7 @@ use crate::assemble::{LEVEL_DEFAULT, LEVELS};
 use crate::keystore::DEFAULT_KEY;
 use bls_artifact::capability::{Permission, PermissionError};
 use bls_artifact::date;
+use bls_artifact::limits::JSON_INTEGER_MAX;
 use bls_artifact::quantity::parse_size;
 use bls_artifact::target::Target;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -78,7 +79,13 @@ pub struct Compile {
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
     /// The number of the release.
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        allow_negative_numbers = true,
+        value_parser = clap::value_parser!(u64).range(..=JSON_INTEGER_MAX)
+    )]
     pub sequence: u64,
     /// When it ends to be good, in seconds since 1970.
     #[arg(long, value_name = "DATE", value_parser = point_in_time)]

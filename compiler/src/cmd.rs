@@ -22,8 +22,8 @@ use crate::needs::NeedsError;
 use crate::output::OutputError;
 use crate::pipeline;
 use bls_artifact::target::Target;
-use clap::Parser as _;
 use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser as _};
 use std::io::Write as _;
 use std::process::ExitCode;
 
@@ -95,7 +95,11 @@ impl From<OutputError> for Failure {
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let mut words: Vec<std::ffi::OsString> = std::env::args_os().collect();
+    if words.len() == 2 && words[1] == "help" {
+        words[1] = "--help".into();
+    }
+    let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
         Err(error) if !error.use_stderr() => {
             return match print(&error.render().to_string()) {
@@ -106,10 +110,10 @@ pub fn main() -> ExitCode {
         Err(error) => return usage(&error).report(),
     };
     let result = match &cli.command {
-        None => compile::run(&cli.compile),
+        None => or_json(cli.compile.json, compile::run(&cli.compile)),
         Some(Command::Check(arguments)) => check::run(arguments),
         Some(Command::Audit(arguments)) => audit::run(arguments),
-        Some(Command::Inspect(arguments)) => inspect::run(arguments),
+        Some(Command::Inspect(arguments)) => or_json(arguments.json, inspect::run(arguments)),
         Some(Command::Sign(arguments)) => sign::run(arguments),
         Some(Command::Verify(arguments)) => verify::run(arguments),
         Some(Command::Key(arguments)) => key::run(arguments),
@@ -121,15 +125,30 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// A program that asked for JSON reads what failed there, too.
+fn or_json(json: bool, result: Result<(), Failure>) -> Result<(), Failure> {
+    if let (true, Err(failure)) = (json, &result) {
+        print_json(&serde_json::json!({
+            "stage": failure.stage,
+            "error": failure.what,
+            "hint": failure.hint,
+        }))?;
+    }
+    result
+}
+
 /// Puts clap's words into ours.
 fn usage(error: &clap::Error) -> Failure {
     let text = error.render().to_string();
+    let mut help = "bls-compile --help".to_owned();
     let mut what = Vec::new();
     let mut hint = None;
     for line in text.lines().map(str::trim) {
         if let Some(tip) = line.strip_prefix("tip: ") {
             hint = hint.or(Some(tip.to_owned()));
-        } else if line.starts_with("Usage:") {
+        } else if let Some(usage) = line.strip_prefix("Usage: bls-compile ") {
+            let verb = usage.split_whitespace().next().filter(|word| is_command(word));
+            help = verb.map_or(help, |verb| format!("bls-compile {verb} --help"));
             break;
         } else if !line.is_empty() && !line.starts_with("For more information") {
             what.push(line.strip_prefix("error: ").unwrap_or(line));
@@ -138,7 +157,23 @@ fn usage(error: &clap::Error) -> Failure {
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         what = vec!["something is missing"];
     }
-    Failure::usage(what.join(" "), hint.or(Some("see bls-compile --help".to_owned())))
+    // clap takes a second word for a subcommand that nobody has.
+    if error.kind() == ErrorKind::ArgumentConflict
+        && what.iter().any(|line| line.contains("the subcommand '"))
+    {
+        return Failure::usage(
+            "one INPUT at a time, and a subcommand stands before its options",
+            Some(
+                "bls-compile app.wasm; bls-compile check --json app.wasm; a level is joined: --compress=3"
+                    .to_owned(),
+            ),
+        );
+    }
+    Failure::usage(what.join(" "), hint.or(Some(format!("see {help}"))))
+}
+
+fn is_command(word: &str) -> bool {
+    Cli::command().find_subcommand(word).is_some()
 }
 
 /// Says something on standard error. Nobody is left to be told when that is
@@ -150,10 +185,11 @@ fn say(text: &str) {
 /// Prints on standard output; a reader that went away is no reason to panic.
 fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
-    stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-        .map_err(|error| OutputError::Stdout(error).into())
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        // It has read enough.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.map_err(|error| OutputError::Stdout(error).into()),
+    }
 }
 
 /// Prints JSON on standard output.

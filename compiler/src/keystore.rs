@@ -300,7 +300,8 @@ fn trust(folder: &Path, key: &PrivateKey, new: bool) -> Result<PathBuf, String> 
         .prefix(".trust-")
         .tempfile_in(folder)
         .map_err(|error| said(&error))?;
-    file.write_all(trust.to_text().as_bytes())
+    file.as_file_mut()
+        .write_all(trust.to_text().as_bytes())
         .and_then(|()| file.as_file().set_permissions(Permissions::from_mode(0o600)))
         .and_then(|()| file.as_file().sync_all())
         .map_err(|error| said(&error))?;

@@ -29,6 +29,9 @@ pub enum OutputError {
 impl fmt::Display for OutputError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Write(path, error) if error.kind() == io::ErrorKind::NotFound => {
+                write!(f, "cannot write {}: there is no such folder", path.display())
+            }
             Self::Write(path, error) => write!(f, "cannot write {}: {error}", path.display()),
             Self::Folder(path) => write!(f, "{} is a folder", path.display()),
             Self::IsInput(path) => {
@@ -135,7 +138,8 @@ fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     };
     let mut file =
         tempfile::Builder::new().prefix(".bls-compile-").tempfile_in(folder).map_err(plain)?;
-    file.write_all(bytes)?;
+    // Not through the wrapper, whose errors name it.
+    file.as_file_mut().write_all(bytes)?;
     file.as_file().set_permissions(Permissions::from_mode(0o644))?;
     file.as_file().sync_all()?;
     file.persist(&path).map_err(|error| error.error)?;

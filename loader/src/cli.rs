@@ -303,6 +303,7 @@ pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Command, Us
                 let name = name.to_owned();
                 words.option(name, &mut parser)?;
             }
+            Arg::Value(word) if word == "help" => return Ok(Command::Print(HELP.to_owned())),
             Arg::Value(word) if word == "trust" => {
                 return trust::parse(&mut parser, words.options.trust);
             }
@@ -369,8 +370,10 @@ impl Words {
                 }
                 Arg::Value(word) if operand.is_none() => operand = Some(word),
                 other => {
-                    let what = format!("{} after the artifact: nothing is run", show(&other));
-                    return Err(usage(&what));
+                    return Err(usage(&format!(
+                        "{} after the artifact: this command takes one, and options before it",
+                        show(&other)
+                    )));
                 }
             }
         }

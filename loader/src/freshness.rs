@@ -43,7 +43,7 @@ impl fmt::Display for Stale {
         match self {
             Self::Rollback { offered, highest } => write!(
                 formatter,
-                "release {offered} is older than release {highest}, which this machine has seen"
+                "release {offered} is older than release {highest}, which was installed here under that name"
             ),
             Self::Jump { offered, highest } => write!(
                 formatter,
@@ -69,7 +69,8 @@ impl Stale {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Rollback { .. } => {
-                "run the newest release; only a reset in the trust file permits going back"
+                "run the newest release, which bls-load list shows; a builder gives the next one a \
+                 higher --sequence, or another --name; a reset in a signed trust file permits going back"
             }
             Self::Jump { .. } => {
                 "ask its builder whether this is the next release; a reset in the trust file permits it"

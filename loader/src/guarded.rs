@@ -57,8 +57,13 @@ impl GuardError {
             Self::NotAFile(_) => {
                 "name a regular file; what comes from a pipe can be copied into one first".into()
             }
+            // The system's files are root's, and everybody's to read.
             Self::Writable(path, _) => {
-                format!("make it yours alone: chown $(id -u) {0} && chmod 600 {0}", path.display())
+                let owner = if path.starts_with("/etc") { "root" } else { "$(id -u)" };
+                format!(
+                    "make it its owner's alone: chown {owner} {0} && chmod go-w {0}",
+                    path.display()
+                )
             }
         }
     }

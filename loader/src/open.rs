@@ -84,6 +84,7 @@ impl StageError for OpenError {
             Self::NotRegular(_, Irregular::Link) => {
                 "links are not followed; name the file itself: readlink -f shows it".into()
             }
+            Self::NotRegular(_, Irregular::Folder) => "name a file".into(),
             Self::NotRegular(..) => "copy it into a file first".into(),
             Self::Frame(_, error) => error.hint().into(),
         })

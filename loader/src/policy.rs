@@ -15,6 +15,7 @@ use bls_artifact::limits::{
     STACK_BYTES_DEFAULT, STACK_BYTES_MAX, STACK_BYTES_MIN,
 };
 use bls_artifact::policy::{self, Bound, Bounds, FolderGrant, Policy, Requirement, SYSTEM_FILE};
+use bls_artifact::quantity;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -41,8 +42,10 @@ impl fmt::Display for PolicyError {
             Self::Contents(path, error) => write!(formatter, "{} is {error}", path.display()),
             Self::Beyond(option, asked, max, path) => write!(
                 formatter,
-                "{option} asks for {asked}, and {} allows at most {max}",
-                path.display()
+                "{option} asks for {}, and {} allows at most {}",
+                value(option, *asked),
+                path.display(),
+                value(option, *max)
             ),
             Self::NotAllowed(option, path) => {
                 write!(formatter, "{} does not allow {option}", path.display())
@@ -79,7 +82,9 @@ impl StageError for PolicyError {
             Self::Contents(..) => {
                 r#"a policy is JSON that begins with {"version": 1, and README shows one"#.into()
             }
-            Self::Beyond(option, _, max, _) => format!("ask for less: {option} {max}"),
+            Self::Beyond(option, _, max, _) => {
+                format!("ask for less: {option} {}", value(option, *max))
+            }
             Self::NotAllowed(option, _) => format!("run it without {option}"),
             Self::Range(..) => "mend the policy's limits".into(),
         })
@@ -221,6 +226,15 @@ impl Rules {
     /// The files, for `--explain` and the report.
     pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
         self.files.iter().map(|(path, _)| path.as_path())
+    }
+}
+
+/// The value of an option as it is written behind it.
+fn value(option: &str, number: u64) -> String {
+    match option {
+        "--timeout" => quantity::write_time(number),
+        "--max-memory" | "--max-stack" | "--max-output" => quantity::write_size(number),
+        _ => number.to_string(),
     }
 }
 

@@ -107,8 +107,7 @@ impl Stores {
     /// others.
     pub fn open(explicit: Option<&Path>) -> Result<Self, StoreError> {
         if let Some(path) = explicit {
-            let missing = || StoreError::System("open the store", path.to_owned(), Errno::NOENT);
-            let store = Store::open(path, None)?.ok_or_else(missing)?;
+            let store = Store::open(path, None)?.ok_or_else(|| StoreError::missing(path))?;
             return Ok(Self { stores: vec![store], paths: vec![path.to_owned()] });
         }
         let mut paths = vec![PathBuf::from(SYSTEM_STORE)];

@@ -22,7 +22,7 @@ use bls_artifact::envelope::{Claim, Envelope, EnvelopeError};
 use bls_artifact::json::JsonError;
 use bls_artifact::key::{KeyId, SignatureError};
 use bls_artifact::manifest::{Manifest, ManifestError, Part, Statement};
-use bls_artifact::trust::{Clock, Doubt, Refusal, Signers, Trust};
+use bls_artifact::trust::{Clock, Doubt, Refusal, SYSTEM_FILE, Signers, Trust};
 pub use installed::verify_installed;
 use std::fmt;
 
@@ -217,6 +217,10 @@ impl StageError for VerifyError {
     fn hint(&self) -> Option<String> {
         let again = "fetch the artifact again, or compare sha256sum with its origin";
         Some(match &self.reason {
+            Reason::Untrusted(_) if crate::trust::system_file_exists() => format!(
+                "if you trust its builder: --trust builder.pub, for one run; for all, the keeper \
+                 of {SYSTEM_FILE} can add the key"
+            ),
             Reason::Untrusted(_) => {
                 "if you trust its builder: bls-load trust add builder.pub".to_owned()
             }

@@ -27,7 +27,29 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
         .ok_or_else(|| format!("{text:?} is not a size; write 65536B, 64KiB, 512MiB or 1GiB"))
 }
 
-/// Reads a time: a decimal number followed by `us`, `ms`, `s` or `m`.
+/// A size as [`parse_size`] reads it, to the byte.
+#[must_use]
+pub fn write_size(bytes: u64) -> String {
+    const UNITS: [(u64, &str); 4] =
+        [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B")];
+    written(bytes, &UNITS)
+}
+
+/// A time in milliseconds as [`parse_time`] reads it, to the millisecond.
+#[must_use]
+pub fn write_time(milliseconds: u64) -> String {
+    const UNITS: [(u64, &str); 4] = [(3_600_000, "h"), (60_000, "m"), (1000, "s"), (1, "ms")];
+    written(milliseconds, &UNITS)
+}
+
+/// In the largest unit that it is a whole number of; the last one is 1.
+fn written(number: u64, units: &[(u64, &str)]) -> String {
+    let fits = |(size, _): &&(u64, &str)| number > 0 && number.is_multiple_of(*size);
+    let (size, unit) = units.iter().find(fits).or(units.last()).copied().unwrap_or((1, ""));
+    format!("{}{unit}", number / size)
+}
+
+/// Reads a time: a decimal number followed by `us`, `ms`, `s`, `m` or `h`.
 ///
 /// # Errors
 /// A sentence that says what a time looks like.
@@ -38,6 +60,7 @@ pub fn parse_time(text: &str) -> Result<Duration, String> {
         "ms" => 1e6,
         "s" => 1e9,
         "m" => 60e9,
+        "h" => 3600e9,
         _ => 0.0,
     };
     let plain = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
@@ -47,7 +70,7 @@ pub fn parse_time(text: &str) -> Result<Duration, String> {
         .map(|number| number * nanoseconds)
         .filter(|time| plain && nanoseconds != 0.0 && *time >= 1.0 && *time < 1e18)
         .map(|time| Duration::from_nanos(time.round() as u64))
-        .ok_or_else(|| format!("{text:?} is not a time; write 500ms, 2s, 1.5s or 1m"))
+        .ok_or_else(|| format!("{text:?} is not a time; write 500ms, 1.5s, 2m or 1h"))
 }
 
 /// A size in words, exact where it is a whole number of a unit.
@@ -83,11 +106,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_written_is_read_again() {
+        for (bytes, text) in [(0, "0B"), (7, "7B"), (1536, "1536B"), (256 << 20, "256MiB")] {
+            assert_eq!(write_size(bytes), text);
+            assert_eq!(parse_size(text), Ok(bytes));
+        }
+        for (time, text) in [(1, "1ms"), (1500, "1500ms"), (60_000, "1m"), (7_200_000, "2h")] {
+            assert_eq!(write_time(time), text);
+            assert_eq!(parse_time(text), Ok(Duration::from_millis(time)));
+        }
+    }
+
+    #[test]
     fn times() {
         assert_eq!(parse_time("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(parse_time("1.5s"), Ok(Duration::from_millis(1500)));
         assert_eq!(parse_time("2m"), Ok(Duration::from_secs(120)));
-        for wrong in ["", "5", "s", "-1s", "1h", "infs", "1e3s", "0s", ".s", "1.2.3s"] {
+        assert_eq!(parse_time("1h"), Ok(Duration::from_secs(3600)));
+        for wrong in ["", "5", "s", "-1s", "1d", "infs", "1e3s", "0s", ".s", "1.2.3s"] {
             assert!(parse_time(wrong).is_err(), "{wrong:?}");
         }
     }

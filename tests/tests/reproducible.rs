@@ -73,3 +73,35 @@ fn every_target_can_be_compiled_for() {
         }
     }
 }
+
+/// The bytes that FORMAT.md shows are those of the artifact it names, but for what differs
+/// with the key: the envelope's hash, and its end.
+#[test]
+fn the_example_in_format_md_is_real() {
+    let format = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("FORMAT.md");
+    let format = std::fs::read_to_string(format).unwrap();
+    let target = &["--target", "x86_64-unknown-linux-gnu"];
+    let bytes = artifact(&Home::new(), &fixtures().join("wat/hello.wat"), target, "2");
+    let (_, example) = format.split_once("## An example").unwrap();
+    let length = format!("{} {:03} bytes", bytes.len() / 1000, bytes.len() % 1000);
+    assert!(example.contains(&length), "it is {length}");
+    let envelope = 0x68 + u64::from_le_bytes(bytes[0x18..0x20].try_into().unwrap()) as usize;
+    let mut compared = 0;
+    for line in example.lines() {
+        let Some((offset, rest)) = line.strip_prefix("    ").and_then(|line| line.split_once("  "))
+        else {
+            continue;
+        };
+        let Ok(offset) = usize::from_str_radix(offset, 16) else { continue };
+        let of_the_key = (0x20..0x40).contains(&offset) || (0x78..envelope).contains(&offset);
+        let shown = rest
+            .split(' ')
+            .map_while(|word| u8::from_str_radix(word, 16).ok().filter(|_| word.len() == 2));
+        for (index, byte) in shown.enumerate().filter(|_| !of_the_key) {
+            let real = bytes[offset + index];
+            assert_eq!(byte, real, "at {:#x} it is {real:02x}", offset + index);
+            compared += 1;
+        }
+    }
+    assert!(compared >= 90, "{compared} bytes were compared");
+}

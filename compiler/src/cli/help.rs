@@ -24,9 +24,10 @@ INPUT is .wasm, .wat or - (stdin). A file called \"check\" is ./check.
       --json              result as JSON on stdout
   -q, --quiet             errors only
 About the release, signed with it
-      --name <NAME>       [default: STEM]
+      --name <NAME>       [default: STEM, with - for what no name has]
       --sequence <N>      rises with each release, against rollback
-      --expires <DATE>    2027-01-31, 2027-01-31T12:00:00Z, or seconds since 1970
+      --expires <DATE>    when that day begins: 2027-01-31; or 2027-01-31T12:00:00Z,
+                          or seconds since 1970
       --sbom <FILE>       names the source's bill of materials, by digest
       --provenance <FILE> names the record of how the source was built, by digest
 

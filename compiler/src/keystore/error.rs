@@ -114,14 +114,17 @@ impl KeyStoreError {
                 "name a key with --key FILE or --key env:NAME; openssl genpkey -algorithm ed25519 makes one".to_owned()
             }
             Self::Read(..) => {
-                "see that it exists and that you may read it; without --key yours is used".to_owned()
+                "see that it exists and that you may read it".to_owned()
             }
             Self::ReadStdin(_) | Self::Randomness(_) => return None,
             Self::NotAFile(_) => "use --key env:NAME for a key that is not in a file".to_owned(),
             Self::Owner(path, _) => format!("chown it, if it is yours: {}", path.display()),
             Self::Mode(path, _) if path.is_dir() => format!("chmod 700 {}", path.display()),
             Self::Mode(path, _) => {
-                format!("if it is your private key: chmod 600 {}", path.display())
+                format!(
+                    "a public key is for bls-load trust add; if it is your private key: chmod 600 {}",
+                    path.display()
+                )
             }
             Self::Key(place, error) => key_hint(place, *error),
             Self::Binary(place) => {
@@ -133,7 +136,7 @@ impl KeyStoreError {
                 "name the variable behind env: --key env:BLS_KEY".to_owned()
             }
             Self::Variable(name) => format!("export {name}=\"$(cat key.pem)\""),
-            Self::Exists(_) => "give the new one a name: bls-compile key new NAME".to_owned(),
+            Self::Exists(_) => "give the other one a name: bls-compile key new NAME, or key import FILE NAME".to_owned(),
             Self::Missing(name, _) => format!(
                 "make it: bls-compile key new {name}; a file of that name here is --key ./{name}"
             ),

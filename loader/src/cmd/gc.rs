@@ -1,7 +1,7 @@
 //! `bls-load gc`: removes what no name refers to, and what interrupted installs left.
 
 use crate::error::Failure;
-use crate::store::{self, System, write};
+use crate::store::{self, StoreError, System, write};
 use std::path::Path;
 
 /// Collects, and says how much.
@@ -9,6 +9,7 @@ pub(super) fn collect(explicit: Option<&Path>) -> Result<(), Failure> {
     let place = store::place_to_write(explicit)?;
     let collected = match System::open(&place, || super::wait_for(&place))? {
         Some(mut disk) => write::collect(&mut disk)?,
+        None if explicit.is_some() => return Err(StoreError::missing(&place).into()),
         None => write::Collected::default(),
     };
     let write::Collected { artifacts, images } = collected;

@@ -11,9 +11,19 @@ use std::path::Path;
 pub(super) fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Add { file, key, comment, terms } => {
-            let (key, path, new) = trust::add(file.as_deref(), &key, comment.as_deref(), terms)?;
-            let did = if new { "now trusts" } else { "already trusted" };
-            super::print(&format!("{} {did} key {}\n", path.display(), key.id()))?;
+            let (key, path, before) = trust::add(file.as_deref(), &key, comment.as_deref(), terms)?;
+            let (path, id) = (path.display(), key.id());
+            super::print(&match before {
+                None => format!("{path} now trusts key {id}\n"),
+                Some(terms) if terms == Terms::default() => {
+                    format!("{path} already trusted key {id}\n")
+                }
+                // Nothing was widened by a command that names no terms.
+                Some(terms) => format!(
+                    "{path} already trusted key {id}, on these terms, which stay: {}\n",
+                    printable(&describe_terms(&terms))
+                ),
+            })?;
             warn(file.as_deref());
             Ok(())
         }
@@ -41,6 +51,9 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
             let place = accepted.place.display();
             let trust = &accepted.trust;
             let mut text = match accepted.before {
+                Some(before) if before == trust.sequence => {
+                    format!("{place}: sequence {before} is in place\n")
+                }
                 Some(before) => format!("{place}: sequence {} replaces {before}\n", trust.sequence),
                 None => format!("{place}: sequence {} is the first\n", trust.sequence),
             };

@@ -7,7 +7,7 @@ use crate::guarded::GuardError;
 use bls_artifact::passwd;
 use rustix::io::Errno;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why a store does not give or take something.
 #[derive(Debug)]
@@ -93,6 +93,13 @@ impl fmt::Display for StoreError {
 
 impl std::error::Error for StoreError {}
 
+impl StoreError {
+    /// There is no store where one is named.
+    pub(crate) fn missing(path: &Path) -> Self {
+        Self::System("open the store", path.to_owned(), Errno::NOENT)
+    }
+}
+
 impl From<GuardError> for StoreError {
     fn from(error: GuardError) -> Self {
         Self::Database(error.to_string(), error.hint())
@@ -145,7 +152,7 @@ impl StageError for StoreError {
             }
             Self::Kind(path, _) => format!("remove {}, and install again", path.display()),
             Self::TooLong(path) | Self::Damaged(path) | Self::Missing(path) => {
-                let store = path.parent().and_then(std::path::Path::parent);
+                let store = path.parent().and_then(Path::parent);
                 let store = store.map_or_else(String::new, |path| path.display().to_string());
                 format!("install the artifact again, into {store}")
             }

@@ -46,29 +46,29 @@ pub(crate) fn init(
     Ok(held.path)
 }
 
-/// Adds a key; terms for any but the default ones. Gives the key, where it is, and
-/// whether it is new.
+/// Adds a key; terms for any but the default ones. Gives the key, where it is, and the
+/// terms on which it was there already.
 pub(crate) fn add(
     file: Option<&Path>,
     key_path: &Path,
     comment: Option<&str>,
     terms: Option<Terms>,
-) -> Result<(PublicKey, PathBuf, bool), TrustError> {
+) -> Result<(PublicKey, PathBuf, Option<Terms>), TrustError> {
     let key = read_key(key_path)?;
     let id = key.id();
     let comment = comment.map_or_else(|| name_of(key_path), str::to_owned);
     let mut held = Held::of(file)?;
     let mut trust = held.take();
     // Without a word about terms, whichever it has are left as they are.
-    let known = terms.is_none() && trust.find(id).is_some() && !trust.is_revoked(id);
-    let new = !known
+    let before = trust.find(id).filter(|_| !trust.is_revoked(id)).map(|known| known.terms.clone());
+    let new = (terms.is_some() || before.is_none())
         && trust
             .add_on(key.clone(), &comment, terms.unwrap_or_default())
             .map_err(|error| TrustError::Contents(held.path.clone(), error))?;
     if new {
         held.write(&trust)?;
     }
-    Ok((key, held.path, new))
+    Ok((key, held.path, before))
 }
 
 /// Revokes; gives what was new.

@@ -22,10 +22,10 @@ fn bounds() -> Vec<Defect> {
         row("policy-fuel-beyond", "policy.beyond", "--fuel asks for 1000001")
             .with(Kind::Policy, bounded)
             .run_with(&["--fuel", "1000001"]),
-        row("policy-memory-beyond", "policy.beyond", "--max-memory asks for 1048576")
+        row("policy-memory-beyond", "policy.beyond", "--max-memory asks for 1MiB")
             .with(Kind::Policy, bounded)
             .run_with(&["--max-memory", "1M"]),
-        row("policy-timeout-beyond", "policy.beyond", "--timeout asks for 2000")
+        row("policy-timeout-beyond", "policy.beyond", "--timeout asks for 2s")
             .with(Kind::Policy, bounded)
             .run_with(&["--timeout", "2s"]),
         row("policy-variable-forbidden", "grant.forbidden", "does not allow env:A")
