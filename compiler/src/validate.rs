@@ -10,15 +10,18 @@ use crate::input::Source;
 use bls_artifact::fuel::RESERVED_PREFIX;
 use bls_artifact::limits::{
     BLOCKS_BY_LOCALS_MAX, EXPORTS_MAX, FUNCTION_BYTES_MAX, FUNCTIONS_MAX, GLOBALS_MAX, IMPORTS_MAX,
-    LOCALS_MAX, NESTING_MAX, TABLE_TARGETS_MAX, TYPES_MAX,
+    JOINED_MAX, LOCALS_MAX, NESTING_MAX, TABLE_TARGETS_MAX, TYPES_MAX,
 };
 use bls_artifact::target::EngineProfile;
+use joins::Joins;
 use std::fmt;
 use wasmparser::{
-    BinaryReader, BinaryReaderError, FuncToValidate, FuncValidatorAllocations, FunctionBody,
-    Imports, KnownCustom, Name, Parser, Payload, TypeRef, ValidPayload, Validator,
-    ValidatorResources, WasmFeatures,
+    BinaryReader, BlockType, CompositeInnerType, FuncToValidate, FuncValidatorAllocations,
+    FunctionBody, Imports, KnownCustom, Name, Operator, Parser, Payload, TypeRef, ValidPayload,
+    Validator, ValidatorResources, WasmFeatures, WasmModuleResources as _,
 };
+
+mod joins;
 
 /// Why a module is refused.
 #[derive(Clone, Debug)]
@@ -194,13 +197,15 @@ fn check(wasm: &[u8], features: WasmFeatures) -> Result<(), ValidateError> {
     parser.set_features(features);
     let mut allocations = FuncValidatorAllocations::default();
     let mut function = None;
+    let mut joined = 0_u64;
     for payload in parser.parse_all(wasm) {
         let checked = payload.map_err(Problem::Parser).and_then(|payload| {
             function = None;
             caps(&payload)?;
             if let ValidPayload::Func(to_validate, body) = validator.payload(&payload)? {
                 function = Some(to_validate.index);
-                body_check(to_validate, &body, &mut allocations)?;
+                joined = joined.saturating_add(body_check(to_validate, &body, &mut allocations)?);
+                cap("steps to join what branches carry", joined, JOINED_MAX)?;
             }
             Ok(())
         });
@@ -317,12 +322,12 @@ fn reserved(name: &str) -> bool {
     name.starts_with(RESERVED_PREFIX)
 }
 
-/// Validates one function and holds it to our caps.
+/// Validates one function and holds it to our caps; what its joins cost.
 fn body_check(
     function: FuncToValidate<ValidatorResources>,
     body: &FunctionBody<'_>,
     allocations: &mut FuncValidatorAllocations,
-) -> Result<(), Problem> {
+) -> Result<u64, Problem> {
     let bytes = body.range().len() as u64;
     cap("bytes", bytes, u64::from(FUNCTION_BYTES_MAX))?;
     // Before the validator, whose own cap has no number to show.
@@ -338,39 +343,62 @@ fn body_check(
     cap("locals", u64::from(validator.len_locals()), u64::from(LOCALS_MAX))?;
     let mut targets = 0;
     let mut blocks = 0_u64;
+    let mut joins = Joins::new(validator.len_locals());
     while !reader.eof() {
-        blocks += u64::from(opens_block(&reader)?);
+        let operator = reader.peek_operator(&validator.visitor(reader.original_position()))?;
+        blocks += u64::from(opens_block(&operator));
         cap(
             "blocks times locals",
             blocks.saturating_mul(validator.len_locals().into()),
             BLOCKS_BY_LOCALS_MAX,
         )?;
-        targets += table_targets(&reader)?;
+        if let Operator::BrTable { targets: table } = &operator {
+            targets += u64::from(table.len()) + 1;
+        }
         cap("br_table targets", targets, TABLE_TARGETS_MAX)?;
         reader.visit_operator(&mut validator.visitor(reader.original_position()))??;
         cap("nested blocks", u64::from(validator.control_stack_height()), NESTING_MAX as u64)?;
+        joins.add(&operator, || label_arity(&operator, validator.resources()));
     }
     reader.finish_expression(&validator.visitor(reader.original_position()))?;
     *allocations = validator.into_allocations();
-    Ok(())
+    Ok(joins.work())
 }
 
-/// Whether the operator ahead is `block`, `loop`, `if` or `try_table`.
-fn opens_block(reader: &BinaryReader<'_>) -> Result<bool, BinaryReaderError> {
-    /// Their opcodes (core specification, section 5.4.1).
-    const OPENING: [u8; 4] = [0x02, 0x03, 0x04, 0x1f];
-    Ok(OPENING.contains(&reader.clone().read_u8()?))
+/// How many values a branch brings to the label that an operator opens.
+fn label_arity(operator: &Operator<'_>, resources: &ValidatorResources) -> u64 {
+    let (Operator::Block { blockty } | Operator::If { blockty } | Operator::Loop { blockty }) =
+        operator
+    else {
+        let Operator::TryTable { try_table } = operator else { return 0 };
+        return type_arity(try_table.ty, false, resources);
+    };
+    type_arity(*blockty, matches!(operator, Operator::Loop { .. }), resources)
 }
 
-/// How many targets the operator ahead has, if it is a `br_table`.
-fn table_targets(reader: &BinaryReader<'_>) -> Result<u64, BinaryReaderError> {
-    /// Its opcode (core specification, section 5.4.1).
-    const BR_TABLE: u8 = 0x0e;
-    let mut ahead = reader.clone();
-    if ahead.read_u8()? != BR_TABLE {
-        return Ok(0);
+fn type_arity(ty: BlockType, is_loop: bool, resources: &ValidatorResources) -> u64 {
+    match ty {
+        BlockType::Empty => 0,
+        BlockType::Type(_) => u64::from(!is_loop),
+        BlockType::FuncType(index) => {
+            let Some(CompositeInnerType::Func(ty)) =
+                resources.sub_type_at(index).map(|ty| &ty.composite_type.inner)
+            else {
+                return 0;
+            };
+            if is_loop { ty.params().len() as u64 } else { ty.results().len() as u64 }
+        }
     }
-    Ok(u64::from(ahead.read_var_u32()?) + 1)
+}
+
+fn opens_block(operator: &Operator<'_>) -> bool {
+    matches!(
+        operator,
+        Operator::Block { .. }
+            | Operator::Loop { .. }
+            | Operator::If { .. }
+            | Operator::TryTable { .. }
+    )
 }
 
 /// The one proposal with which the module would be valid; else the one that
@@ -494,6 +522,37 @@ mod tests {
         assert!(refusal(&format!("(module {globals})")).contains("50001 globals"));
         let locals = format!("(module (func (local {})))", "i32 ".repeat(49_001));
         assert!(refusal(&locals).contains("49001 locals in function 0"));
+    }
+
+    #[test]
+    fn what_branches_carry_is_limited() {
+        let carried = |locals: usize, branches: usize| {
+            let sets: String =
+                (0..locals).map(|local| format!("(local.set {local} (i32.const 1))")).collect();
+            let branches = "(br_if 0 (local.get 0))".repeat(branches);
+            format!("(func (local {}) (block {sets} {branches}))", "i32 ".repeat(locals))
+        };
+        // (607 + 1) × 609 = 370 272, whose square is just below 2^37.
+        let below = carried(609, 607);
+        assert!(check_wat(&format!("(module {below})"), Target::X86_64).is_ok());
+        let message = refusal(&format!("(module {})", carried(609, 608)));
+        assert!(message.contains("to join what branches carry in function 0"), "{message}");
+        // All functions count together.
+        let message = refusal(&format!("(module {below} {below})"));
+        assert!(message.contains("to join what branches carry in function 1"), "{message}");
+        // Blocks and loops of types bring their values.
+        let values = "i64 ".repeat(1000);
+        let gets: String = (0..1000).map(|local| format!("(local.get {local})")).collect();
+        let loops = |count: usize| {
+            format!(
+                "(module (type $t (func (param {values}) (result {values})))
+                    (func (type $t) {gets} {}))",
+                "loop (type $t) end ".repeat(count)
+            )
+        };
+        assert!(check_wat(&loops(300), Target::X86_64).is_ok());
+        let message = refusal(&loops(400));
+        assert!(message.contains("to join what branches carry in function 0"), "{message}");
     }
 
     #[test]

@@ -88,6 +88,10 @@ pub const TABLE_TARGETS_MAX: u64 = 100_000;
 /// Most blocks of one function, times its locals, parameters included: where ways meet the
 /// code generator may keep something for each local.
 pub const BLOCKS_BY_LOCALS_MAX: u64 = 1 << 24;
+/// Most that a module's joins may cost: for each function the square of how many values its
+/// ways carry to where they meet, all added up. The code generator's time grows with that:
+/// what is just below takes it about a minute, and real programs stay below a twentieth.
+pub const JOINED_MAX: u64 = 1 << 37;
 /// Deepest nesting of blocks in one function.
 pub const NESTING_MAX: usize = 10_000;
 /// Bytes of memory64 or memory32 a guest gets where nobody said otherwise.

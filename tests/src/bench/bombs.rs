@@ -84,6 +84,11 @@ fn bombs() -> Vec<(&'static str, String)> {
         ("1 000 locals beside 1 000 tiny loops", live(1000, 1000, "loop ")),
         ("5 000 locals beside 5 000 ifs", live(5000, 5000, "if (local.get $never) (then ")),
         ("60 000 globals", globals()),
+        ("250 locals that 250 branches carry", carried(250)),
+        ("2 000 locals that 2 000 branches carry", carried(2000)),
+        ("200 catches around 200 calls", catches(200)),
+        ("2 000 catches around 2 000 calls", catches(2000)),
+        ("100 tables of 1 000 000", many_tables(100)),
         ("600 globals, set between branches", between_branches(600)),
         ("20 000 globals, set between branches", between_branches(20_000)),
         ("600 objects in globals", objects(600)),
@@ -187,6 +192,43 @@ fn objects(count: usize) -> String {
     "(module (type $s (struct (field i64)))".to_owned()
         + &"(global (ref $s) (struct.new $s (i64.const 5)))".repeat(count)
         + ")"
+}
+
+/// Locals that are set inside a block, and may differ on each way out of it.
+fn carried(count: usize) -> String {
+    let half = "(br_if 0 (local.get 0))".repeat(count / 2);
+    let mut text = format!(
+        r#"(module (func (export "f") (param i32) (local {}) (block {half}"#,
+        "i32 ".repeat(count)
+    );
+    for local in 1..=count {
+        let _ = write!(text, "(local.set {local} (i32.const {local}))");
+    }
+    text += &half;
+    text += ")";
+    for local in 1..=count {
+        let _ = write!(text, "(local.set 0 (i32.xor (local.get 0) (local.get {local})))");
+    }
+    text + "))"
+}
+
+fn catches(count: usize) -> String {
+    format!(
+        r#"(module (tag $e) (func $h (throw $e)) (func (export "f")
+            (block (try_table {} {}))))"#,
+        "(catch $e 0) ".repeat(count),
+        "(call $h) ".repeat(count)
+    )
+}
+
+/// One element at the end of each.
+fn many_tables(count: usize) -> String {
+    let mut text = String::from("(module (func $f)");
+    text += &"(table 1000000 funcref)".repeat(count);
+    for table in 0..count {
+        let _ = write!(text, "(elem (table {table}) (i32.const 999999) func $f)");
+    }
+    text + ")"
 }
 
 fn tries() -> String {
