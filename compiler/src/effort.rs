@@ -16,6 +16,8 @@ use wasmparser::{BinaryReaderError, ConstExpr, Operator, Parser, Payload, TypeRe
 /// Above this the code generator does not optimise. What stands just below takes some ten
 /// seconds more with optimisation than without (`cargo xtask bench bombs`).
 const WORK_MAX: u64 = 1 << 34;
+/// A function of no more work does not count: there are many in any module.
+const WORK_OF_ANY: u64 = WORK_MAX >> 6;
 /// An operator of this weight and above has ways of its own in native code: a check that
 /// calls, or the two of an allocation.
 const WEIGHT_OF_WAYS: u64 = 4;
@@ -41,6 +43,7 @@ pub(crate) fn effort(wasm: &[u8]) -> Result<Effort, BinaryReaderError> {
     let mut globals = 0;
     // Memories and tables: there are few, so all count as used.
     let mut others = 0;
+    let mut work = 0_u64;
     let mut used = Used::default();
     let mut initializers = Code::default();
     for payload in Parser::new(0).parse_all(wasm) {
@@ -61,16 +64,14 @@ pub(crate) fn effort(wasm: &[u8]) -> Result<Effort, BinaryReaderError> {
                     initializers.initialize(&global?.init_expr, globals, &mut used)?;
                     globals += 1;
                 }
-                if initializers.work() > WORK_MAX {
-                    return Ok(Effort::Least);
-                }
+                work = initializers.work();
             }
             Payload::CodeSectionEntry(body) => {
                 // A function cannot have more operators, ways or globals than bytes: most
                 // modules have few globals, and nothing of them need be read.
                 let bytes = body.range().len() as u64;
                 let most = bytes.min(u64::from(globals)) + others;
-                if bytes.saturating_mul(CODE_MAX).saturating_mul(most * most) <= WORK_MAX {
+                if bytes.saturating_mul(CODE_MAX).saturating_mul(most * most) <= WORK_OF_ANY {
                     continue;
                 }
                 let mut code = Code { places: others, ..Code::default() };
@@ -78,11 +79,14 @@ pub(crate) fn effort(wasm: &[u8]) -> Result<Effort, BinaryReaderError> {
                 for operator in body.get_operators_reader()? {
                     code.add(&operator?, &mut used);
                 }
-                if code.work() > WORK_MAX {
-                    return Ok(Effort::Least);
+                if code.work() > WORK_OF_ANY {
+                    work = work.saturating_add(code.work());
                 }
             }
             _ => {}
+        }
+        if work > WORK_MAX {
+            return Ok(Effort::Least);
         }
     }
     Ok(Effort::Full)
@@ -174,16 +178,21 @@ mod tests {
 
     /// Each global is set behind a branch whose arms are not alike.
     fn between_branches(globals: usize, branches: usize) -> String {
+        functions(1, globals, branches)
+    }
+
+    fn functions(count: usize, globals: usize, branches: usize) -> String {
         let mut text = String::from("(module (import \"m\" \"h\" (func $h)) ");
         text += &"(global (mut i32) (i32.const 0))".repeat(globals);
-        text += "(func (param i32)";
+        let mut body = String::new();
         for index in 0..branches {
-            text += &format!(
+            body += &format!(
                 "(if (local.get 0) (then (call $h))) (global.set {} (i32.const 1))",
                 index % globals
             );
         }
-        text + "))"
+        text += &format!("(func (param i32) {body})").repeat(count);
+        text + ")"
     }
 
     #[test]
@@ -203,6 +212,10 @@ mod tests {
     fn globals_between_branches_are_too_much() {
         assert_eq!(effort_of(&between_branches(3000, 3000)), Effort::Least);
         assert_eq!(effort_of(&between_branches(1000, 10_000)), Effort::Least);
+        // All functions count together.
+        assert_eq!(effort_of(&functions(1, 700, 700)), Effort::Full);
+        assert_eq!(effort_of(&functions(20, 700, 700)), Effort::Least);
+        assert_eq!(effort_of(&functions(1000, 20, 100)), Effort::Full);
     }
 
     #[test]
