@@ -3,7 +3,7 @@
 //! Cranelift's alias analysis keeps, for each block of a function, who last wrote each
 //! global, memory and table, and begins again behind every place where two ways disagree. A
 //! function of a few thousand globals and as many branches or allocations takes it
-//! minutes, and one made for it would take days. Such a module is compiled without
+//! minutes, and the time grows with the cube. Such a module is compiled without
 //! optimisation: its results and its fuel are the same, its code is slower. Real ones are
 //! among them: a language with objects may keep thousands of them in globals.
 //!
@@ -13,8 +13,8 @@
 use crate::cost;
 use wasmparser::{BinaryReaderError, ConstExpr, Operator, Parser, Payload, TypeRef};
 
-/// Above this the code generator does not optimise. What stands just below takes some ten
-/// seconds more with optimisation than without (`cargo xtask bench bombs`).
+/// Above this the code generator does not optimise. What stands just below takes it a few
+/// seconds (`cargo xtask bench bombs`).
 const WORK_MAX: u64 = 1 << 34;
 /// A function of no more work does not count: there are many in any module.
 const WORK_OF_ANY: u64 = WORK_MAX >> 6;
