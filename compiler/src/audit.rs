@@ -28,6 +28,7 @@
 mod bound;
 mod calls;
 mod copies;
+mod edge;
 mod flow;
 mod idiom;
 mod instantiation;

@@ -11,7 +11,7 @@ pub const MODEL: &str = "bls-fuel-3";
 /// The version of the plan: where charges stand. It changes which of
 /// *trap* and *out of fuel* a run ends with when the budget covers the trap but
 /// not its region; it never changes what a run that ends well consumes.
-pub const PLAN: u32 = 3;
+pub const PLAN: u32 = 4;
 /// SHA-256 of the canonical text of the cost table (FUEL.md, "Cost table").
 pub const COST_TABLE_SHA256: &str =
     "823f3dfb3554c447b045a8e76b07c65f463029d3f3af55fab9ce5a39f56e0847";

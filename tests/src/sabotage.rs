@@ -184,7 +184,7 @@ impl<'m> Body<'m> {
             {
                 Some((Text::Charge, 4))
             }
-            [LocalGet { local_index }, I64Const { value: 0 }, I64LtS, BrIf { .. }, ..]
+            [LocalGet { local_index }, I64Const { .. }, I64LtS, BrIf { .. }, ..]
                 if is_mine(local_index) =>
             {
                 Some((Text::Check, 4))
@@ -376,8 +376,11 @@ impl Maker {
     }
 
     fn check(&mut self, body: &Body<'_>, at: usize) {
-        for value in [1, -1, i64::MIN] {
-            self.one("check against another number", at + 1, Instruction::I64Const(value));
+        let Operator::I64Const { value } = body.operators[at + 1] else { return };
+        for other in [value + 1, value - 1, -value, 0, i64::MIN] {
+            if other != value {
+                self.one("check against another number", at + 1, Instruction::I64Const(other));
+            }
         }
         for other in [
             Instruction::I64LtU,
@@ -410,10 +413,29 @@ impl Maker {
                 let again = [body.bytes[at - 2], body.bytes[at - 1], body.bytes[at]].concat();
                 self.replace("copy leaves twice", at - 2..at - 2, again);
             }
+            Operator::If { .. } => self.edge(body, at),
             _ => {
                 self.one("copy in a loop", at, Instruction::Loop(BlockType::Empty));
             }
         }
+    }
+
+    /// A branch that pays on the way it takes, from its `if`: charge, branch, end.
+    fn edge(&mut self, body: &Body<'_>, at: usize) {
+        let branch = at + 5;
+        let Operator::Br { relative_depth } = body.operators[branch] else { return };
+        for other in [relative_depth + 1, relative_depth - 1] {
+            self.one("edge leads elsewhere", branch, Instruction::Br(other));
+        }
+        self.one("edge goes on", branch, Instruction::Nop);
+        let turned = [Instruction::I32Eqz];
+        self.replace("edge turned", at - 2..at - 2, code(&turned));
+        let always = [Instruction::Drop, Instruction::Block(BlockType::Empty)];
+        self.replace("edge always taken", at..at + 1, code(&always));
+        // The charge before the condition is looked at.
+        let (mark, charge) = (at - 2..at + 1, at + 1..branch);
+        let swapped = [body.bytes[charge.clone()].concat(), body.bytes[mark].concat()].concat();
+        self.replace("edge pays on both ways", at - 2..charge.end, swapped);
     }
 
     fn cold(&mut self, at: usize) {

@@ -20,6 +20,7 @@ use wasmtime::Engine;
 const EQUIVALENT: &[(&str, &str)] = &[
     ("check twice", "the second finds what the first found"),
     ("check dropped", "a loop's own, where every round meets the check of a loop inside"),
+    ("check against another number", "it pays ahead for the operator behind it"),
     ("load twice", "the second loads what the first loaded"),
     ("store twice", "the second stores what the first stored"),
     ("load dropped", "the local is not used again: the guest traps, or another load follows"),

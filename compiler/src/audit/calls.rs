@@ -128,7 +128,10 @@ fn reachable_calls(function: &Function, imported: u32) -> Calls {
                 }
             }
             _ if !is_live => {}
-            Step::Branch(depth) | Step::Catch(depth) | Step::Check(depth) | Step::Length(depth) => {
+            Step::Branch(depth)
+            | Step::Catch(depth)
+            | Step::Check(depth, _)
+            | Step::Length(depth) => {
                 let frame = frames.len().checked_sub(1 + *depth as usize);
                 if let Some(frame) = frame.and_then(|frame| frames.get_mut(frame)) {
                     frame.is_joined = true;

@@ -57,6 +57,7 @@ impl Reader<'_, '_> {
         match text.get(2) {
             Some(Operator::Block { blockty: BlockType::Empty }) => self.open_copy(at).map(Some),
             Some(Operator::Br { relative_depth: 2 }) => self.close_copy(at).map(Some),
+            Some(Operator::If { blockty: BlockType::Empty }) => self.edge(at),
             // Nobody else may name the counter.
             _ => Ok(None),
         }

@@ -213,7 +213,8 @@ impl Flow<'_, '_> {
             Step::Load | Step::Store(_) | Step::Charge(_) | Step::Direct(_) => {
                 Some(self.account(point, step)?)
             }
-            Step::Check(depth) | Step::Length(depth) => Some(self.check(point, depth)?),
+            Step::Check(depth, below) => Some(self.check(point, depth, below)?),
+            Step::Length(depth) => Some(self.check(point, depth, 0)?),
             Step::Free => {
                 self.require(false, Rule::Length, || "a length is not paid for".to_owned())?;
                 Some(point)
@@ -287,7 +288,7 @@ impl Flow<'_, '_> {
                 | Step::Store(_)
                 | Step::Charge(_)
                 | Step::Direct(_)
-                | Step::Check(_)
+                | Step::Check(..)
                 | Step::Length(_)
         );
         self.require(!is_injected, Rule::Dead, || "metering where control cannot come".to_owned())
@@ -348,9 +349,10 @@ impl Flow<'_, '_> {
         }
     }
 
-    /// Behind it, the counter is not negative: what was charged ahead is paid.
-    fn check(&mut self, point: Point, depth: u32) -> Result<Point, Violation> {
-        let pending = self.local(point)?;
+    /// Behind it, the local counter is not below `below`: with what is pending taken off, it
+    /// is not negative; and what was charged ahead is paid.
+    fn check(&mut self, point: Point, depth: u32, below: i64) -> Result<Point, Violation> {
+        let pending = self.local(point)?.saturating_sub(below);
         self.summary.close(point.unpaid, pending.saturating_neg());
         if let Some(frame) = self.frame(depth) {
             // The cold path uses nothing of what is known.
@@ -365,7 +367,7 @@ impl Flow<'_, '_> {
             });
         }
         self.require(pending <= 0, Rule::Settled, || {
-            format!("{pending} units are pending at a check")
+            format!("{pending} units more are pending at a check than it sees")
         })?;
         let ahead = pending.saturating_neg();
         Ok(Point {

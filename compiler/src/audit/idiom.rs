@@ -8,9 +8,10 @@
 //! load      global.get $fuel  local.set $f
 //! store     local.get $f  [i64.const N  i64.sub]  global.set $fuel
 //! charge    local.get $f  i64.const N  i64.sub  local.set $f
-//! check     local.get $f  i64.const 0  i64.lt_s  br_if $out_of_fuel
+//! check     local.get $f  i64.const N  i64.lt_s  br_if $out_of_fuel
 //! direct    global.get $fuel  i64.const N  i64.sub  global.set $fuel
 //! length    see `length`
+//! edge      see `edge`
 //! copies    see `copies`
 //! ```
 //!
@@ -204,7 +205,7 @@ pub(super) struct Reader<'r, 'm> {
     /// What the guest's first operator pays for the function's locals.
     entry: u64,
     /// The constant that the guest's last operator pushed, if it was one.
-    constant: Option<u64>,
+    pub(super) constant: Option<u64>,
     /// The unrolled loop that is being read.
     pub(super) copies: Option<Copies>,
     function: Function,
@@ -246,7 +247,7 @@ impl Reader<'_, '_> {
             return Ok(());
         }
         let skip = |at| match self.injected(at) {
-            Some((Step::Load | Step::Check(0), length)) => at + length,
+            Some((Step::Load | Step::Check(0, _), length)) => at + length,
             _ => at,
         };
         let outer = skip(0);
@@ -290,7 +291,7 @@ impl Reader<'_, '_> {
     // ---- what was injected -------------------------------------------------
 
     /// The injected text that begins here, but for lengths, and its length.
-    fn injected(&self, at: usize) -> Option<(Step, usize)> {
+    pub(super) fn injected(&self, at: usize) -> Option<(Step, usize)> {
         use Operator::{BrIf, GlobalGet, GlobalSet, I64Const, I64LtS, I64Sub, LocalGet, LocalSet};
         let counter = self.facts.counter;
         let text = &self.operators[at..];
@@ -308,8 +309,8 @@ impl Reader<'_, '_> {
                     [GlobalSet { global_index }, ..] if *global_index == counter => {
                         Some((Step::Store(0), 2))
                     }
-                    [I64Const { value: 0 }, I64LtS, BrIf { relative_depth }, ..] => {
-                        Some((Step::Check(*relative_depth), 4))
+                    [I64Const { value }, I64LtS, BrIf { relative_depth }, ..] => {
+                        Some((Step::Check(*relative_depth, *value), 4))
                     }
                     [I64Const { value }, I64Sub, LocalSet { local_index }, ..] => {
                         (*local_index == local).then_some((Step::Charge(*value), 4))
@@ -325,9 +326,9 @@ impl Reader<'_, '_> {
     }
 
     /// Takes down an injected text.
-    fn text(&mut self, at: usize, step: Step) -> Result<(), Violation> {
+    pub(super) fn text(&mut self, at: usize, step: Step) -> Result<(), Violation> {
         match step {
-            Step::Check(depth) => self.check(at, depth)?,
+            Step::Check(depth, _) => self.check(at, depth)?,
             Step::Charge(_) | Step::Direct(_) => self.function.charges += 1,
             Step::Store(units) => self.function.charges += u32::from(units != 0),
             _ => {}
@@ -369,7 +370,7 @@ impl Reader<'_, '_> {
         self.function.charges += 1;
         self.push(Step::Length(out_of_fuel), at);
         self.keep(at + work);
-        self.run_operator(at + work, 0)?;
+        self.run_operator(&self.operators[at + work], at + work, 0)?;
         self.constant = None;
         Ok(Some(work + 1))
     }
@@ -426,7 +427,7 @@ impl Reader<'_, '_> {
                 }
             },
         };
-        self.run_operator(at, units)?;
+        self.run_operator(operator, at, units)?;
         if divides(&self.operators[at], constant) {
             self.push(Step::MayTrap, at);
         }
@@ -440,17 +441,21 @@ impl Reader<'_, '_> {
     }
 
     /// What the operator consumes, and `more`.
-    fn run_operator(&mut self, at: usize, more: i64) -> Result<(), AuditError> {
-        let Some(weight) = self.facts.shapes.weight(&self.operators[at]) else {
-            let operator = format!("{:?}", self.operators[at]);
+    pub(super) fn run_operator(
+        &mut self,
+        operator: &Operator<'_>,
+        at: usize,
+        more: i64,
+    ) -> Result<(), AuditError> {
+        let Some(weight) = self.facts.shapes.weight(operator) else {
+            let operator = format!("{operator:?}");
             return Err(AuditError::Operator { operator, function: self.index });
         };
         // The two blocks around a body with a cold path are not the guest's, and an `end`
         // is the first only where there is nothing.
-        let is_first =
-            self.operators[at] != Operator::End && (self.cold.is_none() || self.depth > 2);
+        let is_first = *operator != Operator::End && (self.cold.is_none() || self.depth > 2);
         let entry = if is_first { std::mem::take(&mut self.entry) } else { 0 };
-        let units = self.facts.judge.weight(&self.operators[at], weight + entry);
+        let units = self.facts.judge.weight(operator, weight + entry);
         self.push_run(units.cast_signed(), at);
         self.push_run(more, at);
         Ok(())
@@ -523,9 +528,9 @@ impl Reader<'_, '_> {
     /// What a loop begins with whose first operator this is.
     fn header(&self, at: usize) -> Header {
         match self.injected(at) {
-            Some((Step::Check(_), _)) => Header::Checked,
+            Some((Step::Check(_, 0), _)) => Header::Checked,
             Some((Step::Load, length)) => match self.injected(at + length) {
-                Some((Step::Check(_), _)) => Header::Reloaded,
+                Some((Step::Check(_, 0), _)) => Header::Reloaded,
                 _ => Header::Plain,
             },
             _ => Header::Plain,
@@ -533,7 +538,7 @@ impl Reader<'_, '_> {
     }
 
     /// The guest's own branches stay inside the inner of the two blocks.
-    fn branch(&mut self, step: Step, depth: u32, at: usize) -> Result<(), Violation> {
+    pub(super) fn branch(&mut self, step: Step, depth: u32, at: usize) -> Result<(), Violation> {
         let stays = self.cold.is_none() || depth.saturating_add(2) < self.depth;
         self.require(stays, Rule::Cold, at, "a branch of the guest leaves the function's block")?;
         if let Some(copies) = &self.copies {

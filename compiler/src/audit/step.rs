@@ -53,7 +53,8 @@ pub(super) enum Step {
     Store(i64),
     Charge(i64),
     Direct(i64),
-    Check(u32),
+    /// Control goes there when the local counter is below so much.
+    Check(u32, i64),
     /// A length is paid for and checked.
     Length(u32),
     OutOfFuel,

@@ -15,8 +15,8 @@ fn profile() -> EngineProfile {
 }
 
 /// A module with a counter behind `before`, and functions behind that. In them
-/// `@load`, `@store`, `@mark`, `@check N` and `@charge N` stand for the texts, with the
-/// local counter `$f`, and `@cold` for the cold path.
+/// `@load`, `@store`, `@mark`, `@check L` and `@charge N` stand for the texts, with the
+/// local counter `$f`, `@below N L` for a check against N, and `@cold` for the cold path.
 fn module(before: &str, functions: &str) -> Vec<u8> {
     let wat = format!(
         "(module {before} (global $fuel (mut i64) (i64.const 0))
@@ -38,6 +38,9 @@ fn expand(text: &str) -> String {
                 "return end i64.const 0x8000000000000000 global.set $fuel unreachable".to_owned()
             }
             "@check" => format!("local.get $f i64.const 0 i64.lt_s br_if {}", number()),
+            "@below" => {
+                format!("local.get $f i64.const {} i64.lt_s br_if {}", number(), number())
+            }
             "@charge" => format!("local.get $f i64.const {} i64.sub local.set $f", number()),
             "@flush" => format!("local.get $f i64.const {} i64.sub global.set $fuel", number()),
             "@direct" => {
@@ -77,6 +80,27 @@ const BROKEN: &[(Rule, &str, &str)] = &[
     (Rule::Reserved, "", "(func i64.const 5 global.set $fuel @direct 2 )"),
     (Rule::Reserved, "", "(func (local $f i64) @load local.get $f drop @charge 1 @store )"),
     (Rule::Cold, "", "(func block block br 1 end @cold )"),
+    // A branch that pays leaves the function's block, pays nothing, goes nowhere.
+    (
+        Rule::Cold,
+        "",
+        "(func (local $f i64) @load block block
+           i32.const 0 @charge 2 @mark if @charge 0 br 2 end
+         end @check 0 @store @cold )",
+    ),
+    (
+        Rule::Reserved,
+        "",
+        "(func (local $f i64) @load block
+           i32.const 0 @charge 5 @mark if br 1 end i32.const 0 drop
+         end @store )",
+    ),
+    (
+        Rule::Reserved,
+        "",
+        "(func (local $f i64) @load
+           i32.const 0 @charge 4 @mark if @charge 1 br 0 end @store )",
+    ),
     // Two bodies, one of which goes on for ever.
     (
         Rule::Copies,
@@ -144,6 +168,14 @@ const BROKEN: &[(Rule, &str, &str)] = &[
         "(func (param i32) (local $f i64) @load block local.get 0 br_if 0
            i32.const 1 drop end @charge 2 @store )",
     ),
+    // A branch that pays more than who goes on.
+    (
+        Rule::Join,
+        "",
+        "(func (local $f i64) @load block
+           i32.const 0 @mark if @charge 2 br 1 end
+           @charge 1 end @store )",
+    ),
     // Comes back to a loop owing one more each time.
     (
         Rule::Join,
@@ -164,6 +196,22 @@ const BROKEN: &[(Rule, &str, &str)] = &[
         "",
         "(func (local $f i64) @load block block
            @charge 2 @check 1 i32.const 1 drop i32.const 1 drop
+         end @store @cold )",
+    ),
+    // Two are pending, and the check sees one.
+    (
+        Rule::Settled,
+        "",
+        "(func (local $f i64) @load block block
+           i32.const 1 drop i32.const 1 drop @below 1 1 @charge 2
+         end @store @cold )",
+    ),
+    // It sees two that are not pending, and one runs behind it.
+    (
+        Rule::Settled,
+        "",
+        "(func (local $f i64) @load block block
+           @below 2 1 i32.const 1 drop @charge 1
          end @store @cold )",
     ),
     // Pays for each round before it begins.

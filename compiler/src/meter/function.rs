@@ -29,11 +29,21 @@
 //! ```
 //!
 //! At every point `$f − pending = budget − consumed`, where `pending` is known
-//! here, at compile time. A label has one pending cost, its *potential*, for all
-//! who arrive: the first branch in program order chooses it, the others charge
-//! the difference (which may be negative). Potentials are zero at loop headers
-//! and where a catch arrives. The inserted text is stack-neutral and shifts no
-//! label: `$body` takes the place of the function's own label.
+//! here, at compile time; a check compares `$f` with it. A label has one pending
+//! cost, its *potential*, for all who arrive: the first branch in program order
+//! chooses it, the others charge the difference (which may be negative), where it
+//! can be on the way that is taken alone:
+//!
+//! ```wat
+//! br_if 3                          local.get $f  local.set $f  if
+//!                                    local.get $f  i64.const 4  i64.sub
+//!                                    local.set $f  br 4
+//!                                  end
+//! ```
+//!
+//! Potentials are zero at loop headers and where a catch arrives. The inserted
+//! text is stack-neutral and shifts no label of the guest's: `$body` takes the
+//! place of the function's own.
 //!
 //! May assume a valid body and its [`Scan`]. Guarantees the rules of FUEL.md
 //! for one function, and gives its [`Summary`]. Does not touch other sections.
@@ -299,6 +309,7 @@ impl Emitter<'_, '_> {
             }
             Operator::Loop { .. } => self.enter_loop(raw),
             Operator::BrIf { .. } if self.unrolling.is_some() => self.close_copy(raw),
+            Operator::BrIf { relative_depth } if self.branches_at_edge(*relative_depth, raw) => {}
             Operator::Call { function_index } => self.call(*function_index, raw),
             Operator::CallIndirect { .. } | Operator::CallRef { .. } => {
                 self.event();

@@ -6,7 +6,7 @@
 //! Only branches in reachable code count. Does not weigh anything.
 
 use super::copies::{Allowance, Candidate};
-use wasmparser::{Catch, FunctionBody, Operator, Result};
+use wasmparser::{BlockType, Catch, FunctionBody, Operator, Result};
 
 /// What is known of one label before code is emitted.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +19,8 @@ pub(super) struct Label {
     pub(super) is_loop: bool,
     /// The frame is an `if` without `else`: a false condition goes there.
     pub(super) is_half: bool,
+    /// Who branches there may bring values along; not known of the function's own.
+    pub(super) carries: bool,
     /// How many copies of the loop's body are made; 1 for what is no loop.
     pub(super) copies: u32,
     /// Labels of one `br_table` share a class, and so a potential. The class is
@@ -41,9 +43,12 @@ pub(super) struct Scan {
     pub(super) tail_calls_indirectly: bool,
     /// Functions it takes references to.
     pub(super) references: Vec<u32>,
-    /// Nothing is to be pending at any label, and every loop is to check at its header:
-    /// for measuring what the opposite gives.
+    /// Nothing is to be pending at any label or at any check, branches are to pay before
+    /// they look at their condition, and every loop is to check at its header: for measuring
+    /// what the opposite gives.
     pub(super) settles_all: bool,
+    pub(super) settles_at_checks: bool,
+    pub(super) pays_before_branches: bool,
     pub(super) checks_all_loops: bool,
 }
 
@@ -57,7 +62,7 @@ impl Scan {
         let mut allowance = Allowance::new(locals);
         let mut walk =
             Walk { scan: Self::default(), frames: Vec::new(), reachable: true, candidate: None };
-        walk.open(Frame::Block);
+        walk.open(Frame::Block, None);
         let mut reader = body.get_operators_reader()?;
         while !reader.eof() {
             let start = reader.original_position();
@@ -157,13 +162,15 @@ struct Walk {
 }
 
 impl Walk {
-    fn open(&mut self, kind: Frame) {
+    /// `ty` is of the block; `None` for the function's own label.
+    fn open(&mut self, kind: Frame, ty: Option<BlockType>) {
         let number = self.scan.labels.len();
         self.scan.labels.push(Label {
             targeted: false,
             caught: false,
             is_loop: kind == Frame::Loop,
             is_half: kind == Frame::If,
+            carries: ty != Some(BlockType::Empty),
             copies: 1,
             class: number,
         });
@@ -186,9 +193,10 @@ impl Walk {
             self.note(operator);
         }
         match operator {
-            Operator::Block { .. } | Operator::TryTable { .. } => self.open(Frame::Block),
-            Operator::Loop { .. } => self.open(Frame::Loop),
-            Operator::If { .. } => self.open(Frame::If),
+            Operator::Block { blockty } => self.open(Frame::Block, Some(*blockty)),
+            Operator::TryTable { try_table } => self.open(Frame::Block, Some(try_table.ty)),
+            Operator::Loop { blockty } => self.open(Frame::Loop, Some(*blockty)),
+            Operator::If { blockty } => self.open(Frame::If, Some(*blockty)),
             Operator::Else => {
                 if let Some((number, kind, entered)) = self.frames.last_mut() {
                     *kind = Frame::Block;

@@ -11,6 +11,10 @@ use super::scan::Scan;
 pub enum Technique {
     /// A label has a pending cost of its own; without, nothing is pending at any.
     Potentials,
+    /// A check compares with what is pending; without, that is taken off first.
+    Checks,
+    /// A branch pays on the way that it takes; without, before it looks.
+    Edges,
     /// Tiny loops are unrolled.
     Unrolling,
     /// What a function leaves unpaid is known to its callers; without, each function checks
@@ -22,13 +26,22 @@ pub enum Technique {
 
 impl Technique {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Potentials, Self::Unrolling, Self::Summaries, Self::Rounds];
+    pub const ALL: [Self; 6] = [
+        Self::Potentials,
+        Self::Checks,
+        Self::Edges,
+        Self::Unrolling,
+        Self::Summaries,
+        Self::Rounds,
+    ];
 
     /// As a heading.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Potentials => "potentials",
+            Self::Checks => "checks",
+            Self::Edges => "edges",
             Self::Unrolling => "unrolling",
             Self::Summaries => "summaries",
             Self::Rounds => "rounds",
@@ -40,6 +53,8 @@ impl Technique {
         for scan in scans {
             match self {
                 Self::Potentials => scan.settles_all = true,
+                Self::Checks => scan.settles_at_checks = true,
+                Self::Edges => scan.pays_before_branches = true,
                 Self::Unrolling => scan.labels.iter_mut().for_each(|label| label.copies = 1),
                 Self::Rounds => scan.checks_all_loops = true,
                 Self::Summaries => {}

@@ -35,7 +35,7 @@ pub(super) fn run(bench: &Bench, runs: usize, callgrind: bool) -> Result<(), Str
         }
     }
     times(&measured, runs);
-    by_program(&measured, runs);
+    by_program(&measured);
     if callgrind {
         counted(&measured);
     }
@@ -107,11 +107,16 @@ fn in_turns(
 }
 
 /// Metered over plain, then each variant without a technique over the one with all.
-fn ratios(of: impl Fn(usize) -> f64) -> [f64; VARIANTS - 1] {
+fn ratios(over: impl Fn(usize, usize) -> f64) -> [f64; VARIANTS - 1] {
     std::array::from_fn(|column| match column {
-        0 => of(1) / of(0),
-        _ => of(column + 1) / of(1),
+        0 => over(1, 0),
+        _ => over(column + 1, 1),
     })
+}
+
+/// The same of times, by pairs.
+fn of_times(times: &[Samples; VARIANTS]) -> [f64; VARIANTS - 1] {
+    ratios(|one, other| times[one].median_over(&times[other]))
 }
 
 fn headings(first: &str) -> Vec<String> {
@@ -126,7 +131,7 @@ fn times(measured: &[Measured], runs: usize) {
     for layout in 0..dressed::LAYOUTS as usize {
         let mut here: [Vec<f64>; VARIANTS - 1] = Default::default();
         for figures in measured {
-            let found = ratios(|variant| figures.times[layout][variant].minimum());
+            let found = of_times(&figures.times[layout]);
             for ((here, all), value) in here.iter_mut().zip(&mut all).zip(found) {
                 here.push(value);
                 all.push(value);
@@ -136,28 +141,26 @@ fn times(measured: &[Measured], runs: usize) {
     }
     table.row(row("all", &all));
     table.print(&format!(
-        "ablation: run stage, minima of {runs} runs in turns, geometric means over {} programs. \
+        "ablation: run stage, medians of the ratios of {runs} pairs in turns, geometric means over {} programs. \
          metered: with all techniques over unmetered. no …: without it over with all.",
         measured.len()
     ));
 }
 
 /// Each program, over all layouts.
-fn by_program(measured: &[Measured], runs: usize) {
+fn by_program(measured: &[Measured]) {
     let mut table = Table::new(&headings("program"));
     for figures in measured {
         let mut columns: [Vec<f64>; VARIANTS - 1] = Default::default();
         for layout in &figures.times {
-            for (column, value) in
-                columns.iter_mut().zip(ratios(|variant| layout[variant].minimum()))
-            {
+            for (column, value) in columns.iter_mut().zip(of_times(layout)) {
                 column.push(value);
             }
         }
         table.row(row(&figures.name, &columns));
     }
     table.print(&format!(
-        "ablation: the same by program, geometric means over {} layouts, minima of {runs} runs.",
+        "ablation: the same by program, geometric means over {} layouts.",
         dressed::LAYOUTS
     ));
 }
@@ -167,7 +170,7 @@ fn counted(measured: &[Measured]) {
     let mut all: [Vec<f64>; VARIANTS - 1] = Default::default();
     for figures in measured {
         let Some(counts) = figures.instructions else { continue };
-        let found = ratios(|variant| counts[variant] as f64);
+        let found = ratios(|one, other| counts[one] as f64 / counts[other] as f64);
         for (all, value) in all.iter_mut().zip(found) {
             all.push(value);
         }

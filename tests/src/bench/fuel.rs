@@ -3,7 +3,9 @@
 //! Every program runs in a fresh copy of its folder, metered and not, in turns.
 //! Compared is the loader's run stage: the guest's code and its host calls, no
 //! start. All of it in several layouts of the code ([`super::dressed`]), each metered and
-//! not; a program's figure is the geometric mean over them. wasmtime's own fuel and epochs
+//! not; a program's figure is the geometric mean over them. In a layout it is the median of
+//! what each run is of the unmetered one beside it: on a shared machine whoever has the other
+//! half of the core doubles both times for minutes. wasmtime's own fuel and epochs
 //! are compared by whole processes, against wasmtime without them. What a program prints is
 //! checked: against what is recorded, and else against what it prints unmetered.
 
@@ -40,7 +42,7 @@ struct Measured {
     code_growth: Option<f64>,
     instructions: Option<Instructions>,
     /// By layout: plain, with its fuel, with epochs; empty without wasmtime.
-    wasmtime: Vec<[f64; 3]>,
+    wasmtime: Vec<[Samples; 3]>,
 }
 
 /// How a program is metered.
@@ -58,21 +60,29 @@ impl Variant {
 
 impl Measured {
     /// A variant's times over the plain ones, by layout.
-    fn ratios(&self, variant: usize, of: impl Fn(&Samples) -> f64) -> Option<Vec<f64>> {
+    fn ratios(&self, variant: usize, over: Over) -> Option<Vec<f64>> {
         let [plain, ..] = &self.times;
         let (plain, other) = (plain.as_ref()?, self.times[variant].as_ref()?);
-        Some(other.iter().zip(plain).map(|(other, plain)| of(other) / of(plain)).collect())
+        Some(other.iter().zip(plain).map(|(other, plain)| over(other, plain)).collect())
     }
 
     /// The geometric mean of these over the layouts.
-    fn ratio(&self, variant: usize, of: impl Fn(&Samples) -> f64) -> Option<f64> {
-        geometric_mean(&self.ratios(variant, of)?)
+    fn ratio(&self, variant: usize, over: Over) -> Option<f64> {
+        geometric_mean(&self.ratios(variant, over)?)
     }
 
     /// The median time where nothing was moved, in microseconds.
     fn time(&self, variant: usize) -> f64 {
         self.times[variant].as_ref().map_or(f64::NAN, |layouts| layouts[0].median())
     }
+}
+
+/// What one way's times are of another's.
+type Over = fn(&Samples, &Samples) -> f64;
+
+/// By what they cost when nothing disturbs them.
+fn minimum_over(one: &Samples, other: &Samples) -> f64 {
+    one.minimum() / other.minimum()
 }
 
 /// Where [`Variant::Metered`] stands.
@@ -253,13 +263,13 @@ pub(super) fn once(bench: &Bench, program: &Program, made: &Made) -> Result<Run,
     Ok(Run { time, fuel, printed: (ended.stdout, ended.stderr) })
 }
 
-/// wasmtime's whole process with each of its ways, in turns, in each layout; medians.
+/// wasmtime's whole process with each of its ways, in turns, in each layout.
 fn wasmtime(
     bench: &Bench,
     program: &Program,
     wasm: &[u8],
     runs: usize,
-) -> Result<Vec<[f64; 3]>, String> {
+) -> Result<Vec<[Samples; 3]>, String> {
     let command = |module: &Path, options: &[&str]| {
         let compiled = bench.peers.wasmtime_compile(module, options)?;
         let mut command =
@@ -276,8 +286,8 @@ fn wasmtime(
         let Some(mut commands) = commands.collect::<Option<Vec<Command>>>() else {
             return Ok(Vec::new());
         };
-        let samples = interleave(&mut commands, runs)?;
-        layouts.push([0, 1, 2].map(|way: usize| samples[way].median()));
+        let mut samples = interleave(&mut commands, runs)?;
+        layouts.push([0, 1, 2].map(|way: usize| std::mem::take(&mut samples[way])));
     }
     Ok(layouts)
 }
@@ -293,9 +303,9 @@ fn overhead(measured: &[(String, Measured)], runs: usize) {
     let mut table = Table::new(&headings);
     let mut columns: Vec<Vec<f64>> = vec![Vec::new(); 4 + dressed::LAYOUTS as usize];
     for (name, figures) in measured {
-        let by_layout = figures.ratios(METERED, Samples::median).unwrap_or_default();
+        let by_layout = figures.ratios(METERED, Samples::median_over).unwrap_or_default();
         let ratios: Vec<Option<f64>> =
-            [figures.ratio(METERED, Samples::median), figures.ratio(METERED, Samples::minimum)]
+            [figures.ratio(METERED, Samples::median_over), figures.ratio(METERED, minimum_over)]
                 .into_iter()
                 .chain(by_layout.into_iter().map(Some))
                 .chain([Some(figures.wasm_growth), figures.code_growth])
@@ -318,8 +328,8 @@ fn overhead(measured: &[(String, Measured)], runs: usize) {
     table.row(summary("worst", &|column| column.iter().copied().max_by(f64::total_cmp)));
     table.print(&format!(
         "fuel: run stage metered over unmetered, {runs} runs each in each of {} layouts of the \
-         code, in turns, medians: geometric mean over the layouts, and each; growth of wasm and \
-         of native code. Budget: mean ≤ 1.08, worst ≤ 1.3.",
+         code, in turns, medians of the ratios of pairs: geometric mean over the layouts, and \
+         each; growth of wasm and of native code. Budget: mean ≤ 1.08, worst ≤ 1.3.",
         dressed::LAYOUTS
     ));
 }
@@ -329,7 +339,7 @@ fn schemes(measured: &[(String, Measured)], runs: usize) {
     let mut table = Table::new(&["program", "ours", Scheme::ALL[0].name(), Scheme::ALL[1].name()]);
     let mut columns: [Vec<f64>; 3] = Default::default();
     for (name, figures) in measured {
-        let ratios = [1, 2, 3].map(|variant| figures.ratio(variant, Samples::minimum));
+        let ratios = [1, 2, 3].map(|variant| figures.ratio(variant, Samples::median_over));
         for (column, value) in columns.iter_mut().zip(ratios) {
             column.extend(value);
         }
@@ -341,7 +351,7 @@ fn schemes(measured: &[(String, Measured)], runs: usize) {
         "fuel: beside the schemes of others, with our weights and in our loader: wasmer and Stylus \
          charge a global and check it in each basic block, the Internet Computer checks at loops \
          and functions. Run stage over unmetered, {runs} runs each in each layout, in turns, \
-         minima, geometric mean over the layouts."
+         medians of the ratios of pairs, geometric mean over the layouts."
     ));
 }
 
@@ -356,16 +366,17 @@ fn peers(bench: &Bench, measured: &[(String, Measured)], runs: usize) {
     for (name, figures) in measured {
         let over = |way: usize| {
             let ratios: Vec<f64> =
-                figures.wasmtime.iter().map(|layout| layout[way] / layout[0]).collect();
+                figures.wasmtime.iter().map(|ways| ways[way].median_over(&ways[0])).collect();
             geometric_mean(&ratios)
         };
-        let ratios = [figures.ratio(METERED, Samples::median), over(1), over(2)];
+        let ratios = [figures.ratio(METERED, Samples::median_over), over(1), over(2)];
         for (column, value) in columns.iter_mut().zip(ratios) {
             column.extend(value);
         }
         let mut row = vec![name.clone()];
         row.extend(ratios.map(ratio));
-        row.push(figures.wasmtime.first().map_or_else(dash, |layout| milliseconds(layout[0])));
+        let plain = figures.wasmtime.first().map(|layout| layout[0].median());
+        row.push(plain.map_or_else(dash, milliseconds));
         table.row(row);
     }
     let mut row = vec!["geometric mean".to_owned()];
@@ -373,7 +384,7 @@ fn peers(bench: &Bench, measured: &[(String, Measured)], runs: usize) {
     table.row(row);
     table.print(&format!(
         "fuel: beside wasmtime's own, precompiled, whole process over its plain one, {runs} runs \
-         each in each layout, in turns, medians, geometric mean over the layouts (ours: run \
-         stage, from the table above)."
+         each in each layout, in turns, medians of the ratios of pairs, geometric mean over the \
+         layouts (ours: run stage, from the table above)."
     ));
 }

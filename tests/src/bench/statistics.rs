@@ -37,6 +37,12 @@ impl Samples {
         self.quantile(0.0)
     }
 
+    /// The middle of what each is of the one of `other` that was taken in the same turn: what
+    /// slows down both of a pair, be it a busy neighbour, leaves their ratio nearly as it is.
+    pub(super) fn median_over(&self, other: &Self) -> f64 {
+        self.0.iter().zip(&other.0).map(|(one, other)| one / other).collect::<Self>().median()
+    }
+
     /// Nine of ten are not above this.
     pub(super) fn ninth_decile(&self) -> f64 {
         self.quantile(0.9)
@@ -89,6 +95,14 @@ mod tests {
         assert_eq!(samples.minimum(), 1.0);
         assert_eq!(samples.ninth_decile(), 5.0);
         assert!(Samples::default().median().is_nan());
+    }
+
+    #[test]
+    fn pairs_are_compared_turn_by_turn() {
+        let quiet_then_busy: Samples = [1.0, 1.0, 2.0].into_iter().collect();
+        let slower: Samples = [1.1, 1.1, 2.2].into_iter().collect();
+        assert!((slower.median_over(&quiet_then_busy) - 1.1).abs() < 1e-9);
+        assert!(Samples::default().median_over(&slower).is_nan());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::{Emitter, Frame, State};
 use crate::meter::bulk::Bulk;
 use crate::meter::summary::{Summary, Unpaid};
 use bls_artifact::fuel::S_MAX;
-use wasm_encoder::Instruction;
+use wasm_encoder::{BlockType, Encode as _, Instruction};
 
 impl Emitter<'_, '_> {
     /// `units` more were consumed.
@@ -22,7 +22,6 @@ impl Emitter<'_, '_> {
     /// Keeps S small: a check where more than `S_MAX` could have run.
     pub(super) fn bound(&mut self) {
         if self.state.is_some_and(|state| state.unpaid.exceeds(S_MAX)) {
-            self.settle(0);
             self.check();
         }
     }
@@ -40,6 +39,39 @@ impl Emitter<'_, '_> {
         if let (Some(before), Some(state)) = (before, &mut self.state) {
             state.is_unchecked = before.is_unchecked;
         }
+    }
+
+    /// A `br_if` whose charge stands on the way that is taken: the other one pays nothing
+    /// for it. Whether it is one; then it has been emitted.
+    ///
+    /// Not to loops: their charge is paid by nearly every round, and the code generator makes
+    /// a jump more of this. The audit writes the operator as short as it can be, so it must
+    /// have been that.
+    pub(super) fn branches_at_edge(&mut self, depth: u32, raw: &[u8]) -> bool {
+        let scan = self.function.scan;
+        if scan.pays_before_branches {
+            return false;
+        }
+        let label = self.frames[self.frames.len() - 1 - depth as usize].label;
+        let facts = scan.labels[label];
+        let class = scan.class(label);
+        let potential = if scan.is_settled(class) { Some(0) } else { self.potentials[class] };
+        let carries = match label {
+            0 => !matches!(self.function.results, BlockType::Empty),
+            _ => facts.carries,
+        };
+        let differs = self.state.zip(potential).is_some_and(|(at, to)| at.pending != to);
+        let mut shortest = Vec::new();
+        Instruction::BrIf(depth).encode(&mut shortest);
+        if !differs || facts.is_loop || facts.caught || carries || raw != shortest {
+            return false;
+        }
+        let before = self.state;
+        self.mark(&Instruction::If(BlockType::Empty));
+        self.branch(depth);
+        self.emit(&[Instruction::Br(depth + 1), Instruction::End]);
+        self.state = before;
+        true
     }
 
     /// Makes the pending cost what everybody brings to `label`.
@@ -84,6 +116,14 @@ impl Emitter<'_, '_> {
         }
     }
 
+    /// An operator of the meter's own.
+    pub(super) fn mark(&mut self, operator: &Instruction<'_>) {
+        self.uses_counter = true;
+        let counter = self.counter;
+        self.emit(&[Instruction::LocalGet(counter), Instruction::LocalSet(counter)]);
+        self.emit(std::slice::from_ref(operator));
+    }
+
     /// Local counter to global counter; nothing may be pending.
     pub(super) fn store(&mut self) {
         self.uses_counter = true;
@@ -126,7 +166,7 @@ impl Emitter<'_, '_> {
         self.is_stored();
     }
 
-    /// Charges all and stores, before a call whose return reloads.
+    /// Charges all and stores: behind it the local counter is not used, or reloaded.
     pub(super) fn flush(&mut self) {
         let Some(state) = &mut self.state else { return };
         let units = std::mem::take(&mut state.pending);
@@ -138,17 +178,30 @@ impl Emitter<'_, '_> {
         self.emit(&[Instruction::GlobalSet(self.context.counter)]);
     }
 
-    /// Leaves for `$out_of_fuel` when the counter is negative.
+    /// Leaves for `$out_of_fuel` when less is left than is pending.
     pub(super) fn check(&mut self) {
+        self.settle_for_check();
         self.emit(&[Instruction::LocalGet(self.counter)]);
         self.check_top(self.frames.len() as u32);
     }
 
-    /// The same for the value on the stack, `out_of_fuel` labels out.
+    /// Takes off what is pending, where checks are not to see it.
+    fn settle_for_check(&mut self) {
+        if self.function.scan.settles_at_checks {
+            self.settle(0);
+        }
+    }
+
+    /// The same for the counter on the stack, `out_of_fuel` labels out.
     pub(super) fn check_top(&mut self, out_of_fuel: u32) {
         self.uses_counter = true;
         self.checks = true;
-        self.emit(&[Instruction::I64Const(0), Instruction::I64LtS, Instruction::BrIf(out_of_fuel)]);
+        let pending = self.state.map_or(0, |state| state.pending);
+        self.emit(&[
+            Instruction::I64Const(pending),
+            Instruction::I64LtS,
+            Instruction::BrIf(out_of_fuel),
+        ]);
         if let Some(state) = &mut self.state {
             self.summary.close(state.unpaid);
             state.unpaid = Unpaid::checked();
@@ -156,18 +209,16 @@ impl Emitter<'_, '_> {
         }
     }
 
-    /// Charge, check and store: what comes next can be seen from outside.
+    /// Check, charge and store: what comes next can be seen from outside.
     pub(super) fn event(&mut self) {
-        self.settle(0);
         self.check();
-        self.store();
+        self.flush();
     }
 
     pub(super) fn call(&mut self, function: u32, raw: &[u8]) {
         if let Some(defined) = function.checked_sub(self.context.imported) {
             let callee = self.summaries.of(defined);
             if self.state.is_some_and(|state| state.unpaid.plus(callee.enter).exceeds(S_MAX)) {
-                self.settle(0);
                 self.check();
             }
             self.flush();
@@ -199,15 +250,16 @@ impl Emitter<'_, '_> {
         }
     }
 
-    /// Charge, check where that is due, store: the function ends here.
+    /// Check where that is due, charge, store: the function ends here.
     /// `$out_of_fuel` is `out_of_fuel` labels out.
     pub(super) fn leave(&mut self, out_of_fuel: u32) {
-        self.settle(0);
+        self.uses_counter |= self.state.is_some_and(|state| state.pending != 0);
         if self.function.role.checks_exit && (self.uses_counter || self.function.role.stands_in) {
+            self.settle_for_check();
             self.emit(&[Instruction::LocalGet(self.counter)]);
             self.check_top(out_of_fuel);
         }
-        self.store();
+        self.flush();
         if let Some(state) = self.state {
             self.summary.exit(state.unpaid);
         }

@@ -100,12 +100,4 @@ impl Emitter<'_, '_> {
             is_unchecked: false,
         });
     }
-
-    /// An operator of the meter's own.
-    fn mark(&mut self, operator: &Instruction<'_>) {
-        self.uses_counter = true;
-        let counter = self.counter;
-        self.emit(&[Instruction::LocalGet(counter), Instruction::LocalSet(counter)]);
-        self.emit(std::slice::from_ref(operator));
-    }
 }
