@@ -10,10 +10,12 @@ use crate::input::Source;
 use bls_artifact::fuel::RESERVED_PREFIX;
 use bls_artifact::limits::{
     BLOCKS_BY_LOCALS_MAX, EXPORTS_MAX, FUNCTION_BYTES_MAX, FUNCTIONS_MAX, GLOBALS_MAX, IMPORTS_MAX,
-    JOINED_MAX, LOCALS_MAX, NESTING_MAX, TABLE_TARGETS_MAX, TYPES_MAX,
+    JOINED_MAX, LOCALS_MAX, NESTING_MAX, OPERANDS_MAX, PASSED_MORE_MAX, TABLE_ELEMENTS_MAX,
+    TABLE_TARGETS_MAX, TYPES_MAX,
 };
 use bls_artifact::target::EngineProfile;
 use joins::Joins;
+use passed::passed;
 use std::fmt;
 use wasmparser::{
     BinaryReader, BlockType, CompositeInnerType, FuncToValidate, FuncValidatorAllocations,
@@ -22,6 +24,7 @@ use wasmparser::{
 };
 
 mod joins;
+mod passed;
 
 /// Why a module is refused.
 #[derive(Clone, Debug)]
@@ -198,14 +201,19 @@ fn check(wasm: &[u8], features: WasmFeatures) -> Result<(), ValidateError> {
     let mut allocations = FuncValidatorAllocations::default();
     let mut function = None;
     let mut joined = 0_u64;
+    let mut values = 0_u64;
+    let values_max = PASSED_MORE_MAX + wasm.len() as u64;
     for payload in parser.parse_all(wasm) {
         let checked = payload.map_err(Problem::Parser).and_then(|payload| {
             function = None;
             caps(&payload)?;
             if let ValidPayload::Func(to_validate, body) = validator.payload(&payload)? {
                 function = Some(to_validate.index);
-                joined = joined.saturating_add(body_check(to_validate, &body, &mut allocations)?);
+                let work = body_check(to_validate, &body, &mut allocations)?;
+                joined = joined.saturating_add(work.joins);
                 cap("steps to join what branches carry", joined, JOINED_MAX)?;
+                values = values.saturating_add(work.passed);
+                cap("values passed to functions and back", values, values_max)?;
             }
             Ok(())
         });
@@ -293,6 +301,13 @@ fn caps(payload: &Payload<'_>) -> Result<(), Problem> {
         Payload::FunctionSection(section) => {
             cap("functions", u64::from(section.count()), u64::from(FUNCTIONS_MAX))?;
         }
+        Payload::TableSection(section) => {
+            let mut elements = 0_u64;
+            for table in section.clone() {
+                elements = elements.saturating_add(table?.ty.initial);
+                cap("table elements", elements, TABLE_ELEMENTS_MAX as u64)?;
+            }
+        }
         Payload::MemorySection(section) => {
             for (memory, index) in section.clone().into_iter().zip(0..) {
                 if memory?.shared {
@@ -322,12 +337,20 @@ fn reserved(name: &str) -> bool {
     name.starts_with(RESERVED_PREFIX)
 }
 
-/// Validates one function and holds it to our caps; what its joins cost.
+/// What a function costs the code generator, beyond its length.
+struct Work {
+    /// [`Joins::work`].
+    joins: u64,
+    /// Values of its own signature and of all its calls.
+    passed: u64,
+}
+
+/// Validates one function and holds it to our caps; what it costs.
 fn body_check(
     function: FuncToValidate<ValidatorResources>,
     body: &FunctionBody<'_>,
     allocations: &mut FuncValidatorAllocations,
-) -> Result<u64, Problem> {
+) -> Result<Work, Problem> {
     let bytes = body.range().len() as u64;
     cap("bytes", bytes, u64::from(FUNCTION_BYTES_MAX))?;
     // Before the validator, whose own cap has no number to show.
@@ -336,6 +359,7 @@ fn body_check(
         locals += u64::from(group?.0);
     }
     cap("locals", locals, u64::from(LOCALS_MAX))?;
+    let signature = function.ty;
     let mut validator = function.into_validator(std::mem::take(allocations));
     let mut reader = body.get_binary_reader();
     validator.read_locals(&mut reader)?;
@@ -344,6 +368,7 @@ fn body_check(
     let mut targets = 0;
     let mut blocks = 0_u64;
     let mut joins = Joins::new(validator.len_locals());
+    let mut values = passed::by_type(signature, validator.resources());
     while !reader.eof() {
         let operator = reader.peek_operator(&validator.visitor(reader.original_position()))?;
         blocks += u64::from(opens_block(&operator));
@@ -358,11 +383,13 @@ fn body_check(
         cap("br_table targets", targets, TABLE_TARGETS_MAX)?;
         reader.visit_operator(&mut validator.visitor(reader.original_position()))??;
         cap("nested blocks", u64::from(validator.control_stack_height()), NESTING_MAX as u64)?;
+        cap("operands on the stack", u64::from(validator.operand_stack_height()), OPERANDS_MAX)?;
+        values = values.saturating_add(passed(&operator, validator.resources()));
         joins.add(&operator, || label_arity(&operator, validator.resources()));
     }
     reader.finish_expression(&validator.visitor(reader.original_position()))?;
     *allocations = validator.into_allocations();
-    Ok(joins.work())
+    Ok(Work { joins: joins.work(), passed: values })
 }
 
 /// How many values a branch brings to the label that an operator opens.
@@ -520,8 +547,49 @@ mod tests {
         assert!(message.contains("blocks times locals in function 0"), "{message}");
         let globals = "(global i32 (i32.const 0))".repeat(50_001);
         assert!(refusal(&format!("(module {globals})")).contains("50001 globals"));
+        let tables = |count: usize| format!("(module {})", "(table 1000000 funcref)".repeat(count));
+        assert!(check_wat(&tables(10), Target::X86_64).is_ok());
+        assert!(refusal(&tables(11)).contains("11000000 table elements"));
+        let operands = |count: usize| {
+            format!("(module (func {} {}))", "i32.const 1 ".repeat(count), "drop ".repeat(count))
+        };
+        assert!(check_wat(&operands(16_384), Target::X86_64).is_ok());
+        let message = refusal(&operands(16_385));
+        assert!(message.contains("16385 operands on the stack in function 0"), "{message}");
         let locals = format!("(module (func (local {})))", "i32 ".repeat(49_001));
         assert!(refusal(&locals).contains("49001 locals in function 0"));
+    }
+
+    #[test]
+    fn what_functions_pass_is_limited() {
+        let values = "i64 ".repeat(1000);
+        let module = |functions: usize, calls: [usize; 3]| {
+            let [direct, indirect, by_reference] = calls;
+            let gets: String = (0..1000).map(|local| format!("(local.get {local})")).collect();
+            format!(
+                "(module (table 1 funcref) (type $t (func (param {values}) (result {values})))
+                   (elem declare func 0) {}
+                   (func (type $t) {gets} {} {} {}))",
+                "(func (type $t) unreachable)".repeat(functions),
+                "(call 0)".repeat(direct),
+                "(call_indirect (type $t) (i32.const 0))".repeat(indirect),
+                "(call_ref $t (ref.func 0))".repeat(by_reference),
+            )
+        };
+        // 2^19, and one for each byte of the module: 3 KB of it for the function that calls.
+        assert!(check_wat(&module(1, [258, 0, 0]), Target::X86_64).is_ok());
+        assert!(check_wat(&module(260, [0; 3]), Target::X86_64).is_ok());
+        let more = [
+            module(300, [0; 3]),
+            module(1, [300, 0, 0]),
+            module(1, [0, 300, 0]),
+            module(1, [0, 0, 300]),
+        ];
+        for (at, module) in more.iter().enumerate() {
+            let message = refusal(module);
+            let is_said = message.contains("values passed to functions and back in function");
+            assert!(is_said, "{at}: {message}");
+        }
     }
 
     #[test]

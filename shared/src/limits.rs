@@ -92,6 +92,13 @@ pub const BLOCKS_BY_LOCALS_MAX: u64 = 1 << 24;
 /// ways carry to where they meet, all added up. The code generator's time grows with that:
 /// what is just below takes it about a minute, and real programs stay below a twentieth.
 pub const JOINED_MAX: u64 = 1 << 37;
+/// Most operands on the stack of one function at a time. The code generator's time grows
+/// with the square of it; `array.new_fixed` takes 10 000 at most.
+pub const OPERANDS_MAX: u64 = 16_384;
+/// How many values functions and calls may take and give, all together, beyond one for each
+/// byte of the module. Whatever makes a value has a byte or two, and real programs pass one
+/// for every ten bytes; each costs the code generator about ten microseconds.
+pub const PASSED_MORE_MAX: u64 = 1 << 19;
 /// Deepest nesting of blocks in one function.
 pub const NESTING_MAX: usize = 10_000;
 /// Bytes of memory64 or memory32 a guest gets where nobody said otherwise.
@@ -116,5 +123,6 @@ pub const PATH_BYTES_MAX: u32 = 4096;
 pub const SUBSCRIPTIONS_MAX: u32 = 4096;
 /// Most entries of a directory that is listed in sorted order (`--deterministic`).
 pub const LISTING_ENTRIES_MAX: usize = 1 << 20;
-/// Most table elements a guest gets over all its tables.
+/// Most table elements a guest gets over all its tables; a module that begins with more
+/// is refused when it is compiled.
 pub const TABLE_ELEMENTS_MAX: usize = 10_000_000;

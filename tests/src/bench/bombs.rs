@@ -88,7 +88,12 @@ fn bombs() -> Vec<(&'static str, String)> {
         ("2 000 locals that 2 000 branches carry", carried(2000)),
         ("200 catches around 200 calls", catches(200)),
         ("2 000 catches around 2 000 calls", catches(2000)),
+        ("10 tables of 1 000 000", many_tables(10)),
         ("100 tables of 1 000 000", many_tables(100)),
+        ("16 000 operands", operands(16_000)),
+        ("40 000 operands", operands(40_000)),
+        ("250 calls of 1 000 values", wide_calls(250)),
+        ("1 000 calls of 1 000 values", wide_calls(1000)),
         ("600 globals, set between branches", between_branches(600)),
         ("20 000 globals, set between branches", between_branches(20_000)),
         ("600 objects in globals", objects(600)),
@@ -229,6 +234,25 @@ fn many_tables(count: usize) -> String {
         let _ = write!(text, "(elem (table {table}) (i32.const 999999) func $f)");
     }
     text + ")"
+}
+
+/// All on the stack at a time.
+fn operands(count: usize) -> String {
+    let loads = "(i32.load (local.get $x))".repeat(count);
+    let body = format!("{loads}{}(local.set $x)", "i32.xor ".repeat(count - 1));
+    format!(r#"(module (memory 1) (func (export "f") (param $x i32) {body}))"#)
+}
+
+/// What one gives is what the next one takes.
+fn wide_calls(count: usize) -> String {
+    let values = "i64 ".repeat(1000);
+    let gets: String = (0..1000).map(|local| format!("(local.get {local})")).collect();
+    format!(
+        "(module (type $t (func (param {values}) (result {values})))
+           (func $g (type $t) unreachable)
+           (func (export \"f\") (type $t) {gets} {}))",
+        "(call $g)".repeat(count)
+    )
 }
 
 fn tries() -> String {
