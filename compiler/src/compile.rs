@@ -9,6 +9,7 @@
 
 use crate::audit::Audited;
 use crate::effort::{Effort, effort};
+use crate::hints::hinted;
 use crate::sys;
 use bls_artifact::limits::IMAGE_BYTES_MAX;
 use bls_artifact::target::{EngineProfile, Target};
@@ -144,10 +145,12 @@ pub fn compile(
 ) -> Result<Image, CompileError> {
     let effort =
         effort(module.wasm()).map_err(|error| CompileError::Module(target, error.to_string()))?;
+    let wasm =
+        hinted(module.wasm()).map_err(|error| CompileError::Module(target, error.to_string()))?;
     let engine = engine(target, profile, effort)
         .map_err(|error| CompileError::Settings(target, format!("{error:#}")))?;
     let bytes = engine
-        .precompile_module(module.wasm())
+        .precompile_module(&wasm)
         .map_err(|error| CompileError::Module(target, format!("{error:#}")))?;
     if bytes.len() as u64 > IMAGE_BYTES_MAX {
         return Err(CompileError::TooLong(target, bytes.len() as u64));
@@ -169,6 +172,8 @@ fn engine(target: Target, profile: &EngineProfile, effort: Effort) -> wasmtime::
             Effort::Least => OptLevel::None,
         })
         .cranelift_nan_canonicalization(profile.canonical_nans())
+        // For `hinted`; a guest's own count where it is not metered.
+        .wasm_branch_hinting(true)
         .parallel_compilation(true);
     sys::enable(&mut config, flags(target));
     Engine::new(&config)

@@ -28,6 +28,7 @@ pub mod documents;
 pub mod effort;
 pub mod fuel_profile;
 pub mod given;
+mod hints;
 pub mod input;
 pub mod keystore;
 pub mod meter;

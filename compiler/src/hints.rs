@@ -1,0 +1,157 @@
+//! Which way a branch goes, told to the code generator: out of the copies of a tiny loop
+//! nearly never.
+//!
+//! Where a loop was unrolled, each copy but the last ends with the guest's branch to the next
+//! one, and behind it stands what pays for those who leave (FUEL.md, "Texts", *copies*).
+//! Taken as it stands, that lies in the way of every round. A hint (the proposal
+//! "branch hinting", custom section `metadata.code.branch_hint`) moves it behind the
+//! function.
+//!
+//! May assume an audited module; recognises the text by its form. A hint says where code
+//! lies and nothing about what it does: whatever stands here changes no result and no fuel.
+
+use std::borrow::Cow;
+use wasm_encoder::{BranchHint, BranchHints, Module, RawSection};
+use wasmparser::{BinaryReaderError, FunctionBody, Operator, Parser, Payload, TypeRef};
+
+/// The bytes of what a copy's exit ends with: `br 2  end`.
+const END_OF_EXIT: [u8; 3] = [0x0c, 2, 0x0b];
+
+/// The module with hints, where there is something to tell.
+///
+/// # Errors
+/// When the module cannot be read, so that it is not valid.
+pub(crate) fn hinted(wasm: &[u8]) -> Result<Cow<'_, [u8]>, BinaryReaderError> {
+    let mut hints = BranchHints::new();
+    let mut function = 0_u32;
+    for payload in Parser::new(0).parse_all(wasm) {
+        match payload? {
+            Payload::ImportSection(section) => {
+                for import in section.into_imports() {
+                    let is_function =
+                        matches!(import?.ty, TypeRef::Func(_) | TypeRef::FuncExact(_));
+                    function += u32::from(is_function);
+                }
+            }
+            Payload::CodeSectionEntry(body) => {
+                let found = exits(&body)?;
+                if !found.is_empty() {
+                    hints.function_hints(function, found);
+                }
+                function += 1;
+            }
+            _ => {}
+        }
+    }
+    if hints.is_empty() {
+        return Ok(Cow::Borrowed(wasm));
+    }
+    let mut module = Module::new();
+    let mut hints = Some(hints);
+    for payload in Parser::new(0).parse_all(wasm) {
+        let payload = payload?;
+        if matches!(payload, Payload::CodeSectionStart { .. })
+            && let Some(hints) = hints.take()
+        {
+            module.section(&hints);
+        }
+        if let Some((id, range)) = payload.as_section() {
+            module.section(&RawSection { id, data: &wasm[range] });
+        }
+    }
+    Ok(Cow::Owned(module.finish()))
+}
+
+/// The branches of a function that go on to the next copy of a loop.
+fn exits(body: &FunctionBody<'_>) -> Result<Vec<BranchHint>, BinaryReaderError> {
+    let mut found = Vec::new();
+    let has_any = body.as_bytes().windows(END_OF_EXIT.len()).any(|bytes| bytes == END_OF_EXIT);
+    if !has_any {
+        return Ok(found);
+    }
+    // The last operators, and where each begins; the branch is the first of them.
+    let mut last: [(usize, Option<Operator<'_>>); 9] = Default::default();
+    let mut reader = body.get_operators_reader()?;
+    while !reader.eof() {
+        last.rotate_left(1);
+        let start = reader.original_position() - body.range().start;
+        last[8] = (start, Some(reader.read()?));
+        let at = last.each_ref().map(|(_, operator)| operator.as_ref());
+        if let [
+            Some(Operator::BrIf { relative_depth: 0 }),
+            Some(Operator::LocalGet { local_index: counter }),
+            Some(Operator::I64Const { .. }),
+            Some(Operator::I64Sub),
+            Some(Operator::LocalSet { local_index: charged }),
+            Some(Operator::LocalGet { local_index: marked }),
+            Some(Operator::LocalSet { local_index: marks }),
+            Some(Operator::Br { relative_depth: 2 }),
+            Some(Operator::End),
+        ] = at
+            && [charged, marked, marks] == [counter; 3]
+        {
+            let branch_func_offset = last[0].0 as u32;
+            found.push(BranchHint { branch_func_offset, branch_hint_value: 1 });
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::input::Source;
+    use crate::meter::meter;
+    use crate::validate::{recheck, validate};
+    use bls_artifact::target::{EngineProfile, Nans, Target};
+    use wasmparser::KnownCustom;
+
+    /// By function: how many hints say that a `br_if` is taken.
+    fn hints(text: &str) -> Vec<(u32, usize)> {
+        let engine = EngineProfile::of(Target::X86_64, Nans::Canonical);
+        let source = Source::new(text.as_bytes().to_vec(), "t.wat").unwrap();
+        let wasm = meter(&validate(source, &engine).unwrap()).unwrap().wasm;
+        let hinted = hinted(&wasm).unwrap();
+        recheck(&hinted, engine.wasm_features()).unwrap();
+        let (mut found, mut bodies) = (Vec::new(), Vec::new());
+        for payload in Parser::new(0).parse_all(&hinted) {
+            match payload.unwrap() {
+                Payload::CustomSection(custom) => {
+                    let KnownCustom::BranchHints(reader) = custom.as_known() else { continue };
+                    for function in reader {
+                        let function = function.unwrap();
+                        let hints: Vec<_> =
+                            function.hints.into_iter().map(Result::unwrap).collect();
+                        found.push((function.func, hints));
+                    }
+                }
+                Payload::CodeSectionEntry(body) => bodies.push(body),
+                _ => {}
+            }
+        }
+        // Where they stand is a `br_if`; one function is imported.
+        for (function, hints) in &found {
+            let body = &bodies[*function as usize - 1];
+            for hint in hints {
+                assert!(hint.taken);
+                assert_eq!(body.as_bytes()[hint.func_offset as usize], 0x0d, "no br_if");
+            }
+        }
+        assert!(!found.is_empty() || matches!(hinted, Cow::Borrowed(_)));
+        found.into_iter().map(|(function, hints)| (function, hints.len())).collect()
+    }
+
+    #[test]
+    fn each_copy_but_the_last_is_hinted() {
+        let round = "(local.tee 0 (i32.sub (local.get 0) (i32.const 1)))";
+        let text = format!(
+            "(module (import \"m\" \"f\" (func)) (func) (func (param i32)
+               (loop (br_if 0 {round})) (loop (br_if 0 {round})))
+             (func (param i32) (block (br_if 0 (local.get 0)) (nop))))"
+        );
+        assert_eq!(hints(&text), [(2, 14)]);
+        let without = "(module (import \"m\" \"f\" (func)) (func (param i32)
+            (loop (call 0) (br_if 0 (local.get 0)))))";
+        assert_eq!(hints(without), []);
+    }
+}
