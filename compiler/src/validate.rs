@@ -10,8 +10,8 @@ use crate::input::Source;
 use bls_artifact::fuel::RESERVED_PREFIX;
 use bls_artifact::limits::{
     BLOCKS_BY_LOCALS_MAX, EXPORTS_MAX, FUNCTION_BYTES_MAX, FUNCTIONS_MAX, GLOBALS_MAX, IMPORTS_MAX,
-    JOINED_MAX, LOCALS_MAX, NESTING_MAX, OPERANDS_MAX, PASSED_MORE_MAX, TABLE_ELEMENTS_MAX,
-    TABLE_TARGETS_MAX, TYPES_MAX,
+    JOINED_MAX, LOCALS_MAX, NESTING_MAX, OPERANDS_MAX, PASSED_MORE_MAX, TABLE_TARGETS_MAX,
+    TYPES_MAX,
 };
 use bls_artifact::target::EngineProfile;
 use joins::Joins;
@@ -301,13 +301,6 @@ fn caps(payload: &Payload<'_>) -> Result<(), Problem> {
         Payload::FunctionSection(section) => {
             cap("functions", u64::from(section.count()), u64::from(FUNCTIONS_MAX))?;
         }
-        Payload::TableSection(section) => {
-            let mut elements = 0_u64;
-            for table in section.clone() {
-                elements = elements.saturating_add(table?.ty.initial);
-                cap("table elements", elements, TABLE_ELEMENTS_MAX as u64)?;
-            }
-        }
         Payload::MemorySection(section) => {
             for (memory, index) in section.clone().into_iter().zip(0..) {
                 if memory?.shared {
@@ -547,9 +540,6 @@ mod tests {
         assert!(message.contains("blocks times locals in function 0"), "{message}");
         let globals = "(global i32 (i32.const 0))".repeat(50_001);
         assert!(refusal(&format!("(module {globals})")).contains("50001 globals"));
-        let tables = |count: usize| format!("(module {})", "(table 1000000 funcref)".repeat(count));
-        assert!(check_wat(&tables(10), Target::X86_64).is_ok());
-        assert!(refusal(&tables(11)).contains("11000000 table elements"));
         let operands = |count: usize| {
             format!("(module (func {} {}))", "i32.const 1 ".repeat(count), "drop ".repeat(count))
         };

@@ -123,6 +123,5 @@ pub const PATH_BYTES_MAX: u32 = 4096;
 pub const SUBSCRIPTIONS_MAX: u32 = 4096;
 /// Most entries of a directory that is listed in sorted order (`--deterministic`).
 pub const LISTING_ENTRIES_MAX: usize = 1 << 20;
-/// Most table elements a guest gets over all its tables; a module that begins with more
-/// is refused when it is compiled.
+/// Most table elements a guest gets over all its tables.
 pub const TABLE_ELEMENTS_MAX: usize = 10_000_000;

@@ -88,7 +88,6 @@ fn bombs() -> Vec<(&'static str, String)> {
         ("2 000 locals that 2 000 branches carry", carried(2000)),
         ("200 catches around 200 calls", catches(200)),
         ("2 000 catches around 2 000 calls", catches(2000)),
-        ("10 tables of 1 000 000", many_tables(10)),
         ("100 tables of 1 000 000", many_tables(100)),
         ("16 000 operands", operands(16_000)),
         ("40 000 operands", operands(40_000)),
