@@ -16,6 +16,7 @@ use bls_artifact::target::{EngineProfile, Target};
 use cranelift_codegen::isa;
 use cranelift_codegen::settings::{self, Configurable as _};
 use object::{Object as _, ObjectSection as _};
+use std::borrow::Cow;
 use std::fmt;
 use wasmtime::{Engine, OptLevel, Strategy};
 
@@ -147,7 +148,9 @@ pub fn compile(
         effort(module.wasm()).map_err(|error| CompileError::Module(target, error.to_string()))?;
     let wasm =
         hinted(module.wasm()).map_err(|error| CompileError::Module(target, error.to_string()))?;
-    let engine = engine(target, profile, effort)
+    // A guest's own hints are not read: they say where its code was before it was metered.
+    let has_hints = matches!(wasm, Cow::Owned(_));
+    let engine = engine(target, profile, effort, has_hints)
         .map_err(|error| CompileError::Settings(target, format!("{error:#}")))?;
     let bytes = engine
         .precompile_module(&wasm)
@@ -162,7 +165,12 @@ pub fn compile(
 }
 
 /// An engine that generates code for a target.
-fn engine(target: Target, profile: &EngineProfile, effort: Effort) -> wasmtime::Result<Engine> {
+fn engine(
+    target: Target,
+    profile: &EngineProfile,
+    effort: Effort,
+    has_hints: bool,
+) -> wasmtime::Result<Engine> {
     let mut config = profile.config();
     config
         .target(target.triple())?
@@ -172,8 +180,7 @@ fn engine(target: Target, profile: &EngineProfile, effort: Effort) -> wasmtime::
             Effort::Least => OptLevel::None,
         })
         .cranelift_nan_canonicalization(profile.canonical_nans())
-        // For `hinted`; a guest's own count where it is not metered.
-        .wasm_branch_hinting(true)
+        .wasm_branch_hinting(has_hints)
         .parallel_compilation(true);
     sys::enable(&mut config, flags(target));
     Engine::new(&config)
