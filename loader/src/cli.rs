@@ -12,6 +12,7 @@ use bls_artifact::digest::Sha256;
 use bls_artifact::limits::{DESCRIPTORS_MAX, DESCRIPTORS_MIN, STACK_BYTES_MAX, STACK_BYTES_MIN};
 use bls_artifact::name::is_name;
 use bls_artifact::policy::Requirement;
+use bls_artifact::target::Target;
 use bls_artifact::{artifact, fuel, quantity, target};
 use lexopt::{Arg, Parser};
 use std::ffi::{OsStr, OsString};
@@ -22,8 +23,8 @@ use std::time::Duration;
 pub(crate) use trust::Trust;
 pub(crate) use values::{Folder, Input, ReportTarget, UnknownImports};
 use values::{
-    budget, capabilities, digest, folder, input, number, report, size, text, unknown_imports,
-    variable,
+    budget, capabilities, digest, folder, input, machine, number, report, size, text,
+    unknown_imports, variable,
 };
 
 mod trust;
@@ -35,12 +36,13 @@ Verify, map and run an artifact.
 
 Usage: bls-load [OPTIONS] <ARTIFACT> [ARGS]...
        bls-load verify [OPTIONS] <ARTIFACT|--all>
-       bls-load install [OPTIONS] <FILE>
+       bls-load install [OPTIONS] <FILE|->
        bls-load list [--json] | remove <NAME|sha256:HEX> | gc
        bls-load trust <add|revoke|show|init|install|verify> ...
 
 ARTIFACT is a file where it holds a / or ends in .bls; else the name of what is installed,
-or its identity, sha256:HEX.
+or its identity, sha256:HEX, of which 8 digits are enough where no other begins so; - is
+standard input.
 Everything after ARTIFACT belongs to the guest.
 Granted by default: arguments, stdin, stdout, stderr, clocks, random.
 
@@ -63,6 +65,7 @@ Trust
       --trust <FILE>            trust file or public key
       --digest <sha256:HEX>     run only this exact file
       --store <DIR>             store [default: /var/lib/bls, then ~/.local/share/bls]
+      --target <TRIPLE>         of the machine to verify or install for, if not this one
       --clock-unset             run what expires though this machine's clock was never set
       --require-fuel            run it only if it is metered
       --require-deterministic   run it only if no CPU changes its results
@@ -95,6 +98,11 @@ pub(crate) fn version() -> String {
         fuel::MODEL
     )
 }
+
+/// The word for standard input, where a file is named.
+pub(crate) const STDIN: &str = "-";
+/// So many digits of an identity stand for it.
+const IDENTITY_DIGITS_MIN: usize = 8;
 
 /// A command line that makes no sense.
 #[derive(Debug, PartialEq, Eq)]
@@ -158,7 +166,7 @@ impl Artifact {
     /// there are.
     fn from_word(word: OsString) -> Result<Self, UsageError> {
         let bytes = word.as_bytes();
-        if bytes.contains(&b'/') || bytes.ends_with(b".bls") {
+        if word == STDIN || bytes.contains(&b'/') || bytes.ends_with(b".bls") {
             return Ok(Self::File(word.into()));
         }
         wanted(&word).map(Self::Installed)
@@ -168,10 +176,17 @@ impl Artifact {
 /// A name or an identity.
 fn wanted(word: &OsStr) -> Result<Wanted, UsageError> {
     let text = word.to_string_lossy();
+    let short = text.strip_prefix("sha256:").filter(|digits| {
+        (IDENTITY_DIGITS_MIN..64).contains(&digits.len())
+            && digits.bytes().all(|digit| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit))
+    });
+    if let Some(digits) = short {
+        return Ok(Wanted::Short(digits.to_owned()));
+    }
     if text.starts_with("sha256:") {
-        return digest(&text).map(Wanted::Identity).map_err(|error| UsageError {
-            hint: "sha256: and 64 digits: bls-load list shows them",
-            ..error
+        return digest(&text).map(Wanted::Identity).map_err(|_| UsageError {
+            what: format!("{text} is no identity"),
+            hint: "sha256: and 8 to 64 lower-case hex digits: bls-load list shows them",
         });
     }
     if is_name(&text) {
@@ -206,6 +221,8 @@ pub(crate) struct Options {
     pub(crate) determinism: Option<Determinism>,
     pub(crate) trust: Option<PathBuf>,
     pub(crate) digest: Option<Sha256>,
+    /// The machine that it is verified or installed for, if it is not this one.
+    pub(crate) target: Option<Target>,
     pub(crate) invoke: Option<String>,
     pub(crate) unknown_imports: UnknownImports,
     pub(crate) report: Option<ReportTarget>,
@@ -236,6 +253,7 @@ impl Options {
             determinism: None,
             trust: None,
             digest: None,
+            target: None,
             invoke: None,
             unknown_imports: UnknownImports::Refuse,
             report: None,
@@ -326,11 +344,12 @@ impl Words {
             "store" => options.store = Some(parser.value().map_err(malformed)?.into()),
             "all" => self.all = true,
             "json" => self.json = true,
-            "trust" | "digest" | "explain" | "clock-unset" => {
+            "trust" | "digest" | "explain" | "clock-unset" | "target" => {
                 match name.as_str() {
                     "trust" => options.trust = Some(parser.value().map_err(malformed)?.into()),
                     "digest" => options.digest = Some(digest(&text(parser, "digest")?)?),
                     "explain" => options.explain = true,
+                    "target" => options.target = Some(machine(&text(parser, "target")?)?),
                     _ => options.clock_unset = true,
                 }
                 self.judging = Some(name);
@@ -351,6 +370,9 @@ impl Words {
     /// A run: everything behind the artifact is the guest's.
     fn run(mut self, word: OsString, parser: &mut Parser) -> Result<Command, UsageError> {
         self.check_all_and_json(None)?;
+        if self.options.target.is_some() {
+            return Err(usage("--target is for verify and install; a run is on this machine"));
+        }
         self.options.artifact = Artifact::from_word(word)?;
         self.check_digest()?;
         self.options.arguments = parser.raw_args().map_err(malformed)?.collect();
@@ -408,6 +430,9 @@ impl Words {
                 Ok(Command::Verify(Box::new(self.options)))
             }
             (Verb::Install, Some(word)) => {
+                if options.target.is_some() && options.store.is_none() {
+                    return Err(usage("--target needs the store of that machine: --store DIR"));
+                }
                 // Only files are installed: no rule is needed to tell them from names.
                 options.artifact = Artifact::File(word.into());
                 Ok(Command::Install(Box::new(self.options)))

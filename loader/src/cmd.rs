@@ -9,14 +9,16 @@ mod trust;
 mod verify;
 
 use crate::cli::{self, Artifact, Command};
-use crate::error::{Failure, say};
+use crate::error::{Cause, Failure, say};
 use crate::explain::Stages;
 use crate::open::Opened;
 use crate::outcome::FAILED;
-use crate::store::{Stores, Wanted};
+use crate::store::{Installed, Stores, Wanted};
 use crate::verify::{
-    Policy, Reason, Verified, VerifyError, verify as verify_file, verify_installed,
+    Checked, Policy, Reason, Verified, VerifyError, verify as verify_file, verify_for,
+    verify_installed, verify_installed_for,
 };
+use bls_artifact::target::Target;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::Path;
@@ -61,7 +63,10 @@ impl<'a> Named<'a> {
         match artifact {
             Artifact::Installed(wanted) => Ok(Self::Installed(wanted)),
             Artifact::File(path) => {
-                let opened = Opened::open(path)?;
+                let opened = match path.as_os_str() == cli::STDIN {
+                    true => Opened::from_stdin()?,
+                    false => Opened::open(path)?,
+                };
                 stages.done("open", || format!("{}: framing fits", opened.name()));
                 Ok(Self::File(opened))
             }
@@ -69,22 +74,56 @@ impl<'a> Named<'a> {
     }
 }
 
-/// Verifies it.
+/// Verifies it, to be run.
 fn verified(
     named: Named<'_>,
     stores: &Stores,
     policy: &Policy<'_>,
     stages: &mut Stages<'_>,
 ) -> Result<Verified, Failure> {
-    let wanted = match named {
-        Named::File(opened) => return verify_file(opened, policy).map_err(failure),
-        Named::Installed(wanted) => wanted,
-    };
+    match named {
+        Named::File(opened) => verify_file(opened, policy).map_err(failure),
+        Named::Installed(wanted) => look_up(wanted, stores, stages, &|installed| {
+            verify_installed(installed, policy)
+        }),
+    }
+}
+
+/// Verifies it for this machine, or for another.
+fn checked(
+    named: Named<'_>,
+    stores: &Stores,
+    policy: &Policy<'_>,
+    target: Option<Target>,
+    stages: &mut Stages<'_>,
+) -> Result<Checked, Failure> {
+    match named {
+        Named::File(opened) => verify_for(opened, policy, target).map_err(failure),
+        Named::Installed(wanted) => look_up(wanted, stores, stages, &|installed| {
+            verify_installed_for(installed, policy, target)
+        }),
+    }
+}
+
+/// Finds something that is installed, and verifies it.
+fn look_up<T>(
+    wanted: &Wanted,
+    stores: &Stores,
+    stages: &mut Stages<'_>,
+    verify: &dyn Fn(Installed<'_>) -> Result<T, VerifyError>,
+) -> Result<T, Failure> {
     // What is found can be replaced and collected before all of it is open; then there
     // is something newer to be found.
     let mut lookups = 1;
     loop {
-        let error = match look_up(wanted, stores, policy, stages) {
+        let found = stores.find(wanted).map_err(VerifyError::from).and_then(|installed| {
+            stages.done("open", || {
+                let place = installed.store.path().display();
+                format!("{wanted}: sha256:{} in {place}", installed.identity)
+            });
+            verify(installed)
+        });
+        let error = match found {
             Err(error) => error,
             Ok(verified) => return Ok(verified),
         };
@@ -103,19 +142,6 @@ fn failure(error: VerifyError) -> Failure {
     }
 }
 
-fn look_up(
-    wanted: &Wanted,
-    stores: &Stores,
-    policy: &Policy<'_>,
-    stages: &mut Stages<'_>,
-) -> Result<Verified, VerifyError> {
-    let installed = stores.find(wanted).map_err(VerifyError::from)?;
-    stages.done("open", || {
-        format!("{wanted}: sha256:{} in {}", installed.identity, installed.store.path().display())
-    });
-    verify_installed(installed, policy)
-}
-
 /// Fails where some of what is installed is not as it was.
 fn some_refused(bad: usize, stage: &'static str) -> Result<(), Failure> {
     if bad == 0 {
@@ -126,6 +152,7 @@ fn some_refused(bad: usize, stage: &'static str) -> Result<(), Failure> {
         code: "store.some-refused",
         what: format!("{bad} of what is installed cannot be run as it is"),
         hint: Some("each has its own hint above".into()),
+        cause: Cause::Refused,
     })
 }
 
@@ -143,6 +170,7 @@ fn print(text: &str) -> Result<(), Failure> {
             code: "output.closed",
             what: format!("cannot write to stdout: {error}"),
             hint: None,
+            cause: Cause::Failed,
         }),
         _ => Ok(()),
     }

@@ -17,6 +17,8 @@ use std::fmt;
 pub enum Misfit {
     /// For another architecture.
     Architecture(Target),
+    /// For another architecture than the one that was asked for, the second.
+    OtherTarget(Target, Target),
     /// For the portable interpreter, which this program does not have.
     Portable(Target),
     /// Needs CPU features that are missing here.
@@ -50,6 +52,9 @@ impl fmt::Display for Misfit {
                 "it was compiled for {target}, and this machine is {}",
                 Target::host().map_or(std::env::consts::ARCH, Target::triple)
             ),
+            Self::OtherTarget(target, wanted) => {
+                write!(formatter, "it was compiled for {target}, and not for {wanted}")
+            }
             Self::Portable(target) => write!(
                 formatter,
                 "it was compiled for {target}, and this bls-load has no interpreter"
@@ -92,7 +97,7 @@ impl Misfit {
     /// Its name, which stays the same when words change.
     pub(crate) fn code(&self) -> &'static str {
         match self {
-            Self::Architecture(_) => "compatibility.architecture",
+            Self::Architecture(_) | Self::OtherTarget(..) => "compatibility.architecture",
             Self::Portable(_) => "compatibility.portable",
             Self::CpuFeatures(_) => "compatibility.cpu-feature",
             Self::PageSize { .. } => "compatibility.page-size",
@@ -109,7 +114,14 @@ impl Misfit {
     pub(crate) fn hint(&self) -> String {
         let host = Target::host().map_or("TRIPLE", Target::triple);
         match self {
-            Self::Architecture(_) | Self::Portable(_) => {
+            Self::Architecture(target) => format!(
+                "compile it for this machine: bls-compile --target {host} app.wasm; to verify it \
+                 for its own: bls-load verify --target {target}"
+            ),
+            Self::OtherTarget(_, wanted) => {
+                format!("compile it for that machine: bls-compile --target {wanted} app.wasm")
+            }
+            Self::Portable(_) => {
                 format!("compile it for this machine: bls-compile --target {host} app.wasm")
             }
             Self::CpuFeatures(_) => {
@@ -146,19 +158,30 @@ pub(crate) fn check_metering(manifest: &Manifest) -> Result<(), Misfit> {
     Ok(())
 }
 
-/// Whether `part` can run here.
-pub(crate) fn check_part(part: &Part) -> Result<(), Misfit> {
+/// Whether this program can run `part` on some machine of this target.
+pub(crate) fn check_part_for(part: &Part, target: Target) -> Result<(), Misfit> {
     if part.target.is_portable() {
         return Err(Misfit::Portable(part.target));
     }
-    if Target::host() != Some(part.target) {
-        return Err(Misfit::Architecture(part.target));
+    if part.target != target {
+        return Err(Misfit::OtherTarget(part.target, target));
     }
     if part.engine != ENGINE_COMPATIBILITY {
         return Err(Misfit::Engine(part.engine.clone()));
     }
     if !part.profile.fits(part.target) {
         return Err(Misfit::Profile);
+    }
+    Ok(())
+}
+
+/// Whether `part` can run here.
+pub(crate) fn check_part(part: &Part) -> Result<(), Misfit> {
+    match Target::host() {
+        Some(host) if part.target.is_portable() || host == part.target => {
+            check_part_for(part, host)?;
+        }
+        _ => return Err(Misfit::Architecture(part.target)),
     }
     let missing: Vec<String> = part
         .cpu_features

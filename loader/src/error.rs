@@ -7,6 +7,15 @@
 
 use std::fmt;
 
+/// Whose fault it is that nothing ran: the report's word for an end that is none of a guest's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// What was given is not what may run here: the same again is refused again.
+    Refused,
+    /// The system did not give what is needed, or this program is at fault.
+    Failed,
+}
+
 /// The error of one stage.
 pub trait StageError: fmt::Display {
     /// The stage's name, as printed.
@@ -17,6 +26,11 @@ pub trait StageError: fmt::Display {
 
     /// What a user can do about it.
     fn hint(&self) -> Option<String>;
+
+    /// Whose fault it is.
+    fn cause(&self) -> Cause {
+        Cause::Refused
+    }
 }
 
 /// An error of any stage, ready to be printed.
@@ -30,12 +44,14 @@ pub(crate) struct Failure {
     pub(crate) what: String,
     /// What a user can do about it.
     pub(crate) hint: Option<String>,
+    /// Whose fault it is.
+    pub(crate) cause: Cause,
 }
 
 impl<E: StageError> From<E> for Failure {
     fn from(error: E) -> Self {
         let (code, what, hint) = (error.code(), error.to_string(), error.hint());
-        Self { stage: E::STAGE, code, what, hint }
+        Self { stage: E::STAGE, code, what, hint, cause: error.cause() }
     }
 }
 

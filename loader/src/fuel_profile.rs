@@ -6,7 +6,7 @@
 //! line for the difference where there is one. A run that time or a signal ends has none: its counters are in use.
 
 use crate::cli::Options;
-use crate::error::{Failure, printable, say};
+use crate::error::{Cause, Failure, printable, say};
 use crate::run::Burned;
 use crate::state::State;
 use crate::verify::Facts;
@@ -51,12 +51,14 @@ impl From<ProfileError> for Failure {
                 code: "profile.not-counted",
                 what,
                 hint: Some(format!("compile it for that: bls-compile --fuel-profile {name}.wasm")),
+                cause: Cause::Refused,
             },
             ProfileError::File(..) => Self {
                 stage: "report",
                 code: "profile.unwritable",
                 what,
                 hint: Some("--fuel-profile=FILE takes a file you can write to".into()),
+                cause: Cause::Failed,
             },
         }
     }

@@ -1,13 +1,15 @@
 //! Opens an artifact and reads its framing.
 //!
 //! Assumes nothing about the file, which somebody may be rewriting. Guarantees
-//! that the file was opened once, without following a symbolic link, is a regular
-//! file, and that every byte judged or used later comes from that one descriptor
-//! (or from the memory given). Does not look at signatures or parts.
+//! that the file was opened once, is a regular file, at the end of whatever links, and
+//! that every byte judged or used later comes from that one descriptor, or from memory of
+//! this process: what comes from a pipe is read into it first, no more than the artifact's
+//! header announces. Does not look at signatures or parts.
 
 use crate::error::StageError;
 use bls_artifact::artifact::{Frame, FrameError, HEADER_LEN, Header};
 use rustix::buffer::spare_capacity;
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{FileType, Mode, OFlags};
 use std::fmt;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -20,11 +22,11 @@ const FIRST_READ: usize = 64 << 10;
 /// A thing of the file system that is no regular file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Irregular {
-    /// A symbolic link, which is not followed.
+    /// A symbolic link: where one is not followed, or leads in a circle.
     Link,
     /// A directory.
     Folder,
-    /// A named pipe.
+    /// A pipe, named or not.
     Fifo,
     /// A character or block device.
     Device,
@@ -48,6 +50,12 @@ impl fmt::Display for OpenError {
         match self {
             Self::System(name, errno) => {
                 write!(formatter, "{name}: {}", std::io::Error::from(*errno))
+            }
+            Self::NotRegular(name, Irregular::Link) => {
+                write!(formatter, "{name} is a symbolic link that leads in a circle")
+            }
+            Self::NotRegular(name, Irregular::Fifo) => {
+                write!(formatter, "{name} is a pipe, and nothing came from it")
             }
             Self::NotRegular(name, kind) => {
                 write!(formatter, "{name} is {}, not a file", kind.words())
@@ -80,12 +88,19 @@ impl StageError for OpenError {
             Self::System(_, rustix::io::Errno::NOENT) => {
                 "artifacts are made by bls-compile: bls-compile app.wasm writes app.bls".into()
             }
-            Self::System(..) => return None,
-            Self::NotRegular(_, Irregular::Link) => {
-                "links are not followed; name the file itself: readlink -f shows it".into()
-            }
+            Self::System(name, _) => format!(
+                "see that you may read it, and search the folders above it: ls -l {name}"
+            ),
+            Self::NotRegular(_, Irregular::Link) => "name the file itself".into(),
             Self::NotRegular(_, Irregular::Folder) => "name a file".into(),
-            Self::NotRegular(..) => "copy it into a file first".into(),
+            Self::NotRegular(_, Irregular::Fifo) => {
+                "see why whatever writes to it wrote nothing; curl needs -f to fail where it \
+                 should"
+                    .into()
+            }
+            Self::NotRegular(..) => {
+                "name a file, or give it through a pipe: curl -fsS URL | bls-load install -".into()
+            }
             Self::Frame(_, error) => error.hint().into(),
         })
     }
@@ -122,7 +137,7 @@ impl Opened {
         let system = |errno| OpenError::System(name.clone(), errno);
         // Non-blocking, so that a FIFO cannot hold us before we know it is one;
         // for a regular file it means nothing.
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let file = match rustix::fs::open(path, flags | OFlags::NOCTTY, Mode::empty()) {
             Err(rustix::io::Errno::LOOP) => {
                 return Err(OpenError::NotRegular(name, Irregular::Link));
@@ -133,8 +148,10 @@ impl Opened {
             other => other.map_err(system)?,
         };
         let status = rustix::fs::fstat(&file).map_err(system)?;
-        if let Some(kind) = Irregular::of(FileType::from_raw_mode(status.st_mode)) {
-            return Err(OpenError::NotRegular(name, kind));
+        match Irregular::of(FileType::from_raw_mode(status.st_mode)) {
+            None => {}
+            Some(Irregular::Fifo) => return Self::read_stream(&name, file.as_fd()),
+            Some(kind) => return Err(OpenError::NotRegular(name, kind)),
         }
         let length = u64::try_from(status.st_size).unwrap_or(0);
 
@@ -146,6 +163,36 @@ impl Opened {
         let prefix_length = header.prefix_length();
         fill(&file, &mut head, prefix_length).map_err(system)?;
         Self::framed(name.clone(), Source::File(file), head, &header).map_err(framing)
+    }
+
+    /// Reads an artifact from standard input, all of it.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn from_stdin() -> Result<Self, OpenError> {
+        let name = "standard input";
+        let input = rustix::stdio::stdin();
+        let system = |errno| OpenError::System(name.to_owned(), errno);
+        let status = rustix::fs::fstat(input).map_err(system)?;
+        match Irregular::of(FileType::from_raw_mode(status.st_mode)) {
+            // A socket is what some programs connect to others by.
+            None | Some(Irregular::Fifo | Irregular::Socket) => Self::read_stream(name, input),
+            Some(kind) => Err(OpenError::NotRegular(name.to_owned(), kind)),
+        }
+    }
+
+    /// Waits for whoever writes, as every program does that reads a pipe.
+    fn read_stream(name: &str, stream: BorrowedFd<'_>) -> Result<Self, OpenError> {
+        let system = |errno| OpenError::System(name.to_owned(), errno);
+        let mut bytes = Vec::new();
+        fill_from_stream(stream, &mut bytes, HEADER_LEN).map_err(system)?;
+        if bytes.is_empty() {
+            return Err(OpenError::NotRegular(name.to_owned(), Irregular::Fifo));
+        }
+        // One more, which must not be there.
+        let length = Header::announced_length(&bytes) as usize + 1;
+        fill_from_stream(stream, &mut bytes, length).map_err(system)?;
+        Self::from_bytes(name, bytes)
     }
 
     /// Takes a whole artifact that is in memory.
@@ -271,6 +318,35 @@ pub(crate) fn fill(
             Err(errno) => return Err(errno),
             Ok(0) => break,
             Ok(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Reads from `stream` until `bytes` has `length` bytes or nobody writes any more. Takes
+/// memory as bytes come, not as they are announced.
+fn fill_from_stream(
+    stream: BorrowedFd<'_>,
+    bytes: &mut Vec<u8>,
+    length: usize,
+) -> Result<(), rustix::io::Errno> {
+    while bytes.len() < length {
+        let room = (length - bytes.len()).min(FIRST_READ);
+        bytes.reserve(room);
+        let end = bytes.len();
+        // It may have been opened so that nothing waits; and a FIFO that nobody has opened
+        // for writing yet looks as though it had ended.
+        match poll(&mut [PollFd::from_borrowed_fd(stream, PollFlags::IN)], None) {
+            Err(rustix::io::Errno::INTR) => continue,
+            other => other.map(drop)?,
+        }
+        bytes.resize(end + room, 0);
+        let read = rustix::io::read(stream, &mut bytes[end..]);
+        bytes.truncate(end + *read.as_ref().unwrap_or(&0));
+        match read {
+            Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
+            Ok(0) => break,
+            other => other.map(drop)?,
         }
     }
     Ok(())

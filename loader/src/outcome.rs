@@ -4,7 +4,7 @@
 //! is a function of it. The codes are documented in `--help`; where a guest's own
 //! code looks like one of ours, the report tells them apart.
 
-use crate::error::{Failure, printable};
+use crate::error::{Cause, Failure, printable};
 use serde_json::{Value, json};
 use wasmtime::Trap;
 
@@ -89,9 +89,9 @@ impl Outcome {
             Self::OutOfFuel => "out-of-fuel",
             Self::Limit(..) => "limit",
             Self::Signal(_) => "signal",
-            Self::Failed(failure) => match failure.stage {
-                "open" | "trust" | "verify" | "policy" | "grant" | "link" | "profile" => "refused",
-                _ => "failed",
+            Self::Failed(failure) => match failure.cause {
+                Cause::Refused => "refused",
+                Cause::Failed => "failed",
             },
         }
     }

@@ -8,7 +8,7 @@
 
 use crate::cli::Options;
 use crate::error::StageError;
-use crate::guarded::{GuardError, found, read};
+use crate::guarded::{GuardError, read, read_place};
 use bls_artifact::capability::Permission;
 use bls_artifact::limits::{
     DESCRIPTORS_DEFAULT, DESCRIPTORS_MAX, DESCRIPTORS_MIN, MEMORY_BYTES_DEFAULT, POLICY_BYTES_MAX,
@@ -125,11 +125,11 @@ pub(crate) fn load(options: &Options) -> Result<Rules, PolicyError> {
         Err(error) => Err(PolicyError::Contents(path.to_owned(), error)),
     };
     let system = Path::new(SYSTEM_FILE);
-    if let Some(text) = found(read(system, POLICY_BYTES_MAX, Some(&[0])))? {
+    if let Some(text) = read_place(system, POLICY_BYTES_MAX, &[0])? {
         add(system, &text)?;
     }
     if let Some(path) = &options.policy {
-        add(path, &read(path, POLICY_BYTES_MAX, None)?)?;
+        add(path, &read(path, POLICY_BYTES_MAX)?)?;
     }
     if options.clock_unset
         && let Some((path, _)) =

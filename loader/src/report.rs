@@ -7,7 +7,7 @@
 //! under its name only when it is complete. Without `--report` it collects nothing.
 
 use crate::cli::ReportTarget;
-use crate::error::StageError;
+use crate::error::{Cause, StageError};
 use crate::outcome::Outcome;
 use crate::sys;
 use serde_json::{Map, Value, json};
@@ -47,6 +47,10 @@ impl StageError for ReportError {
             "--report takes a file in a folder you can write to, a FIFO that is read, or fd:N of an open descriptor"
                 .into(),
         )
+    }
+
+    fn cause(&self) -> Cause {
+        Cause::Failed
     }
 }
 

@@ -5,7 +5,7 @@
 //! set before the first operator runs, and that every way to end becomes one
 //! [`Outcome`]. Does not watch the clock: `watch.rs` does.
 
-use crate::error::{Failure, printable};
+use crate::error::{Cause, Failure, printable};
 use crate::fuel_profile::FuelProfile;
 use crate::host::{CannotPay, Exit, Fault, OutputLimit};
 use crate::limit::Exceeded;
@@ -285,6 +285,7 @@ fn classify(error: &Error, left: Option<i64>) -> (Outcome, bool) {
                 "if it is about memory, the system gave too little: see ulimit -v, and the limits of its group"
                     .into(),
             ),
+            cause: Cause::Failed,
         };
         return (Outcome::Failed(failure), false);
     };
@@ -316,6 +317,7 @@ fn print(values: &[Val]) -> Result<(), Failure> {
         code: "run.results",
         what: format!("cannot print the results: {error}"),
         hint: None,
+        cause: Cause::Failed,
     })
 }
 

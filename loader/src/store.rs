@@ -30,7 +30,6 @@ pub use read::{Installed, Store};
 
 use crate::guarded;
 use bls_artifact::digest::Sha256;
-use bls_artifact::limits::PASSWD_BYTES_MAX;
 use bls_artifact::passwd;
 use record::Record;
 use rustix::io::Errno;
@@ -79,6 +78,8 @@ pub enum Wanted {
     Name(String),
     /// By the SHA-256 of what was signed: exactly this.
     Identity(Sha256),
+    /// By so many of its first digits as no other of what is installed begins with.
+    Short(String),
 }
 
 impl fmt::Display for Wanted {
@@ -86,6 +87,31 @@ impl fmt::Display for Wanted {
         match self {
             Self::Name(name) => formatter.write_str(name),
             Self::Identity(identity) => write!(formatter, "sha256:{identity}"),
+            Self::Short(digits) => write!(formatter, "sha256:{digits}"),
+        }
+    }
+}
+
+impl Wanted {
+    /// The whole identity of a short one that only one artifact in these stores has.
+    ///
+    /// # Errors
+    /// [`StoreError`], also when several have it.
+    pub fn complete<'s>(
+        &self,
+        stores: impl IntoIterator<Item = &'s Store>,
+    ) -> Result<Option<Self>, StoreError> {
+        let Self::Short(digits) = self else { return Ok(None) };
+        let mut all = Vec::new();
+        for store in stores {
+            all.extend(store.identities()?);
+        }
+        all.retain(|identity| identity.to_string().starts_with(digits));
+        all.sort_unstable();
+        all.dedup();
+        match all.as_slice() {
+            [_, _, ..] => Err(StoreError::Ambiguous(digits.clone(), all)),
+            one => Ok(one.first().copied().map(Self::Identity)),
         }
     }
 }
@@ -96,35 +122,56 @@ pub struct Stores {
     stores: Vec<Store>,
     /// Where they are, or would be.
     paths: Vec<PathBuf>,
+    /// Why nobody knows where the user's own is: asked for by what is in no other.
+    unknown: Option<StoreError>,
+    /// Default stores that say nothing, and why.
+    bad: Vec<StoreError>,
 }
 
 impl Stores {
     /// The one that is named; else the machine's, then the user's own, as far as they
-    /// exist.
+    /// exist. Where nobody knows where the user's own is, that counts once it is needed.
     ///
     /// # Errors
     /// [`StoreError`]: one that is named must be there, and none may be writable by
     /// others.
     pub fn open(explicit: Option<&Path>) -> Result<Self, StoreError> {
+        let mut stores = Self::open_each(explicit)?;
+        if stores.bad.is_empty() { Ok(stores) } else { Err(stores.bad.remove(0)) }
+    }
+
+    /// The same, and goes on behind a default store that says nothing: [`Stores::bad`].
+    ///
+    /// # Errors
+    /// [`StoreError`] of one that is named.
+    pub fn open_each(explicit: Option<&Path>) -> Result<Self, StoreError> {
+        let mut all = Self::default();
         if let Some(path) = explicit {
-            let store = Store::open(path, None)?.ok_or_else(|| StoreError::missing(path))?;
-            return Ok(Self { stores: vec![store], paths: vec![path.to_owned()] });
+            all.stores.push(Store::open(path, None)?.ok_or_else(|| StoreError::missing(path))?);
+            all.paths.push(path.to_owned());
+            return Ok(all);
         }
-        let mut paths = vec![PathBuf::from(SYSTEM_STORE)];
-        let mut stores = Vec::new();
-        match Store::open(&paths[0], Some(0)) {
-            // What root keeps to itself is not there for this user.
-            Err(StoreError::System(_, _, Errno::ACCESS)) | Ok(None) => {}
-            other => stores.extend(other?),
-        }
+        all.open_default(SYSTEM_STORE.into(), 0);
         let user = rustix::process::geteuid().as_raw();
-        if user != 0
-            && let Some(path) = own_store(user)?
-        {
-            stores.extend(Store::open(&path, Some(user))?);
-            paths.push(path);
+        if user != 0 {
+            match own_store(user) {
+                Ok(path) => path.into_iter().for_each(|path| all.open_default(path, user)),
+                Err(error) => all.unknown = Some(error),
+            }
         }
-        Ok(Self { stores, paths })
+        Ok(all)
+    }
+
+    fn open_default(&mut self, path: PathBuf, owner: u32) {
+        match Store::open(&path, Some(owner)) {
+            // What root keeps to itself, and what is in a home that is no folder, is not
+            // there for this user.
+            Err(StoreError::System(_, _, Errno::ACCESS)) => {}
+            Err(StoreError::Kind(..)) if owner != 0 => {}
+            Err(error) => self.bad.push(error),
+            Ok(store) => self.stores.extend(store),
+        }
+        self.paths.push(path);
     }
 
     /// Those that exist.
@@ -132,14 +179,22 @@ impl Stores {
         self.stores.iter()
     }
 
+    /// Why others say nothing.
+    pub fn bad(&mut self) -> Vec<StoreError> {
+        std::mem::take(&mut self.bad)
+    }
+
     /// Finds what is installed, and reads its envelope.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn find(&self, wanted: &Wanted) -> Result<Installed<'_>, StoreError> {
+        let full = wanted.complete(&self.stores)?;
+        let wanted = full.as_ref().unwrap_or(wanted);
         for store in &self.stores {
             let (identity, seen) = match wanted {
                 Wanted::Identity(identity) => (*identity, None),
+                Wanted::Short(_) => continue,
                 Wanted::Name(name) => match store.record(name)? {
                     Some(Record { installed: Some(identity), seen, .. }) => (identity, Some(seen)),
                     _ => continue,
@@ -147,14 +202,17 @@ impl Stores {
             };
             match (store.installed(identity, wanted.clone())?, wanted) {
                 (Some(installed), _) => return Ok(Installed { seen, ..installed }),
-                (None, Wanted::Identity(_)) => {}
+                (None, Wanted::Identity(_) | Wanted::Short(_)) => {}
                 (None, Wanted::Name(_)) => {
                     let path = store.path_of(Folder::Artifacts, &identity.to_string());
                     return Err(StoreError::Missing(path));
                 }
             }
         }
-        Err(StoreError::NotInstalled(wanted.to_string(), self.paths.clone()))
+        Err(match &self.unknown {
+            Some(error) => error.again(),
+            None => StoreError::NotInstalled(wanted.to_string(), self.paths.clone()),
+        })
     }
 }
 
@@ -174,7 +232,6 @@ pub fn place_to_write(explicit: Option<&Path>) -> Result<PathBuf, StoreError> {
 
 /// Where the user's own store is: by the password database, never by a variable.
 fn own_store(user: u32) -> Result<Option<PathBuf>, StoreError> {
-    let database = guarded::read(Path::new(passwd::DATABASE), PASSWD_BYTES_MAX, Some(&[0]))?;
-    let home = passwd::home(&String::from_utf8_lossy(&database), user);
+    let home = guarded::home(user)?;
     Ok(home.map(|home| home.join(passwd::DATA_FOLDER)))
 }

@@ -3,7 +3,7 @@
 //! The order: `--trust`; else `/etc/bls/trust.json` where it exists; else the
 //! user's own file in the home folder of the password database. Never anything
 //! from the environment, which a stranger's request may have chosen. Guarantees
-//! that a default file is one that only its rightful owner can write
+//! that a default file is one that only its rightful owner can have put there
 //! (`guarded.rs`), and that a signed one is, byte for byte, what was accepted there
 //! (`trust/accept.rs`), after which an unsigned one there says nothing, and none there is
 //! an error. Does not judge artifacts. Files are changed by `trust/edit.rs`.
@@ -12,14 +12,14 @@ mod accept;
 mod edit;
 mod error;
 
-use crate::guarded::{found, read};
+use crate::guarded::{self, read, read_place};
 pub(crate) use accept::{examine, install};
 use bls_artifact::key::{KeyError, PublicKey};
-use bls_artifact::limits::{PASSWD_BYTES_MAX, TRUST_BYTES_MAX};
+use bls_artifact::limits::TRUST_BYTES_MAX;
 use bls_artifact::passwd;
 use bls_artifact::trust::signed::{Accepted, Signed, is_signed};
 use bls_artifact::trust::{self, Trust};
-pub(crate) use edit::{Revocation, add, init, revoke};
+pub(crate) use edit::{Asked, KeyName, Revocation, add, init, remove, revoke};
 pub(crate) use error::TrustError;
 use std::path::{Path, PathBuf};
 
@@ -28,6 +28,17 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Source {
     pub(crate) path: PathBuf,
     pub(crate) trust: Trust,
+}
+
+/// A trust file that is to be changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// The user's own.
+    Own,
+    /// The machine's.
+    System,
+    /// One that is named, which acts nowhere.
+    Named(PathBuf),
 }
 
 /// Reads the file that decides: `explicit`, or the default.
@@ -49,7 +60,7 @@ pub(crate) fn load(explicit: Option<&Path>) -> Result<Source, TrustError> {
 /// A file that the user names: a trust file, signed or not, or the key to trust. Its
 /// signatures are checked; it is compared with nothing that was accepted elsewhere.
 pub(crate) fn load_named(path: &Path) -> Result<Trust, TrustError> {
-    let text = read(path, TRUST_BYTES_MAX, None)?;
+    let text = read(path, TRUST_BYTES_MAX)?;
     if text.trim_ascii_start().starts_with(b"-----BEGIN ") {
         return Ok(Trust::only(parse_key(path, &text)?));
     }
@@ -63,7 +74,7 @@ pub(crate) fn load_named(path: &Path) -> Result<Trust, TrustError> {
 }
 
 /// A place where a trust file acts by default.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Place {
     file: PathBuf,
     /// What is remembered of the signed file that was accepted here.
@@ -88,8 +99,7 @@ impl Place {
     /// This user's own.
     fn own() -> Result<Self, TrustError> {
         let user = rustix::process::geteuid().as_raw();
-        let database = read(Path::new(passwd::DATABASE), PASSWD_BYTES_MAX, Some(&[0]))?;
-        let home = passwd::home(&String::from_utf8_lossy(&database), user);
+        let home = guarded::home(user).map_err(TrustError::Database)?;
         let folder = home.ok_or(TrustError::NoHome)?.join(passwd::USER_FOLDER);
         Ok(Self::in_folder(&folder, user))
     }
@@ -105,12 +115,12 @@ impl Place {
 
     /// The file's text, where there is one.
     fn text(&self) -> Result<Option<Vec<u8>>, TrustError> {
-        Ok(found(read(&self.file, TRUST_BYTES_MAX, Some(&self.owners)))?)
+        Ok(read_place(&self.file, TRUST_BYTES_MAX, &self.owners)?)
     }
 
     /// What was accepted here, where anything was.
     fn accepted(&self) -> Result<Option<Accepted>, TrustError> {
-        let Some(text) = found(read(&self.state, TRUST_BYTES_MAX, Some(&self.owners)))? else {
+        let Some(text) = read_place(&self.state, TRUST_BYTES_MAX, &self.owners)? else {
             return Ok(None);
         };
         match Accepted::parse(&text) {

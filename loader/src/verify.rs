@@ -4,14 +4,15 @@
 //! then that the file's records are the signed parts, then policy and
 //! compatibility, then the bytes of the code. May assume that the framing fits
 //! ([`Opened`]). Guarantees of a [`Verified`], which only [`verify()`] and
-//! [`verify_installed()`] make: as many trusted keys as must be signed the manifest and
+//! [`verify_installed()`] make (of a [`Checked`], for another machine, the same but for what
+//! only that one can say): as many trusted keys as must be signed the manifest and
 //! may sign what it says, nothing of it is revoked, no newer release was seen, this
 //! machine can run the chosen part, and its image hashes to what was signed: in sealed
 //! memory, or in a file that only root could have written since it was installed. Does
 //! not look inside images.
 
 use crate::compatibility::{self, Misfit};
-use crate::error::StageError;
+use crate::error::{Cause, StageError};
 use crate::freshness::{Seen, Stale};
 use crate::image::{self, ImageError, SealedImage, VerifiedImage};
 use crate::open::{Opened, ReadError};
@@ -23,7 +24,8 @@ use bls_artifact::json::JsonError;
 use bls_artifact::key::{KeyId, SignatureError};
 use bls_artifact::manifest::{Manifest, ManifestError, Part, Statement};
 use bls_artifact::trust::{Clock, Doubt, Refusal, SYSTEM_FILE, Signers, Trust};
-pub use installed::verify_installed;
+use bls_artifact::target::Target;
+pub use installed::{verify_installed, verify_installed_for};
 use std::fmt;
 
 mod installed;
@@ -78,6 +80,8 @@ pub enum Reason {
     Envelope(EnvelopeError),
     /// Signed only by keys that are not trusted here.
     Untrusted(Vec<KeyId>),
+    /// The same, where root keys have signed whom to trust.
+    UntrustedByRoots(Vec<KeyId>),
     /// A trusted key is named, and its signature is not good.
     BadSignature(KeyId, SignatureError),
     /// A trusted key is named, and another trusted key has signed.
@@ -134,7 +138,7 @@ impl fmt::Display for VerifyError {
         let name = &self.name;
         match &self.reason {
             Reason::Envelope(error) => write!(formatter, "{name}: {error}"),
-            Reason::Untrusted(keys) => match keys.as_slice() {
+            Reason::Untrusted(keys) | Reason::UntrustedByRoots(keys) => match keys.as_slice() {
                 [key] => write!(
                     formatter,
                     "{name} is signed by key {key}, which this machine does not trust"
@@ -195,7 +199,7 @@ impl StageError for VerifyError {
     fn code(&self) -> &'static str {
         match &self.reason {
             Reason::Envelope(error) => error.code(),
-            Reason::Untrusted(_) => "signature.unknown-key",
+            Reason::Untrusted(_) | Reason::UntrustedByRoots(_) => "signature.unknown-key",
             Reason::BadSignature(_, SignatureError::Malleable) => "signature.malleable",
             Reason::BadSignature(_, SignatureError::SmallOrder) => "signature.small-order",
             Reason::BadSignature(_, SignatureError::Wrong) => "signature.wrong",
@@ -214,6 +218,14 @@ impl StageError for VerifyError {
         }
     }
 
+    fn cause(&self) -> Cause {
+        match &self.reason {
+            Reason::Store(error) => error.cause(),
+            Reason::Image(ImageError::System(..)) => Cause::Failed,
+            _ => Cause::Refused,
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         let again = "fetch the artifact again, or compare sha256sum with its origin";
         Some(match &self.reason {
@@ -221,6 +233,11 @@ impl StageError for VerifyError {
                 "if you trust its builder: --trust builder.pub, for one run; for all, the keeper \
                  of {SYSTEM_FILE} can add the key"
             ),
+            Reason::UntrustedByRoots(_) => {
+                "if you trust its builder: --trust builder.pub, for one run; for all, the holders \
+                 of the trust file's root keys can add the key: bls-load trust show names them"
+                    .to_owned()
+            }
             Reason::Untrusted(_) => {
                 "if you trust its builder: bls-load trust add builder.pub".to_owned()
             }
@@ -346,15 +363,36 @@ impl Facts {
     }
 }
 
-/// An artifact that may run. Only [`verify()`] and [`verify_installed()`] make one.
+/// An artifact that may run on this machine. Only [`verify()`] and [`verify_installed()`]
+/// make one.
 #[derive(Debug)]
-pub struct Verified {
+pub struct Verified(Checked);
+
+impl std::ops::Deref for Verified {
+    type Target = Checked;
+
+    fn deref(&self) -> &Checked {
+        &self.0
+    }
+}
+
+impl Verified {
+    /// Its facts and its image, for mapping.
+    pub(crate) fn into_parts(self) -> (Facts, VerifiedImage) {
+        (self.0.facts, self.0.image)
+    }
+}
+
+/// An artifact of which the same is known, but for the machine: it may be another, for
+/// which it is installed. Nothing maps it.
+#[derive(Debug)]
+pub struct Checked {
     facts: Facts,
     envelope: Vec<u8>,
     image: VerifiedImage,
 }
 
-impl Verified {
+impl Checked {
     /// What is known about it.
     #[must_use]
     pub fn facts(&self) -> &Facts {
@@ -373,11 +411,6 @@ impl Verified {
     ) -> Result<(), StoreError> {
         self.image.read(self.facts.part().image.length, take)
     }
-
-    /// Its facts and its image, for mapping.
-    pub(crate) fn into_parts(self) -> (Facts, VerifiedImage) {
-        (self.facts, self.image)
-    }
 }
 
 /// Verifies everything that will be used of `opened`.
@@ -385,20 +418,37 @@ impl Verified {
 /// # Errors
 /// [`VerifyError`]: it must not run here.
 pub fn verify(opened: Opened, policy: &Policy<'_>) -> Result<Verified, VerifyError> {
-    check(&opened, policy).map_err(|reason| VerifyError { name: opened.name().to_owned(), reason })
+    verify_for(opened, policy, None).map(Verified)
 }
 
-fn check(opened: &Opened, policy: &Policy<'_>) -> Result<Verified, Reason> {
+/// The same for another machine: its part that every machine of this target can run.
+///
+/// # Errors
+/// [`VerifyError`]: it must not run there.
+pub fn verify_for(
+    opened: Opened,
+    policy: &Policy<'_>,
+    target: Option<Target>,
+) -> Result<Checked, VerifyError> {
+    check(&opened, policy, target)
+        .map_err(|reason| VerifyError { name: opened.name().to_owned(), reason })
+}
+
+fn check(
+    opened: &Opened,
+    policy: &Policy<'_>,
+    target: Option<Target>,
+) -> Result<Checked, Reason> {
     let signed = check_signed(opened.envelope(), policy)?;
     let parts = match_records(opened.frame().parts(), &signed.manifest)?;
     admit(&signed.manifest, policy, None)?;
-    let (record, chosen) = choose(&parts, &signed.manifest)?;
+    let (record, chosen) = choose(&parts, &signed.manifest, target)?;
     let part = &signed.manifest.parts[chosen];
     let (image, file_digest) = copy_and_check(opened, policy, part, record)?;
     let name = opened.name().to_owned();
     let envelope = opened.envelope().to_vec();
     let facts = signed.into_facts(name, chosen, Integrity::Copy(None), file_digest);
-    Ok(Verified { facts, envelope, image: VerifiedImage::Sealed(image) })
+    Ok(Checked { facts, envelope, image: VerifiedImage::Sealed(image) })
 }
 
 /// What a trusted key has signed.
@@ -478,6 +528,7 @@ fn check_signatures(envelope: &Envelope, trust: &Trust) -> Result<Vec<KeyId>, Re
     let mut claimed = envelope.claims().iter().map(|claim| claim.key_id);
     match claimed.clone().find(|key| trust.is_revoked(*key)) {
         Some(key) => Err(Reason::Refused(Box::new(Refusal::Key(key, Doubt::Revoked)), None)),
+        None if trust.is_signed() => Err(Reason::UntrustedByRoots(claimed.by_ref().collect())),
         None => Err(Reason::Untrusted(claimed.by_ref().collect())),
     }
 }
@@ -515,21 +566,36 @@ fn match_records(records: &[PartRecord], manifest: &Manifest) -> Result<Vec<usiz
     Ok(signed)
 }
 
-/// The best part that can run here: the one that uses most of the CPU. Gives
-/// the index of its record and of its part.
-fn choose(signed: &[usize], manifest: &Manifest) -> Result<(usize, usize), Reason> {
+/// The best part that can run here: the one that uses most of the CPU. For another
+/// machine, whose CPU nobody can ask, the one that asks least of it. Gives the index of
+/// its record and of its part.
+fn choose(
+    signed: &[usize],
+    manifest: &Manifest,
+    target: Option<Target>,
+) -> Result<(usize, usize), Reason> {
     let mut best: Option<(usize, usize)> = None;
     let mut misfit = None;
     for (record, &part) in signed.iter().enumerate() {
-        match compatibility::check_part(&manifest.parts[part]) {
+        let checked = match target {
+            None => compatibility::check_part(&manifest.parts[part]),
+            Some(target) => compatibility::check_part_for(&manifest.parts[part], target),
+        };
+        match checked {
             Ok(()) => {
                 let features = |part: usize| manifest.parts[part].cpu_features.len();
-                if best.is_none_or(|(_, best)| features(part) > features(best)) {
+                let is_better = |best| match target {
+                    None => features(part) > features(best),
+                    Some(_) => features(part) < features(best),
+                };
+                if best.is_none_or(|(_, best)| is_better(best)) {
                     best = Some((record, part));
                 }
             }
             // A part for this architecture says more than one for another.
-            Err(why @ (Misfit::Architecture(_) | Misfit::Portable(_))) => {
+            Err(
+                why @ (Misfit::Architecture(_) | Misfit::OtherTarget(..) | Misfit::Portable(_)),
+            ) => {
                 misfit.get_or_insert(why);
             }
             Err(why) => misfit = Some(why),

@@ -7,7 +7,7 @@
 //! blocked in a system call: it claims the run, writes the report and leaves with
 //! `_exit`. What a busy guest has burned is in a register, so fuel is a lower bound.
 
-use crate::error::{Failure, say};
+use crate::error::{Cause, Failure, say};
 use crate::outcome::{Limit, Outcome};
 use crate::report::Recorder;
 use crate::sys::signal::{self, Event};
@@ -29,6 +29,7 @@ pub(crate) fn start(recorder: Arc<Recorder>, timeout: Option<Duration>) -> Resul
             code: "run.watcher",
             what: format!("cannot start the thread that watches the time: {error}"),
             hint: None,
+            cause: Cause::Failed,
         })
 }
 
@@ -85,6 +86,7 @@ pub(crate) fn report_panics(recorder: Arc<Recorder>) {
             code: "internal.panic",
             what: information.to_string(),
             hint: Some("this is a bug in bls-load; please report it".into()),
+            cause: Cause::Failed,
         };
         if recorder.claim() {
             end(&recorder, Outcome::Failed(failure));

@@ -250,6 +250,18 @@ impl Header {
         Ok(header)
     }
 
+    /// How long the file is of which these are the first [`HEADER_LEN`] bytes, for whoever
+    /// reads it from a stream: no more than the format allows, and nothing beyond the
+    /// header where that is none.
+    #[must_use]
+    pub fn announced_length(bytes: &[u8]) -> u64 {
+        // A header that fits no file at all says how long its own would be.
+        match Self::parse(bytes, u64::MAX) {
+            Err(FrameError::Trailing { declared, .. }) => declared,
+            _ => HEADER_LEN as u64,
+        }
+    }
+
     fn check(&self, actual: u64) -> Result<(), FrameError> {
         let declared = self.total_length;
         if declared > ARTIFACT_BYTES_MAX {

@@ -139,7 +139,7 @@ impl TrustError {
             }
             Self::Form(_) => "use a newer bls-load",
             Self::Signed => {
-                "change the plain file, sign that one: bls-compile trust sign, and then: bls-load trust install"
+                "its root keys' holders change their plain file: bls-compile trust sign, then bls-load trust install; for one run: --trust builder.pub"
             }
             Self::TooMany(..) => "take out what is no longer needed",
             Self::Twice(..) => "take one of the two out",
@@ -401,6 +401,44 @@ impl Trust {
         insert(&mut self.revoked_keys, id)
     }
 
+    /// Takes a key out, revoked or not; `false` when it was not there.
+    pub fn remove_key(&mut self, id: KeyId) -> bool {
+        let before = self.keys.len();
+        self.keys.retain(|trusted| trusted.key.id() != id);
+        self.keys.len() < before
+    }
+
+    /// Undoes [`Trust::revoke_key`]; `false` when it was not revoked.
+    pub fn restore_key(&mut self, id: KeyId) -> bool {
+        take(&mut self.revoked_keys, &id)
+    }
+
+    /// Undoes [`Trust::revoke_digest`]; `false` when it was not revoked.
+    pub fn restore_digest(&mut self, digest: Sha256) -> bool {
+        take(&mut self.revoked_digests, &digest)
+    }
+
+    /// Undoes [`Trust::refuse_compiler`]; `false` when it was not refused by this range.
+    pub fn restore_compiler(&mut self, range: &VersionRange) -> bool {
+        take(&mut self.refused.compiler, range)
+    }
+
+    /// Undoes [`Trust::refuse_engine`]; `false` when it was not refused by this range.
+    pub fn restore_engine(&mut self, range: &VersionRange) -> bool {
+        take(&mut self.refused.engine, range)
+    }
+
+    /// The ids that begin with `prefix`, of keys that are trusted or revoked here.
+    #[must_use]
+    pub fn ids_with(&self, prefix: &str) -> Vec<KeyId> {
+        let mut ids: Vec<KeyId> = self.keys.iter().map(|trusted| trusted.key.id()).collect();
+        ids.extend(&self.revoked_keys);
+        ids.retain(|id| id.to_string().starts_with(prefix));
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
     /// Revokes whatever has this digest; `false` when it was.
     pub fn revoke_digest(&mut self, digest: Sha256) -> bool {
         insert(&mut self.revoked_digests, digest)
@@ -513,6 +551,13 @@ fn insert<T: PartialEq>(list: &mut Vec<T>, item: T) -> bool {
         list.push(item);
     }
     new
+}
+
+/// Takes out what is there.
+fn take<T: PartialEq>(list: &mut Vec<T>, item: &T) -> bool {
+    let before = list.len();
+    list.retain(|other| other != item);
+    list.len() < before
 }
 
 fn at_most(what: &'static str, count: usize, most: usize) -> Result<(), TrustError> {

@@ -4,7 +4,7 @@
 //! capabilities are well-formed. Looks at no file.
 
 use super::{Command, UsageError, malformed, show, text};
-use crate::trust::Revocation;
+use crate::trust::{Asked, KeyName, Revocation, Which};
 use bls_artifact::capability::Permission;
 use bls_artifact::date;
 use bls_artifact::digest::Sha256;
@@ -17,15 +17,22 @@ use std::path::PathBuf;
 pub(super) const HELP: &str = "\
 Say whose signatures count on this machine.
 
-Usage: bls-load trust add <KEY.pub> [OPTIONS]
-       bls-load trust revoke <KEYID|sha256:DIGEST>... [--compiler <RANGE>] [--engine <RANGE>]
+Usage: bls-load trust add <KEY> [OPTIONS]
+       bls-load trust remove <KEY>...
+       bls-load trust revoke [--undo] <KEY|sha256:DIGEST>... [--compiler <RANGE>]
+                             [--engine <RANGE>]
        bls-load trust show [--json] [FILE]
        bls-load trust init [OPTIONS]
-       bls-load trust install [--system] <FILE>
+       bls-load trust install [--system] [--replace] <FILE>
        bls-load trust verify [--system] <FILE>
 
-add, revoke and init change your own file, or the one that --file names. A file that root
-keys sign is made so: init --root, add; bls-compile trust sign; and then install.
+KEY is the file of a public key, - for standard input, or, of a key that the file
+knows, its id: 8 of its digits are enough where no other begins so.
+add, remove, revoke and init change your own file.
+      --system                /etc/bls/trust.json, which decides for everybody
+      --file <FILE>           the one that is named
+A file that root keys sign is made so: init --root, add; bls-compile trust sign; and
+then install.
 
 add: a key whose signatures count
       --role <ROLE>           compiler | author [default: compiler]
@@ -34,7 +41,9 @@ add: a key whose signatures count
       --not-before <DATE>     2027-01-31 or 2027-01-31T12:00:00Z, in UTC
       --not-after <DATE>      a day is valid to its end
       --comment <TEXT>        [default: the file's name]
+remove: a key is no longer trusted; its signatures are unknown ones
 revoke: keys, artifacts (by identity, source or image), or what versions made
+      --undo                  they are revoked no longer
       --compiler <RANGE>      of bls-compile: \"<0.2.0\", \">=0.1.0, <0.1.3\"
       --engine <RANGE>        of wasmtime, as the artifact names it
 init: a new file
@@ -44,22 +53,28 @@ init: a new file
       --root-threshold <N>    so many of them must [default: 1]
 install, verify: a signed file, against what was accepted before
       --system                /etc/bls/trust.json, not your own
+      --replace               though keys of the plain file in its place are forgotten
 
 Examples:
   bls-load trust add builder.pub
+  bls-compile key export | ssh device bls-load trust add -
   bls-load trust add --prefix example. --may stdout,random builder.pub
   bls-load trust revoke --engine \">=48.0.0, <48.0.9\"
   bls-load trust init --file trust.json --root a.pub --root b.pub --root-threshold 2
 ";
 
+/// So many digits of an id stand for it.
+const KEY_DIGITS_MIN: usize = 8;
+
 /// What to do with a trust file.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Trust {
-    Add { file: Option<PathBuf>, key: PathBuf, comment: Option<String>, terms: Option<Terms> },
-    Revoke { file: Option<PathBuf>, what: Vec<Revocation> },
-    Init { file: Option<PathBuf>, new: Init },
+    Add { which: Which, key: PathBuf, comment: Option<String>, terms: Option<Terms> },
+    Remove { which: Which, keys: Vec<KeyName> },
+    Revoke { which: Which, what: Vec<Asked>, undo: bool },
+    Init { which: Which, new: Init },
     Show { file: Option<PathBuf>, json: bool },
-    Install { file: PathBuf, system: bool },
+    Install { file: PathBuf, system: bool, replace: bool },
     Verify { file: PathBuf, system: bool },
 }
 
@@ -79,10 +94,12 @@ struct Words {
     file: Option<PathBuf>,
     comment: Option<String>,
     terms: Option<Terms>,
-    ranges: Vec<Revocation>,
+    ranges: Vec<Asked>,
     init: Init,
     json: bool,
     system: bool,
+    undo: bool,
+    replace: bool,
 }
 
 /// Reads the words after `trust`; `file` is what `--trust` before it named.
@@ -95,11 +112,15 @@ pub(super) fn parse(parser: &mut Parser, file: Option<PathBuf>) -> Result<Comman
     };
     // Which options a verb has.
     let options: &[&str] = match verb.as_str() {
-        "add" => &["file", "role", "prefix", "may", "not-before", "not-after", "comment"],
-        "revoke" => &["file", "compiler", "engine"],
-        "init" => &["file", "threshold", "clock", "root", "root-threshold"],
+        "add" => {
+            &["file", "system", "role", "prefix", "may", "not-before", "not-after", "comment"]
+        }
+        "remove" => &["file", "system"],
+        "revoke" => &["file", "system", "compiler", "engine", "undo"],
+        "init" => &["file", "system", "threshold", "clock", "root", "root-threshold"],
         "show" | "list" => &["json"],
-        "install" | "verify" => &["system"],
+        "install" => &["system", "replace"],
+        "verify" => &["system"],
         _ => return Err(wrong(&format!("trust does not understand {verb}"))),
     };
     if file.is_some() && !matches!(verb.as_str(), "show" | "list") {
@@ -127,6 +148,8 @@ fn option(name: &str, words: &mut Words, parser: &mut Parser) -> Result<(), Usag
     match name {
         "json" => words.json = true,
         "system" => words.system = true,
+        "undo" => words.undo = true,
+        "replace" => words.replace = true,
         "file" => words.file = Some(parser.value().map_err(malformed)?.into()),
         "root" => words.init.roots.push(parser.value().map_err(malformed)?.into()),
         _ => {
@@ -146,8 +169,8 @@ fn option_of_words(name: &str, value: &str, words: &mut Words) -> Result<(), Usa
     };
     match name {
         "comment" => words.comment = Some(value.to_owned()),
-        "compiler" => words.ranges.push(Revocation::Compiler(range()?)),
-        "engine" => words.ranges.push(Revocation::Engine(range()?)),
+        "compiler" => words.ranges.push(Asked::This(Revocation::Compiler(range()?))),
+        "engine" => words.ranges.push(Asked::This(Revocation::Engine(range()?))),
         "threshold" => words.init.threshold = Some(count(name, value)?),
         "root-threshold" => words.init.root_threshold = Some(count(name, value)?),
         "clock" => {
@@ -190,30 +213,44 @@ fn term(name: &str, value: &str, terms: &mut Terms) -> Result<(), UsageError> {
 }
 
 fn command(verb: &str, words: Words, trust: Option<PathBuf>) -> Result<Trust, UsageError> {
-    let Words { mut values, file, comment, terms, ranges, init, json, system } = words;
+    let Words { mut values, file, comment, terms, ranges, init, json, system, undo, replace } =
+        words;
+    let which = match file {
+        Some(_) if system => return Err(wrong("trust takes --file or --system, not both")),
+        Some(file) => Which::Named(file),
+        None if system => Which::System,
+        None => Which::Own,
+    };
     if verb == "revoke" {
         let mut what = ranges;
-        for value in &values {
-            what.push(revocation(&value.to_string_lossy())?);
+        for value in values {
+            what.push(revocation(value)?);
         }
         if what.is_empty() {
             return Err(wrong("trust revoke needs to know what"));
         }
-        return Ok(Trust::Revoke { file, what });
+        return Ok(Trust::Revoke { which, what, undo });
+    }
+    if verb == "remove" {
+        let keys = values.into_iter().map(key_name).collect::<Result<Vec<_>, _>>()?;
+        if keys.is_empty() {
+            return Err(wrong("trust remove needs to know which key"));
+        }
+        return Ok(Trust::Remove { which, keys });
     }
     let value = values.pop();
     if let Some(other) = values.first() {
         return Err(wrong(&format!("trust {verb} takes one file, not also {}", other.display())));
     }
     Ok(match (verb, value) {
-        ("add", Some(key)) => Trust::Add { file, key, comment, terms },
+        ("add", Some(key)) => Trust::Add { which, key, comment, terms },
         ("add", None) => return Err(wrong("trust add needs the file of a public key")),
         ("init", None) if init.root_threshold.is_some() && init.roots.is_empty() => {
             return Err(wrong("--root-threshold means nothing without --root"));
         }
-        ("init", None) => Trust::Init { file, new: init },
+        ("init", None) => Trust::Init { which, new: init },
         ("init", Some(_)) => return Err(wrong("trust init names its file with --file")),
-        ("install", Some(file)) => Trust::Install { file, system },
+        ("install", Some(file)) => Trust::Install { file, system, replace },
         ("verify", Some(file)) => Trust::Verify { file, system },
         ("install" | "verify", None) => {
             return Err(wrong(&format!("trust {verb} needs a trust file")));
@@ -222,17 +259,32 @@ fn command(verb: &str, words: Words, trust: Option<PathBuf>) -> Result<Trust, Us
     })
 }
 
-/// A key's id, or the digest of something.
-fn revocation(word: &str) -> Result<Revocation, UsageError> {
-    let found = match word.strip_prefix("sha256:") {
-        Some(digest) => Sha256::from_hex(digest).map(Revocation::Digest),
-        None => Sha256::from_hex(word).map(Revocation::Key),
+/// A key, or the digest of something.
+fn revocation(word: PathBuf) -> Result<Asked, UsageError> {
+    let Some(digest) = word.to_str().and_then(|text| text.strip_prefix("sha256:")) else {
+        return key_name(word).map(Asked::Key);
     };
-    found.ok_or_else(|| {
-        wrong(&format!(
-            "trust revoke takes a key's id (64 lower-case hex digits) or sha256: and a digest, not {word:?}"
-        ))
-    })
+    let digest = Sha256::from_hex(digest).ok_or_else(|| {
+        wrong(&format!("trust revoke takes all 64 hex digits of a digest, not {digest:?}"))
+    })?;
+    Ok(Asked::This(Revocation::Digest(digest)))
+}
+
+/// A key's id, or its file: what holds a `/` or a dot, or is `-`.
+fn key_name(word: PathBuf) -> Result<KeyName, UsageError> {
+    let text = word.to_string_lossy();
+    if text == "-" || text.contains(['/', '.']) {
+        return Ok(KeyName::File(word));
+    }
+    let is_id = (KEY_DIGITS_MIN..=64).contains(&text.len())
+        && text.bytes().all(|digit| digit.is_ascii_hexdigit());
+    if !is_id {
+        return Err(wrong(&format!(
+            "{text:?} names no key: a key's id has 64 hex digits, of which the first \
+             {KEY_DIGITS_MIN} or more are enough, and its file is KEY.pub or ./KEY"
+        )));
+    }
+    Ok(KeyName::Id(text.to_ascii_lowercase()))
 }
 
 fn count(option: &str, value: &str) -> Result<u64, UsageError> {

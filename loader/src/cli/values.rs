@@ -6,6 +6,7 @@
 use super::{UsageError, malformed, usage};
 use bls_artifact::capability::Capability;
 use bls_artifact::digest::Sha256;
+use bls_artifact::target::Target;
 use bls_artifact::{fuel, quantity};
 use lexopt::Parser;
 use std::ffi::{OsStr, OsString};
@@ -69,6 +70,18 @@ pub(super) fn budget(value: &str) -> Result<u64, UsageError> {
         return Err(usage(&format!("--fuel takes at most {} units", fuel::BUDGET_MAX)));
     }
     Ok(number)
+}
+
+/// A target, by its triple or by what comes before the first `-` of it.
+pub(super) fn machine(value: &str) -> Result<Target, UsageError> {
+    let found = Target::ALL.into_iter().find(|target| {
+        let triple = target.triple();
+        triple == value || triple.split('-').next() == Some(value)
+    });
+    found.ok_or_else(|| {
+        let all: Vec<&str> = Target::ALL.iter().map(|target| target.triple()).collect();
+        usage(&format!("--target takes one of {}, not {value:?}", all.join(", ")))
+    })
 }
 
 pub(super) fn digest(value: &str) -> Result<Sha256, UsageError> {

@@ -1,4 +1,4 @@
-//! `bls-load install FILE`: verifies an artifact and puts it into a store.
+//! `bls-load install FILE|-`: verifies an artifact and puts it into a store.
 //!
 //! Guarantees that only what was verified here and now is installed, that no older
 //! release takes the place of a newer one, and that it is on the disk when it says so.
@@ -25,9 +25,10 @@ pub(super) fn install(options: &Options) -> Result<(), Failure> {
     };
     // Which releases were seen is asked under the lock of the store that remembers.
     let nowhere = Stores::default();
-    let verified = super::verified(named, &nowhere, &policy, &mut stages)?;
+    let verified = super::checked(named, &nowhere, &policy, options.target, &mut stages)?;
     stages.done("verify", || {
-        format!("code that runs here checked, keys trusted by {}", trusted.path.display())
+        let target = verified.facts().part().target;
+        format!("code for {target} checked, keys trusted by {}", trusted.path.display())
     });
 
     let place = store::place_to_write(options.store.as_deref())?;

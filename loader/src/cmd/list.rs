@@ -1,9 +1,11 @@
 //! `bls-load list`: what is installed.
 //!
-//! Says what the artifacts say of themselves; verifies nothing, and runs nothing.
+//! Says what the artifacts say of themselves; verifies nothing, and runs nothing. Goes on
+//! behind what it cannot read, and fails at the end.
 
 use crate::error::{Failure, say};
 use crate::store::{Folder, Store, StoreError, Stores, Wanted};
+use bls_artifact::date::Date;
 use bls_artifact::digest::Sha256;
 use bls_artifact::manifest::Manifest;
 use bls_artifact::quantity::show_size;
@@ -24,13 +26,22 @@ type Named = (String, Result<Line, StoreError>);
 
 /// Prints what is installed. What is damaged is named, and does not hide the rest.
 pub(super) fn list(explicit: Option<&Path>, json: bool) -> Result<(), Failure> {
-    let stores = Stores::open(explicit)?;
-    let (mut values, mut text, mut bad) = (Vec::new(), String::new(), 0_usize);
+    let mut stores = Stores::open_each(explicit)?;
+    let (mut values, mut text) = (Vec::new(), String::new());
+    // A store that says nothing hides no other.
+    let unreadable = stores.bad();
+    let mut bad = unreadable.len();
+    unreadable.into_iter().for_each(|error| say(&Failure::from(error)));
     for store in stores.iter() {
-        for (named, line) in lines(store)? {
+        let lines = lines(store).unwrap_or_else(|error| {
+            bad += 1;
+            say(&Failure::from(error));
+            Vec::new()
+        });
+        for (named, line) in lines {
             match line {
                 Ok(line) if json => values.push(to_json(store, &line)),
-                Ok(line) => text += &to_text(&line),
+                Ok(line) => text += &to_text(store, &line),
                 Err(error) => {
                     bad += 1;
                     let failure = Failure::from(error);
@@ -38,7 +49,7 @@ pub(super) fn list(explicit: Option<&Path>, json: bool) -> Result<(), Failure> {
                     if json {
                         values.push(json!({"name": named, "damaged": failure.code}));
                     } else {
-                        text += &format!("{named:<20} damaged\n");
+                        text += &format!("{named:<20} damaged, in {}\n", store.path().display());
                     }
                 }
             }
@@ -46,7 +57,7 @@ pub(super) fn list(explicit: Option<&Path>, json: bool) -> Result<(), Failure> {
     }
     if json {
         text = Value::from(values).to_string() + "\n";
-    } else if text.is_empty() {
+    } else if text.is_empty() && bad == 0 {
         text += "nothing is installed\n";
     }
     super::print(&text)?;
@@ -101,17 +112,22 @@ fn line(store: &Store, identity: Sha256, current: bool) -> Result<Option<Line>, 
     Ok(Some(Line { current, identity, manifest, image_bytes }))
 }
 
-fn to_text(line: &Line) -> String {
+fn to_text(store: &Store, line: &Line) -> String {
     let release = match line.manifest.sequence {
         0 => "-".to_owned(),
         sequence => format!("release {sequence}"),
     };
+    let expires = match line.manifest.expires {
+        Some(second) => format!(", expires {}", Date(second)),
+        None => String::new(),
+    };
     format!(
-        "{:<20} {release:<12} {:>10}  sha256:{}{}\n",
+        "{:<20} {release:<12} {:>10}  sha256:{}  in {}{expires}{}\n",
         line.manifest.name,
         show_size(line.image_bytes),
         line.identity,
-        if line.current { "" } else { "  replaced" },
+        store.path().display(),
+        if line.current { "" } else { ", replaced" },
     )
 }
 

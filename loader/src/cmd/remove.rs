@@ -16,6 +16,10 @@ pub(super) fn remove(explicit: Option<&Path>, wanted: &Wanted) -> Result<(), Fai
             let known = disk.store().identities()?;
             known.contains(identity).then_some(*identity)
         }
+        Wanted::Short(_) => match wanted.complete([disk.store()])? {
+            Some(Wanted::Identity(identity)) => Some(identity),
+            _ => None,
+        },
         // Even if its artifact is lost: then this mends the record.
         Wanted::Name(name) => disk.store().record(name)?.and_then(|record| record.installed),
     };

@@ -6,7 +6,7 @@
 
 use super::Named;
 use crate::cli::Options;
-use crate::error::Failure;
+use crate::error::{Cause, Failure};
 use crate::explain::Stages;
 use crate::fuel_profile::Sink;
 use crate::grant::Granted;
@@ -142,6 +142,7 @@ fn on_enough_stack<T: Send>(
                 hint: Some(
                     "ask for less with --max-stack, or allow more: ulimit -s, ulimit -v".into(),
                 ),
+                cause: Cause::Failed,
             })?;
         // A panic does not get here: its hook ends the process.
         Ok(thread.join().expect("the panic hook leaves"))

@@ -2,16 +2,16 @@
 
 use crate::cli::Trust as Command;
 use crate::error::{Failure, printable, say};
-use crate::trust::{self, Revocation};
+use crate::trust::{self, Revocation, Which};
 use bls_artifact::date::Date;
-use bls_artifact::trust::{ClockPolicy, Role, Roots, SYSTEM_FILE, Terms, Trust};
+use bls_artifact::trust::{ClockPolicy, Role, Roots, SYSTEM_FILE, Terms, Trust, TrustedKey};
 use std::path::Path;
 
 /// Does what was asked for.
 pub(super) fn run(command: Command) -> Result<(), Failure> {
     match command {
-        Command::Add { file, key, comment, terms } => {
-            let (key, path, before) = trust::add(file.as_deref(), &key, comment.as_deref(), terms)?;
+        Command::Add { which, key, comment, terms } => {
+            let (key, path, before) = trust::add(&which, &key, comment.as_deref(), terms)?;
             let (path, id) = (path.display(), key.id());
             super::print(&match before {
                 None => format!("{path} now trusts key {id}\n"),
@@ -24,30 +24,46 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
                     printable(&describe_terms(&terms))
                 ),
             })?;
-            warn(file.as_deref());
+            warn(&which);
             Ok(())
         }
-        Command::Revoke { file, what } => {
-            let (path, news) = trust::revoke(file.as_deref(), &what)?;
+        Command::Remove { which, keys } => {
+            let (path, removed) = trust::remove(&which, &keys)?;
             let mut text = String::new();
-            for (one, new) in what.iter().zip(news) {
-                let did = if new { "now refuses" } else { "already refused" };
-                text += &format!("{} {did} {}\n", path.display(), describe_revocation(one));
+            for known in removed {
+                let (id, comment) = (known.key.id(), printable(&known.comment));
+                text += &format!("{} no longer trusts key {id}: {comment}\n", path.display());
             }
             super::print(&text)?;
-            warn(file.as_deref());
+            warn(&which);
             Ok(())
         }
-        Command::Init { file, new } => {
+        Command::Revoke { which, what, undo } => {
+            let (path, done) = trust::revoke(&which, &what, undo)?;
+            let mut text = String::new();
+            for (one, new) in done {
+                let did = match (undo, new) {
+                    (false, true) => "now refuses",
+                    (false, false) => "already refused",
+                    (true, true) => "no longer refuses",
+                    (true, false) => "did not refuse",
+                };
+                text += &format!("{} {did} {}\n", path.display(), describe_revocation(&one));
+            }
+            super::print(&text)?;
+            warn(&which);
+            Ok(())
+        }
+        Command::Init { which, new } => {
             let begun = Trust::new(new.threshold.unwrap_or(1), new.clock);
-            let path = trust::init(file.as_deref(), &new.roots, new.root_threshold, begun)?;
+            let path = trust::init(&which, &new.roots, new.root_threshold, begun)?;
             super::print(&format!("{} trusts nobody yet\n", path.display()))?;
-            warn(file.as_deref());
+            warn(&which);
             Ok(())
         }
         Command::Show { file, json } => show(file.as_deref(), json),
-        Command::Install { file, system } => {
-            let accepted = trust::install(&file, system)?;
+        Command::Install { file, system, replace } => {
+            let accepted = trust::install(&file, system, replace)?;
             let place = accepted.place.display();
             let trust = &accepted.trust;
             let mut text = match accepted.before {
@@ -57,6 +73,7 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
                 Some(before) => format!("{place}: sequence {} replaces {before}\n", trust.sequence),
                 None => format!("{place}: sequence {} is the first\n", trust.sequence),
             };
+            text += &describe_forgotten(&accepted.forgotten, "no longer trusts");
             text += &trust.root.as_ref().map_or(String::new(), describe_roots);
             super::print(&text)?;
             if accepted.before.is_none() {
@@ -65,7 +82,7 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
                 );
             }
             if !system {
-                warn(None);
+                warn(&Which::Own);
             }
             Ok(())
         }
@@ -74,12 +91,24 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
 }
 
 /// The user's own file does not count where the system has one.
-fn warn(file: Option<&Path>) {
-    if file.is_none() && trust::system_file_exists() {
-        say(&format_args!(
+fn warn(which: &Which) {
+    match which {
+        Which::Own if trust::system_file_exists() => say(&format_args!(
             "bls-load: trust: this machine has {SYSTEM_FILE}, which alone decides; your own file does not count"
-        ));
+        )),
+        Which::System => say(&format_args!(
+            "bls-load: trust: {SYSTEM_FILE} alone decides, for every user of this machine"
+        )),
+        _ => {}
     }
+}
+
+/// A line for each key that a new file does not trust any more.
+fn describe_forgotten(keys: &[TrustedKey], how: &str) -> String {
+    let line = |known: &TrustedKey| {
+        format!("{how} key {}: {}\n", known.key.id(), printable(&known.comment))
+    };
+    keys.iter().map(line).collect()
 }
 
 /// Prints who is trusted by the file that decides, or by another.
@@ -105,8 +134,9 @@ fn verify(file: &Path, system: bool) -> Result<(), Failure> {
         None => "would be the first".to_owned(),
     };
     super::print(&format!(
-        "{}: signed, and {before} in {place}\n{}",
+        "{}: signed, and {before} in {place}\n{}{}",
         file.display(),
+        describe_forgotten(&accepted.forgotten, "it would no longer trust"),
         describe(&trust)
     ))
 }

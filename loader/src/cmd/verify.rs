@@ -2,21 +2,22 @@
 //!
 //! Guarantees that every byte was checked when it says so: of a file, all parts are
 //! hashed, not only the one that would run here; of what is installed, the code is
-//! hashed, whoever keeps it. `--all` goes on behind what is damaged, and fails at the
+//! hashed, whoever keeps it. With `--target` the machine may be another than this. `--all` goes on behind what is damaged, and fails at the
 //! end.
 
 use super::Named;
 use crate::cli::Options;
-use crate::error::{Failure, StageError as _, say};
+use crate::error::{Failure, say};
 use crate::explain::Stages;
 use crate::report::Recorder;
 use crate::store::{Folder, Installed, Store, StoreError, Stores, Wanted};
 use crate::trust;
-use crate::verify::{Facts, Policy, VerifyError, clock, verify_installed};
+use crate::verify::{Facts, Policy, VerifyError, clock, verify_installed_for};
 use bls_artifact::date::Date;
 use bls_artifact::digest::Sha256;
 use bls_artifact::manifest::Document;
 use bls_artifact::quantity::show_size;
+use bls_artifact::target::Target;
 use bls_artifact::trust::Trust;
 
 /// Verifies, and prints what is now known.
@@ -27,11 +28,11 @@ pub(super) fn verify(options: &Options) -> Result<(), Failure> {
     let trusted = trust::load(options.trust.as_deref())?;
     let stores = Stores::open(options.store.as_deref())?;
     let policy = policy(options, &trusted.trust, Some(&stores));
-    let verified = super::verified(named, &stores, &policy, &mut stages)?;
+    let verified = super::checked(named, &stores, &policy, options.target, &mut stages)?;
     stages.done("verify", || {
         format!("every byte checked, keys trusted by {}", trusted.path.display())
     });
-    super::print(&describe(verified.facts()))
+    super::print(&describe(verified.facts(), options.target))
 }
 
 fn policy<'a>(options: &Options, trust: &'a Trust, stores: Option<&'a Stores>) -> Policy<'a> {
@@ -53,19 +54,20 @@ pub(super) fn verify_all(options: &Options) -> Result<(), Failure> {
             let identity = match store.record(&name) {
                 Ok(record) => record.and_then(|record| record.installed),
                 Err(error) => {
-                    complain(&mut bad, &error.into(), &name)?;
+                    complain(&mut bad, error.into(), &name)?;
                     continue;
                 }
             };
             let Some(identity) = identity else { continue };
             named.push(identity);
             let shown = format!("{name} sha256:{identity}");
-            verify_one(&mut bad, store, identity, Wanted::Name(name), &current, &shown)?;
+            let (wanted, to) = (Wanted::Name(name), options.target);
+            verify_one(&mut bad, store, identity, wanted, (&current, to), &shown)?;
         }
         for identity in store.identities()?.into_iter().filter(|other| !named.contains(other)) {
             let shown = format!("(replaced) sha256:{identity}");
             let wanted = Wanted::Identity(identity);
-            verify_one(&mut bad, store, identity, wanted, &replaced, &shown)?;
+            verify_one(&mut bad, store, identity, wanted, (&replaced, options.target), &shown)?;
         }
     }
     super::some_refused(bad, "verify")
@@ -76,7 +78,7 @@ fn verify_one(
     store: &Store,
     identity: Sha256,
     wanted: Wanted,
-    policy: &Policy<'_>,
+    (policy, target): (&Policy<'_>, Option<Target>),
     shown: &str,
 ) -> Result<(), Failure> {
     let missing = || StoreError::Missing(store.path_of(Folder::Artifacts, &identity.to_string()));
@@ -84,21 +86,20 @@ fn verify_one(
         store.installed(identity, wanted).and_then(|found| found.ok_or_else(missing));
     let verified = installed
         .map_err(VerifyError::from)
-        .and_then(|installed| verify_installed(installed, policy));
+        .and_then(|installed| verify_installed_for(installed, policy, target));
     match verified {
         Ok(_) => super::print(&format!("good {shown}\n")),
-        Err(error) => complain(bad, &error, shown),
+        Err(error) => complain(bad, super::failure(error), shown),
     }
 }
 
-fn complain(bad: &mut usize, error: &VerifyError, shown: &str) -> Result<(), Failure> {
+fn complain(bad: &mut usize, failure: Failure, shown: &str) -> Result<(), Failure> {
     *bad += 1;
-    let hint = error.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
-    say(&format_args!("bls-load: verify: {error}{hint}"));
-    super::print(&format!("bad  {shown}\n"))
+    say(&failure);
+    super::print(&format!("bad  {shown} {}\n", failure.code))
 }
 
-fn describe(facts: &Facts) -> String {
+fn describe(facts: &Facts, target: Option<Target>) -> String {
     let manifest = &facts.manifest;
     let mut text = String::new();
     let mut line = |name: &str, value: &str| text += &format!("{name:<9} {value}\n");
@@ -125,8 +126,12 @@ fn describe(facts: &Facts) -> String {
         line("expires", &Date(expires).to_string());
     }
     for (index, part) in manifest.parts.iter().enumerate() {
-        let here = if index == facts.chosen { ", runs here" } else { "" };
-        line("part", &format!("{} ({}{here})", part.target, show_size(part.image.length)));
+        let runs = match target {
+            _ if index != facts.chosen => "",
+            None => ", runs here",
+            Some(_) => ", runs there",
+        };
+        line("part", &format!("{} ({}{runs})", part.target, show_size(part.image.length)));
     }
     match &manifest.fuel {
         Some(fuel) => line("fuel", &format!("metered, model {}", fuel.model)),

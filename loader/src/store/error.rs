@@ -1,9 +1,10 @@
 //! Why a store does not give or take something, in words.
 
 use super::{SYSTEM_STORE, record::RecordError};
-use crate::error::StageError;
+use crate::error::{Cause, StageError};
 use crate::freshness::Stale;
 use crate::guarded::GuardError;
+use bls_artifact::digest::Sha256;
 use bls_artifact::passwd;
 use rustix::io::Errno;
 use std::fmt;
@@ -35,9 +36,11 @@ pub enum StoreError {
     /// The user has no home, and so no store.
     NoHome(u32),
     /// The password database cannot be read.
-    Database(String, String),
+    Database(String),
     /// Another release has come first.
     Stale(String, Stale),
+    /// Several of what is installed have an identity that begins so.
+    Ambiguous(String, Vec<Sha256>),
 }
 
 impl fmt::Display for StoreError {
@@ -85,8 +88,15 @@ impl fmt::Display for StoreError {
             Self::NoHome(user) => {
                 write!(formatter, "user {user} has no home folder in {}", passwd::DATABASE)
             }
-            Self::Database(what, _) => formatter.write_str(what),
+            Self::Database(what) => {
+                write!(formatter, "nobody knows where your own store is: {what}")
+            }
             Self::Stale(name, stale) => write!(formatter, "{name}: {stale}"),
+            Self::Ambiguous(digits, all) => {
+                write!(formatter, "sha256:{digits} is short for {} of what is", all.len())?;
+                write!(formatter, " installed:")?;
+                all.iter().try_for_each(|identity| write!(formatter, " sha256:{identity}"))
+            }
         }
     }
 }
@@ -94,6 +104,19 @@ impl fmt::Display for StoreError {
 impl std::error::Error for StoreError {}
 
 impl StoreError {
+    /// The same about the place of the user's own store, which is asked for again.
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            Self::Database(what) => Self::Database(what.clone()),
+            _ => Self::NoHome(rustix::process::geteuid().as_raw()),
+        }
+    }
+
+    /// Whether what lies there is at fault, and not the system.
+    pub(crate) fn is_of_contents(&self) -> bool {
+        !matches!(self, Self::System(..))
+    }
+
     /// There is no store where one is named.
     pub(crate) fn missing(path: &Path) -> Self {
         Self::System("open the store", path.to_owned(), Errno::NOENT)
@@ -102,7 +125,7 @@ impl StoreError {
 
 impl From<GuardError> for StoreError {
     fn from(error: GuardError) -> Self {
-        Self::Database(error.to_string(), error.hint())
+        Self::Database(error.to_string())
     }
 }
 
@@ -124,8 +147,16 @@ impl StageError for StoreError {
             Self::Name(_) => "store.name",
             Self::Foreign(..) => "store.foreign",
             Self::NoHome(_) => "store.no-home",
-            Self::Database(..) => "store.database",
+            Self::Database(_) => "store.database",
             Self::Stale(_, stale) => stale.code(),
+            Self::Ambiguous(..) => "store.ambiguous",
+        }
+    }
+
+    fn cause(&self) -> Cause {
+        match self {
+            Self::System(..) => Cause::Failed,
+            _ => Cause::Refused,
         }
     }
 
@@ -136,6 +167,11 @@ impl StageError for StoreError {
             }
             Self::System(_, _, Errno::ACCESS | Errno::PERM) => {
                 "do it as the user the store belongs to, or name another one: --store DIR".into()
+            }
+            Self::System(_, _, Errno::ROFS) => {
+                "its filesystem cannot be written: name another store, --store DIR, for \
+                 installing and for running"
+                    .into()
             }
             Self::System(_, path, Errno::NOENT) => {
                 format!("nothing was installed there yet: see that {} exists", path.display())
@@ -173,8 +209,9 @@ impl StageError for StoreError {
             Self::NoHome(_) => {
                 format!("name a store: --store DIR; or use {SYSTEM_STORE}, as root")
             }
-            Self::Database(_, hint) => hint.clone(),
+            Self::Database(_) => "name a store: --store DIR".into(),
             Self::Stale(_, stale) => stale.hint().into(),
+            Self::Ambiguous(..) => "give more digits of it".into(),
         })
     }
 }

@@ -10,6 +10,7 @@ use super::guard::{StoredImage, irregular, others_may_write};
 use super::record::Record;
 use super::{Folder, Oddity, StoreError, Wanted};
 use crate::freshness::Seen;
+use crate::guarded::belongs_to;
 use crate::open::fill;
 use bls_artifact::digest::Sha256;
 use bls_artifact::envelope::Envelope;
@@ -78,12 +79,13 @@ impl Store {
         };
         let status =
             rustix::fs::fstat(&folder).map_err(|errno| system("open the store", path, errno))?;
-        let store = Self {
-            path: path.to_owned(),
-            folder,
-            owner: owner.unwrap_or(status.st_uid),
-            inside: Default::default(),
+        let owner = match owner {
+            // Root's, in a user namespace that has no root, are nobody's there.
+            Some(owner) if !belongs_to(&[owner], status.st_uid) => owner,
+            _ => status.st_uid,
         };
+        let store =
+            Self { path: path.to_owned(), folder, owner, inside: Default::default() };
         store.check_writers(&status, || store.path.clone())?;
         Ok(Some(store))
     }

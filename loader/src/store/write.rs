@@ -6,7 +6,7 @@
 //! record    the same: now the name means the new release, and no older one may run
 //! ```
 //!
-//! Takes only a [`Verified`]. May assume that the caller holds the store's lock
+//! Takes only a [`Checked`], which a verified artifact is too. May assume that the caller holds the store's lock
 //! ([`super::System`] does). Guarantees that wherever it stops, by an error, a kill or
 //! a power cut, each name means either what it meant before or what it was to mean,
 //! whole; and that what is left behind is garbage, which the next writer or [`collect`]
@@ -15,7 +15,7 @@
 
 use super::record::{Record, RecordError};
 use super::{Disk, Folder, StoreError};
-use crate::verify::Verified;
+use crate::verify::Checked;
 use bls_artifact::digest::Sha256;
 use bls_artifact::envelope::Envelope;
 use bls_artifact::limits::{ENVELOPE_BYTES_MAX, RECORD_BYTES_MAX};
@@ -40,7 +40,7 @@ pub fn can_be_called(name: &str) -> bool {
 /// failed, which leaves open what a power cut would leave.
 pub fn install(
     disk: &mut impl Disk,
-    verified: &Verified,
+    verified: &Checked,
     reset: Option<u64>,
 ) -> Result<Record, StoreError> {
     let facts = verified.facts();
@@ -77,20 +77,40 @@ pub fn install(
 /// [`StoreError`].
 pub fn remove(disk: &mut impl Disk, identity: Sha256) -> Result<Collected, StoreError> {
     sweep_temporary(disk)?;
-    for name in disk.names(Folder::Names)? {
-        if !is_name(&name) {
-            continue;
-        }
-        match record(disk, &name)? {
-            Some(record) if record.installed == Some(identity) => {
-                put_record(disk, &Record { installed: None, ..record })?;
-            }
-            _ => {}
+    // All that is read is read before anything changes.
+    let mut records = Vec::new();
+    for name in disk.names(Folder::Names)?.into_iter().filter(|name| is_name(name)) {
+        match record(disk, &name) {
+            Ok(Some(record)) if record.installed == Some(identity) => records.push(record),
+            Ok(_) => {}
+            // What another name means is not asked.
+            Err(error) if error.is_of_contents() => {}
+            Err(error) => return Err(error),
         }
     }
-    let mut others = disk.names(Folder::Artifacts)?;
-    others.retain(|other| *other != identity.to_string());
-    keep_only(disk, others)
+    let own = identity.to_string();
+    let mut used = Vec::new();
+    let mut is_known = true;
+    for other in disk.names(Folder::Artifacts)?.into_iter().filter(|other| is_digest(other)) {
+        if other == own {
+            continue;
+        }
+        match images_of(disk, &other, &mut used) {
+            Ok(()) => {}
+            // Nobody knows which images another, damaged one has: all of them stay for now.
+            Err(error) if error.is_of_contents() => is_known = false,
+            Err(error) => return Err(error),
+        }
+    }
+    for record in records {
+        put_record(disk, &Record { installed: None, ..record })?;
+    }
+    let artifacts = remove_all(disk, Folder::Artifacts, |name| name == own)?;
+    used.sort_unstable();
+    let is_unused = |name: &str| {
+        is_known && used.binary_search_by(|image| image.as_str().cmp(name)).is_err()
+    };
+    Ok(Collected { artifacts, images: remove_all(disk, Folder::Images, is_unused)? })
 }
 
 /// Removes what no name refers to, and what interrupted installs left behind.
@@ -128,22 +148,31 @@ fn keep_only(disk: &mut impl Disk, mut keep: Vec<String>) -> Result<Collected, S
     keep.sort_unstable();
     images.sort_unstable();
     Ok(Collected {
-        artifacts: remove_others(disk, Folder::Artifacts, &keep)?,
-        images: remove_others(disk, Folder::Images, &images)?,
+        artifacts: remove_all(disk, Folder::Artifacts, |name| {
+            keep.binary_search_by(|kept| kept.as_str().cmp(name)).is_err()
+        })?,
+        images: remove_all(disk, Folder::Images, |name| {
+            images.binary_search_by(|kept| kept.as_str().cmp(name)).is_err()
+        })?,
     })
 }
 
-/// Removes what is named by a digest that is not among these, which are sorted.
-fn remove_others(
+/// Whether a name is one that an install gives to an envelope or an image. Whatever else
+/// lies there is somebody else's, and stays.
+fn is_digest(name: &str) -> bool {
+    Sha256::from_hex(name).is_some()
+}
+
+/// Removes files that are named by a digest, as far as they are superfluous.
+fn remove_all(
     disk: &mut impl Disk,
     folder: Folder,
-    keep: &[String],
+    is_superfluous: impl Fn(&str) -> bool,
 ) -> Result<usize, StoreError> {
     let mut removed = 0;
     for name in disk.names(folder)? {
-        if Sha256::from_hex(&name).is_some() && keep.binary_search(&name).is_err() {
-            disk.remove(folder, &name)?;
-            removed += 1;
+        if is_digest(&name) && is_superfluous(&name) {
+            removed += usize::from(remove_file(disk, folder, &name)?);
         }
     }
     if removed > 0 {
@@ -220,7 +249,15 @@ fn write_all<D: Disk>(
 /// Whoever holds the lock is the only one who writes: what lies there is garbage.
 fn sweep_temporary(disk: &mut impl Disk) -> Result<(), StoreError> {
     for name in disk.names(Folder::Temporary)? {
-        disk.remove(Folder::Temporary, &name)?;
+        remove_file(disk, Folder::Temporary, &name)?;
     }
     Ok(())
+}
+
+/// Removes a file; `false` when it is a folder, which no install makes there.
+fn remove_file(disk: &mut impl Disk, folder: Folder, name: &str) -> Result<bool, StoreError> {
+    match disk.remove(folder, name) {
+        Err(StoreError::System(_, _, Errno::ISDIR)) => Ok(false),
+        other => other.map(|()| true),
+    }
 }

@@ -1,20 +1,39 @@
-//! Makes and changes plain trust files: the user's own, or one that is named.
+//! Makes and changes plain trust files: the user's own, the system's, or one that is named.
 //!
 //! Guarantees that a change sees the one before it, that a file is replaced whole or
 //! not at all and is on the disk before this returns, and that what is written can be
 //! read again. A signed file is never changed: its root keys must sign another.
 
-use super::{Place, TrustError, parse, parse_key};
-use crate::guarded::{found, read};
+use super::{Place, TrustError, Which, parse, parse_key};
+use crate::guarded::{GuardError, found, read};
 use bls_artifact::digest::Sha256;
 use bls_artifact::key::{KeyId, PublicKey};
 use bls_artifact::limits::{KEY_BYTES_MAX, TRUST_BYTES_MAX};
 use bls_artifact::trust::version::VersionRange;
-use bls_artifact::trust::{Roots, Terms, Trust, TrustError as ContentsError};
+use bls_artifact::trust::{Roots, Terms, Trust, TrustError as ContentsError, TrustedKey};
 use rustix::fs::FlockOperation;
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
+
+/// The word that stands for standard input.
+const STDIN: &str = "-";
+
+/// How a command names a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum KeyName {
+    /// By its id, or so many digits of it as only one key in the file begins with.
+    Id(String),
+    /// By the file that holds it; `-` for standard input.
+    File(PathBuf),
+}
+
+/// What a command asks to be revoked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Key(KeyName),
+    This(Revocation),
+}
 
 /// What is revoked, or refused from now on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,14 +46,14 @@ pub(crate) enum Revocation {
 
 /// Makes a file with nobody in it but root keys.
 pub(crate) fn init(
-    file: Option<&Path>,
+    which: &Which,
     roots: &[PathBuf],
     root_threshold: Option<u64>,
     mut trust: Trust,
 ) -> Result<PathBuf, TrustError> {
     let root = |path: &PathBuf| Ok((read_key(path)?, name_of(path)));
     let keys = roots.iter().map(root).collect::<Result<Vec<_>, TrustError>>()?;
-    let held = Held::of(file)?;
+    let held = Held::of(which)?;
     if held.present.is_some() {
         return Err(TrustError::Exists(held.path));
     }
@@ -49,7 +68,7 @@ pub(crate) fn init(
 /// Adds a key; terms for any but the default ones. Gives the key, where it is, and the
 /// terms on which it was there already.
 pub(crate) fn add(
-    file: Option<&Path>,
+    which: &Which,
     key_path: &Path,
     comment: Option<&str>,
     terms: Option<Terms>,
@@ -57,7 +76,7 @@ pub(crate) fn add(
     let key = read_key(key_path)?;
     let id = key.id();
     let comment = comment.map_or_else(|| name_of(key_path), str::to_owned);
-    let mut held = Held::of(file)?;
+    let mut held = Held::of(which)?;
     let mut trust = held.take();
     // Without a word about terms, whichever it has are left as they are.
     let before = trust.find(id).filter(|_| !trust.is_revoked(id)).map(|known| known.terms.clone());
@@ -71,27 +90,73 @@ pub(crate) fn add(
     Ok((key, held.path, before))
 }
 
-/// Revokes; gives what was new.
-pub(crate) fn revoke(
-    file: Option<&Path>,
-    all: &[Revocation],
-) -> Result<(PathBuf, Vec<bool>), TrustError> {
-    let mut held = Held::of(file)?;
-    if held.present.is_none() {
-        return Err(TrustError::Missing(held.path));
-    }
+/// Takes keys out; which, and what they were called.
+pub(crate) fn remove(
+    which: &Which,
+    keys: &[KeyName],
+) -> Result<(PathBuf, Vec<TrustedKey>), TrustError> {
+    let mut held = Held::to_change(which)?;
     let mut trust = held.take();
-    let revoked = all.iter().map(|one| match one.clone() {
-        Revocation::Key(id) => trust.revoke_key(id),
-        Revocation::Digest(digest) => trust.revoke_digest(digest),
-        Revocation::Compiler(range) => trust.refuse_compiler(range),
-        Revocation::Engine(range) => trust.refuse_engine(range),
-    });
-    let news: Vec<bool> = revoked.collect();
-    if news.contains(&true) {
+    let mut removed = Vec::new();
+    for name in keys {
+        let id = resolve(name, &trust, &held.path)?;
+        let Some(known) = trust.find(id).cloned() else {
+            return Err(TrustError::NoKey(held.path, id.to_string()));
+        };
+        trust.remove_key(id);
+        removed.push(known);
+    }
+    held.write(&trust)?;
+    Ok((held.path, removed))
+}
+
+/// Revokes, or undoes that; gives each thing, and whether that changed anything.
+pub(crate) fn revoke(
+    which: &Which,
+    all: &[Asked],
+    undo: bool,
+) -> Result<(PathBuf, Vec<(Revocation, bool)>), TrustError> {
+    let mut held = Held::to_change(which)?;
+    let mut trust = held.take();
+    let mut done = Vec::new();
+    for asked in all {
+        let what = match asked {
+            Asked::This(what) => what.clone(),
+            Asked::Key(name) => Revocation::Key(resolve(name, &trust, &held.path)?),
+        };
+        let new = match (what.clone(), undo) {
+            (Revocation::Key(id), false) => trust.revoke_key(id),
+            (Revocation::Digest(digest), false) => trust.revoke_digest(digest),
+            (Revocation::Compiler(range), false) => trust.refuse_compiler(range),
+            (Revocation::Engine(range), false) => trust.refuse_engine(range),
+            (Revocation::Key(id), true) => trust.restore_key(id),
+            (Revocation::Digest(digest), true) => trust.restore_digest(digest),
+            (Revocation::Compiler(range), true) => trust.restore_compiler(&range),
+            (Revocation::Engine(range), true) => trust.restore_engine(&range),
+        };
+        done.push((what, new));
+    }
+    if done.iter().any(|(_, new)| *new) {
         held.write(&trust)?;
     }
-    Ok((held.path, news))
+    Ok((held.path, done))
+}
+
+/// The id of the key that a command names: short ids are completed by the file.
+fn resolve(name: &KeyName, trust: &Trust, path: &Path) -> Result<KeyId, TrustError> {
+    let prefix = match name {
+        KeyName::File(file) => return Ok(read_key(file)?.id()),
+        KeyName::Id(prefix) => prefix,
+    };
+    if let Some(id) = KeyId::from_hex(prefix) {
+        return Ok(id);
+    }
+    let ids = trust.ids_with(prefix);
+    match ids.as_slice() {
+        [id] => Ok(*id),
+        [] => Err(TrustError::NoKey(path.to_owned(), prefix.clone())),
+        _ => Err(TrustError::Ambiguous(path.to_owned(), prefix.clone(), ids)),
+    }
 }
 
 /// A plain trust file that nobody else changes for as long as this lives.
@@ -103,21 +168,32 @@ struct Held {
 }
 
 impl Held {
-    /// The user's own, or one that is named.
-    fn of(file: Option<&Path>) -> Result<Self, TrustError> {
-        let own = if file.is_none() { Some(Place::own()?) } else { None };
-        let path = own.as_ref().map(|place| place.file.as_path()).or(file);
-        let path = path.unwrap_or(Path::new("trust.json")).to_owned();
-        let (mode, folder_mode) = match &own {
+    /// One that must be there.
+    fn to_change(which: &Which) -> Result<Self, TrustError> {
+        let held = Self::of(which)?;
+        match held.present {
+            Some(_) => Ok(held),
+            None => Err(TrustError::Missing(held.path)),
+        }
+    }
+
+    /// One that may be there.
+    fn of(which: &Which) -> Result<Self, TrustError> {
+        let (place, path) = match which {
+            Which::Named(path) => (None, path.clone()),
+            Which::Own => Place::own().map(|place| (Some(place.clone()), place.file))?,
+            Which::System => (Some(Place::system()), Place::system().file),
+        };
+        let (mode, folder_mode) = match &place {
             Some(place) => (place.modes.0, Some(place.modes.1)),
             None => (0o644, None),
         };
         // Another change waits until this one has written, and adds to that.
         let folder =
             hold(&path, folder_mode).map_err(|error| TrustError::Write(path.clone(), error))?;
-        let present = match &own {
+        let present = match &place {
             Some(place) => place.load()?,
-            None => found(read(&path, TRUST_BYTES_MAX, None))?
+            None => found(read(&path, TRUST_BYTES_MAX))?
                 .map(|text| parse(&path, &text))
                 .transpose()?,
         };
@@ -148,11 +224,22 @@ impl Held {
 }
 
 fn read_key(path: &Path) -> Result<PublicKey, TrustError> {
-    parse_key(path, &read(path, KEY_BYTES_MAX, None)?)
+    if path == Path::new(STDIN) {
+        let mut text = Vec::new();
+        std::io::stdin()
+            .take(KEY_BYTES_MAX)
+            .read_to_end(&mut text)
+            .map_err(|error| GuardError::System(path.to_owned(), error))?;
+        return parse_key(Path::new("standard input"), &text);
+    }
+    parse_key(path, &read(path, KEY_BYTES_MAX)?)
 }
 
 /// What a key is called that nobody gave a name.
 fn name_of(path: &Path) -> String {
+    if path == Path::new(STDIN) {
+        return "from standard input".to_owned();
+    }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     name.chars().filter(|letter| !letter.is_control()).take(80).collect()
 }

@@ -1,8 +1,8 @@
 //! What can be wrong with trust files, in words, and what to do about it.
 
-use crate::error::StageError;
+use crate::error::{Cause, StageError};
 use crate::guarded::GuardError;
-use bls_artifact::key::KeyError;
+use bls_artifact::key::{KeyError, KeyId};
 use bls_artifact::passwd;
 use bls_artifact::trust::signed::SignedError;
 use bls_artifact::trust::{self, TrustError as ContentsError};
@@ -16,6 +16,8 @@ pub(crate) enum TrustError {
     Missing(PathBuf),
     /// This user has no home in the password database.
     NoHome,
+    /// The password database cannot be read, so nobody knows where the user's file is.
+    Database(GuardError),
     /// A file that cannot be read, or that others could have written.
     File(GuardError),
     /// A file that cannot be written.
@@ -40,6 +42,12 @@ pub(crate) enum TrustError {
     Plain(PathBuf),
     /// A new file would take the place of another.
     Exists(PathBuf),
+    /// A signed file would make keys forgotten that the plain one in its place trusts.
+    Forgets(PathBuf, Vec<KeyId>),
+    /// No key in the file has this id, or an id that begins so.
+    NoKey(PathBuf, String),
+    /// Several have one that begins so.
+    Ambiguous(PathBuf, String, Vec<KeyId>),
 }
 
 impl fmt::Display for TrustError {
@@ -54,6 +62,11 @@ impl fmt::Display for TrustError {
                 trust::SYSTEM_FILE,
                 rustix::process::geteuid().as_raw(),
                 passwd::DATABASE
+            ),
+            Self::Database(error) => write!(
+                formatter,
+                "nobody knows whose trust file decides: there is no {}, and {error}",
+                trust::SYSTEM_FILE
             ),
             Self::File(error) => error.fmt(formatter),
             Self::Write(path, error) => {
@@ -89,8 +102,30 @@ impl fmt::Display for TrustError {
             ),
             Self::Plain(path) => write!(formatter, "{} is not signed", path.display()),
             Self::Exists(path) => write!(formatter, "{} exists", path.display()),
+            Self::Forgets(path, keys) => write!(
+                formatter,
+                "{} trusts {}, and the new file does not",
+                path.display(),
+                listed(keys)
+            ),
+            Self::NoKey(path, id) => {
+                write!(formatter, "{} has no key whose id begins with {id}", path.display())
+            }
+            Self::Ambiguous(path, id, keys) => write!(
+                formatter,
+                "{} has {} keys whose ids begin with {id}: {}",
+                path.display(),
+                keys.len(),
+                listed(keys)
+            ),
         }
     }
+}
+
+/// Ids in a sentence.
+fn listed(keys: &[KeyId]) -> String {
+    let ids: Vec<String> = keys.iter().map(ToString::to_string).collect();
+    ids.join(", ")
 }
 
 impl From<GuardError> for TrustError {
@@ -105,7 +140,7 @@ impl StageError for TrustError {
     fn code(&self) -> &'static str {
         match self {
             Self::Missing(_) => "trust.missing",
-            Self::NoHome => "trust.no-home",
+            Self::NoHome | Self::Database(_) => "trust.no-home",
             Self::File(error) => error.code(),
             Self::Write(..) => "trust.write",
             Self::Contents(_, error) => error.code(),
@@ -118,16 +153,37 @@ impl StageError for TrustError {
             Self::State(..) => "trust.state",
             Self::Plain(_) => "trust.plain",
             Self::Exists(_) => "trust.exists",
+            Self::Forgets(..) => "trust.forgets",
+            Self::NoKey(..) => "trust.no-key",
+            Self::Ambiguous(..) => "trust.ambiguous",
+        }
+    }
+
+    fn cause(&self) -> Cause {
+        match self {
+            Self::Write(..) => Cause::Failed,
+            _ => Cause::Refused,
         }
     }
 
     fn hint(&self) -> Option<String> {
         Some(match self {
+            Self::Missing(_) if rustix::process::geteuid().is_root() => {
+                "root trusts nobody of its own: bls-load trust add builder.pub, as root; or for \
+                 everybody on this machine: trust add --system; or once: --trust builder.pub; \
+                 bls-compile key export > builder.pub writes your own key"
+                    .into()
+            }
             Self::Missing(_) => {
                 "if you trust a builder: bls-load trust add builder.pub, or --trust builder.pub"
                     .into()
             }
-            Self::NoHome => "name a trust file or a public key: --trust builder.pub".into(),
+            Self::NoHome | Self::Database(_) => {
+                "name a trust file or a public key: --trust builder.pub; a file is made with: \
+                 bls-load trust add --file trust.json builder.pub, and for everybody with \
+                 --system, by root"
+                    .into()
+            }
             Self::File(error) => error.hint(),
             Self::Write(path, _) => {
                 format!("see that you may write {} and the folder it is in", path.display())
@@ -155,6 +211,13 @@ impl StageError for TrustError {
                 "have it signed: bls-compile trust sign FILE --key ROOT.pem > SIGNED".into()
             }
             Self::Exists(_) => "change it with: bls-load trust add, or trust revoke".into(),
+            Self::Forgets(..) => {
+                "have its holders add them; or, to do without: trust install --replace, which \
+                 keeps the old file beside the new one"
+                    .into()
+            }
+            Self::NoKey(..) => "bls-load trust show shows the keys of a file".into(),
+            Self::Ambiguous(..) => "give more digits of it".into(),
         })
     }
 }

@@ -5,10 +5,13 @@
 //! artifact which is found by a name has that name, and that an image is hashed unless
 //! only root could have written it.
 
-use super::{Integrity, Policy, Reason, Verified, VerifyError, admit, check_signed, choose};
+use super::{
+    Checked, Integrity, Policy, Reason, Verified, VerifyError, admit, check_signed, choose,
+};
 use crate::image::{self, VerifiedImage};
 use crate::store::{Folder, FoundImage, Installed, StoreError, Wanted};
 use bls_artifact::manifest::Manifest;
+use bls_artifact::target::Target;
 
 /// Verifies everything that will be used of what is installed.
 ///
@@ -18,11 +21,27 @@ pub fn verify_installed(
     installed: Installed<'_>,
     policy: &Policy<'_>,
 ) -> Result<Verified, VerifyError> {
-    let name = installed.wanted.to_string();
-    check_installed(installed, policy).map_err(|reason| VerifyError { name, reason })
+    verify_installed_for(installed, policy, None).map(Verified)
 }
 
-fn check_installed(installed: Installed<'_>, policy: &Policy<'_>) -> Result<Verified, Reason> {
+/// The same for another machine, whose store this is.
+///
+/// # Errors
+/// [`VerifyError`]: it must not run there.
+pub fn verify_installed_for(
+    installed: Installed<'_>,
+    policy: &Policy<'_>,
+    target: Option<Target>,
+) -> Result<Checked, VerifyError> {
+    let name = installed.wanted.to_string();
+    check_installed(installed, policy, target).map_err(|reason| VerifyError { name, reason })
+}
+
+fn check_installed(
+    installed: Installed<'_>,
+    policy: &Policy<'_>,
+    target: Option<Target>,
+) -> Result<Checked, Reason> {
     let signed = check_signed(&installed.envelope, policy)?;
     if signed.identity != installed.identity {
         return Err(Reason::Store(StoreError::Damaged(installed.path())));
@@ -34,7 +53,7 @@ fn check_installed(installed: Installed<'_>, policy: &Policy<'_>) -> Result<Veri
         return Err(Reason::OtherName(manifest.name.clone()));
     }
     admit(manifest, policy, Some(&installed))?;
-    let (_, chosen) = choose(&stored_parts(&installed, manifest)?, manifest)?;
+    let (_, chosen) = choose(&stored_parts(&installed, manifest)?, manifest, target)?;
     let image = &manifest.parts[chosen].image;
     let (image, integrity) = match installed.store.image(image).map_err(Reason::Store)? {
         FoundImage::Guarded(stored) if !policy.every_part => {
@@ -47,7 +66,7 @@ fn check_installed(installed: Installed<'_>, policy: &Policy<'_>) -> Result<Veri
         }
     };
     let facts = signed.into_facts(installed.wanted.to_string(), chosen, integrity, None);
-    Ok(Verified { facts, envelope: installed.envelope, image })
+    Ok(Checked { facts, envelope: installed.envelope, image })
 }
 
 /// The parts whose code is in the store: an install keeps the one that runs there.
