@@ -17,7 +17,7 @@ use bls_artifact::limits::{
     KEY_NAME_BYTES_MAX, KEYS_LISTED_MAX, PASSWD_BYTES_MAX, TRUST_BYTES_MAX,
 };
 use bls_artifact::passwd;
-use bls_artifact::trust::{SYSTEM_FILE, Trust, USER_FILE};
+use bls_artifact::trust::{SYSTEM_FILE, SYSTEM_STATE, Trust, USER_FILE, USER_STATE};
 use file::{check_folder, create_private, make_folder, read_capped, read_key, read_stdin};
 use rustix::fs::FlockOperation;
 use std::ffi::OsStr;
@@ -25,6 +25,7 @@ use std::fs::{File, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 use std::{env, fmt};
 
 /// The name of the default key.
@@ -278,13 +279,18 @@ fn list_in(folder: &Path) -> Result<Vec<Listed>, KeyStoreError> {
     Ok(keys)
 }
 
-/// Adds a key to the user's trust file. A failure is said, not fatal: the
-/// artifact is as good as with a trusted key.
+/// Adds a key to the user's trust file, on the terms of `bls-load trust add`: none that is
+/// revoked, none where root keys decide, and as a change that is counted. A failure is
+/// said, not fatal: the artifact is as good as with a trusted key.
 fn trust(folder: &Path, key: &PrivateKey, new: bool) -> Result<PathBuf, String> {
-    if Path::new(SYSTEM_FILE).exists() {
+    // A link counts, wherever it leads; and so does what was accepted and taken away.
+    if [SYSTEM_FILE, SYSTEM_STATE].iter().any(|place| Path::new(place).symlink_metadata().is_ok()) {
         return Err(format!("{SYSTEM_FILE} alone says whom this machine trusts"));
     }
     let path = folder.join(USER_FILE);
+    if folder.join(USER_STATE).symlink_metadata().is_ok() {
+        return Err(format!("the root keys of {} say whom you trust", path.display()));
+    }
     let said = |error: &dyn fmt::Display| format!("{}: {error}", path.display());
     // Whoever else adds a key waits here, as `bls-load trust add` does.
     let held = File::open(folder).map_err(|error| said(&error))?;
@@ -294,8 +300,19 @@ fn trust(folder: &Path, key: &PrivateKey, new: bool) -> Result<PathBuf, String> 
         Err(error) if error.kind() == io::ErrorKind::NotFound => Trust::default(),
         Err(error) => return Err(said(&error)),
     };
+    let id = key.public().id();
+    if trust.is_revoked(id) {
+        return Err(format!(
+            "{} has revoked it; make another: bls-compile key new",
+            path.display()
+        ));
+    }
     let made = if new { "made" } else { "imported" };
-    trust.add(key.public(), &format!("{made} by bls-compile on this machine"));
+    if !trust.add(key.public(), &format!("{made} by bls-compile on this machine")) {
+        return Ok(path);
+    }
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    trust.touch(since.map_or(0, |since| since.as_secs()));
     let mut file = tempfile::Builder::new()
         .prefix(".trust-")
         .tempfile_in(folder)
@@ -312,6 +329,7 @@ fn trust(folder: &Path, key: &PrivateKey, new: bool) -> Result<PathBuf, String> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bls_artifact::trust::Roots;
     use std::fs;
     use std::os::unix::fs::MetadataExt as _;
 
@@ -352,6 +370,58 @@ mod tests {
             open(&KeySource::File("/dev/null".into())),
             Err(KeyStoreError::NotAFile(_))
         ));
+    }
+
+    /// Makes a trust file, changes it, imports `key`, and gives what was said and is there.
+    fn import_where(
+        key: &PrivateKey,
+        change: impl FnOnce(&mut Trust),
+    ) -> (Result<PathBuf, String>, Trust) {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("bls");
+        make_folder(&folder).unwrap();
+        let mut trust = Trust::default();
+        change(&mut trust);
+        fs::write(folder.join(USER_FILE), trust.to_text()).unwrap();
+        let kept = keep(&folder, "mine", key.clone(), false).unwrap();
+        let text = fs::read(folder.join(USER_FILE)).unwrap();
+        (kept.made.unwrap().trusted, Trust::parse(&text).unwrap())
+    }
+
+    #[test]
+    fn a_revoked_key_is_kept_and_not_trusted() {
+        let key = PrivateKey::from_seed(&[3; 32]);
+        let id = key.public().id();
+        let (said, trust) = import_where(&key, |trust| {
+            trust.revoke_key(id);
+        });
+        assert!(trust.find(id).is_none() && trust.is_revoked(id));
+        // Where the system's file decides, that is said first.
+        if !Path::new(SYSTEM_FILE).exists() {
+            let said = said.unwrap_err();
+            assert!(said.contains("has revoked it"), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_root_keys_sign_counts_the_change() {
+        if Path::new(SYSTEM_FILE).exists() {
+            return;
+        }
+        let key = PrivateKey::from_seed(&[3; 32]);
+        let root = PrivateKey::from_seed(&[4; 32]).public();
+        let roots = Roots { threshold: 1, keys: vec![(root, "root".to_owned())] };
+        let (said, trust) = import_where(&key, |trust| {
+            trust.root = Some(roots);
+            trust.sequence = 7;
+        });
+        assert!(said.is_ok() && trust.find(key.public().id()).is_some());
+        assert_eq!(trust.sequence, 8);
+        let (_, same) = import_where(&key, |trust| {
+            trust.add(key.public(), "there");
+            trust.sequence = 7;
+        });
+        assert_eq!(same.sequence, 7, "nothing changed");
     }
 
     #[test]

@@ -83,9 +83,9 @@ fn verified(
 ) -> Result<Verified, Failure> {
     match named {
         Named::File(opened) => verify_file(opened, policy).map_err(failure),
-        Named::Installed(wanted) => look_up(wanted, stores, stages, &|installed| {
-            verify_installed(installed, policy)
-        }),
+        Named::Installed(wanted) => {
+            look_up(wanted, stores, stages, &|installed| verify_installed(installed, policy))
+        }
     }
 }
 

@@ -24,7 +24,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::Read as _;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 
 /// Most links on the way to a file: the kernel's own number.
@@ -125,7 +125,7 @@ pub(crate) fn read_place(
 ) -> Result<Option<Vec<u8>>, GuardError> {
     // Most machines have no such folder, and one question tells.
     if let Some(folder) = path.parent()
-        && rustix::fs::lstat(folder) == Err(Errno::NOENT)
+        && matches!(rustix::fs::lstat(folder), Err(Errno::NOENT))
     {
         return Ok(None);
     }

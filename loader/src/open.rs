@@ -88,9 +88,9 @@ impl StageError for OpenError {
             Self::System(_, rustix::io::Errno::NOENT) => {
                 "artifacts are made by bls-compile: bls-compile app.wasm writes app.bls".into()
             }
-            Self::System(name, _) => format!(
-                "see that you may read it, and search the folders above it: ls -l {name}"
-            ),
+            Self::System(name, _) => {
+                format!("see that you may read it, and search the folders above it: ls -l {name}")
+            }
             Self::NotRegular(_, Irregular::Link) => "name the file itself".into(),
             Self::NotRegular(_, Irregular::Folder) => "name a file".into(),
             Self::NotRegular(_, Irregular::Fifo) => {

@@ -23,8 +23,8 @@ use bls_artifact::envelope::{Claim, Envelope, EnvelopeError};
 use bls_artifact::json::JsonError;
 use bls_artifact::key::{KeyId, SignatureError};
 use bls_artifact::manifest::{Manifest, ManifestError, Part, Statement};
-use bls_artifact::trust::{Clock, Doubt, Refusal, SYSTEM_FILE, Signers, Trust};
 use bls_artifact::target::Target;
+use bls_artifact::trust::{Clock, Doubt, Refusal, SYSTEM_FILE, Signers, Trust};
 pub use installed::{verify_installed, verify_installed_for};
 use std::fmt;
 
@@ -434,11 +434,7 @@ pub fn verify_for(
         .map_err(|reason| VerifyError { name: opened.name().to_owned(), reason })
 }
 
-fn check(
-    opened: &Opened,
-    policy: &Policy<'_>,
-    target: Option<Target>,
-) -> Result<Checked, Reason> {
+fn check(opened: &Opened, policy: &Policy<'_>, target: Option<Target>) -> Result<Checked, Reason> {
     let signed = check_signed(opened.envelope(), policy)?;
     let parts = match_records(opened.frame().parts(), &signed.manifest)?;
     admit(&signed.manifest, policy, None)?;

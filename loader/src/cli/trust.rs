@@ -112,9 +112,7 @@ pub(super) fn parse(parser: &mut Parser, file: Option<PathBuf>) -> Result<Comman
     };
     // Which options a verb has.
     let options: &[&str] = match verb.as_str() {
-        "add" => {
-            &["file", "system", "role", "prefix", "may", "not-before", "not-after", "comment"]
-        }
+        "add" => &["file", "system", "role", "prefix", "may", "not-before", "not-after", "comment"],
         "remove" => &["file", "system"],
         "revoke" => &["file", "system", "compiler", "engine", "undo"],
         "init" => &["file", "system", "threshold", "clock", "root", "root-threshold"],

@@ -84,8 +84,7 @@ impl Store {
             Some(owner) if !belongs_to(&[owner], status.st_uid) => owner,
             _ => status.st_uid,
         };
-        let store =
-            Self { path: path.to_owned(), folder, owner, inside: Default::default() };
+        let store = Self { path: path.to_owned(), folder, owner, inside: Default::default() };
         store.check_writers(&status, || store.path.clone())?;
         Ok(Some(store))
     }

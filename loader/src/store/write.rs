@@ -107,9 +107,8 @@ pub fn remove(disk: &mut impl Disk, identity: Sha256) -> Result<Collected, Store
     }
     let artifacts = remove_all(disk, Folder::Artifacts, |name| name == own)?;
     used.sort_unstable();
-    let is_unused = |name: &str| {
-        is_known && used.binary_search_by(|image| image.as_str().cmp(name)).is_err()
-    };
+    let is_unused =
+        |name: &str| is_known && used.binary_search_by(|image| image.as_str().cmp(name)).is_err();
     Ok(Collected { artifacts, images: remove_all(disk, Folder::Images, is_unused)? })
 }
 

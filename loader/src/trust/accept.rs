@@ -9,8 +9,8 @@ use super::edit::{hold, replace};
 use super::{Place, TrustError, parse};
 use crate::guarded::read;
 use bls_artifact::limits::TRUST_BYTES_MAX;
-use bls_artifact::trust::{Trust, TrustedKey};
 use bls_artifact::trust::signed::{Accepted, Signed, is_signed};
+use bls_artifact::trust::{Trust, TrustedKey};
 use std::path::{Path, PathBuf};
 
 /// What was accepted, or would be.
@@ -34,7 +34,11 @@ const REPLACED: &str = "trust.json.replaced";
 
 /// Accepts the file `from`: for the whole system, or for this user. Keys that only a plain
 /// file in its place trusts are forgotten only with `replace`; that file is kept beside it.
-pub(crate) fn install(from: &Path, system: bool, replace_keys: bool) -> Result<Acceptance, TrustError> {
+pub(crate) fn install(
+    from: &Path,
+    system: bool,
+    replace_keys: bool,
+) -> Result<Acceptance, TrustError> {
     let place = &place(system)?;
     // What is refused leaves nothing behind, not even a folder.
     check(place, from)?.asks(replace_keys)?;

@@ -193,9 +193,9 @@ impl Held {
             hold(&path, folder_mode).map_err(|error| TrustError::Write(path.clone(), error))?;
         let present = match &place {
             Some(place) => place.load()?,
-            None => found(read(&path, TRUST_BYTES_MAX))?
-                .map(|text| parse(&path, &text))
-                .transpose()?,
+            None => {
+                found(read(&path, TRUST_BYTES_MAX))?.map(|text| parse(&path, &text)).transpose()?
+            }
         };
         if present.as_ref().is_some_and(Trust::is_signed) {
             return Err(TrustError::Contents(path, ContentsError::Signed));
