@@ -295,6 +295,7 @@ impl Scene {
         let store = self.open_any();
         let identity = store.and_then(|store| match wanted {
             Wanted::Identity(identity) => Some(*identity),
+            Wanted::Short(_) => None,
             Wanted::Name(name) => store.record(name).ok()?.and_then(|record| record.installed),
         });
         let Some(identity) = identity else { return };

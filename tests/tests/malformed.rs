@@ -303,20 +303,31 @@ fn what_is_wrong_in_a_place_is_refused_by_name() {
 #[test]
 fn what_is_no_file_is_refused_by_name() {
     let home = Home::new();
-    let good = Bases::path("hello");
-    let link = home.path("link.bls");
-    std::os::unix::fs::symlink(good.canonicalize().unwrap(), &link).unwrap();
+    let link = |name: &str, to: &Path| {
+        let link = home.path(name);
+        std::os::unix::fs::symlink(to, &link).unwrap();
+        link
+    };
+    let circle = link("circle.bls", &home.path("circle.bls"));
+    let dangling = link("dangling.bls", &home.path("nothing.bls"));
     let folder = home.path("folder.bls");
     std::fs::create_dir(&folder).unwrap();
+    let to_folder = link("to-folder.bls", &folder);
     let fifo = home.path("fifo.bls");
     make_fifo(&fifo);
+    let writer = fifo.clone();
+    // Opened, and closed again without a byte.
+    let writer =
+        std::thread::spawn(move || std::fs::File::options().write(true).open(writer).map(drop));
     let socket = home.path("socket.bls");
     let _socket = std::os::unix::net::UnixListener::bind(&socket).unwrap();
     for (path, code, says) in [
-        (link.as_path(), "file.link", "a symbolic link"),
-        (Path::new("/proc/self/exe"), "file.link", "a symbolic link"),
+        (circle.as_path(), "file.link", "leads in a circle"),
+        (&dangling, "file.missing", "No such file"),
+        (Path::new("/proc/self/exe"), "framing.is-elf", "an ELF file"),
         (&folder, "file.folder", "a folder"),
-        (&fifo, "file.fifo", "a FIFO"),
+        (&to_folder, "file.folder", "a folder"),
+        (&fifo, "file.fifo", "nothing came from it"),
         (&socket, "file.socket", "a socket"),
         (Path::new("/dev/zero"), "file.device", "a device"),
         (Path::new("/dev/null"), "file.device", "a device"),
@@ -329,6 +340,7 @@ fn what_is_no_file_is_refused_by_name() {
         let (ended, report) = load(&home, &options, path);
         refused(&ended, &report, code, says, &path.display().to_string());
     }
+    writer.join().unwrap().unwrap();
 }
 
 /// A good artifact with more bytes than are read at once, and its trust.

@@ -52,17 +52,30 @@ fn harmless(
 fn kinds() -> Vec<Situation> {
     vec![
         refused(
-            "files-symlink",
-            "a link to `base/hello.bls`",
+            "files-symlink-circle",
+            "a link that leads to itself",
             "file.link",
-            "a symbolic link",
+            "leads in a circle",
             NO_FILE,
         ),
-        refused("files-folder", "a folder", "file.folder", "a folder", NO_FILE),
-        refused("files-fifo", "a FIFO that nobody writes", "file.fifo", "a FIFO", NO_FILE),
+        refused(
+            "files-symlink-dangling",
+            "a link to nothing",
+            "file.missing",
+            "No such file",
+            NO_FILE,
+        ),
+        refused("files-folder", "a folder, or a link to one", "file.folder", "a folder", NO_FILE),
+        refused(
+            "files-fifo",
+            "a FIFO, or a pipe, that is closed again without a byte",
+            "file.fifo",
+            "nothing came from it",
+            NO_FILE,
+        ),
         refused("files-socket", "a socket", "file.socket", "a socket", NO_FILE),
         refused("files-device", "`/dev/zero`, `/dev/null`", "file.device", "a device", NO_FILE),
-        refused("files-proc-link", "`/proc/self/exe`", "file.link", "a symbolic link", NO_FILE),
+        refused("files-proc-link", "`/proc/self/exe`", "framing.is-elf", "an ELF file", NO_FILE),
         refused(
             "files-proc",
             "`/proc/self/maps`, whose length nobody says",
