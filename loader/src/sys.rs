@@ -6,5 +6,6 @@
 pub(crate) mod code;
 pub(crate) mod descriptor;
 pub(crate) mod environment;
+pub(crate) mod filter;
 pub(crate) mod signal;
 pub(crate) mod usage;
