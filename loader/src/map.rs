@@ -10,9 +10,10 @@ use crate::error::StageError;
 use crate::sys;
 use crate::verify::{Facts, Verified};
 use bls_artifact::limits::{MEMORY_BYTES_DEFAULT, STACK_BYTES_DEFAULT};
-use bls_artifact::manifest::Manifest;
+use bls_artifact::manifest::Memory;
 use bls_artifact::target::Bounds;
 use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
 use std::fmt;
 use wasmtime::{Config, Engine, Module};
 
@@ -146,13 +147,26 @@ fn config(facts: &Facts, stack_bytes: usize, memory_bytes: u64) -> Config {
         // The one frame in which a trap happened.
         .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(1));
     if profile.bounds() == Bounds::Checked {
-        let growth = Growth::of(&facts.manifest, memory_bytes);
+        let manifest = &facts.manifest;
+        let beside = BESIDE_BYTES.max(2 * stack_bytes as u64);
+        let limits = [
+            Some(memory_bytes),
+            manifest.limits.memory,
+            getrlimit(Resource::As).current.map(|most| most.saturating_sub(beside)),
+        ];
+        let allowed = limits.into_iter().flatten().min().unwrap_or(memory_bytes);
+        let growth = Growth::of(&manifest.module.memories, allowed);
         config
             .memory_reservation_for_growth(growth.memory_bytes)
             .gc_heap_reservation_for_growth(growth.heap_bytes);
     }
     config
 }
+
+/// Address space that a run takes beside its memories, where its code is no longer than
+/// most: the program, stacks, the code. Where it is limited, no more than the rest of it is
+/// reserved for growth.
+const BESIDE_BYTES: u64 = 64 << 20;
 
 /// Address space that is reserved behind what a memory has, so that it need not move when
 /// it grows. (With [`Bounds::Guard`] it always has enough.)
@@ -168,13 +182,14 @@ impl Growth {
     /// What all memories together may grow by, shared among those that can grow. The heap
     /// counts as a memory only where there is no other: nobody knows yet whether it will
     /// be used at all, and it doubles when it moves, so it moves seldom.
-    fn of(manifest: &Manifest, memory_bytes: u64) -> Self {
+    fn of(memories: &[Memory], allowed_bytes: u64) -> Self {
         /// Nothing grows as far; addresses end soon after.
         const MOST: u64 = 1 << 40;
-        let memories = &manifest.module.memories;
-        let allowed = memory_bytes.min(manifest.limits.memory.unwrap_or(u64::MAX)).min(MOST);
+        /// More memories than that get as much each as if they were so many: what moves is
+        /// copied, and a guest that grows in small steps must not have it copied more often.
+        const SHARES: usize = 8;
         let bytes = |pages: u64, page_bytes: u64| pages.saturating_mul(page_bytes);
-        let room = memories.iter().fold(allowed, |room, memory| {
+        let room = memories.iter().fold(allowed_bytes.min(MOST), |room, memory| {
             room.saturating_sub(bytes(memory.minimum, memory.page_size))
         });
         let wanted: Vec<u64> = memories
@@ -185,7 +200,7 @@ impl Growth {
             })
             .filter(|wanted| *wanted > 0)
             .collect();
-        let share = room / wanted.len().max(1) as u64;
+        let share = room / wanted.len().clamp(1, SHARES) as u64;
         Self {
             memory_bytes: share.min(wanted.into_iter().max().unwrap_or(0)),
             heap_bytes: if memories.is_empty() { room } else { 0 },
@@ -207,4 +222,35 @@ pub fn map_into(engine: &Engine, verified: Verified) -> Result<Mapped, MapError>
     }
     let module = sys::code::map(engine, image)?;
     Ok(Mapped { facts, module })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn growth(memories: &[(u64, Option<u64>)], allowed_bytes: u64) -> Growth {
+        let memory = |&(minimum, maximum): &(u64, Option<u64>)| Memory {
+            minimum,
+            maximum,
+            page_size: 1 << 16,
+            address_bits: 32,
+        };
+        Growth::of(&memories.iter().map(memory).collect::<Vec<_>>(), allowed_bytes)
+    }
+
+    #[test]
+    fn what_is_reserved_is_what_may_be_used() {
+        const PAGE: u64 = 1 << 16;
+        let is = |memory_bytes, heap_bytes| Growth { memory_bytes, heap_bytes };
+        assert_eq!(growth(&[(1, None)], 10 * PAGE), is(9 * PAGE, 0));
+        assert_eq!(growth(&[(1, Some(3))], 10 * PAGE), is(2 * PAGE, 0));
+        assert_eq!(growth(&[(1, Some(1))], 10 * PAGE), is(0, 0));
+        // One that cannot grow leaves its share to the others.
+        let memories = [(2, Some(2)), (1, None), (1, Some(2))];
+        assert_eq!(growth(&memories, 10 * PAGE), is(3 * PAGE, 0));
+        assert_eq!(growth(&[(0, None); 100], 16 * PAGE), is(2 * PAGE, 0));
+        assert_eq!(growth(&[(20, None)], 10 * PAGE), is(0, 0));
+        assert_eq!(growth(&[], 10 * PAGE), is(0, 10 * PAGE));
+        assert_eq!(growth(&[(u64::MAX, None)], u64::MAX), is(0, 0));
+    }
 }

@@ -3,6 +3,7 @@
 //! Guarantees that no caller can break memory safety through these functions,
 //! whatever it passes.
 
+pub(crate) mod allocator;
 pub(crate) mod code;
 pub(crate) mod descriptor;
 pub(crate) mod environment;

@@ -18,7 +18,7 @@ use crate::report::Recorder;
 use crate::run::{Burned, Consumption};
 use crate::store::Stores;
 use crate::verify::{Facts, Integrity, Policy, clock};
-use crate::{grant, run, trust, value, watch};
+use crate::{grant, run, sys, trust, value, watch};
 use bls_artifact::manifest::Encoding;
 use bls_artifact::quantity::show_size;
 use serde_json::json;
@@ -47,6 +47,7 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
 
 /// What must be known before anything is opened: how long, and on which stack.
 fn prepared(options: &Options, recorder: &Arc<Recorder>) -> Result<Outcome, Failure> {
+    sys::allocator::share_one_heap();
     let mut stages = Stages::new(recorder, options.explain);
     let rules = policy::load(options)?;
     let limits = rules.limits(options)?;
