@@ -11,7 +11,7 @@ use bls_artifact::capability::{Permission, PermissionError};
 use bls_artifact::date;
 use bls_artifact::limits::JSON_INTEGER_MAX;
 use bls_artifact::quantity::parse_size;
-use bls_artifact::target::Target;
+use bls_artifact::target::{Bounds, Target};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use help::{
     HELP, HELP_AUDIT, HELP_CHECK, HELP_INSPECT, HELP_KEY, HELP_SIGN, HELP_TRUST, HELP_VERIFY,
@@ -127,6 +127,9 @@ pub struct Compile {
     /// No NaN canonicalisation.
     #[arg(long)]
     pub fast_nans: bool,
+    /// How the code keeps to its memories.
+    #[arg(long, value_name = "KIND", default_value = "guard")]
+    pub memory: Memory,
     /// What to write.
     #[arg(long, value_name = "KIND", default_value = "artifact")]
     pub emit: Emit,
@@ -136,6 +139,24 @@ pub struct Compile {
     /// Errors only.
     #[arg(short, long)]
     pub quiet: bool,
+}
+
+/// What `--memory` takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Memory {
+    /// Address space that nothing is mapped into.
+    Guard,
+    /// Comparisons.
+    Checked,
+}
+
+impl From<Memory> for Bounds {
+    fn from(memory: Memory) -> Self {
+        match memory {
+            Memory::Guard => Self::Guard,
+            Memory::Checked => Self::Checked,
+        }
+    }
 }
 
 /// What `--emit` takes.
@@ -418,6 +439,7 @@ mod tests {
             &["bls-compile", "a", "--target", "sparc"],
             &["bls-compile", "a", "--max-memory", "1"],
             &["bls-compile", "a", "--emit", "elf"],
+            &["bls-compile", "a", "--memory", "none"],
             &["bls-compile", "a", "--expires", "soon"],
             &["bls-compile", "a", "--sequence", "-1"],
             &["bls-compile", "sign", "a.bls"],

@@ -19,7 +19,7 @@ use bls_artifact::key::PrivateKey;
 use bls_artifact::limits::{JSON_INTEGER_MAX, PARTS_MAX};
 use bls_artifact::manifest::{Document, Limits};
 use bls_artifact::name::{self, NameError};
-use bls_artifact::target::{EngineProfile, Nans, Target};
+use bls_artifact::target::{Bounds, EngineProfile, Nans, Target};
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -185,6 +185,8 @@ pub struct Options {
     pub fuel_profile: bool,
     /// NaN canonicalisation.
     pub nans: Nans,
+    /// How the code keeps to its memories.
+    pub bounds: Bounds,
     /// The zstd level; `None` stores images raw.
     pub compression: Option<u32>,
     /// The memory limit for the manifest, in bytes.
@@ -204,7 +206,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// The defaults for these targets: metered, canonical NaNs, raw.
+    /// The defaults for these targets: metered, canonical NaNs, guards, raw.
     #[must_use]
     pub fn new(targets: Vec<Target>) -> Self {
         Self {
@@ -212,6 +214,7 @@ impl Options {
             metered: true,
             fuel_profile: false,
             nans: Nans::Canonical,
+            bounds: Bounds::Guard,
             compression: None,
             memory_max: None,
             name: None,
@@ -265,7 +268,7 @@ impl Options {
     /// the features that every target has.
     #[must_use]
     pub fn profile(&self, target: Target) -> EngineProfile {
-        let mut profile = EngineProfile::of(target, self.nans);
+        let mut profile = EngineProfile::of(target, self.nans).with_bounds(self.bounds);
         for other in &self.targets {
             let theirs = EngineProfile::of(*other, self.nans).features;
             profile.features.retain(|feature| theirs.contains(feature));

@@ -12,7 +12,7 @@ use crate::input::Source;
 use crate::pipeline::Options;
 use bls_artifact::digest::Sha256;
 use bls_artifact::manifest::{Manifest, Statement};
-use bls_artifact::target::{ENGINE_RELEASE, Nans, Target};
+use bls_artifact::target::{Bounds, ENGINE_RELEASE, EngineProfile, Nans, Target};
 use serde_json::Value;
 use std::fmt;
 
@@ -93,12 +93,13 @@ pub fn options(manifest: &Manifest, source: &Source) -> Result<Options, RebuildE
     if !targets.is_sorted_by(|a, b| a < b) {
         return Err(RebuildError::Parts("its targets are not in order, or one is there twice"));
     }
-    let nans = manifest.parts.first().map_or(Nans::Canonical, |part| part.profile.nans);
+    let profile = manifest.parts.first().map(|part| &part.profile);
     Ok(Options {
         targets,
         fuel_profile: manifest.counts_by_function(),
         metered: manifest.fuel.is_some(),
-        nans,
+        nans: profile.map_or(Nans::Canonical, |profile| profile.nans),
+        bounds: profile.map_or(Bounds::Guard, EngineProfile::bounds),
         compression: compiler.compression,
         memory_max: manifest.limits.memory,
         name: Some(manifest.name.clone()),

@@ -2,9 +2,10 @@
 //!
 //! Assumes that `part` comes from a signed manifest and matches `record`.
 //! Guarantees that a [`SealedImage`] holds bytes with the signed SHA-256 and
-//! length, in a memory file that nobody can write, grow or shrink any more: its
-//! only descriptor is here, and it is sealed. The bytes that are hashed are the
-//! bytes that are written: both come from the same private memory. Nothing is
+//! length that nobody can change any more. They are in a memory file whose only
+//! descriptor is here, sealed against writing, growing and shrinking; or, where the
+//! system gives no such file, in memory of this process. The bytes that are hashed are
+//! the bytes that are written: both come from the same private memory. Nothing is
 //! decompressed before what is stored was hashed, and no more is written than the
 //! signed length. What of a store needs no copy is decided there (`store/guard.rs`).
 
@@ -15,11 +16,12 @@ use bls_artifact::digest::{Hasher, Sha256};
 use bls_artifact::limits::ZSTD_WINDOW_MAX;
 use bls_artifact::manifest::{Encoding, Image, Part};
 use rustix::fs::{MemfdFlags, SealFlags};
+use rustix::io::Errno;
 use ruzstd::decoding::errors::FrameDecoderError;
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 use std::fmt;
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 
 /// Why a part cannot be used.
@@ -144,7 +146,14 @@ impl From<ReadError> for ImageError {
 /// A verified image that can no longer change.
 #[derive(Debug)]
 pub(crate) struct SealedImage {
-    file: File,
+    bytes: ImageBytes,
+}
+
+impl SealedImage {
+    /// Whether it is in a file; else the system gives none, or none so long.
+    pub(crate) fn is_file(&self) -> bool {
+        matches!(self.bytes, ImageBytes::File(_))
+    }
 }
 
 /// A verified image.
@@ -156,12 +165,63 @@ pub(crate) enum VerifiedImage {
     Stored(StoredImage),
 }
 
-impl VerifiedImage {
-    /// The file, for mapping.
-    pub(crate) fn into_file(self) -> File {
+/// Where the bytes of an image are.
+#[derive(Debug)]
+pub(crate) enum ImageBytes {
+    /// In a file, which can be mapped.
+    File(File),
+    /// In memory of this process.
+    Private(Vec<u8>),
+}
+
+impl ImageBytes {
+    /// Room for a copy of `length` bytes: in a file in memory that only this process can
+    /// reach, or in its own memory, where the system gives no such file (a filter of system
+    /// calls, an old kernel, no descriptor left) or counts it as one on a disk (`ulimit -f`).
+    fn with_room_for(length: u64) -> Result<Self, ImageError> {
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize);
+        if limit.current.is_none_or(|limit| limit >= length)
+            && let Ok(file) = memory_file()
+        {
+            return Ok(Self::File(file.into()));
+        }
+        let mut bytes = Vec::new();
+        let room = usize::try_from(length).is_ok_and(|room| bytes.try_reserve_exact(room).is_ok());
+        if room { Ok(Self::Private(bytes)) } else { Err(memory(ErrorKind::OutOfMemory.into())) }
+    }
+
+    /// From here on nobody can change them, this process included where they are in a file.
+    fn seal(self) -> Result<SealedImage, ImageError> {
+        if let Self::File(file) = &self {
+            let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
+            rustix::fs::fcntl_add_seals(file, seals)
+                .map_err(|errno| ImageError::System("seal the code in memory", errno.into()))?;
+        }
+        Ok(SealedImage { bytes: self })
+    }
+
+    fn write_all(&mut self, piece: &[u8]) -> std::io::Result<()> {
         match self {
-            Self::Sealed(image) => image.file,
-            Self::Stored(image) => image.into_file(),
+            Self::File(file) => file.write_all(piece),
+            Self::Private(bytes) => bytes.write_all(piece),
+        }
+    }
+}
+
+impl VerifiedImage {
+    /// Whether it is in a file.
+    pub(crate) fn is_file(&self) -> bool {
+        match self {
+            Self::Sealed(image) => image.is_file(),
+            Self::Stored(_) => true,
+        }
+    }
+
+    /// Its bytes, for mapping.
+    pub(crate) fn into_bytes(self) -> ImageBytes {
+        match self {
+            Self::Sealed(image) => image.bytes,
+            Self::Stored(image) => ImageBytes::File(image.into_file()),
         }
     }
 
@@ -175,7 +235,8 @@ impl VerifiedImage {
         E: From<ReadError>,
     {
         let file = match self {
-            Self::Sealed(image) => &image.file,
+            Self::Sealed(SealedImage { bytes: ImageBytes::Private(bytes) }) => return take(bytes),
+            Self::Sealed(SealedImage { bytes: ImageBytes::File(file) }) => file,
             Self::Stored(image) => image.file(),
         };
         read_pieces(file.as_fd(), 0, length, &mut Vec::new(), take)
@@ -184,14 +245,14 @@ impl VerifiedImage {
 
 /// Copies the raw image in `file` into a sealed one.
 pub(crate) fn copy_file(file: &OwnedFd, image: &Image) -> Result<SealedImage, ImageError> {
-    let mut copy = memory_file()?;
+    let mut copy = ImageBytes::with_room_for(image.length)?;
     let mut hasher = Hasher::default();
     read_pieces(file.as_fd(), 0, image.length, &mut Vec::new(), &mut |piece| {
         hasher.update(piece);
         copy.write_all(piece).map_err(memory)
     })?;
     check(hasher, image.sha256, ImageError::ImageDigest)?;
-    seal(copy)
+    copy.seal()
 }
 
 /// Copies the part at `record` into a sealed image. `seen` gets every stored
@@ -203,7 +264,7 @@ pub(crate) fn copy(
     buffer: &mut Vec<u8>,
     mut seen: impl FnMut(&[u8]),
 ) -> Result<SealedImage, ImageError> {
-    let mut file = memory_file()?;
+    let mut copy = ImageBytes::with_room_for(part.image.length)?;
     let mut stored = Hasher::default();
     match part.stored.encoding {
         // A raw part is its image: the manifest was refused otherwise.
@@ -211,7 +272,7 @@ pub(crate) fn copy(
             opened.read(record.offset, record.length, buffer, |piece| {
                 seen(piece);
                 stored.update(piece);
-                file.write_all(piece).map_err(memory)
+                copy.write_all(piece).map_err(memory)
             })?;
             check(stored, part.stored.sha256, ImageError::StoredDigest)?;
         }
@@ -224,10 +285,10 @@ pub(crate) fn copy(
             })?;
             stored.update(&compressed);
             check(stored, part.stored.sha256, ImageError::StoredDigest)?;
-            decompress(&compressed, &part.image, &mut file)?;
+            decompress(&compressed, &part.image, &mut copy)?;
         }
     }
-    seal(file)
+    copy.seal()
 }
 
 /// Hashes the part at `record` without keeping it.
@@ -255,27 +316,18 @@ fn memory(error: std::io::Error) -> ImageError {
 }
 
 /// A file in memory that only this process can reach.
-fn memory_file() -> Result<File, ImageError> {
+fn memory_file() -> rustix::io::Result<OwnedFd> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    let file = match rustix::fs::memfd_create(c"bls-image", flags | MemfdFlags::NOEXEC_SEAL) {
+    match rustix::fs::memfd_create(c"bls-image", flags | MemfdFlags::NOEXEC_SEAL) {
         // Linux before 6.3 does not know the flag. It forbids execve of the file,
         // which nobody attempts; mapping it executable is not its business.
-        Err(rustix::io::Errno::INVAL) => rustix::fs::memfd_create(c"bls-image", flags),
+        Err(Errno::INVAL) => rustix::fs::memfd_create(c"bls-image", flags),
         other => other,
-    };
-    file.map(File::from).map_err(|errno| memory(errno.into()))
+    }
 }
 
-/// From here on nobody can change the file, this process included.
-fn seal(file: File) -> Result<SealedImage, ImageError> {
-    let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
-    rustix::fs::fcntl_add_seals(&file, seals)
-        .map_err(|errno| ImageError::System("seal the code in memory", errno.into()))?;
-    Ok(SealedImage { file })
-}
-
-/// Writes what the one zstd frame in `compressed` holds to `file`.
-fn decompress(compressed: &[u8], image: &Image, file: &mut File) -> Result<(), ImageError> {
+/// Writes what the one zstd frame in `compressed` holds to `copy`.
+fn decompress(compressed: &[u8], image: &Image, copy: &mut ImageBytes) -> Result<(), ImageError> {
     /// Bytes decoded before they are drained: with the window, all the memory
     /// that a frame can claim.
     const STEP: usize = 1 << 20;
@@ -289,7 +341,7 @@ fn decompress(compressed: &[u8], image: &Image, file: &mut File) -> Result<(), I
     if announced != signed {
         return Err(CompressionError::ContentSize { announced, signed }.into());
     }
-    let mut sink = Bounded { file, hasher: Hasher::default(), left: signed, is_full: false };
+    let mut sink = Bounded { copy, hasher: Hasher::default(), left: signed, is_full: false };
     loop {
         let finished = decoder
             .decode_blocks(&mut source, BlockDecodingStrategy::UptoBytes(STEP))
@@ -316,7 +368,7 @@ fn decompress(compressed: &[u8], image: &Image, file: &mut File) -> Result<(), I
 
 /// Writes and hashes at most `left` bytes.
 struct Bounded<'a> {
-    file: &'a mut File,
+    copy: &'a mut ImageBytes,
     hasher: Hasher,
     left: u64,
     /// Whether more was to be written than `left`.
@@ -327,11 +379,11 @@ impl std::io::Write for Bounded<'_> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         let Some(left) = self.left.checked_sub(bytes.len() as u64) else {
             self.is_full = true;
-            return Err(std::io::ErrorKind::FileTooLarge.into());
+            return Err(ErrorKind::FileTooLarge.into());
         };
         self.left = left;
         self.hasher.update(bytes);
-        self.file.write_all(bytes)?;
+        self.copy.write_all(bytes)?;
         Ok(bytes.len())
     }
 

@@ -2,24 +2,60 @@
 //!
 //! May assume what a [`Verified`] guarantees; takes nothing else, so nothing that
 //! was not verified reaches wasmtime. Guarantees that the engine has exactly the
-//! settings that were signed, and that no page is writable and executable at
-//! once (wasmtime maps the sealed file privately, read-write, and turns code to
-//! read-execute). Does not run anything.
+//! settings that were signed, that no page is writable and executable at once, and that
+//! the code in a file is mapped executable from the start (`sys/code.rs`). Does not run
+//! anything.
 
 use crate::error::StageError;
 use crate::sys;
 use crate::verify::{Facts, Verified};
-use bls_artifact::limits::STACK_BYTES_DEFAULT;
+use bls_artifact::limits::{MEMORY_BYTES_DEFAULT, STACK_BYTES_DEFAULT};
+use bls_artifact::manifest::Memory;
+use bls_artifact::target::Bounds;
+use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
 use std::fmt;
-use wasmtime::{Engine, Module};
+use wasmtime::{Config, Engine, Module};
 
 /// Why a verified image cannot be mapped.
 #[derive(Debug)]
-pub struct MapError(wasmtime::Error);
+pub enum MapError {
+    /// The engine does not take it.
+    Engine(wasmtime::Error),
+    /// The system does not map it.
+    System(Errno, wasmtime::Error),
+    /// It would have to be copied into memory that an engine which exists does not make
+    /// executable.
+    NoFile,
+}
+
+impl From<wasmtime::Error> for MapError {
+    fn from(error: wasmtime::Error) -> Self {
+        let cause = error.root_cause();
+        let errno = cause
+            .downcast_ref::<Errno>()
+            .copied()
+            .or_else(|| Errno::from_io_error(cause.downcast_ref::<std::io::Error>()?));
+        match errno {
+            Some(errno) => Self::System(errno, error),
+            None => Self::Engine(error),
+        }
+    }
+}
 
 impl fmt::Display for MapError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "the engine does not take the image: {:#}", self.0)
+        match self {
+            Self::Engine(error) => {
+                write!(formatter, "the engine does not take the image: {error:#}")
+            }
+            Self::System(_, error) => {
+                write!(formatter, "the system does not map the code: {error:#}")
+            }
+            Self::NoFile => {
+                write!(formatter, "the system gives no memory file to map the code from")
+            }
+        }
     }
 }
 
@@ -29,16 +65,25 @@ impl StageError for MapError {
     const STAGE: &'static str = "map";
 
     fn code(&self) -> &'static str {
-        "map.engine"
+        match self {
+            Self::Engine(_) => "map.engine",
+            Self::System(..) | Self::NoFile => "map.system",
+        }
     }
 
     fn hint(&self) -> Option<String> {
-        Some("compile it again with the bls-compile of this release".into())
+        Some(match self {
+            Self::Engine(_) => "compile it again with the bls-compile of this release".into(),
+            // A file needs no permission here that a program's own does not.
+            Self::System(Errno::ACCESS | Errno::PERM, _) | Self::NoFile => {
+                "a policy of this system forbids it (MemoryDenyWriteExecute where there is no memfd_create, SELinux, a filter); installed by root, it is mapped as programs are: sudo bls-load install it, and run it by its name".into()
+            }
+            Self::System(..) => "see ulimit -v, and the limits of its group".into(),
+        })
     }
 }
 
-/// A module whose code is mapped. Only [`map()`] and [`map_with_stack()`] make
-/// one.
+/// A module whose code is mapped. Only this module makes one.
 #[derive(Debug)]
 pub struct Mapped {
     facts: Facts,
@@ -65,35 +110,102 @@ impl Mapped {
     }
 }
 
-/// Maps with the default stack.
+/// Maps with the default stack and memory.
 ///
 /// # Errors
 /// [`MapError`].
 pub fn map(verified: Verified) -> Result<Mapped, MapError> {
-    map_with_stack(verified, STACK_BYTES_DEFAULT as usize)
+    map_within(verified, STACK_BYTES_DEFAULT as usize, MEMORY_BYTES_DEFAULT)
 }
 
-/// Maps for guests with `stack_bytes` of stack.
+/// Maps for guests with `stack_bytes` of stack and at most `memory_bytes` of memory.
 ///
 /// # Errors
 /// [`MapError`].
-pub fn map_with_stack(verified: Verified, stack_bytes: usize) -> Result<Mapped, MapError> {
+pub fn map_within(
+    verified: Verified,
+    stack_bytes: usize,
+    memory_bytes: u64,
+) -> Result<Mapped, MapError> {
     let (facts, image) = verified.into_parts();
-    let engine = engine(&facts, stack_bytes).map_err(MapError)?;
-    let module = sys::code::map(&engine, image).map_err(MapError)?;
+    let mut config = config(&facts, stack_bytes, memory_bytes);
+    if image.is_file() {
+        sys::code::leave_code_to_map(&mut config);
+    }
+    let module = sys::code::map(&Engine::new(&config)?, image)?;
     Ok(Mapped { facts, module })
 }
 
-/// An engine with the signed settings, for one more module of the same part.
-fn engine(facts: &Facts, stack_bytes: usize) -> wasmtime::Result<Engine> {
-    let mut config = facts.part().profile.config();
+/// The signed settings, and those that are this side's.
+fn config(facts: &Facts, stack_bytes: usize, memory_bytes: u64) -> Config {
+    let profile = &facts.part().profile;
+    let mut config = profile.config();
     config
         .max_wasm_stack(stack_bytes)
         // Unused without async, and checked against the line above.
         .async_stack_size(stack_bytes)
         // The one frame in which a trap happened.
         .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(1));
-    Engine::new(&config)
+    if profile.bounds() == Bounds::Checked {
+        let manifest = &facts.manifest;
+        let beside = BESIDE_BYTES.max(2 * stack_bytes as u64);
+        let limits = [
+            Some(memory_bytes),
+            manifest.limits.memory,
+            getrlimit(Resource::As).current.map(|most| most.saturating_sub(beside)),
+        ];
+        let allowed = limits.into_iter().flatten().min().unwrap_or(memory_bytes);
+        let growth = Growth::of(&manifest.module.memories, allowed);
+        config
+            .memory_reservation_for_growth(growth.memory_bytes)
+            .gc_heap_reservation_for_growth(growth.heap_bytes);
+    }
+    config
+}
+
+/// Address space that a run takes beside its memories, where its code is no longer than
+/// most: the program, stacks, the code. Where it is limited, no more than the rest of it is
+/// reserved for growth.
+const BESIDE_BYTES: u64 = 64 << 20;
+
+/// Address space that is reserved behind what a memory has, so that it need not move when
+/// it grows. (With [`Bounds::Guard`] it always has enough.)
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Growth {
+    /// For each linear memory.
+    memory_bytes: u64,
+    /// For the heap of objects.
+    heap_bytes: u64,
+}
+
+impl Growth {
+    /// What all memories together may grow by, shared among those that can grow. The heap
+    /// counts as a memory only where there is no other: nobody knows yet whether it will
+    /// be used at all, and it doubles when it moves, so it moves seldom.
+    fn of(memories: &[Memory], allowed_bytes: u64) -> Self {
+        /// Nothing grows as far; addresses end soon after.
+        const MOST: u64 = 1 << 40;
+        /// More memories than that get as much each as if they were so many: what moves is
+        /// copied, and a guest that grows in small steps must not have it copied more often.
+        const SHARES: usize = 8;
+        let bytes = |pages: u64, page_bytes: u64| pages.saturating_mul(page_bytes);
+        let room = memories.iter().fold(allowed_bytes.min(MOST), |room, memory| {
+            room.saturating_sub(bytes(memory.minimum, memory.page_size))
+        });
+        let wanted: Vec<u64> = memories
+            .iter()
+            .map(|memory| match memory.maximum {
+                Some(most) => bytes(most.saturating_sub(memory.minimum), memory.page_size),
+                None => MOST,
+            })
+            .filter(|wanted| *wanted > 0)
+            .collect();
+        let share = room / wanted.len().clamp(1, SHARES) as u64;
+        Self {
+            memory_bytes: share.min(wanted.into_iter().max().unwrap_or(0)),
+            heap_bytes: if memories.is_empty() { room } else { 0 },
+        }
+    }
 }
 
 /// Maps into an existing engine: several modules that share types and objects
@@ -104,6 +216,41 @@ fn engine(facts: &Facts, stack_bytes: usize) -> wasmtime::Result<Engine> {
 /// [`MapError`].
 pub fn map_into(engine: &Engine, verified: Verified) -> Result<Mapped, MapError> {
     let (facts, image) = verified.into_parts();
-    let module = sys::code::map(engine, image).map_err(MapError)?;
+    // Whether the engine leaves code to be mapped is not to be seen from here.
+    if !image.is_file() {
+        return Err(MapError::NoFile);
+    }
+    let module = sys::code::map(engine, image)?;
     Ok(Mapped { facts, module })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn growth(memories: &[(u64, Option<u64>)], allowed_bytes: u64) -> Growth {
+        let memory = |&(minimum, maximum): &(u64, Option<u64>)| Memory {
+            minimum,
+            maximum,
+            page_size: 1 << 16,
+            address_bits: 32,
+        };
+        Growth::of(&memories.iter().map(memory).collect::<Vec<_>>(), allowed_bytes)
+    }
+
+    #[test]
+    fn what_is_reserved_is_what_may_be_used() {
+        const PAGE: u64 = 1 << 16;
+        let is = |memory_bytes, heap_bytes| Growth { memory_bytes, heap_bytes };
+        assert_eq!(growth(&[(1, None)], 10 * PAGE), is(9 * PAGE, 0));
+        assert_eq!(growth(&[(1, Some(3))], 10 * PAGE), is(2 * PAGE, 0));
+        assert_eq!(growth(&[(1, Some(1))], 10 * PAGE), is(0, 0));
+        // One that cannot grow leaves its share to the others.
+        let memories = [(2, Some(2)), (1, None), (1, Some(2))];
+        assert_eq!(growth(&memories, 10 * PAGE), is(3 * PAGE, 0));
+        assert_eq!(growth(&[(0, None); 100], 16 * PAGE), is(2 * PAGE, 0));
+        assert_eq!(growth(&[(20, None)], 10 * PAGE), is(0, 0));
+        assert_eq!(growth(&[], 10 * PAGE), is(0, 10 * PAGE));
+        assert_eq!(growth(&[(u64::MAX, None)], u64::MAX), is(0, 0));
+    }
 }

@@ -14,6 +14,8 @@ use crate::outcome::{Limit, Outcome, TrapReport, trap_kind};
 use crate::state::State;
 use crate::value;
 use bls_artifact::fuel;
+use bls_artifact::target::Bounds;
+use rustix::io::Errno;
 use serde_json::{Value, json};
 use wasmtime::{
     Error, FrameInfo, GcHeapOutOfMemory, Global, Instance, Store, ThrownException, Trap, Val,
@@ -158,7 +160,8 @@ pub(crate) fn run(linked: Linked) -> Ended {
     let (outcome, at_event) = match &result {
         Ok(_) => (Outcome::Exited(0), true),
         Err(error) => {
-            let (outcome, at_event) = classify(error, left);
+            let bounds = mapped.facts().part().profile.bounds();
+            let (outcome, at_event) = classify(error, left, bounds);
             // Before there is an instance nothing has been consumed beside its price.
             (outcome, at_event || started.is_none())
         }
@@ -245,7 +248,7 @@ fn is_exact_at(trap: Trap) -> bool {
 
 /// Which outcome an error is, and whether it came where the counter is exact. `left` is
 /// what the counter holds.
-fn classify(error: &Error, left: Option<i64>) -> (Outcome, bool) {
+fn classify(error: &Error, left: Option<i64>, bounds: Bounds) -> (Outcome, bool) {
     if let Some(Exit(code)) = error.downcast_ref() {
         return (Outcome::Exited(*code), true);
     }
@@ -281,10 +284,7 @@ fn classify(error: &Error, left: Option<i64>) -> (Outcome, bool) {
             stage: "run",
             code: "run.engine",
             what: error.root_cause().to_string(),
-            hint: Some(
-                "if it is about memory, the system gave too little: see ulimit -v, and the limits of its group"
-                    .into(),
-            ),
+            hint: Some(hint(error, bounds).into()),
             cause: Cause::Failed,
         };
         return (Outcome::Failed(failure), false);
@@ -297,6 +297,16 @@ fn classify(error: &Error, left: Option<i64>) -> (Outcome, bool) {
         name: frame.and_then(|frame| frame.func_name()).map(printable),
     };
     (Outcome::Trapped(report), at_event)
+}
+
+/// What to do where the engine could not go on.
+fn hint(error: &Error, bounds: Bounds) -> &'static str {
+    let lacks_memory = error.root_cause().downcast_ref() == Some(&Errno::NOMEM);
+    if lacks_memory && bounds == Bounds::Guard {
+        "each of its memories takes 4 GiB of address space, whatever its limit: allow more (ulimit -v), or have it compiled with bls-compile --memory checked"
+    } else {
+        "if it is about memory, the system gave too little: see ulimit -v, and the limits of its group"
+    }
 }
 
 /// Where in the guest an error came up.

@@ -3,8 +3,10 @@
 //! Guarantees that no caller can break memory safety through these functions,
 //! whatever it passes.
 
+pub(crate) mod allocator;
 pub(crate) mod code;
 pub(crate) mod descriptor;
 pub(crate) mod environment;
+pub(crate) mod filter;
 pub(crate) mod signal;
 pub(crate) mod usage;

@@ -23,7 +23,7 @@ use bls_artifact::envelope::{Claim, Envelope, EnvelopeError};
 use bls_artifact::json::JsonError;
 use bls_artifact::key::{KeyId, SignatureError};
 use bls_artifact::manifest::{Manifest, ManifestError, Part, Statement};
-use bls_artifact::target::Target;
+use bls_artifact::target::{Bounds, Target};
 use bls_artifact::trust::{Clock, Doubt, Refusal, SYSTEM_FILE, Signers, Trust};
 pub use installed::{verify_installed, verify_installed_for};
 use std::fmt;
@@ -264,7 +264,9 @@ impl StageError for VerifyError {
                 "have it compiled, and so signed, by whom you trust".into()
             }
             Reason::LyingKeyId { .. } => "do not run it; ask its builder".into(),
-            Reason::Image(ImageError::System(..)) => return None,
+            Reason::Image(ImageError::System(..)) => {
+                "see ulimit -v, and the limits of its group".into()
+            }
             _ => again.to_owned(),
         })
     }
@@ -317,9 +319,11 @@ fn rebuild(manifest: &Manifest) -> String {
     let mut targets: Vec<&str> = manifest.parts.iter().map(|part| part.target.triple()).collect();
     targets.dedup();
     let fuel = if manifest.fuel.is_none() { "--no-fuel " } else { "" };
+    let is_checked = |part: &Part| part.profile.bounds() == Bounds::Checked;
+    let memory = if manifest.parts.iter().any(is_checked) { "--memory checked " } else { "" };
     let name = &manifest.name;
     format!(
-        "bls-compile {fuel}--target {} -o {name}.bls {name}.wasm, whose sha256sum is {}",
+        "bls-compile {fuel}{memory}--target {} -o {name}.bls {name}.wasm, whose sha256sum is {}",
         targets.join(","),
         manifest.source
     )
@@ -351,8 +355,17 @@ pub struct Facts {
 pub enum Integrity {
     /// It was hashed while it was copied into sealed memory; why, if it is installed.
     Copy(Option<Oddity>),
+    /// The same, but into the process's own memory: the system gave no other.
+    PrivateCopy(Option<Oddity>),
     /// It was hashed when it was installed, and only root could write it since.
     Store,
+}
+
+impl Integrity {
+    /// What holds for `image`.
+    fn of(image: &SealedImage, oddity: Option<Oddity>) -> Self {
+        if image.is_file() { Self::Copy(oddity) } else { Self::PrivateCopy(oddity) }
+    }
 }
 
 impl Facts {
@@ -443,7 +456,7 @@ fn check(opened: &Opened, policy: &Policy<'_>, target: Option<Target>) -> Result
     let (image, file_digest) = copy_and_check(opened, policy, part, record)?;
     let name = opened.name().to_owned();
     let envelope = opened.envelope().to_vec();
-    let facts = signed.into_facts(name, chosen, Integrity::Copy(None), file_digest);
+    let facts = signed.into_facts(name, chosen, Integrity::of(&image, None), file_digest);
     Ok(Checked { facts, envelope, image: VerifiedImage::Sealed(image) })
 }
 

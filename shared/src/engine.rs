@@ -20,6 +20,10 @@ impl EngineProfile {
             .memory_reservation(self.memory_reservation)
             .memory_guard_size(self.memory_guard)
             .memory_may_move(self.memory_may_move)
+            // The heap of objects is bounded as the memories are.
+            .gc_heap_reservation(self.memory_reservation)
+            .gc_heap_guard_size(self.memory_guard)
+            .gc_heap_may_move(self.memory_may_move)
             .guard_before_linear_memory(true)
             .memory_init_cow(true)
             .table_lazy_init(true)

@@ -72,6 +72,23 @@ pub enum Nans {
     Fast,
 }
 
+/// How the code keeps to its linear memories. Not a field of the manifest: the sizes in
+/// an [`EngineProfile`] say it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Bounds {
+    /// By unmapped address space: each memory of 32 bits reserves all that it can address,
+    /// and an access beyond its end is a fault. Fast.
+    #[default]
+    Guard,
+    /// By a comparison before each access: a memory reserves what it may grow to. For where
+    /// address space is rationed (`ulimit -v`).
+    Checked,
+}
+
+/// Unmapped bytes before and after a memory with [`Bounds::Checked`]: as many as the
+/// largest page of a kernel. One comparison does for all offsets below it.
+const CHECKED_GUARD_BYTES: u64 = 64 << 10;
+
 /// The settings that decide whether an engine can run an image.
 ///
 /// Memory sizes are in bytes. Every field is signed.
@@ -91,7 +108,7 @@ pub struct EngineProfile {
 }
 
 impl EngineProfile {
-    /// The profile for `target` on a 64-bit host.
+    /// The profile for `target` on a 64-bit host, with [`Bounds::Guard`].
     #[must_use]
     pub fn of(target: Target, nans: Nans) -> Self {
         let mut features = Feature::ALL.to_vec();
@@ -105,11 +122,29 @@ impl EngineProfile {
         Self { features, nans, memory_reservation, memory_guard, memory_may_move: true }
     }
 
-    /// Whether this is what [`EngineProfile::of`] gives for `target`: a signed
-    /// manifest may choose features and NaNs, not sizes of our address space.
+    /// The same with other bounds. Takes what [`EngineProfile::of`] gave.
+    #[must_use]
+    pub fn with_bounds(self, bounds: Bounds) -> Self {
+        match bounds {
+            Bounds::Guard => self,
+            Bounds::Checked => {
+                Self { memory_reservation: 0, memory_guard: CHECKED_GUARD_BYTES, ..self }
+            }
+        }
+    }
+
+    /// How the code keeps to its memories.
+    #[must_use]
+    pub fn bounds(&self) -> Bounds {
+        if self.memory_reservation == 0 { Bounds::Checked } else { Bounds::Guard }
+    }
+
+    /// Whether this is what [`EngineProfile::of`] gives for `target`, with one of the
+    /// [`Bounds`]: a signed manifest may choose features, NaNs and bounds, not sizes of our
+    /// address space.
     #[must_use]
     pub fn fits(&self, target: Target) -> bool {
-        let ours = Self::of(target, self.nans);
+        let ours = Self::of(target, self.nans).with_bounds(self.bounds());
         self.features.is_sorted_by(|a, b| a < b)
             && self.features.iter().all(|feature| ours.features.contains(feature))
             && Self { features: Vec::new(), ..self.clone() }
@@ -219,8 +254,13 @@ mod tests {
             assert!(profile.fits(target));
             let fewer = EngineProfile { features: vec![Feature::Simd], ..profile.clone() };
             assert!(fewer.fits(target));
+            let checked = profile.clone().with_bounds(Bounds::Checked);
+            assert!(checked.fits(target) && checked.bounds() == Bounds::Checked);
+            assert_eq!(profile.bounds(), Bounds::Guard);
             let larger = EngineProfile { memory_reservation: 1 << 60, ..profile };
             assert!(!larger.fits(target));
+            let odd = EngineProfile { memory_guard: checked.memory_guard * 2, ..checked };
+            assert!(!odd.fits(target));
         }
         let native = EngineProfile::of(Target::X86_64, Nans::Fast);
         assert!(!native.fits(Target::Pulley64), "Pulley has no threads");

@@ -7,7 +7,7 @@
 //! the meter is right.
 
 use bls_artifact::fuel::{COUNTER_EXPORT, OUT_OF_FUEL, START_EXPORT};
-use bls_artifact::target::{EngineProfile, Nans, Target};
+use bls_artifact::target::{Bounds, EngineProfile, Nans, Target};
 use std::num::NonZeroUsize;
 use wasmtime::{
     AsContextMut as _, Engine, Extern, ExternType, Func, Global, Instance, Memory, Module,
@@ -60,8 +60,17 @@ struct Notes {
 /// When there is no native target here.
 #[must_use]
 pub fn engine() -> Engine {
+    engine_with(Bounds::Guard)
+}
+
+/// The same with these bounds.
+///
+/// # Panics
+/// When there is no native target here.
+#[must_use]
+pub fn engine_with(bounds: Bounds) -> Engine {
     let target = Target::host().expect("a native target");
-    let mut config = EngineProfile::of(target, Nans::Canonical).config();
+    let mut config = EngineProfile::of(target, Nans::Canonical).with_bounds(bounds).config();
     config.cranelift_nan_canonicalization(true);
     config.wasm_backtrace_max_frames(NonZeroUsize::new(1));
     Engine::new(&config).expect("an engine")

@@ -169,6 +169,7 @@ fn two_builders_sign_in_either_order_and_either_is_enough() {
         ("wat/hello.wat", &release),
         ("wat/hello.wat", &["--target", "pulley64,x86_64-unknown-linux-gnu", "--compress=5"]),
         ("c/hello.wasm", &["--no-fuel", "--fast-nans", "--max-memory", "16MiB"]),
+        ("c/hello.wasm", &["--memory", "checked"]),
         ("wat/args_env.wat", &["--needs", "env:TOKEN,arguments"]),
     ] {
         let guest = fixtures().join(guest);

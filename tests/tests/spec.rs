@@ -5,7 +5,7 @@
 //! `proposals`, with its reason.
 
 use bls_artifact::key::PrivateKey;
-use bls_artifact::target::Target;
+use bls_artifact::target::{Bounds, Target};
 use bls_artifact::trust::Trust;
 use bls_compiler::pipeline::{self, Options};
 use bls_loader::map::map_into;
@@ -18,10 +18,16 @@ use wasmtime::Module;
 /// Runs these files: every module goes the whole way, from validation to memory
 /// that is sealed.
 fn run(files: impl Iterator<Item = TestFile<'static>>) -> Outcome {
-    let engine = bls_tests::differential::engine();
+    run_with(Bounds::Guard, files)
+}
+
+/// The same, where the code keeps to its memories like this.
+fn run_with(bounds: Bounds, files: impl Iterator<Item = TestFile<'static>>) -> Outcome {
+    let engine = bls_tests::differential::engine_with(bounds);
     let key = PrivateKey::from_seed(&[1; 32]);
     let trust = Trust::only(key.public());
-    let options = Options::new(vec![Target::host().expect("a native target")]);
+    let target = Target::host().expect("a native target");
+    let options = Options { bounds, ..Options::new(vec![target]) };
     let prepare = |bytes: &[u8]| -> Result<Module, String> {
         let artifact = pipeline::build(bytes.to_vec(), "spec", &options, &[&key])
             .map_err(|error| error.to_string())?;
@@ -54,6 +60,13 @@ fn all_pass(what: &str, outcome: &Outcome, passed_min: usize) {
 #[test]
 fn version_3() {
     all_pass("version 3", &run(specification(SpecVersion::V3)), 21_000);
+}
+
+/// The same in code that compares each access with the memory's length.
+#[test]
+fn version_3_with_checked_memory() {
+    let outcome = run_with(Bounds::Checked, specification(SpecVersion::V3));
+    all_pass("version 3, checked", &outcome, 21_000);
 }
 
 /// The proposals whose tests are not all in version 3. Not here, and why:

@@ -119,6 +119,7 @@ fn options(arguments: &Compile) -> Result<Options, Failure> {
         metered: !arguments.no_fuel,
         fuel_profile: arguments.fuel_profile,
         nans: if arguments.fast_nans { Nans::Fast } else { Nans::Canonical },
+        bounds: arguments.memory.into(),
         compression: arguments.compress,
         memory_max: arguments.max_memory,
         name: arguments.name.clone(),

@@ -12,6 +12,7 @@ use bls_artifact::date::Date;
 use bls_artifact::digest::Sha256;
 use bls_artifact::manifest::{Encoding, Part};
 use bls_artifact::quantity::show_size;
+use bls_artifact::target::Bounds;
 use object::{Object as _, ObjectSection as _};
 use serde_json::{Value, json};
 use std::borrow::Cow;
@@ -187,6 +188,9 @@ fn write_part(text: &mut String, part: &Part, sections: &[Section]) {
     let baseline = "the architecture's own".to_owned();
     let features = if features.is_empty() { baseline } else { features.join(" ") };
     let _ = writeln!(text, "  cpu      {features}");
+    if part.profile.bounds() == Bounds::Checked {
+        let _ = writeln!(text, "  memory   checked: no address space beyond what it may grow to");
+    }
     let stored = match part.stored.encoding {
         Encoding::Raw => "stored raw".to_owned(),
         Encoding::Zstd => format!("stored as zstd, {}", show_size(part.stored.length)),

@@ -11,14 +11,14 @@ use crate::explain::Stages;
 use crate::fuel_profile::Sink;
 use crate::grant::Granted;
 use crate::link::{Linked, link};
-use crate::map::map_with_stack;
+use crate::map::map_within;
 use crate::outcome::Outcome;
 use crate::policy::{self, Limits, Rules};
 use crate::report::Recorder;
 use crate::run::{Burned, Consumption};
 use crate::store::Stores;
 use crate::verify::{Facts, Integrity, Policy, clock};
-use crate::{grant, run, trust, value, watch};
+use crate::{grant, run, sys, trust, value, watch};
 use bls_artifact::manifest::Encoding;
 use bls_artifact::quantity::show_size;
 use serde_json::json;
@@ -47,6 +47,7 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
 
 /// What must be known before anything is opened: how long, and on which stack.
 fn prepared(options: &Options, recorder: &Arc<Recorder>) -> Result<Outcome, Failure> {
+    sys::allocator::share_one_heap();
     let mut stages = Stages::new(recorder, options.explain);
     let rules = policy::load(options)?;
     let limits = rules.limits(options)?;
@@ -85,10 +86,11 @@ fn pipeline(
     note_granted(recorder, &granted, options);
     stages.done("grant", || explain_granted(&granted, options));
 
-    let mapped = map_with_stack(verified, limits.stack)?;
+    let mapped = map_within(verified, limits.stack, limits.memory)?;
     stages.done("map", || {
         let image = match mapped.facts().integrity {
             Integrity::Copy(_) => "sealed image",
+            Integrity::PrivateCopy(_) => "private copy of the image",
             Integrity::Store => "stored image",
         };
         format!("{image} mapped, no page writable and executable")
@@ -166,6 +168,9 @@ fn note_artifact(recorder: &Recorder, facts: &Facts, limits: &Limits) {
         Integrity::Copy(why) => json!({
             "mode": "copy", "trusts": COPY_TRUSTS, "why": why.map(|why| why.to_string()),
         }),
+        Integrity::PrivateCopy(why) => json!({
+            "mode": "copy", "trusts": PRIVATE_COPY_TRUSTS, "why": why.map(|why| why.to_string()),
+        }),
         Integrity::Store => json!({ "mode": "store", "trusts": STORE_TRUSTS }),
     });
     recorder.set("limits", || {
@@ -210,17 +215,22 @@ fn note_linked(recorder: &Recorder, linked: &Linked) {
 
 /// What the copy mode relies on.
 const COPY_TRUSTS: &str = "SHA-256 and the kernel's seals on the copy; nothing about the file";
+/// What it relies on where the system gives no memory that can be sealed.
+const PRIVATE_COPY_TRUSTS: &str = "SHA-256 and that nobody writes this process's own memory, for \
+     the system gives no memory file (memfd_create, ulimit -f); nothing about the file";
 /// What the store mode relies on.
 const STORE_TRUSTS: &str =
     "root, who installed it and alone can write it; its code was hashed then, not now";
 
 fn explain_integrity(integrity: Integrity) -> String {
-    match integrity {
-        Integrity::Copy(None) => format!("copy: trusts {COPY_TRUSTS}"),
-        Integrity::Copy(Some(why)) => {
-            format!("copy, not store, because {why}: trusts {COPY_TRUSTS}")
-        }
-        Integrity::Store => format!("store: trusts {STORE_TRUSTS}"),
+    let (why, trusts) = match integrity {
+        Integrity::Copy(why) => (why, COPY_TRUSTS),
+        Integrity::PrivateCopy(why) => (why, PRIVATE_COPY_TRUSTS),
+        Integrity::Store => return format!("store: trusts {STORE_TRUSTS}"),
+    };
+    match why {
+        None => format!("copy: trusts {trusts}"),
+        Some(why) => format!("copy, not store, because {why}: trusts {trusts}"),
     }
 }
 

@@ -1,20 +1,107 @@
 //! Turns a verified image into executable code.
+//!
+//! Guarantees that no page is writable and executable at once. The code of an image in a
+//! file is mapped executable from the start and never becomes so by `mprotect`, so that it
+//! runs where the system forbids that (`PR_SET_MDWE`, systemd's `MemoryDenyWriteExecute`,
+//! SELinux without `execmem`). An image in this process's own memory needs `mprotect`.
 
-use crate::image::VerifiedImage;
-use wasmtime::{Engine, Module};
+use super::filter;
+use crate::image::{ImageBytes, VerifiedImage};
+use rustix::mm::{MapFlags, ProtFlags, mmap};
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+use wasmtime::{Config, CustomCodeMemory, Engine, Module};
+
+/// Makes an engine of `config` leave the code of its modules as it is mapped: [`map`] makes
+/// it executable. For engines that get images in files, and no others.
+pub(crate) fn leave_code_to_map(config: &mut Config) {
+    config.with_custom_code_memory(Some(Arc::new(LeftToMap)));
+}
+
+/// What the engine asks to make code executable.
+struct LeftToMap;
+
+impl CustomCodeMemory for LeftToMap {
+    fn required_alignment(&self) -> usize {
+        rustix::param::page_size()
+    }
+
+    fn publish_executable(&self, _: *const u8, _: usize) -> wasmtime::Result<()> {
+        Ok(())
+    }
+
+    // Asked for when a module ends, whose whole mapping goes right afterwards.
+    fn unpublish_executable(&self, _: *const u8, _: usize) -> wasmtime::Result<()> {
+        Ok(())
+    }
+}
 
 /// Maps `image` into `engine`.
 pub(crate) fn map(engine: &Engine, image: VerifiedImage) -> wasmtime::Result<Module> {
-    // SAFETY: wasmtime asks for two things. First, that the bytes are what
+    // SAFETY, of both ways: wasmtime asks for two things. First, that the bytes are what
     // `Engine::precompile_module` gave; a trusted compiler key signs only what it
-    // compiled itself. Second, that the file does not change while the module lives.
+    // compiled itself. Second, that they do not change while the module lives.
     // There are two ways to a `VerifiedImage`. A sealed one is made only by `image.rs`,
-    // which compares SHA-256 of exactly the bytes in the file with the digest in a signed
-    // manifest; it is a memory file with the write, grow and shrink seals, whose only
-    // descriptor moves into wasmtime here. A stored one is made only by
+    // which compares SHA-256 of exactly these bytes with the digest in a signed manifest.
+    // It is a memory file with the write, grow and shrink seals, whose only descriptors are
+    // wasmtime's and the one that `map_code` closes; or it is in a `Vec` of ours, which
+    // wasmtime copies into memory of its own. A stored one is made only by
     // `StoredImage::check`: its bytes were a sealed image's when root installed them
     // under their SHA-256, and since then only root could write the file, or put another
     // in its place; root could as well change this program. wasmtime itself compares the
     // engine's settings and version with the image's.
-    unsafe { Module::deserialize_open_file(engine, image.into_file()) }
+    match image.into_bytes() {
+        ImageBytes::File(file) => {
+            let again = file.try_clone()?;
+            // SAFETY: as above.
+            let module = unsafe { Module::deserialize_open_file(engine, file) }?;
+            map_code(&module, &again)?;
+            Ok(module)
+        }
+        ImageBytes::Private(bytes) => {
+            filter::without_memory_files();
+            // SAFETY: as above.
+            unsafe { Module::deserialize(engine, bytes) }
+        }
+    }
+}
+
+/// Maps the code of `module` once more from its `file`, readable and executable, over where
+/// it is mapped already.
+fn map_code(module: &Module, file: &File) -> io::Result<()> {
+    let code = module.text();
+    if code.is_empty() {
+        return Ok(());
+    }
+    let offset = code.as_ptr().addr() - module.image_range().start.addr();
+    // SAFETY: the range is in the module's own mapping of this file, which it begins, and
+    // gets the same bytes of it: wasmtime relocates nothing, and has made the whole
+    // mapping read-only by now. So what lives there (`module.text()`) stays what it is. The
+    // kernel refuses a range that does not begin at a page; a last page that the code
+    // does not fill gets the file's bytes in full, too. Nothing executes there yet. Where
+    // the call fails the module is dropped, and unmaps all of its range, mapped or not.
+    // Other processors' caches of instructions are the kernel's concern, as with any
+    // program's code.
+    unsafe {
+        mmap(
+            code.as_ptr().cast_mut().cast(),
+            code.len(),
+            ProtFlags::READ | ProtFlags::EXEC | branch_targets(),
+            MapFlags::PRIVATE | MapFlags::FIXED,
+            file,
+            offset as u64,
+        )
+    }?;
+    Ok(())
+}
+
+/// The code for Arm is compiled with branch targets: jumps to elsewhere are faults, where
+/// the processor can tell.
+fn branch_targets() -> ProtFlags {
+    #[cfg(target_arch = "aarch64")]
+    if std::arch::is_aarch64_feature_detected!("bti") {
+        return ProtFlags::BTI;
+    }
+    ProtFlags::empty()
 }

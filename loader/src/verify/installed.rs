@@ -62,7 +62,8 @@ fn check_installed(
         found => {
             let (file, oddity) = found.into_file();
             let copy = image::copy_file(&file, image).map_err(Reason::Image)?;
-            (VerifiedImage::Sealed(copy), Integrity::Copy(oddity))
+            let integrity = Integrity::of(&copy, oddity);
+            (VerifiedImage::Sealed(copy), integrity)
         }
     };
     let facts = signed.into_facts(installed.wanted.to_string(), chosen, integrity, None);
