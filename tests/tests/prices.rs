@@ -71,7 +71,7 @@ const ONE: &str = "(i32.const 40000) (i32.const 1)";
 #[test]
 fn a_write_to_a_file_pays_for_the_disk_it_may_touch() {
     let write = format!("(call $fd_pwrite (i32.const 4) {ONE} (i64.const 0) (i32.const 8))");
-    assert_eq!(price(0, &write), 512 + 8 + 1024 + 1000);
+    assert_eq!(price(0, &write), 512 + 8 + 4096 + 1000);
     for flags in [DSYNC, SYNC] {
         assert_eq!(price(flags, &write), 512 + 8 + 65_536 + 1000, "flags {flags}");
     }
@@ -82,13 +82,13 @@ fn a_write_to_a_file_pays_for_the_disk_it_may_touch() {
 #[test]
 fn buffers_pay_as_far_as_they_are_looked_at() {
     let write = "(call $fd_pwrite (i32.const 4) (i32.const 64) (i32.const 4000) (i64.const 0) (i32.const 8))";
-    assert_eq!(price(0, write), 512 + 4000 * 8 + 1024 + 2, "the last of 4000 has 8 bytes");
+    assert_eq!(price(0, write), 512 + 4000 * 8 + 4096 + 2, "the last of 4000 has 8 bytes");
 }
 
 #[test]
 fn space_and_advice_pay_by_length() {
     let allocate = "(call $fd_allocate (i32.const 4) (i64.const 0) (i64.const 1048576))";
-    assert_eq!(price(0, allocate), 65_536 + 1024);
+    assert_eq!(price(0, allocate), 65_536 + 262_144);
     let advise = |length: &str, advice: u32| {
         price(
             0,
@@ -118,8 +118,8 @@ fn opening_pays_for_what_it_may_change() {
     };
     assert_eq!(open(0), 2048 + 32);
     assert_eq!(open(1), 8192 + 32);
-    assert_eq!(open(8), 32_768 + 32);
-    assert_eq!(open(9), 32_768 + 32);
+    assert_eq!(open(8), 65_536 + 32);
+    assert_eq!(open(9), 65_536 + 32);
 }
 
 #[test]

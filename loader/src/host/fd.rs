@@ -89,10 +89,13 @@ pub(crate) fn fd_allocate(
 ) -> Outcome<()> {
     let file = host.table.file(descriptor)?;
     file.check_writable()?;
-    host.purse.owe_allocation(length);
     let Some(left) = host.output_left.checked_sub(length) else {
         return Err(Failure::Stop(wasmtime::Error::new(OutputLimit)));
     };
+    // Beyond what a file can be, the kernel says so at once.
+    if offset.checked_add(length).is_some_and(|end| i64::try_from(end).is_ok()) {
+        host.purse.pay_allocation(length)?;
+    }
     retry_on_intr(|| rustix::fs::fallocate(file, FallocateFlags::empty(), offset, length))?;
     host.output_left = left;
     Ok(())

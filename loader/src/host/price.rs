@@ -20,15 +20,13 @@ const CALL: u64 = 512;
 const FILE: u64 = 2048;
 /// A call that may change a folder.
 const CHANGE: u64 = 8192;
-/// A call that may take blocks of a disk away from a file.
-const TRUNCATION: u64 = 32_768;
 /// A call that waits for a disk.
 const DISK: u64 = 65_536;
 /// For each byte of a path.
 const PATH_BYTE: u64 = 32;
 /// For each buffer of a list.
 const BUFFER: u64 = 8;
-/// For each four bytes that are read or written.
+/// For each four bytes that are read, written or reserved.
 const BYTES_PER_UNIT: u64 = 4;
 /// For each byte of a listed directory.
 const LISTED_BYTE: u64 = 4;
@@ -37,9 +35,7 @@ const SORTED: u64 = 512;
 /// On top, for a listing that begins, or goes on elsewhere than where it stood.
 const JUMP: u64 = 14_336;
 /// On top, for a write to a file: it may be to a block that nobody has touched.
-const FILE_WRITE: u64 = 1024;
-/// For each byte reserved on a disk, one unit for so many.
-const ALLOCATED_BYTES_PER_UNIT: u64 = 1024;
+const FILE_WRITE: u64 = 4096;
 /// For each argument or variable.
 const STRING: u64 = 8;
 /// For each random byte.
@@ -117,7 +113,7 @@ impl Price {
     pub(crate) fn units(&self, parameters: &[i128]) -> u64 {
         let how = if self.opens { parameters.get(4).map_or(0, |how| *how) } else { 0 };
         let call = match (how & TRUNCATE != 0, how & CREATE != 0) {
-            (true, _) => TRUNCATION,
+            (true, _) => DISK,
             (false, true) => CHANGE,
             (false, false) => self.call,
         };
@@ -209,9 +205,9 @@ impl Purse {
         self.owe(if synced { DISK } else { FILE_WRITE });
     }
 
-    /// So many bytes are reserved on a disk.
-    pub(crate) fn owe_allocation(&mut self, bytes: u64) {
-        self.owe(bytes / ALLOCATED_BYTES_PER_UNIT);
+    /// So many bytes are going to be reserved on a disk.
+    pub(crate) fn pay_allocation(&mut self, bytes: u64) -> Outcome<()> {
+        self.pay(bytes / BYTES_PER_UNIT)
     }
 
     /// So many bytes of a file are read ahead.
