@@ -6,7 +6,7 @@
 //! `wasm-tools print`.
 
 use crate::validate::Validated;
-use bls_artifact::capability::{Capability, WASI_PREVIEW1};
+use bls_artifact::capability::{Capability, WASI_PREVIEW1, WASI_UNSTABLE};
 use bls_artifact::manifest::{Export, Import, Kind, Memory, Module, Table, saturate};
 use std::fmt::Write as _;
 use wasmparser::{
@@ -61,7 +61,7 @@ pub fn describe(module: &Validated) -> Result<Description, wasmparser::Error> {
     };
     let mut may_use: Vec<Capability> = imports
         .iter()
-        .filter(|import| import.module == WASI_PREVIEW1)
+        .filter(|import| [WASI_PREVIEW1, WASI_UNSTABLE].contains(&import.module.as_str()))
         .flat_map(|import| Capability::of_preview1(&import.name))
         .copied()
         .collect();
@@ -314,7 +314,7 @@ mod tests {
     fn imports_say_what_may_be_used() {
         let description = of("(module (import \"wasi_snapshot_preview1\" \"path_open\"
                  (func (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
-               (import \"wasi_snapshot_preview1\" \"args_get\" (func (param i32 i32) (result i32)))
+               (import \"wasi_unstable\" \"args_get\" (func (param i32 i32) (result i32)))
                (import \"env\" \"random_get\" (func)) (func (export \"_initialize\")))");
         assert_eq!(
             description.may_use,

@@ -1,4 +1,5 @@
-//! The host: WASI preview 1 (`wasi_snapshot_preview1`), synchronous.
+//! The host: WASI preview 1 (`wasi_snapshot_preview1`) and snapshot 0 before it
+//! (`wasi_unstable`), synchronous.
 //!
 //! | file | functions |
 //! |---|---|
@@ -9,6 +10,8 @@
 //! | `path`, `stat` | `path_*` |
 //! | `process`, `socket` | `proc_*`, `sched_yield`, `sock_*` |
 //! | `price` | what calls cost in fuel |
+//! | `holding` | memory that is held for the guest between calls |
+//! | `edition` | what `wasi_unstable`, snapshot 0, has otherwise |
 //! | `determinism` | what takes the place of clocks, randomness and file numbers |
 //! | `memory` | pointers of the guest become checked slices: here and nowhere else |
 //! | `table`, `types`, `errno` | descriptors, the specification's records and errors |
@@ -25,8 +28,10 @@
 mod args_environ;
 mod clock;
 mod determinism;
+mod edition;
 mod errno;
 mod fd;
+mod holding;
 mod memory;
 mod path;
 mod poll;
@@ -41,12 +46,14 @@ mod transfer;
 mod types;
 
 use crate::state::State;
-use bls_artifact::capability::{Capability, WASI_PREVIEW1};
+use bls_artifact::capability::Capability;
 use bls_artifact::limits::DESCRIPTORS_DEFAULT;
 use determinism::Clockwork;
 pub use determinism::Determinism;
+use edition::Edition;
 pub use errno::Fault;
 use errno::{Failure, Outcome};
+use holding::Holding;
 use memory::GuestMemory;
 pub use price::CannotPay;
 use price::{Price, Purse};
@@ -139,6 +146,9 @@ pub struct Host {
     withheld: Vec<Capability>,
     clockwork: Option<Clockwork>,
     purse: Purse,
+    holding: Holding,
+    /// Which interface the call at hand is one of.
+    edition: Edition,
 }
 
 impl Host {
@@ -154,6 +164,8 @@ impl Host {
             withheld: grants.withheld,
             clockwork: grants.determinism.map(Clockwork::new),
             purse: Purse::default(),
+            holding: Holding::default(),
+            edition: Edition::default(),
         }
     }
 
@@ -161,6 +173,13 @@ impl Host {
     #[must_use]
     pub fn descriptors_ran_out(&self) -> bool {
         self.table.ran_out()
+    }
+
+    /// Whether the guest was told that its limit on memory has no room for what the host
+    /// would hold for it.
+    #[must_use]
+    pub fn memory_ran_out(&self) -> bool {
+        self.holding.refused()
     }
 
     /// Units that all calls until now have cost.
@@ -181,12 +200,16 @@ impl Host {
 /// gave into what the guest sees.
 fn call(
     caller: &mut Caller<'_, State>,
+    edition: Edition,
     base: u64,
     function: impl FnOnce(&mut Host, &mut GuestMemory<'_>) -> Outcome<()>,
 ) -> Result<u32, wasmtime::Error> {
     let counter = caller.data().counter;
     let left = counter.and_then(|counter| counter.get(&mut *caller).i64());
-    caller.data_mut().host.purse.open(left);
+    let State { host, limiter, .. } = caller.data_mut();
+    host.purse.open(left);
+    host.holding.open(limiter.left_for_host());
+    host.edition = edition;
     let outcome = match caller.data().memory {
         Some(memory) => {
             let (bytes, state) = memory.data_and_store_mut(&mut *caller);
@@ -194,7 +217,9 @@ fn call(
         }
         None => function(&mut caller.data_mut().host, &mut GuestMemory::new(None)),
     };
-    if let (Some(counter), Some(left)) = (counter, caller.data_mut().host.purse.close(base)) {
+    let State { host, limiter, .. } = caller.data_mut();
+    limiter.host_holds(host.holding.counted());
+    if let (Some(counter), Some(left)) = (counter, host.purse.close(base)) {
         counter.set(&mut *caller, Val::I64(left))?;
     }
     match outcome {
@@ -238,27 +263,30 @@ macro_rules! functions {
             ("proc_exit", &[Kind::I32]),
         ];
 
-        /// The host function that an import asks for; `None` when there is no
-        /// such function.
+        /// The host function that an import asks for, from `wasi_snapshot_preview1` or
+        /// `wasi_unstable`; `None` when there is no such function.
         pub fn provide(store: &mut Store<State>, module: &str, name: &str) -> Option<Func> {
-            if module != WASI_PREVIEW1 {
-                return None;
-            }
+            let edition = Edition::of(module).filter(|edition| edition.has(name))?;
             Some(match name {
                 $(stringify!($function) => Func::wrap(
                     store,
-                    |mut caller: Caller<'_, State> $(, $parameter: $type)*| {
+                    move |mut caller: Caller<'_, State> $(, $parameter: $type)*| {
                         const PRICE: Price = Price::of(stringify!($function));
                         let units = PRICE.units(&[$(i128::from($parameter)),*]);
-                        call(&mut caller, units, |host, memory| {
+                        call(&mut caller, edition, units, |host, memory| {
                             $group::$function(host, memory $(, $parameter)*)
                         })
                     },
                 ),)*
-                "proc_exit" => Func::wrap(store, |mut caller: Caller<'_, State>, code: u32| {
-                    call(&mut caller, 0, |host, memory| process::proc_exit(host, memory, code))
+                "proc_exit" => Func::wrap(
+                    store,
+                    move |mut caller: Caller<'_, State>, code: u32| {
+                        call(&mut caller, edition, 0, |host, memory| {
+                            process::proc_exit(host, memory, code)
+                        })
                         .map(drop)
-                }),
+                    },
+                ),
                 _ => return None,
             })
         }

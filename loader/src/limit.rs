@@ -2,7 +2,7 @@
 //!
 //! wasmtime asks before a linear memory, a table or the heap of the garbage
 //! collector comes to be or grows. Guarantees that all memories together (the
-//! collector's heap is one) stay below the limit, at instantiation and later. A
+//! collector's heap is one, what the host holds for the guest another) stay below the limit, at instantiation and later. A
 //! `memory.grow` beyond it fails as the specification says, with -1; an
 //! instantiation beyond it is an error that says which limit. Does not count what
 //! the engine itself allocates.
@@ -49,6 +49,8 @@ pub(crate) struct Limiter {
     memory_max: u64,
     memory_used: u64,
     memory_peak: u64,
+    /// What the host holds for the guest, as far as it counts (`host/holding.rs`).
+    host_held: u64,
     table_used: usize,
     /// What the last permitted growth added, until it is known to have happened.
     memory_pending: u64,
@@ -72,6 +74,7 @@ impl Limiter {
             memory_max,
             memory_used: 0,
             memory_peak: 0,
+            host_held: 0,
             table_used: 0,
             memory_pending: 0,
             table_pending: 0,
@@ -88,6 +91,17 @@ impl Limiter {
     /// Which limits the guest met while it ran.
     pub(crate) fn refused(&self) -> Refused {
         self.refused
+    }
+
+    /// What the host may hold for the guest, at most.
+    pub(crate) fn left_for_host(&self) -> u64 {
+        self.memory_max.saturating_sub(self.memory_used)
+    }
+
+    /// Takes note of what the host holds for the guest.
+    pub(crate) fn host_holds(&mut self, bytes: u64) {
+        self.host_held = bytes;
+        self.memory_peak = self.memory_peak.max(self.memory_used.saturating_add(bytes));
     }
 
     /// The most bytes that all memories and tables had together.
@@ -109,7 +123,8 @@ impl ResourceLimiter for Limiter {
         }
         let added = desired.saturating_sub(current) as u64;
         let wanted = self.memory_used.saturating_add(added);
-        if wanted > self.memory_max {
+        let with_host = wanted.saturating_add(self.host_held);
+        if with_host > self.memory_max {
             if self.starting {
                 return Err(Exceeded::Memory(wanted, self.memory_max).into());
             }
@@ -118,7 +133,7 @@ impl ResourceLimiter for Limiter {
         }
         self.memory_pending = added;
         self.memory_used = wanted;
-        self.memory_peak = self.memory_peak.max(wanted);
+        self.memory_peak = self.memory_peak.max(with_host);
         Ok(true)
     }
 
@@ -176,6 +191,21 @@ mod tests {
         limiter.started();
         assert!(!limiter.memory_growing(0, 41, None).unwrap());
         assert!(limiter.memory_growing(0, 40, None).unwrap());
+        assert_eq!(limiter.memory_peak(), 100);
+    }
+
+    #[test]
+    fn what_the_host_holds_counts() {
+        let mut limiter = Limiter::new(100);
+        limiter.started();
+        assert!(limiter.memory_growing(0, 60, None).unwrap());
+        assert_eq!(limiter.left_for_host(), 40);
+        limiter.host_holds(30);
+        assert_eq!(limiter.memory_peak(), 90);
+        assert!(!limiter.memory_growing(0, 11, None).unwrap());
+        assert!(limiter.memory_growing(0, 10, None).unwrap());
+        limiter.host_holds(0);
+        assert!(limiter.memory_growing(0, 30, None).unwrap());
         assert_eq!(limiter.memory_peak(), 100);
     }
 

@@ -200,7 +200,7 @@ pub(crate) fn run(linked: Linked) -> Ended {
 fn limits_met(state: &State) -> Vec<&'static str> {
     let refused = state.limiter.refused();
     let met = [
-        ("memory", refused.memory),
+        ("memory", refused.memory || state.host.memory_ran_out()),
         ("table", refused.table),
         ("descriptors", state.host.descriptors_ran_out()),
     ];

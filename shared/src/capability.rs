@@ -12,6 +12,9 @@ use std::fmt;
 
 /// The module name of WASI preview 1.
 pub const WASI_PREVIEW1: &str = "wasi_snapshot_preview1";
+/// The module name of its forerunner, snapshot 0: the same functions but `sock_accept`, and
+/// some records laid out otherwise.
+pub const WASI_UNSTABLE: &str = "wasi_unstable";
 
 /// A thing of the host that a guest can reach only by being granted it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -116,13 +116,16 @@ pub const DESCRIPTORS_DEFAULT: u32 = 1024;
 pub const DESCRIPTORS_MAX: u32 = 1 << 20;
 /// Fewest descriptors `--max-descriptors` takes: the standard streams.
 pub const DESCRIPTORS_MIN: u32 = 3;
-/// Most buffers of one list a guest passes: the kernel's own cap.
+/// Most buffers with something in them of one list a guest passes: the kernel's own cap.
 pub const BUFFERS_MAX: u32 = 1024;
 /// Longest path a guest passes, in bytes: the kernel's own cap.
 pub const PATH_BYTES_MAX: u32 = 4096;
 /// Most subscriptions of one `poll_oneoff`.
 pub const SUBSCRIPTIONS_MAX: u32 = 4096;
-/// Most entries of a directory that is listed in sorted order (`--deterministic`).
-pub const LISTING_ENTRIES_MAX: usize = 1 << 20;
+/// What the host holds for a guest's listings and file numbers before it counts as memory of
+/// the guest, in bytes.
+pub const HELD_BYTES_FREE: u64 = 1 << 20;
+/// Most bytes that one call of `fd_advise` has read ahead: what Linux reads ahead by itself.
+pub const ADVISED_BYTES_MAX: u64 = 128 << 10;
 /// Most table elements a guest gets over all its tables.
 pub const TABLE_ELEMENTS_MAX: usize = 10_000_000;

@@ -84,6 +84,12 @@ impl Guest {
         Self(Driver::new(Shape::TwoPages, grants))
     }
 
+    /// The same, made for snapshot 0 (`wasi_unstable`).
+    #[must_use]
+    pub fn of_snapshot0(grants: Grants) -> Self {
+        Self(Driver::new(Shape::Snapshot0, grants))
+    }
+
     /// Calls a function.
     ///
     /// # Errors

@@ -9,6 +9,7 @@
 //! Guarantees that a call gives an [`Answer`] whatever the host does short of a
 //! panic. Does not limit fuel, time or memory.
 
+use bls_artifact::capability::{WASI_PREVIEW1, WASI_UNSTABLE};
 use bls_artifact::fuel::{BUDGET_MAX, COUNTER_EXPORT};
 use bls_artifact::key::PrivateKey;
 use bls_artifact::target::Target;
@@ -27,7 +28,7 @@ use wasmtime::{Extern, Func, Instance, Memory, Module, Store, Val};
 /// Bytes of a page of WebAssembly.
 pub const PAGE_BYTES: usize = 1 << 16;
 
-/// The memory that the driving module has.
+/// The memory that the driving module has, and the interface it imports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     /// One page, exported as `memory`.
@@ -42,18 +43,27 @@ pub enum Shape {
     OtherName,
     /// None at all.
     Absent,
+    /// Two pages, exported as `memory`; what snapshot 0 has is imported from there.
+    Snapshot0,
 }
 
 impl Shape {
     /// Every shape.
-    pub const ALL: [Self; 6] =
-        [Self::OnePage, Self::TwoPages, Self::FourGiB, Self::Second, Self::OtherName, Self::Absent];
+    pub const ALL: [Self; 7] = [
+        Self::OnePage,
+        Self::TwoPages,
+        Self::FourGiB,
+        Self::Second,
+        Self::OtherName,
+        Self::Absent,
+        Self::Snapshot0,
+    ];
 
     /// The module's memories, as text.
     fn text(self) -> &'static str {
         match self {
             Self::OnePage => r#"(memory (export "memory") 1)"#,
-            Self::TwoPages => r#"(memory (export "memory") 2)"#,
+            Self::TwoPages | Self::Snapshot0 => r#"(memory (export "memory") 2)"#,
             Self::FourGiB => r#"(memory (export "memory") 65536)"#,
             Self::Second => r#"(memory 4) (memory (export "memory") 1)"#,
             Self::OtherName => r#"(memory (export "recollection") 1)"#,
@@ -66,7 +76,15 @@ impl Shape {
         static MODULES: [OnceLock<Module>; Shape::ALL.len()] =
             [const { OnceLock::new() }; Shape::ALL.len()];
         let index = Self::ALL.iter().position(|shape| *shape == self).expect("one of all");
-        MODULES[index].get_or_init(|| mapped(self.text()))
+        MODULES[index].get_or_init(|| mapped(self))
+    }
+
+    /// The module that a function is imported from.
+    fn interface(self, function: &str) -> &'static str {
+        match self {
+            Self::Snapshot0 if function != "sock_accept" => WASI_UNSTABLE,
+            _ => WASI_PREVIEW1,
+        }
     }
 }
 
@@ -239,12 +257,12 @@ fn answer(error: &wasmtime::Error) -> Answer {
     }
 }
 
-/// The driving module with this memory, compiled, signed, verified and mapped.
-fn mapped(memory: &str) -> Module {
+/// The driving module of this shape, compiled, signed, verified and mapped.
+fn mapped(shape: Shape) -> Module {
     let key = PrivateKey::from_seed(&[1; 32]);
     let trust = Trust::only(key.public());
     let options = Options::new(vec![Target::host().expect("a native target")]);
-    let wasm = wat::parse_str(source(memory)).expect("a module");
+    let wasm = wat::parse_str(source(shape)).expect("a module");
     let artifact = pipeline::build(wasm, "driver", &options, &[&key]).expect("an artifact");
     let opened = Opened::from_bytes("driver.bls", artifact.bytes().to_vec()).expect("opened");
     let verified = verify(opened, &Policy::of(&trust)).expect("verified");
@@ -252,7 +270,8 @@ fn mapped(memory: &str) -> Module {
 }
 
 /// The driving module as text.
-fn source(memory: &str) -> String {
+fn source(shape: Shape) -> String {
+    let memory = shape.text();
     let (mut imports, mut trampolines) = (String::new(), String::new());
     for (name, kinds) in FUNCTIONS {
         let parameters: String = kinds
@@ -268,8 +287,8 @@ fn source(memory: &str) -> String {
             let _ = write!(text, " (local.get {index})");
             text
         });
-        let _ =
-            writeln!(imports, r#"(import "wasi_snapshot_preview1" "{name}" (func ${name} {ty}))"#);
+        let interface = shape.interface(name);
+        let _ = writeln!(imports, r#"(import "{interface}" "{name}" (func ${name} {ty}))"#);
         let _ = writeln!(trampolines, r#"(func (export "{name}") {ty} (call ${name}{arguments}))"#);
     }
     format!("(module {imports} {memory} {trampolines})")

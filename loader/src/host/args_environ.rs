@@ -7,6 +7,7 @@
 use crate::host::Host;
 use crate::host::errno::{Errno, Outcome};
 use crate::host::memory::{GuestMemory, element};
+use crate::host::price::Purse;
 
 /// Size of a pointer of the guest, in bytes.
 const POINTER_SIZE: u32 = 4;
@@ -19,6 +20,7 @@ pub(crate) fn args_get(
     strings: u32,
 ) -> Outcome<()> {
     let arguments = host.arguments.iter().map(|argument| [argument.as_slice(), b"\0"]);
+    owe(&mut host.purse, arguments.clone());
     write_strings(memory, pointers, strings, arguments)
 }
 
@@ -29,6 +31,7 @@ pub(crate) fn args_sizes_get(
     count: u32,
     size: u32,
 ) -> Outcome<()> {
+    host.purse.owe_strings(host.arguments.len(), 0);
     memory.write_size(count, host.arguments.len())?;
     memory.write_size(size, host.arguments.iter().map(|argument| argument.len() + 1).sum())
 }
@@ -42,6 +45,7 @@ pub(crate) fn environ_get(
 ) -> Outcome<()> {
     let variables = host.environment.iter();
     let variables = variables.map(|(name, value)| [name.as_slice(), b"=", value.as_slice(), b"\0"]);
+    owe(&mut host.purse, variables.clone());
     write_strings(memory, pointers, strings, variables)
 }
 
@@ -53,8 +57,18 @@ pub(crate) fn environ_sizes_get(
     size: u32,
 ) -> Outcome<()> {
     let sizes = host.environment.iter().map(|(name, value)| name.len() + value.len() + 2);
+    host.purse.owe_strings(host.environment.len(), 0);
     memory.write_size(count, host.environment.len())?;
     memory.write_size(size, sizes.sum())
+}
+
+/// Pays for strings, each given in pieces.
+fn owe<'a, const PIECES: usize>(
+    purse: &mut Purse,
+    pieces_of_strings: impl ExactSizeIterator<Item = [&'a [u8]; PIECES]>,
+) {
+    let strings = pieces_of_strings.len();
+    purse.owe_strings(strings, pieces_of_strings.flatten().map(<[u8]>::len).sum());
 }
 
 /// Writes strings, each given in pieces, one after the other to `strings`, and

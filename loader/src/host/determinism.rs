@@ -7,8 +7,8 @@
 //!   takes no time, and moves them by what was waited for.
 //! * Random bytes are SHA-256 of `bls-random-1`, the seed and a block's number, both
 //!   as 8 little-endian bytes, one block after the other.
-//! * A file's number is 1 for the first that is asked about, 2 for the second, and so
-//!   on; all are on one device. Every time of a file is the epoch; a directory has one
+//! * A file's number is 1 for the first that the guest is told of, 2 for the second, and
+//!   so on; all are on one device. Every time of a file is the epoch; a directory has one
 //!   name and no size.
 //! * Directories are listed whole, sorted by name.
 //! * A stream is always ready, is no terminal, and is read and written until all is
@@ -17,6 +17,8 @@
 //! Assumes that nobody else changes the granted folders. Does not make a run's time
 //! or a machine's failures (a full disk) the same.
 
+use crate::host::errno::Outcome;
+use crate::host::holding::Holding;
 use crate::host::types::{FileStat, FileType, NANOSECONDS};
 use bls_artifact::digest::Sha256;
 use std::collections::BTreeMap;
@@ -32,6 +34,9 @@ pub struct Determinism {
 
 /// By how much a reading moves the clocks, in nanoseconds. Also their resolution.
 pub(crate) const TICK_NS: u64 = 1000;
+
+/// What the number of one file takes: its part of a tree, half empty.
+const NUMBER_BYTES: u64 = 64;
 
 /// The rules at work.
 #[derive(Debug)]
@@ -103,22 +108,35 @@ impl Clockwork {
     }
 
     /// The guest's number of a file.
-    pub(crate) fn number(&mut self, device: u64, inode: u64) -> u64 {
-        let last = &mut self.last_number;
-        *self.numbers.entry((device, inode)).or_insert_with(|| {
-            *last += 1;
-            *last
-        })
+    pub(crate) fn number(
+        &mut self,
+        device: u64,
+        inode: u64,
+        holding: &mut Holding,
+    ) -> Outcome<u64> {
+        if let Some(number) = self.numbers.get(&(device, inode)) {
+            return Ok(*number);
+        }
+        holding.take(NUMBER_BYTES)?;
+        self.last_number += 1;
+        self.numbers.insert((device, inode), self.last_number);
+        Ok(self.last_number)
     }
 
     /// Takes note that a file is gone: the system may give its number to another.
-    pub(crate) fn forget(&mut self, device: u64, inode: u64) {
-        self.numbers.remove(&(device, inode));
+    pub(crate) fn forget(&mut self, device: u64, inode: u64, holding: &mut Holding) {
+        if self.numbers.remove(&(device, inode)).is_some() {
+            holding.give_back(NUMBER_BYTES);
+        }
     }
 
     /// Attributes without what differs between machines and runs.
-    pub(crate) fn normalise(&mut self, attributes: &mut FileStat) {
-        attributes.inode = self.number(attributes.device, attributes.inode);
+    pub(crate) fn normalise(
+        &mut self,
+        attributes: &mut FileStat,
+        holding: &mut Holding,
+    ) -> Outcome<()> {
+        attributes.inode = self.number(attributes.device, attributes.inode, holding)?;
         attributes.device = 1;
         let epoch_ns = self.epoch_ns();
         attributes.accessed_ns = epoch_ns;
@@ -128,6 +146,7 @@ impl Clockwork {
             attributes.links = 1;
             attributes.size = 0;
         }
+        Ok(())
     }
 }
 
@@ -168,10 +187,16 @@ mod tests {
     #[test]
     fn files_are_numbered_as_they_are_met() {
         let mut clockwork = Clockwork::new(START);
-        assert_eq!(clockwork.number(3, 99), 1);
-        assert_eq!(clockwork.number(4, 99), 2);
-        assert_eq!(clockwork.number(3, 99), 1);
-        clockwork.forget(3, 99);
-        assert_eq!(clockwork.number(3, 99), 3);
+        let mut holding = Holding::default();
+        holding.open(0);
+        assert!(matches!(clockwork.number(3, 99, &mut holding), Ok(1)));
+        assert!(matches!(clockwork.number(4, 99, &mut holding), Ok(2)));
+        assert!(matches!(clockwork.number(3, 99, &mut holding), Ok(1)));
+        clockwork.forget(3, 99, &mut holding);
+        assert!(matches!(clockwork.number(3, 99, &mut holding), Ok(3)));
+        // As many as there is room for, and no more.
+        let numbered =
+            (100..).take_while(|inode| clockwork.number(3, *inode, &mut holding).is_ok());
+        assert_eq!(numbered.count(), (1 << 20) / 64 - 2);
     }
 }

@@ -11,7 +11,8 @@ use crate::host::memory::GuestMemory;
 use crate::host::table::{Descriptor, Stream};
 use crate::host::types::{FdFlags, FdStat, FileType, PRESTAT_ALIGNMENT, Rights, prestat};
 use crate::host::{Host, OutputLimit};
-use rustix::fs::{Advice, FallocateFlags, OFlags, SeekFrom, fcntl_getfl, fcntl_setfl};
+use bls_artifact::limits::ADVISED_BYTES_MAX;
+use rustix::fs::{Advice, FallocateFlags, OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::retry_on_intr;
 use std::io::IsTerminal;
 use std::num::NonZeroU64;
@@ -50,7 +51,8 @@ const GRANTED_RIGHTS_INHERITING: Rights = GRANTED_RIGHTS
     .with(Rights::FD_FILESTAT_SET_SIZE)
     .with(Rights::POLL_FD_READWRITE);
 
-/// Tells the kernel how a file is going to be used.
+/// Tells the kernel how a file is going to be used. What is in its cache is every
+/// process's: nothing is taken out of it, and a little is read ahead.
 pub(crate) fn fd_advise(
     host: &mut Host,
     _memory: &mut GuestMemory<'_>,
@@ -59,16 +61,20 @@ pub(crate) fn fd_advise(
     length: u64,
     advice: u32,
 ) -> Outcome<()> {
-    let advice = match advice {
-        0 => Advice::Normal,
-        1 => Advice::Sequential,
-        2 => Advice::Random,
-        3 => Advice::WillNeed,
-        4 => Advice::DontNeed,
-        5 => Advice::NoReuse,
+    let (advice, length) = match advice {
+        0 => (Advice::Normal, length),
+        1 => (Advice::Sequential, length),
+        2 => (Advice::Random, length),
+        // A length of 0 means all there is.
+        3 => (Advice::WillNeed, length.wrapping_sub(1).min(ADVISED_BYTES_MAX - 1) + 1),
+        // Not to be needed any more is less than not to be kept, and touches this file alone.
+        4 | 5 => (Advice::NoReuse, length),
         _ => return Err(Errno::Inval.into()),
     };
     let file = host.table.file(descriptor)?;
+    if advice == Advice::WillNeed {
+        host.purse.owe_read_ahead(length);
+    }
     Ok(rustix::fs::fadvise(file, offset, NonZeroU64::new(length), advice)?)
 }
 
@@ -86,6 +92,10 @@ pub(crate) fn fd_allocate(
     let Some(left) = host.output_left.checked_sub(length) else {
         return Err(Failure::Stop(wasmtime::Error::new(OutputLimit)));
     };
+    // Beyond what a file can be, the kernel says so at once.
+    if offset.checked_add(length).is_some_and(|end| i64::try_from(end).is_ok()) {
+        host.purse.pay_allocation(length)?;
+    }
     retry_on_intr(|| rustix::fs::fallocate(file, FallocateFlags::empty(), offset, length))?;
     host.output_left = left;
     Ok(())
@@ -97,7 +107,8 @@ pub(crate) fn fd_close(
     _memory: &mut GuestMemory<'_>,
     descriptor: u32,
 ) -> Outcome<()> {
-    host.table.remove(descriptor)?;
+    let closed = host.table.remove(descriptor)?;
+    host.holding.give_back(closed.held_bytes());
     Ok(())
 }
 
@@ -143,7 +154,9 @@ pub(crate) fn fd_fdstat_get(
         }
         Descriptor::Withheld => return Err(Errno::Badf.into()),
         Descriptor::Directory(directory) => {
-            let opened = Rights::all()
+            let opened = host
+                .edition
+                .rights()
                 .without(Rights::FD_SEEK)
                 .without(Rights::FD_WRITE)
                 .without(Rights::FD_FILESTAT_SET_SIZE)
@@ -158,7 +171,7 @@ pub(crate) fn fd_fdstat_get(
         }
         Descriptor::File(file) => {
             let flags = fcntl_getfl(file)?;
-            let rights = rights_of_file(flags);
+            let rights = rights_of_file(host.edition.rights(), flags);
             FdStat {
                 kind: file.file.metadata()?.file_type().into(),
                 flags: guest_flags(flags),
@@ -182,9 +195,9 @@ pub(crate) fn kind_of_stream(stream: Stream, by_rule: bool) -> FileType {
 }
 
 /// All rights but those that the way a file was opened excludes.
-fn rights_of_file(flags: OFlags) -> Rights {
+fn rights_of_file(all: Rights, flags: OFlags) -> Rights {
     let access = flags & OFlags::ACCMODE;
-    let mut rights = Rights::all();
+    let mut rights = all;
     if access == OFlags::WRONLY {
         rights = rights.without(Rights::FD_READ).without(Rights::FD_READDIR);
     }
@@ -243,8 +256,8 @@ pub(crate) fn fd_fdstat_set_rights(
     rights: u64,
     rights_inheriting: u64,
 ) -> Outcome<()> {
-    Rights::parse(rights)?;
-    Rights::parse(rights_inheriting)?;
+    host.edition.parse_rights(rights)?;
+    host.edition.parse_rights(rights_inheriting)?;
     host.table.get(descriptor)?;
     Err(Errno::Notsup.into())
 }
@@ -290,7 +303,9 @@ pub(crate) fn fd_renumber(
     from: u32,
     to: u32,
 ) -> Outcome<()> {
-    host.table.renumber(from, to)
+    let closed = host.table.renumber(from, to)?;
+    host.holding.give_back(closed.map_or(0, |closed| closed.held_bytes()));
+    Ok(())
 }
 
 /// Moves the position in a file.
@@ -303,12 +318,8 @@ pub(crate) fn fd_seek(
     result: u32,
 ) -> Outcome<()> {
     let file = host.table.seekable(descriptor)?;
-    let target = match whence {
-        0 => SeekFrom::Start(u64::try_from(offset).map_err(|_| Errno::Inval)?),
-        1 => SeekFrom::Current(offset),
-        2 => SeekFrom::End(offset),
-        _ => return Err(Errno::Inval.into()),
-    };
+    let target = host.edition.target(whence, offset)?;
+    memory.check_u64(result)?;
     memory.write_u64(result, rustix::fs::seek(file, target)?)
 }
 

@@ -33,6 +33,8 @@ pub(crate) struct Gathered<'a> {
     pub(crate) length: u64,
     /// Whether bytes were left out because of the limit on them.
     pub(crate) limited: bool,
+    /// How many buffers of the list were looked at.
+    pub(crate) looked_at: u32,
 }
 
 /// One non-empty buffer of a list, known to lie inside the memory.
@@ -111,6 +113,27 @@ impl<'a> GuestMemory<'a> {
         self.read::<4>(pointer, 4).map(drop)
     }
 
+    /// The same for a `u64`.
+    pub(crate) fn check_u64(&self, pointer: u32) -> Outcome<()> {
+        self.read::<8>(pointer, 8).map(drop)
+    }
+
+    /// The same for `count` records of `size` bytes. A list of none may be anywhere.
+    pub(crate) fn check_list(
+        &self,
+        pointer: u32,
+        count: u32,
+        size: u32,
+        alignment: u32,
+    ) -> Outcome<()> {
+        if count == 0 {
+            return Ok(());
+        }
+        check_alignment(pointer, alignment)?;
+        let last = element(pointer, count - 1, size)?;
+        self.bytes(last, size).map(drop)
+    }
+
     /// Writes a `u32` at `pointer`.
     pub(crate) fn write_u32(&mut self, pointer: u32, value: u32) -> Outcome<()> {
         self.write(pointer, 4, value.to_le_bytes())
@@ -130,10 +153,10 @@ impl<'a> GuestMemory<'a> {
     /// The buffers that the list of `count` descriptors at `list` names, to be
     /// written somewhere, cut off after `length_max` bytes.
     pub(crate) fn gather(&self, list: u32, count: u32, length_max: u64) -> Outcome<Gathered<'_>> {
-        let regions = self.regions(list, count)?;
+        let (regions, looked_at) = self.regions(list, count)?;
         let bytes = self.bytes.as_deref().unwrap_or_default();
-        let mut gathered =
-            Gathered { buffers: Vec::with_capacity(regions.len()), length: 0, limited: false };
+        let buffers = Vec::with_capacity(regions.len());
+        let mut gathered = Gathered { buffers, length: 0, limited: false, looked_at };
         for Region { range, .. } in regions {
             let buffer = bytes.get(range).unwrap_or_default();
             let room = usize::try_from(length_max - gathered.length).unwrap_or(usize::MAX);
@@ -151,12 +174,12 @@ impl<'a> GuestMemory<'a> {
     }
 
     /// The buffers that the list of `count` descriptors at `list` names, to be
-    /// read into, in the list's order.
+    /// read into, in the list's order; and how many of the list were looked at.
     ///
     /// If any two overlap, only the first is given: Rust has no two mutable
     /// slices over one byte, and a short read is always allowed.
-    pub(crate) fn scatter(&mut self, list: u32, count: u32) -> Outcome<Vec<IoSliceMut<'_>>> {
-        let mut regions = self.regions(list, count)?;
+    pub(crate) fn scatter(&mut self, list: u32, count: u32) -> Outcome<(Vec<IoSliceMut<'_>>, u32)> {
+        let (mut regions, looked_at) = self.regions(list, count)?;
         regions.sort_unstable_by_key(|region| region.range.start);
         if regions.windows(2).any(overlap) {
             regions.retain(|region| region.position == 0);
@@ -174,16 +197,21 @@ impl<'a> GuestMemory<'a> {
             slices.push((position, IoSliceMut::new(slice)));
         }
         slices.sort_unstable_by_key(|(position, _)| *position);
-        Ok(slices.into_iter().map(|(_, slice)| slice).collect())
+        Ok((slices.into_iter().map(|(_, slice)| slice).collect(), looked_at))
     }
 
-    /// The non-empty ones among the first [`BUFFERS_MAX`] buffers of a list,
-    /// checked, in order; `position` counts these alone. What a longer list names is
-    /// left to the guest's next call, which a short count asks for.
-    fn regions(&self, list: u32, count: u32) -> Outcome<Vec<Region>> {
-        let count = count.min(BUFFERS_MAX);
-        let mut regions = Vec::with_capacity(count as usize);
+    /// The first [`BUFFERS_MAX`] non-empty buffers of a list, checked, in order;
+    /// `position` counts these alone. What a longer list names is left to the guest's
+    /// next call, which a short count asks for. Also how many were looked at.
+    fn regions(&self, list: u32, count: u32) -> Outcome<(Vec<Region>, u32)> {
+        self.check_list(list, count, BUFFER_SIZE, 4)?;
+        let mut regions = Vec::with_capacity(count.min(BUFFERS_MAX) as usize);
+        let mut looked_at = 0;
         for index in 0..count {
+            if regions.len() == BUFFERS_MAX as usize {
+                break;
+            }
+            looked_at += 1;
             let [a, b, c, d, e, f, g, h] = self.read(element(list, index, BUFFER_SIZE)?, 4)?;
             let pointer = u32::from_le_bytes([a, b, c, d]);
             let length = u32::from_le_bytes([e, f, g, h]);
@@ -195,7 +223,7 @@ impl<'a> GuestMemory<'a> {
             let position = regions.len();
             regions.push(Region { position, range });
         }
-        Ok(regions)
+        Ok((regions, looked_at))
     }
 }
 
@@ -281,7 +309,8 @@ mod tests {
     fn disjoint_buffers_keep_the_order_of_the_list() {
         let mut bytes = memory_with(&[(40, 4), (32, 0), (24, 8), (44, 2)]);
         let mut memory = GuestMemory::new(Some(&mut bytes));
-        let mut slices = memory.scatter(0, 4).expect("all in bounds");
+        let (mut slices, looked_at) = memory.scatter(0, 4).expect("all in bounds");
+        assert_eq!(looked_at, 4);
         let lengths: Vec<_> = slices.iter().map(|slice| slice.len()).collect();
         assert_eq!(lengths, [4, 8, 2]);
         slices[0].fill(1);
@@ -295,7 +324,7 @@ mod tests {
     fn of_overlapping_buffers_the_first_is_served() {
         let mut bytes = memory_with(&[(40, 8), (36, 8)]);
         let mut memory = GuestMemory::new(Some(&mut bytes));
-        let slices = memory.scatter(0, 2).expect("all in bounds");
+        let (slices, _) = memory.scatter(0, 2).expect("all in bounds");
         assert_eq!(slices.iter().map(|slice| slice.len()).sum::<usize>(), 8);
     }
 
@@ -309,6 +338,22 @@ mod tests {
         assert_eq!((part.length, part.limited, part.buffers.len()), (10, true, 2));
         let none = memory.gather(0, 2, 0).expect("all in bounds");
         assert_eq!((none.length, none.limited, none.buffers.len()), (0, true, 0));
+    }
+
+    #[test]
+    fn empty_buffers_do_not_hide_what_stands_behind_them() {
+        let list = u32::try_from(16 * 1025 * 8).unwrap();
+        let mut bytes = vec![0; list as usize];
+        // 16 400 buffers, all empty but every sixteenth, which has a byte.
+        for place in bytes.chunks_exact_mut(16 * 8) {
+            place[15 * 8 + 4] = 1;
+        }
+        let memory = GuestMemory::new(Some(&mut bytes));
+        let all = memory.gather(0, 16 * 1024, u64::MAX).expect("all in bounds");
+        assert_eq!((all.length, all.looked_at), (1024, 16 * 1024));
+        let most = memory.gather(0, 16 * 1025, u64::MAX).expect("all in bounds");
+        assert_eq!((most.length, most.looked_at), (1024, 16 * 1024));
+        assert!(is_fault(memory.gather(0, 16 * 1025 + 1, u64::MAX)));
     }
 
     #[test]

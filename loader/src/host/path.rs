@@ -10,6 +10,7 @@ use crate::host::Host;
 use crate::host::errno::{Errno, Outcome};
 use crate::host::fd::system_flags;
 use crate::host::memory::GuestMemory;
+use crate::host::stat::metadata;
 use crate::host::table::{Descriptor, Directory, OpenFile};
 use crate::host::types::{FdFlags, LookupFlags, OpenFlags, Rights};
 use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt};
@@ -73,10 +74,10 @@ pub(crate) fn path_open(
     let opening = Opening {
         lookup: LookupFlags::parse(lookup)?,
         how: OpenFlags::parse(how)?,
-        rights: Rights::parse(rights)?,
+        rights: host.edition.parse_rights(rights)?,
         flags: FdFlags::parse(flags)?,
     };
-    Rights::parse(rights_inheriting)?;
+    host.edition.parse_rights(rights_inheriting)?;
     let path = memory.path(path, path_length)?;
     let directory = match host.table.get(descriptor)? {
         Descriptor::Directory(directory) => directory,
@@ -98,7 +99,7 @@ pub(crate) fn path_open(
         let dir = Dir::from_std_file(file.into_std());
         Descriptor::Directory(Directory::opened(dir, read_only))
     } else {
-        Descriptor::File(OpenFile { file, read_only })
+        Descriptor::File(OpenFile { file, read_only, synced: opening.is_synced() })
     };
     let number = host.table.insert(opened)?;
     memory.write_u32(result, number)
@@ -107,11 +108,7 @@ pub(crate) fn path_open(
 /// Whether what is at a path is a file, a directory or not there: what else there is
 /// gives and takes bytes by chance.
 fn is_plain(dir: &Dir, path: &str, lookup: LookupFlags) -> Outcome<bool> {
-    let metadata = match lookup.has(LookupFlags::SYMLINK_FOLLOW) {
-        true => dir.metadata(path),
-        false => dir.symlink_metadata(path),
-    };
-    Ok(match metadata {
+    Ok(match metadata(dir, path, lookup) {
         Ok(metadata) => metadata.is_file() || metadata.is_dir() || metadata.is_symlink(),
         // Opening it says why, or makes it.
         Err(_) => true,
@@ -144,6 +141,12 @@ impl Opening {
         self.rights.has(Rights::FD_WRITE)
             || self.how.has(OpenFlags::CREAT)
             || self.how.has(OpenFlags::TRUNC)
+    }
+
+    /// Whether each write waits for the disk.
+    fn is_synced(&self) -> bool {
+        let synced = [FdFlags::DSYNC, FdFlags::RSYNC, FdFlags::SYNC];
+        synced.into_iter().any(|flag| self.flags.has(flag))
     }
 
     /// The same in the words of `cap-std`.
@@ -187,6 +190,8 @@ pub(crate) fn path_readlink(
     buffer_length: u32,
     result: u32,
 ) -> Outcome<()> {
+    memory.check_u32(result)?;
+    memory.bytes(buffer, buffer_length)?;
     let (directory, path) = at(host, memory, descriptor, path, path_length)?;
     let target = directory.dir.read_link(path)?;
     let target = target.as_os_str().as_bytes();
@@ -308,7 +313,7 @@ impl Host {
     /// Takes note that a file is gone.
     fn forget(&mut self, gone: Option<(u64, u64)>) {
         if let (Some(clockwork), Some((device, inode))) = (&mut self.clockwork, gone) {
-            clockwork.forget(device, inode);
+            clockwork.forget(device, inode, &mut self.holding);
         }
     }
 }

@@ -3,18 +3,18 @@
 //! Assumes that the system's clocks do not fail. Guarantees that clocks and
 //! descriptors are waited for together, in one `ppoll`, and never busily; that a
 //! bad descriptor is an event with an error, and does not spoil the others; and
-//! that what one call may ask for is bounded. Does not notice when the wall clock
-//! is set while a guest waits for a time of day.
+//! that what one call may ask for is bounded (`SUBSCRIPTIONS_MAX`; `inval` beyond).
+//! Does not notice when the wall clock is set while a guest waits for a time of day.
 
 use crate::host::Host;
 use crate::host::clock::{capability, monotonic};
 use crate::host::errno::{Errno, Outcome};
 use crate::host::memory::{GuestMemory, element};
 use crate::host::table::{Descriptor, Table};
-use crate::host::types::{Clock, Event, EventKind, NANOSECONDS, ReadyFlags, Subscription, Wait};
+use crate::host::types::{Clock, Event, EventKind, NANOSECONDS, ReadyFlags, Wait};
 use bls_artifact::limits::SUBSCRIPTIONS_MAX;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::fs::{FileType, fstat, tell};
 use rustix::io::{Errno as SystemErrno, ioctl_fionread};
 
@@ -30,42 +30,33 @@ pub(crate) fn poll_oneoff(
     if count == 0 || count > SUBSCRIPTIONS_MAX {
         return Err(Errno::Inval.into());
     }
-    host.pay_subscriptions(count);
+    host.purse.owe_subscriptions(count);
+    memory.check_u32(result)?;
+    memory.check_list(events, count, Event::SIZE, Event::ALIGNMENT)?;
     let mut wanted = Vec::new();
     for index in 0..count {
-        let place = element(subscriptions, index, Subscription::SIZE)?;
-        let record = memory.read(place, Subscription::ALIGNMENT)?;
-        wanted.push(Subscription::decode(&record)?);
+        let place = element(subscriptions, index, host.edition.subscription_bytes())?;
+        wanted.push(host.edition.subscription(memory, place)?);
     }
     let mut happened = Vec::new();
     let mut alarms = Vec::new();
     let mut descriptors = Vec::new();
     for subscription in &wanted {
+        let userdata = subscription.userdata;
         match subscription.wait {
             Wait::Clock { clock, timeout_ns, absolute } => {
-                let delay_ns = delay(host, clock, timeout_ns, absolute)?;
-                alarms.push((subscription.userdata, delay_ns));
+                alarms.push((userdata, delay(host, clock, timeout_ns, absolute)?));
             }
-            Wait::Read { descriptor } => {
-                descriptors.push((subscription.userdata, EventKind::Read, descriptor))
-            }
+            Wait::Read { descriptor } => descriptors.push((userdata, EventKind::Read, descriptor)),
             Wait::Write { descriptor } => {
-                descriptors.push((subscription.userdata, EventKind::Write, descriptor))
+                descriptors.push((userdata, EventKind::Write, descriptor));
             }
         }
     }
-    let mut polled = Vec::new();
-    let mut owners = Vec::new();
+    let mut files = Vec::new();
     for (userdata, kind, descriptor) in descriptors {
         match system(&host.table, descriptor) {
-            Ok(system) => {
-                let flags = match kind {
-                    EventKind::Write => PollFlags::OUT,
-                    _ => PollFlags::IN,
-                };
-                polled.push(PollFd::from_borrowed_fd(system, flags));
-                owners.push((userdata, kind, system));
-            }
+            Ok(system) => files.push(Awaited { userdata, kind, system }),
             Err(error) => happened.push(event(userdata, kind, Some(error))),
         }
     }
@@ -73,26 +64,21 @@ pub(crate) fn poll_oneoff(
     let longest_ns =
         if happened.is_empty() { alarms.iter().map(|alarm| alarm.1).min() } else { Some(0) };
     let waited_ns = match &mut host.clockwork {
-        None => wait(&mut polled, longest_ns)?,
-        Some(clockwork) if owners.is_empty() => {
+        None => wait(&files, longest_ns, &mut happened)?,
+        Some(clockwork) if files.is_empty() => {
             clockwork.wait(longest_ns.unwrap_or_default());
             longest_ns.unwrap_or_default()
         }
         // By rule every stream and file is ready.
         Some(_) => {
-            happened.extend(owners.drain(..).map(|(userdata, kind, system)| {
-                let bytes_ready = if kind == EventKind::Read { bytes_by_rule(system) } else { 0 };
-                Event { bytes_ready, ..event(userdata, kind, None) }
+            happened.extend(files.iter().map(|file| {
+                let reads = file.kind == EventKind::Read;
+                let bytes_ready = if reads { bytes_by_rule(file.system) } else { 0 };
+                Event { bytes_ready, ..event(file.userdata, file.kind, None) }
             }));
             0
         }
     };
-
-    for (poll, (userdata, kind, system)) in polled.iter().zip(owners) {
-        if !poll.revents().is_empty() {
-            happened.push(ready(userdata, kind, system, poll.revents()));
-        }
-    }
     for (userdata, delay_ns) in alarms {
         if delay_ns <= waited_ns {
             happened.push(event(userdata, EventKind::Clock, None));
@@ -106,6 +92,23 @@ pub(crate) fn poll_oneoff(
         index += 1;
     }
     memory.write_u32(result, index)
+}
+
+/// A descriptor that is waited for.
+struct Awaited<'a> {
+    userdata: u64,
+    kind: EventKind,
+    system: BorrowedFd<'a>,
+}
+
+impl Awaited<'_> {
+    /// What the system is asked about it.
+    fn flags(&self) -> PollFlags {
+        match self.kind {
+            EventKind::Write => PollFlags::OUT,
+            _ => PollFlags::IN,
+        }
+    }
 }
 
 /// Nanoseconds from now until an alarm.
@@ -127,9 +130,39 @@ fn system(table: &Table, number: u32) -> Result<BorrowedFd<'_>, Errno> {
     }
 }
 
+/// Waits for one of the descriptors, at most `longest_ns` from now, and adds what happened;
+/// how long it took, in nanoseconds, and at least `longest_ns` when the time was up.
+fn wait(files: &[Awaited<'_>], longest_ns: Option<u64>, happened: &mut Vec<Event>) -> Outcome<u64> {
+    // Each descriptor once: the kernel takes no more than a process may have.
+    let mut numbers: Vec<i32> = files.iter().map(|file| file.system.as_raw_fd()).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    let place = |file: &Awaited<'_>| numbers.binary_search(&file.system.as_raw_fd()).ok();
+    let mut asked = vec![(None, PollFlags::empty()); numbers.len()];
+    for file in files {
+        if let Some((system, flags)) = place(file).and_then(|place| asked.get_mut(place)) {
+            *system = Some(file.system);
+            *flags |= file.flags();
+        }
+    }
+    let asked = asked.into_iter().filter_map(|(system, flags)| Some((system?, flags)));
+    let mut polled: Vec<PollFd<'_>> =
+        asked.map(|(system, flags)| PollFd::from_borrowed_fd(system, flags)).collect();
+    let waited_ns = wait_for_one(&mut polled, longest_ns)?;
+    for file in files {
+        let told = place(file).and_then(|place| polled.get(place)).map(PollFd::revents);
+        let others = PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL;
+        let flags = told.unwrap_or(PollFlags::empty()) & (file.flags() | others);
+        if !flags.is_empty() {
+            happened.push(ready(file.userdata, file.kind, file.system, flags));
+        }
+    }
+    Ok(waited_ns)
+}
+
 /// Waits for one of the descriptors, at most `longest_ns` from now; how long it
 /// took, in nanoseconds, and at least `longest_ns` when the time was up.
-fn wait(polled: &mut [PollFd<'_>], longest_ns: Option<u64>) -> Outcome<u64> {
+fn wait_for_one(polled: &mut [PollFd<'_>], longest_ns: Option<u64>) -> Outcome<u64> {
     let begun = monotonic()?;
     loop {
         let waited = monotonic()?.saturating_sub(begun);

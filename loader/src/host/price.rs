@@ -6,13 +6,13 @@
 //! they are done, and the guest's next check sees it. A guest that is not metered pays
 //! nothing. The entries of the table are in the order of the specification.
 
-use crate::host::Host;
 use crate::host::errno::{Failure, Outcome};
 use bls_artifact::limits::{BUFFERS_MAX, PATH_BYTES_MAX};
 use std::fmt;
 
-/// The flag of `path_open` that makes a file.
+/// The flags of `path_open` that make a file, and that empty one.
 const CREATE: i128 = 1;
+const TRUNCATE: i128 = 8;
 
 /// Any call.
 const CALL: u64 = 512;
@@ -26,10 +26,18 @@ const DISK: u64 = 65_536;
 const PATH_BYTE: u64 = 32;
 /// For each buffer of a list.
 const BUFFER: u64 = 8;
-/// For each four bytes that are read or written.
+/// For each four bytes that are read, written or reserved.
 const BYTES_PER_UNIT: u64 = 4;
 /// For each byte of a listed directory.
 const LISTED_BYTE: u64 = 4;
+/// For each entry of a directory that is sorted.
+const SORTED: u64 = 512;
+/// On top, for a listing that begins, or goes on elsewhere than where it stood.
+const JUMP: u64 = 14_336;
+/// On top, for a write to a file: it may be to a block that nobody has touched.
+const FILE_WRITE: u64 = 4096;
+/// For each argument or variable.
+const STRING: u64 = 8;
 /// For each random byte.
 const RANDOM_BYTE: u64 = 2;
 /// For each thing that is waited for.
@@ -59,8 +67,8 @@ impl Length {
 /// What a call costs for what it is asked, whatever comes of it.
 pub(crate) struct Price {
     call: u64,
-    /// With the flag that makes a file it changes a folder.
-    may_make: bool,
+    /// With the flags that make a file or empty one it changes more.
+    opens: bool,
     lengths: [Length; 2],
 }
 
@@ -97,14 +105,18 @@ impl Price {
             }
             _ => [Length::NONE; 2],
         };
-        Self { call, may_make: matches!(function, b"path_open"), lengths }
+        Self { call, opens: matches!(function, b"path_open"), lengths }
     }
 
     /// For a call with these parameters, which are those of the specification, in its order.
     #[inline(always)]
     pub(crate) fn units(&self, parameters: &[i128]) -> u64 {
-        let makes = self.may_make && parameters.get(4).is_some_and(|how| how & CREATE != 0);
-        let call = if makes { CHANGE } else { self.call };
+        let how = if self.opens { parameters.get(4).map_or(0, |how| *how) } else { 0 };
+        let call = match (how & TRUNCATE != 0, how & CREATE != 0) {
+            (true, _) => DISK,
+            (false, true) => CHANGE,
+            (false, false) => self.call,
+        };
         let [first, second] = self.lengths;
         call + first.units(parameters) + second.units(parameters)
     }
@@ -152,32 +164,80 @@ impl Purse {
     pub(crate) fn charged(&self) -> u64 {
         self.charged
     }
-}
 
-impl Host {
-    /// So many bytes went in or out.
-    pub(crate) fn pay_transfer(&mut self, bytes: usize) {
-        self.purse.owed += bytes as u64 / BYTES_PER_UNIT;
+    /// This is owed for what is done, or was.
+    fn owe(&mut self, units: u64) {
+        self.owed = self.owed.saturating_add(units);
+    }
+
+    /// This is owed for what is going to be done: it is not, if it cannot be paid.
+    fn pay(&mut self, units: u64) -> Outcome<()> {
+        self.owe(units);
+        let owed = i64::try_from(self.owed).unwrap_or(i64::MAX);
+        match self.left.is_some_and(|left| left < owed) {
+            true => Err(Failure::Stop(wasmtime::Error::new(CannotPay))),
+            false => Ok(()),
+        }
     }
 
     /// So many bytes of a directory were listed.
-    pub(crate) fn pay_listing(&mut self, bytes: usize) {
-        self.purse.owed += bytes as u64 * LISTED_BYTE;
+    pub(crate) fn owe_listed(&mut self, bytes: usize) {
+        self.owe(bytes as u64 * LISTED_BYTE);
+    }
+
+    /// A listing begins, or goes on elsewhere than where it stood.
+    pub(crate) fn owe_jump(&mut self) {
+        self.owe(JUMP);
+    }
+
+    /// So many bytes went in or out.
+    pub(crate) fn owe_transfer(&mut self, bytes: usize) {
+        self.owe(bytes as u64 / BYTES_PER_UNIT);
+    }
+
+    /// So many buffers of a list were looked at; those that `Price` counts are paid.
+    pub(crate) fn owe_buffers(&mut self, looked_at: u32) {
+        self.owe(u64::from(looked_at.saturating_sub(BUFFERS_MAX)) * BUFFER);
+    }
+
+    /// A file is written to; `synced` says that it waits for the disk.
+    pub(crate) fn owe_file_write(&mut self, synced: bool) {
+        self.owe(if synced { DISK } else { FILE_WRITE });
+    }
+
+    /// So many bytes are going to be reserved on a disk.
+    pub(crate) fn pay_allocation(&mut self, bytes: u64) -> Outcome<()> {
+        self.pay(bytes / BYTES_PER_UNIT)
+    }
+
+    /// So many bytes of a file are read ahead.
+    pub(crate) fn owe_read_ahead(&mut self, bytes: u64) {
+        self.owe(bytes / BYTES_PER_UNIT);
+    }
+
+    /// So many arguments or variables are given, in so many bytes.
+    pub(crate) fn owe_strings(&mut self, strings: usize, bytes: usize) {
+        self.owe(strings as u64 * STRING + bytes as u64 / BYTES_PER_UNIT);
     }
 
     /// So many things are waited for.
-    pub(crate) fn pay_subscriptions(&mut self, count: u32) {
-        self.purse.owed += u64::from(count) * SUBSCRIPTION;
+    pub(crate) fn owe_subscriptions(&mut self, count: u32) {
+        self.owe(u64::from(count) * SUBSCRIPTION);
     }
 
     /// So many random bytes are going to be made.
     pub(crate) fn pay_random(&mut self, bytes: u32) -> Outcome<()> {
-        let units = u64::from(bytes) * RANDOM_BYTE;
-        if self.purse.left.is_some_and(|left| left < units.cast_signed()) {
-            return Err(Failure::Stop(wasmtime::Error::new(CannotPay)));
-        }
-        self.purse.owed += units;
-        Ok(())
+        self.pay(u64::from(bytes) * RANDOM_BYTE)
+    }
+
+    /// An entry of a directory, of so many bytes, is passed over.
+    pub(crate) fn pay_passed(&mut self, bytes: usize) -> Outcome<()> {
+        self.pay(bytes as u64 * LISTED_BYTE)
+    }
+
+    /// An entry of a directory, of so many bytes, is read to be sorted.
+    pub(crate) fn pay_sorted(&mut self, bytes: usize) -> Outcome<()> {
+        self.pay(SORTED + bytes as u64 * LISTED_BYTE)
     }
 }
 

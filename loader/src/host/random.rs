@@ -19,7 +19,7 @@ pub(crate) fn random_get(
 ) -> Outcome<()> {
     let mut rest = memory.bytes_mut(buffer, length)?;
     host.check(Capability::Randomness)?;
-    host.pay_random(length)?;
+    host.purse.pay_random(length)?;
     if let Some(clockwork) = &mut host.clockwork {
         clockwork.fill(rest);
         return Ok(());

@@ -28,14 +28,14 @@ pub(crate) fn fd_filestat_get(
     let attributes = match host.table.get(descriptor)? {
         Descriptor::Stream(stream) => {
             let kind = kind_of_stream(*stream, host.clockwork.is_some());
-            return memory.write(result, FileStat::ALIGNMENT, FileStat::of_stream(kind).encode());
+            return host.edition.write_attributes(memory, result, &FileStat::of_stream(kind));
         }
         Descriptor::Directory(directory) => directory.dir.dir_metadata()?,
         Descriptor::File(file) => file.file.metadata()?,
         Descriptor::Withheld => return Err(Errno::Badf.into()),
     };
     let attributes = host.attributes(&attributes)?;
-    memory.write(result, FileStat::ALIGNMENT, attributes.encode())
+    host.edition.write_attributes(memory, result, &attributes)
 }
 
 /// Cuts a file off, or extends it with zeros.
@@ -89,13 +89,19 @@ pub(crate) fn path_filestat_get(
 ) -> Outcome<()> {
     let lookup = LookupFlags::parse(lookup)?;
     let (Directory { dir, .. }, path) = at(host, memory, descriptor, path, path_length)?;
-    let metadata = if lookup.has(LookupFlags::SYMLINK_FOLLOW) {
-        dir.metadata(path)?
-    } else {
-        dir.symlink_metadata(path)?
-    };
+    let metadata = metadata(dir, path, lookup)?;
     let attributes = host.attributes(&metadata)?;
-    memory.write(result, FileStat::ALIGNMENT, attributes.encode())
+    host.edition.write_attributes(memory, result, &attributes)
+}
+
+/// What is at a path. A path that ends with `/` or `/.` means a directory, and a link at
+/// its end is one to a directory: cap-std overlooks that where it need not open anything.
+pub(crate) fn metadata(dir: &Dir, path: &str, lookup: LookupFlags) -> std::io::Result<Metadata> {
+    let is_directory = path.ends_with('/') || path.ends_with("/.");
+    match lookup.has(LookupFlags::SYMLINK_FOLLOW) || is_directory {
+        true => dir.metadata(path),
+        false => dir.symlink_metadata(path),
+    }
 }
 
 /// Sets the times of the file at a path.
@@ -143,7 +149,7 @@ impl Host {
     fn attributes(&mut self, metadata: &Metadata) -> Outcome<FileStat> {
         let mut attributes = FileStat::of_file(metadata)?;
         if let Some(clockwork) = &mut self.clockwork {
-            clockwork.normalise(&mut attributes);
+            clockwork.normalise(&mut attributes, &mut self.holding)?;
         }
         Ok(attributes)
     }

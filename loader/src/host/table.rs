@@ -55,6 +55,18 @@ pub(crate) struct OpenFile {
     pub(crate) file: File,
     /// Whether nothing in it may be changed.
     pub(crate) read_only: bool,
+    /// Whether each write to it waits for the disk.
+    pub(crate) synced: bool,
+}
+
+impl Descriptor {
+    /// Bytes that are held for it beyond what every descriptor takes.
+    pub(crate) fn held_bytes(&self) -> u64 {
+        match self {
+            Self::Directory(Directory { listing: Some(listing), .. }) => listing.held_bytes(),
+            _ => 0,
+        }
+    }
 }
 
 impl Stream {
@@ -179,14 +191,14 @@ impl Table {
         }
     }
 
-    /// `nfile` unless another descriptor fits. Asked before anything is opened,
+    /// `mfile` unless another descriptor fits. Asked before anything is opened,
     /// so that a full table leaves no new file behind.
     pub(crate) fn check_room(&self) -> Outcome<()> {
         if self.slots.len() < self.slots_max || self.slots.iter().any(Option::is_none) {
             return Ok(());
         }
         self.ran_out.set(true);
-        Err(Errno::Nfile.into())
+        Err(Errno::Mfile.into())
     }
 
     /// Gives `descriptor` the lowest free number.
@@ -199,7 +211,7 @@ impl Table {
                 self.slots.len() - 1
             }
         };
-        let number = u32::try_from(index).map_err(|_| Errno::Nfile)?;
+        let number = u32::try_from(index).map_err(|_| Errno::Mfile)?;
         *self.slot(number)? = Some(descriptor);
         Ok(number)
     }
@@ -209,16 +221,16 @@ impl Table {
         Ok(self.slot(number)?.take().ok_or(Errno::Badf)?)
     }
 
-    /// Lets `to` stand for what `from` stands for, and frees `from`. Both must
-    /// be in use: a guest cannot choose a free number.
-    pub(crate) fn renumber(&mut self, from: u32, to: u32) -> Outcome<()> {
+    /// Lets `to` stand for what `from` stands for, and frees `from`; gives what `to` stood
+    /// for. Both must be in use: a guest cannot choose a free number.
+    pub(crate) fn renumber(&mut self, from: u32, to: u32) -> Outcome<Option<Descriptor>> {
         self.get(from)?;
         self.get(to)?;
-        if from != to {
-            let descriptor = self.remove(from)?;
-            *self.slot(to)? = Some(descriptor);
+        if from == to {
+            return Ok(None);
         }
-        Ok(())
+        let descriptor = self.remove(from)?;
+        Ok(self.slot(to)?.replace(descriptor))
     }
 
     fn slot(&mut self, number: u32) -> Outcome<&mut Option<Descriptor>> {

@@ -2,8 +2,8 @@
 //!
 //! Assumes that the kernel keeps a file's position. Guarantees that bytes go
 //! straight between the guest's memory and the kernel, without a copy or a buffer
-//! in between, that no more leave the guest than it was granted, and that a write
-//! with a bad pointer writes nothing. Does not loop until all is done: a short count
+//! in between, that no more leave the guest than it was granted, that a call with a
+//! bad pointer moves nothing, and that what was moved is paid for however a call ends. Does not loop until all is done: a short count
 //! is an answer, and the guest decides. (Where chance is ruled out it does, for
 //! streams.)
 
@@ -25,13 +25,16 @@ pub(crate) fn fd_read(
     count: u32,
     result: u32,
 ) -> Outcome<()> {
+    memory.check_u32(result)?;
     let length = match host.table.get(descriptor)? {
         Descriptor::File(file) => {
-            let mut buffers = memory.scatter(buffers, count)?;
+            let (mut buffers, looked_at) = memory.scatter(buffers, count)?;
+            host.purse.owe_buffers(looked_at);
             retry_on_intr(|| readv(file, &mut buffers))?
         }
         Descriptor::Stream(Stream::Input) => {
-            let mut buffers = memory.scatter(buffers, count)?;
+            let (mut buffers, looked_at) = memory.scatter(buffers, count)?;
+            host.purse.owe_buffers(looked_at);
             let input = Stream::Input.system();
             let mut rest = &mut buffers[..];
             let whole = host.clockwork.is_some();
@@ -42,7 +45,7 @@ pub(crate) fn fd_read(
         }
         _ => return Err(Errno::Badf.into()),
     };
-    host.pay_transfer(length);
+    host.purse.owe_transfer(length);
     memory.write_size(result, length)
 }
 
@@ -61,9 +64,11 @@ pub(crate) fn fd_pread(
         Descriptor::Stream(Stream::Input) => return Err(Errno::Spipe.into()),
         _ => return Err(Errno::Badf.into()),
     };
-    let mut buffers = memory.scatter(buffers, count)?;
+    memory.check_u32(result)?;
+    let (mut buffers, looked_at) = memory.scatter(buffers, count)?;
+    host.purse.owe_buffers(looked_at);
     let length = retry_on_intr(|| preadv(file, &mut buffers, offset))?;
-    host.pay_transfer(length);
+    host.purse.owe_transfer(length);
     memory.write_size(result, length)
 }
 
@@ -78,8 +83,12 @@ pub(crate) fn fd_write(
 ) -> Outcome<()> {
     let mut gathered = memory.gather(buffers, count, host.output_left)?;
     memory.check_u32(result)?;
+    host.purse.owe_buffers(gathered.looked_at);
     let written = match host.table.get(descriptor)? {
-        Descriptor::File(file) => retry_on_intr(|| writev(file, &gathered.buffers))?,
+        Descriptor::File(file) => {
+            host.purse.owe_file_write(file.synced);
+            retry_on_intr(|| writev(file, &gathered.buffers))?
+        }
         Descriptor::Stream(stream @ (Stream::Output | Stream::Error)) => {
             let output = stream.system();
             let mut rest = &mut gathered.buffers[..];
@@ -91,8 +100,8 @@ pub(crate) fn fd_write(
         }
         _ => return Err(Errno::Badf.into()),
     };
+    host.purse.owe_transfer(written);
     account(&mut host.output_left, &gathered, written)?;
-    host.pay_transfer(written);
     memory.write_size(result, written)
 }
 
@@ -109,14 +118,16 @@ pub(crate) fn fd_pwrite(
 ) -> Outcome<()> {
     let gathered = memory.gather(buffers, count, host.output_left)?;
     memory.check_u32(result)?;
+    host.purse.owe_buffers(gathered.looked_at);
     let file = match host.table.get(descriptor)? {
         Descriptor::File(file) => file,
         Descriptor::Stream(Stream::Output | Stream::Error) => return Err(Errno::Spipe.into()),
         _ => return Err(Errno::Badf.into()),
     };
+    host.purse.owe_file_write(file.synced);
     let written = retry_on_intr(|| pwritev(file, &gathered.buffers, offset))?;
+    host.purse.owe_transfer(written);
     account(&mut host.output_left, &gathered, written)?;
-    host.pay_transfer(written);
     memory.write_size(result, written)
 }
 

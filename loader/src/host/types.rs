@@ -1,5 +1,6 @@
 //! Layouts and numbers of WASI preview 1: what lies where in a record that guest
-//! and host exchange, and which bit of a flag means what.
+//! and host exchange, and which bit of a flag means what. (`edition.rs` knows what
+//! snapshot 0 has otherwise.)
 //!
 //! Assumes nothing. Guarantees that a value a guest passes is one the
 //! specification knows (`inval` otherwise), and that records are little-endian
@@ -267,7 +268,7 @@ impl FileStat {
     const INODE: usize = 8;
     const KIND: usize = 16;
     const LINKS: usize = 24;
-    const LENGTH: usize = 32;
+    pub(crate) const SIZE_OFFSET: usize = 32;
     const ACCESSED: usize = 40;
     const MODIFIED: usize = 48;
     const CHANGED: usize = 56;
@@ -307,7 +308,7 @@ impl FileStat {
             .put(Self::INODE, self.inode.to_le_bytes())
             .put(Self::KIND, [self.kind as u8])
             .put(Self::LINKS, self.links.to_le_bytes())
-            .put(Self::LENGTH, self.size.to_le_bytes())
+            .put(Self::SIZE_OFFSET, self.size.to_le_bytes())
             .put(Self::ACCESSED, self.accessed_ns.to_le_bytes())
             .put(Self::MODIFIED, self.modified_ns.to_le_bytes())
             .put(Self::CHANGED, self.changed_ns.to_le_bytes())
@@ -337,7 +338,7 @@ pub(crate) struct DirectoryEntry {
 }
 
 impl DirectoryEntry {
-    const SIZE: usize = 24;
+    pub(crate) const SIZE: usize = 24;
     const NEXT: usize = 0;
     const INODE: usize = 8;
     const NAME_LENGTH: usize = 16;
@@ -373,8 +374,10 @@ impl Subscription {
     pub(crate) const ALIGNMENT: u32 = 8;
     pub(crate) const SIZE: u32 = 48;
     const USERDATA: usize = 0;
-    const TAG: usize = 8;
-    const CLOCK: usize = 16;
+    pub(crate) const TAG: usize = 8;
+    /// What the tag of a clock is.
+    pub(crate) const CLOCK_TAG: u8 = 0;
+    pub(crate) const CLOCK: usize = 16;
     const DESCRIPTOR: usize = 16;
     const TIMEOUT: usize = 24;
     const CLOCK_FLAGS: usize = 40;
@@ -382,7 +385,7 @@ impl Subscription {
     /// What the guest wrote.
     pub(crate) fn decode(record: &[u8; Self::SIZE as usize]) -> Outcome<Self> {
         let wait = match field::<1>(record, Self::TAG) {
-            [0] => {
+            [Self::CLOCK_TAG] => {
                 let flags = u16::from_le_bytes(field(record, Self::CLOCK_FLAGS));
                 Wait::Clock {
                     clock: Clock::parse(u32::from_le_bytes(field(record, Self::CLOCK)))?,

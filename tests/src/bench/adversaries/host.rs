@@ -1,7 +1,8 @@
 //! What the host does for the guest: every function of preview 1.
 //!
-//! Each runs in a fresh folder, descriptor 3, in which the file `f` (descriptor 4) and
-//! the folder `d` were made before anything is measured. What the disk under the folder
+//! Each runs in a fresh folder, descriptor 3, in which the file `f` (descriptor 4), one that
+//! is all hole (5), and the folder `d` (6) with 400 files were made before anything is
+//! measured. What the disk under the folder
 //! of temporary files does is in these numbers.
 
 use super::Adversary;
@@ -20,7 +21,10 @@ const DOTS: &str = "(i32.const 8192) (i32.const 4095)";
 /// Most buffers of a list, each of nothing, and each of one byte.
 const EMPTY_BUFFERS: &str = "(i32.const 65536) (i32.const 1024)";
 const BUFFERS: &str = "(i32.const 131072) (i32.const 1024)";
-/// One of a thousand bytes, one of a megabyte.
+/// More than the kernel takes at once, of nothing.
+const MANY_EMPTY: &str = "(i32.const 1048576) (i32.const 65536)";
+/// One of a byte, one of a thousand, one of a megabyte.
+const BYTE: &str = "(i32.const 131072) (i32.const 1)";
 const THOUSAND: &str = "(i32.const 1056) (i32.const 1)";
 const MEGABYTE: &str = "(i32.const 1064) (i32.const 1)";
 
@@ -46,6 +50,18 @@ pub(super) fn all() -> Vec<Adversary> {
             "",
             20_000,
             "(i32.const 4) (i64.const 0) (i64.const 10) (i32.const 3)".into(),
+        ),
+        (
+            "fd_advise",
+            " of what will be needed",
+            5000,
+            "(i32.const 4) (i64.shl (i64.extend_i32_u (local.get $i)) (i64.const 20)) (i64.const 2000000) (i32.const 3)".into(),
+        ),
+        (
+            "fd_advise",
+            " of what is not needed",
+            20_000,
+            "(i32.const 4) (i64.const 0) (i64.const 0) (i32.const 4)".into(),
         ),
         (
             "fd_allocate",
@@ -82,7 +98,20 @@ pub(super) fn all() -> Vec<Adversary> {
         ("fd_pwrite", ", 1 024 buffers of a byte", 2000, at_start(BUFFERS)),
         ("fd_pwrite", ", 1 000 bytes", 5000, at_start(THOUSAND)),
         ("fd_pwrite", ", a megabyte", 300, at_start(MEGABYTE)),
+        (
+            "fd_pwrite",
+            ", a byte on each page",
+            20_000,
+            format!("(i32.const 4) {BYTE} (i64.shl (i64.extend_i32_u (local.get $i)) (i64.const 12)) {RESULT}"),
+        ),
+        (
+            "fd_pread",
+            ", a byte of each page of a hole",
+            20_000,
+            format!("(i32.const 5) {BYTE} (i64.shl (i64.extend_i32_u (local.get $i)) (i64.const 12)) {RESULT}"),
+        ),
         ("fd_pread", ", a megabyte", 300, at_start(MEGABYTE)),
+        ("fd_pwrite", " with 65 536 buffers of nothing", 50, at_start(MANY_EMPTY)),
         ("fd_read", " at the end", 20_000, transfer(THOUSAND)),
         (
             "fd_write",
@@ -95,6 +124,30 @@ pub(super) fn all() -> Vec<Adversary> {
             " of two entries",
             5000,
             format!("(i32.const 3) (i32.const 1100) (i32.const 500) (i64.const 0) {RESULT}"),
+        ),
+        (
+            "fd_readdir",
+            " of a folder of 400, a byte",
+            1000,
+            format!("(i32.const 6) (i32.const 1100) (i32.const 1) (i64.const 0) {RESULT}"),
+        ),
+        (
+            "fd_readdir",
+            " of a folder of 400, whole",
+            500,
+            format!("(i32.const 6) (i32.const 1048576) (i32.const 65536) (i64.const 0) {RESULT}"),
+        ),
+        (
+            "fd_readdir",
+            " of a folder of 400, here and there",
+            1000,
+            format!("(i32.const 6) (i32.const 1100) (i32.const 60) (i64.extend_i32_u (i32.rem_u (i32.mul (local.get $i) (i32.const 101)) (i32.const 400))) {RESULT}"),
+        ),
+        (
+            "fd_readdir",
+            " behind the last of 400",
+            1000,
+            format!("(i32.const 6) (i32.const 1100) (i32.const 60) (i64.extend_i32_u (local.get $i)) {RESULT}").replacen("(local.get $i)", "(i32.add (local.get $i) (i32.const 1000))", 1),
         ),
         ("fd_renumber", " onto itself", 50_000, "(i32.const 4) (i32.const 4)".into()),
         ("fd_seek", "", 20_000, format!("(i32.const 4) (i64.const 0) (i32.const 2) {RESULT}")),
@@ -193,6 +246,74 @@ pub(super) fn all() -> Vec<Adversary> {
             open(OTHER).replacen("(i32.const 0) (i64.const 2)", "(i32.const 1) (i64.const 64)", 1)
         ),
     ));
+    let make = |path: &str, how: u32, flags: u32| {
+        let rights = "(i64.const 66) (i64.const 0)";
+        format!(
+            "(drop (call $path_open (i32.const 3) (i32.const 1) {path} (i32.const {how}) {rights} (i32.const {flags}) {RESULT}))"
+        )
+    };
+    let close = format!("(drop (call $fd_close (i32.load {RESULT})))");
+    let unlink = format!("(drop (call $path_unlink_file (i32.const 3) {OTHER}))");
+    let write =
+        |file: &str| format!("(drop (call $fd_pwrite {file} {BYTE} (i64.const 0) (i32.const 12)))");
+    let opened = format!("(i32.load {RESULT})");
+    let name_and_name = format!("{OTHER} (i32.const 3) {OTHER}");
+    let more: Vec<(&str, u32, String)> = vec![
+        (
+            "a file of a byte made, closed, emptied by opening",
+            500,
+            format!("{} {} {close}", make(OTHER, 9, 0), write(&opened)),
+        ),
+        (
+            "a byte written, and all cut off again",
+            1000,
+            format!(
+                "{} (drop (call $fd_filestat_set_size (i32.const 4) (i64.const 0)))",
+                write("(i32.const 4)")
+            ),
+        ),
+        (
+            "a gigabyte reserved, and cut off",
+            50,
+            "(drop (call $fd_allocate (i32.const 4) (i64.const 0) (i64.const 1000000000)))
+             (drop (call $fd_filestat_set_size (i32.const 4) (i64.const 0)))"
+                .into(),
+        ),
+        (
+            "a byte, written through to the disk",
+            100,
+            format!("{} {} {close}", make(OTHER, 1, 18), write(&opened)),
+        ),
+        (
+            "a folder made and removed",
+            1000,
+            format!(
+                "(drop (call $path_create_directory (i32.const 3) {OTHER}))
+                 (drop (call $path_remove_directory (i32.const 3) {OTHER}))"
+            ),
+        ),
+        (
+            "a link made and removed",
+            1000,
+            format!("(drop (call $path_symlink {name_and_name})) {unlink}"),
+        ),
+        (
+            "a second name given and taken",
+            1000,
+            format!(
+                "(drop (call $path_link (i32.const 3) (i32.const 0) {FILE} (i32.const 3) {OTHER})) {unlink}"
+            ),
+        ),
+        (
+            "a file renamed, and back",
+            1000,
+            format!(
+                "(drop (call $path_rename (i32.const 3) {FILE} (i32.const 3) {OTHER}))
+                 (drop (call $path_rename (i32.const 3) {OTHER} (i32.const 3) {FILE}))"
+            ),
+        ),
+    ];
+    all.extend(more.into_iter().map(|(name, times, body)| adversary(name, times, &body)));
     all
 }
 
@@ -220,7 +341,7 @@ fn adversary(name: &str, times: u32, body: &str) -> Adversary {
     let mut data = |place: u32, bytes: &str| {
         let _ = write!(parts, "(data (i32.const {place}) \"{bytes}\")");
     };
-    data(1024, "f\\00d\\00e");
+    data(1024, "f\\00d\\00e\\00h");
     data(1056, &(number(4096) + &number(1000)));
     data(1064, &(number(3_000_000) + &number(1 << 20)));
     data(2048, &("d/../".repeat(818) + "f"));
@@ -241,7 +362,21 @@ fn adversary(name: &str, times: u32, body: &str) -> Adversary {
         "(if (call $path_create_directory (i32.const 3) (i32.const 1026) (i32.const 1)) (then (unreachable)))
          (if (call $path_open (i32.const 3) (i32.const 0) {FILE} (i32.const 1)
             (i64.const 0x1fffffff) (i64.const 0) (i32.const 0) {RESULT}) (then (unreachable)))
-         (if (i32.ne (i32.load {RESULT}) (i32.const 4)) (then (unreachable)))"
+         (if (i32.ne (i32.load {RESULT}) (i32.const 4)) (then (unreachable)))
+         (if (call $path_open (i32.const 3) (i32.const 0) (i32.const 1030) (i32.const 1) (i32.const 1)
+            (i64.const 0x1fffffff) (i64.const 0) (i32.const 0) {RESULT}) (then (unreachable)))
+         (if (call $fd_filestat_set_size (i32.const 5) (i64.const 0x10000000000)) (then (unreachable)))
+         (if (call $path_open (i32.const 3) (i32.const 0) (i32.const 1026) (i32.const 1) (i32.const 2)
+            (i64.const 0) (i64.const 0) (i32.const 0) {RESULT}) (then (unreachable)))
+         (local.set $x (i32.const 400))
+         (loop $fill
+            (i32.store16 (i32.const 1032) (i32.add (i32.const 0x6161) (i32.add
+                (i32.rem_u (local.get $x) (i32.const 20))
+                (i32.shl (i32.div_u (local.get $x) (i32.const 20)) (i32.const 8)))))
+            (drop (call $path_open (i32.const 6) (i32.const 0) (i32.const 1032) (i32.const 2)
+                (i32.const 1) (i64.const 64) (i64.const 0) (i32.const 0) {RESULT}))
+            (drop (call $fd_close (i32.load {RESULT})))
+            (br_if $fill (local.tee $x (i32.sub (local.get $x) (i32.const 1)))))"
     );
     Adversary::new(name, times, parts, body).behind(setup)
 }
