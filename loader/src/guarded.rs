@@ -26,6 +26,7 @@ use std::io::Read as _;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
+use std::sync::OnceLock;
 
 /// Most links on the way to a file: the kernel's own number.
 const LINKS_MAX: u32 = 40;
@@ -129,17 +130,52 @@ pub(crate) fn read_place(
     {
         return Ok(None);
     }
-    match Way::new(path, owners)?.open()? {
-        Some((file, status)) => read_all(path, file, &status, bytes_max).map(Some),
-        None => Ok(None),
+    Way::new(path, owners)?.read(bytes_max)
+}
+
+/// The same of two files, which are mostly in one folder: the way to it is gone once.
+pub(crate) fn read_places(
+    [first, second]: [&Path; 2],
+    bytes_max: u64,
+    owners: &[u32],
+) -> Result<[Option<Vec<u8>>; 2], GuardError> {
+    let (Some(folder), Some(name)) = (first.parent(), first.file_name()) else {
+        return Ok([None, None]);
+    };
+    if second.parent() != Some(folder) {
+        let second = read_place(second, bytes_max, owners);
+        return Ok([read_place(first, bytes_max, owners)?, second?]);
     }
+    if matches!(rustix::fs::lstat(folder), Err(Errno::NOENT)) {
+        return Ok([None, None]);
+    }
+    let mut way = Way::new(folder, owners)?;
+    match way.go()? {
+        End::Folder => {}
+        End::Absent => return Ok([None, None]),
+        End::File(..) => return Err(way.system(Errno::NOTDIR)),
+    }
+    let mut ways = [way.again(first, name)?, way];
+    ways[1].path = second;
+    ways[1].left = vec![(second.file_name().unwrap_or_default().to_owned(), false)];
+    let [first, second] = ways;
+    Ok([first.read(bytes_max)?, second.read(bytes_max)?])
 }
 
 /// The home folder of this user, by the password database; `None` where it names none.
+/// Where it was is remembered: a run asks for two things in it.
 pub(crate) fn home(user: u32) -> Result<Option<PathBuf>, GuardError> {
+    static KNOWN: OnceLock<(u32, Option<PathBuf>)> = OnceLock::new();
+    if let Some((known, home)) = KNOWN.get()
+        && *known == user
+    {
+        return Ok(home.clone());
+    }
     let path = Path::new(passwd::DATABASE);
     let database = read_place(path, PASSWD_BYTES_MAX, &[0])?;
-    Ok(database.and_then(|text| passwd::home(&String::from_utf8_lossy(&text), user)))
+    let home = database.and_then(|text| passwd::home(&String::from_utf8_lossy(&text), user));
+    let _ = KNOWN.set((user, home.clone()));
+    Ok(home)
 }
 
 /// `None` when there is no such file.
@@ -193,6 +229,16 @@ struct Way<'a> {
     links: u32,
 }
 
+/// What a way has led to.
+enum End {
+    /// A regular file, open for reading.
+    File(OwnedFd, Stat),
+    /// A folder, where the way now is.
+    Folder,
+    /// Nothing.
+    Absent,
+}
+
 impl<'a> Way<'a> {
     fn new(path: &'a Path, owners: &'a [u32]) -> Result<Self, GuardError> {
         let (folder, at) = (root(path)?, PathBuf::from("/"));
@@ -202,15 +248,34 @@ impl<'a> Way<'a> {
         Ok(way)
     }
 
-    /// The file, open for reading; `None` when it is not there.
-    fn open(mut self) -> Result<Option<(OwnedFd, Stat)>, GuardError> {
+    /// The same way as far as it was gone, and then on to `path`, of this name.
+    fn again(&self, path: &'a Path, name: &OsStr) -> Result<Self, GuardError> {
+        let folder = self
+            .folder
+            .try_clone()
+            .map_err(|error| GuardError::System(self.path.to_owned(), error))?;
+        let (at, left) = (self.at.clone(), vec![(name.to_owned(), false)]);
+        Ok(Self { path, owners: self.owners, folder, at, left, links: 0 })
+    }
+
+    /// All of the file at its end; `None` when it is not there.
+    fn read(mut self, bytes_max: u64) -> Result<Option<Vec<u8>>, GuardError> {
+        match self.go()? {
+            End::Absent => Ok(None),
+            End::Folder => Err(GuardError::NotAFile(self.path.to_owned())),
+            End::File(file, status) => read_all(self.path, file, &status, bytes_max).map(Some),
+        }
+    }
+
+    /// Goes on to the end.
+    fn go(&mut self) -> Result<End, GuardError> {
         const NEXT: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
         while let Some((name, by_link)) = self.left.pop() {
             let next = match rustix::fs::openat(&self.folder, &name, NEXT, Mode::empty()) {
                 Err(Errno::NOENT) if by_link => {
                     return Err(GuardError::Dangling(self.path.to_owned()));
                 }
-                Err(Errno::NOENT) => return Ok(None),
+                Err(Errno::NOENT) => return Ok(End::Absent),
                 other => other.map_err(|errno| self.system(errno))?,
             };
             let status = rustix::fs::fstat(&next).map_err(|errno| self.system(errno))?;
@@ -233,12 +298,12 @@ impl<'a> Way<'a> {
                         .map_err(|errno| self.system(errno))?;
                     let status = rustix::fs::fstat(&file).map_err(|errno| self.system(errno))?;
                     self.judge(&status, false)?;
-                    return Ok(Some((file, status)));
+                    return Ok(End::File(file, status));
                 }
-                _ => break,
+                _ => return Err(GuardError::NotAFile(self.path.to_owned())),
             }
         }
-        Err(GuardError::NotAFile(self.path.to_owned()))
+        Ok(End::Folder)
     }
 
     /// Goes where a link leads. Who may make links in a folder was judged; in one with a

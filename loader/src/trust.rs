@@ -120,9 +120,11 @@ impl Place {
 
     /// What was accepted here, where anything was.
     fn accepted(&self) -> Result<Option<Accepted>, TrustError> {
-        let Some(text) = read_place(&self.state, TRUST_BYTES_MAX, &self.owners)? else {
-            return Ok(None);
-        };
+        self.parse_accepted(read_place(&self.state, TRUST_BYTES_MAX, &self.owners)?)
+    }
+
+    fn parse_accepted(&self, text: Option<Vec<u8>>) -> Result<Option<Accepted>, TrustError> {
+        let Some(text) = text else { return Ok(None) };
         match Accepted::parse(&text) {
             Ok(accepted) => Ok(Some(accepted)),
             Err(error) => Err(TrustError::State(self.state.clone(), error)),
@@ -133,14 +135,17 @@ impl Place {
     /// signature of it: that was done when it was accepted.
     fn load(&self) -> Result<Option<Trust>, TrustError> {
         let path = || self.file.clone();
-        let Some(text) = self.text()? else {
+        let places = [self.file.as_path(), self.state.as_path()];
+        let [text, state] = guarded::read_places(places, TRUST_BYTES_MAX, &self.owners)?;
+        let accepted = self.parse_accepted(state)?;
+        let Some(text) = text else {
             // Whoever takes a signed file away must not choose what decides instead.
-            return match self.accepted()? {
+            return match accepted {
                 Some(accepted) => Err(TrustError::Gone(path(), accepted.sequence())),
                 None => Ok(None),
             };
         };
-        match (is_signed(&text), self.accepted()?) {
+        match (is_signed(&text), accepted) {
             (false, None) => parse(&self.file, &text).map(Some),
             (false, Some(accepted)) => Err(TrustError::Unsigned(path(), accepted.sequence())),
             (true, None) => Err(TrustError::NotAccepted(path())),
