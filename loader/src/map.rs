@@ -37,8 +37,9 @@ impl From<wasmtime::Error> for MapError {
             .copied()
             .or_else(|| Errno::from_io_error(cause.downcast_ref::<std::io::Error>()?));
         match errno {
+            // What is invalid is the image: one without a byte, or with code between pages.
+            None | Some(Errno::INVAL) => Self::Engine(error),
             Some(errno) => Self::System(errno, error),
-            None => Self::Engine(error),
         }
     }
 }

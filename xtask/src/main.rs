@@ -122,7 +122,8 @@ fn build() -> Step {
 fn loader_flags(host: &str) -> Vec<String> {
     let script = root().join("loader/no-unwind.ld");
     let mut flags = vec![
-        // At a fixed address: nothing to relocate at start.
+        // At a fixed address: nothing to relocate at start (SECURITY.md, "What is not
+        // promised yet", has what it would cost).
         "-Crelocation-model=static".to_owned(),
         // Without what unwinding needs.
         "-Clink-arg=-Wl,--no-eh-frame-hdr".to_owned(),

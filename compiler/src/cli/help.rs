@@ -20,9 +20,9 @@ INPUT is .wasm, .wat or - (stdin). A file called \"check\" is ./check.
       --no-fuel           no metering; the manifest says so
       --fuel-profile      count by function too: bls-load --fuel-profile shows it
       --fast-nans         do not canonicalise NaNs
-      --memory <KIND>     guard | checked [default: guard, which is faster, and takes
-                          4 GiB of address space for each memory; checked takes as
-                          much as the memory may grow: for hosts with ulimit -v]
+      --memory <KIND>     guard | checked [default: guard: faster, and takes
+                          4 GiB of address space for each memory; checked:
+                          no more than it may grow to (ulimit -v)]
       --emit <KIND>       artifact | wasm (the metered module, for any engine)
       --json              result as JSON on stdout
   -q, --quiet             errors only
