@@ -222,8 +222,8 @@ fn a_sorted_listing_is_paid_by_the_entry() {
     fill(folder.path(), 100);
     let before = cost();
     fill(folder.path(), 900);
-    // FUEL.md: 512 for each entry, and 4 for each of its bytes.
-    assert_eq!(cost() - before, 800 * (512 + 4 * (24 + 4)));
+    // FUEL.md: 512 for each entry, and 8 for each of its bytes.
+    assert_eq!(cost() - before, 800 * (512 + 8 * (24 + 4)));
     // It is not read by a guest that cannot pay for it.
     let budget = (before + 1000).to_string();
     let grant = format!("{}::/", folder.path().display());

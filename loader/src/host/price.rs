@@ -20,6 +20,8 @@ const CALL: u64 = 512;
 const FILE: u64 = 2048;
 /// A call that may change a folder.
 const CHANGE: u64 = 8192;
+/// A call that may make a file.
+const MAKE: u64 = 16_384;
 /// A call that waits for a disk.
 const DISK: u64 = 65_536;
 /// For each byte of a path.
@@ -29,11 +31,13 @@ const BUFFER: u64 = 8;
 /// For each four bytes that are read, written or reserved.
 const BYTES_PER_UNIT: u64 = 4;
 /// For each byte of a listed directory.
-const LISTED_BYTE: u64 = 4;
+const LISTED_BYTE: u64 = 8;
 /// For each entry of a directory that is sorted.
 const SORTED: u64 = 512;
 /// On top, for a listing that begins, or goes on elsewhere than where it stood.
 const JUMP: u64 = 14_336;
+/// On top, for a read from a file: it may be of a block that nobody has touched.
+const FILE_READ: u64 = 1024;
 /// On top, for a write to a file: it may be to a block that nobody has touched.
 const FILE_WRITE: u64 = 4096;
 /// For each argument or variable.
@@ -78,7 +82,7 @@ impl Price {
         let function = function.as_bytes();
         let call = match function {
             b"proc_exit" => 0,
-            b"fd_allocate" | b"fd_datasync" | b"fd_sync" => DISK,
+            b"fd_allocate" | b"fd_datasync" | b"fd_sync" | b"path_create_directory" => DISK,
             b"fd_filestat_get"
             | b"fd_filestat_set_size"
             | b"fd_filestat_set_times"
@@ -114,7 +118,7 @@ impl Price {
         let how = if self.opens { parameters.get(4).map_or(0, |how| *how) } else { 0 };
         let call = match (how & TRUNCATE != 0, how & CREATE != 0) {
             (true, _) => DISK,
-            (false, true) => CHANGE,
+            (false, true) => MAKE,
             (false, false) => self.call,
         };
         let [first, second] = self.lengths;
@@ -200,6 +204,11 @@ impl Purse {
         self.owe(u64::from(looked_at.saturating_sub(BUFFERS_MAX)) * BUFFER);
     }
 
+    /// A file is read from.
+    pub(crate) fn owe_file_read(&mut self) {
+        self.owe(FILE_READ);
+    }
+
     /// A file is written to; `synced` says that it waits for the disk.
     pub(crate) fn owe_file_write(&mut self, synced: bool) {
         self.owe(if synced { DISK } else { FILE_WRITE });
@@ -278,7 +287,7 @@ mod tests {
         }
         assert_eq!(
             Price::of("path_open").units(&[3, 0, 8, 10, 1, 0, 0, 0, 0]),
-            CHANGE + 10 * PATH_BYTE
+            MAKE + 10 * PATH_BYTE
         );
         assert_eq!(
             Price::of("path_open").units(&[3, 0, 8, 10, 2, 0, 0, 0, 0]),

@@ -30,6 +30,7 @@ pub(crate) fn fd_read(
         Descriptor::File(file) => {
             let (mut buffers, looked_at) = memory.scatter(buffers, count)?;
             host.purse.owe_buffers(looked_at);
+            host.purse.owe_file_read();
             retry_on_intr(|| readv(file, &mut buffers))?
         }
         Descriptor::Stream(Stream::Input) => {
@@ -67,6 +68,7 @@ pub(crate) fn fd_pread(
     memory.check_u32(result)?;
     let (mut buffers, looked_at) = memory.scatter(buffers, count)?;
     host.purse.owe_buffers(looked_at);
+    host.purse.owe_file_read();
     let length = retry_on_intr(|| preadv(file, &mut buffers, offset))?;
     host.purse.owe_transfer(length);
     memory.write_size(result, length)

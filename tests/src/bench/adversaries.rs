@@ -4,7 +4,8 @@
 //! price is wrong where it is far above, unless FUEL.md ("What this model does not see")
 //! says why no price can be right. Each module does its work in a loop that ends by
 //! itself, so that its fuel is exact. The ordinary program runs before each run of an
-//! adversary, and the ratio is that of the medians. Prints; judges nothing.
+//! adversary, and the ratio is that of the medians. Prints; judges nothing. With
+//! `BLS_ADVERSARIES=host` in the environment only that part runs.
 //!
 //! | part | tries |
 //! |---|---|
@@ -26,6 +27,8 @@ use super::{Bench, report};
 use crate::programs::fixtures;
 use std::path::{Path, PathBuf};
 
+/// The variable that names one part, where not all are wanted.
+const PART: &str = "BLS_ADVERSARIES";
 /// Runs of each.
 pub(super) const RUNS: usize = 5;
 /// How many times an ordinary unit's time nothing that has a price should take.
@@ -74,9 +77,18 @@ pub(super) fn run(bench: &Bench, runs: usize) -> Result<(), String> {
             .inspect_err(|what| println!("left out: {}: {what}", adversary.name))
             .ok()
     };
-    let list = [control::all(), memory::all(), objects::all(), numbers::chosen(), host::all()];
+    let list = [
+        ("control", control::all()),
+        ("memory", memory::all()),
+        ("objects", objects::all()),
+        ("numbers", numbers::chosen()),
+        ("host", host::all()),
+    ];
+    let wanted = std::env::var(PART).ok();
+    let is_wanted = |part: &str| wanted.as_deref().is_none_or(|wanted| wanted == part);
     let mut table = Table::new(&HEADINGS);
-    for adversary in list.iter().flatten() {
+    let chosen = list.iter().filter(|(part, _)| is_wanted(part));
+    for adversary in chosen.flat_map(|(_, adversaries)| adversaries) {
         if let Some(measured) = measure(adversary) {
             table.row(measured.row(&adversary.name));
         }
@@ -85,6 +97,9 @@ pub(super) fn run(bench: &Bench, runs: usize) -> Result<(), String> {
         "Nanoseconds for a unit of fuel, run stage, medians; beside c/compute, run in between",
     );
 
+    if !is_wanted("numbers") {
+        return Ok(());
+    }
     let mut operators: Vec<_> = numbers::every()
         .into_iter()
         .filter_map(|adversary| Some((measure(&adversary)?, adversary.name)))
