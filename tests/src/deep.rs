@@ -38,10 +38,12 @@ const PARTS: &str = r#"
 pub fn deep(seed: u64) -> Vec<u8> {
     let mut random = Random::new(seed);
     let count = 1 + random.next() % FUNCTIONS_MAX;
+    // Every second one has no events, recursions and loops, which all are checked.
+    let is_quiet = random.next().is_multiple_of(2);
     let mut text = format!("(module {PARTS}");
     let mut listed = String::new();
     for index in 0..count {
-        let mut maker = Maker { random: &mut random, index, count, text: String::new() };
+        let mut maker = Maker { random: &mut random, index, count, is_quiet, text: String::new() };
         maker.function();
         text += &maker.text;
         if random.next().is_multiple_of(3) {
@@ -68,6 +70,7 @@ struct Maker<'r> {
     random: &'r mut Random,
     index: u64,
     count: u64,
+    is_quiet: bool,
     text: String,
 }
 
@@ -84,15 +87,15 @@ impl Maker<'_> {
             self.piece(2);
         }
         match self.below(5) {
-            0 => {
+            0 if self.index > 0 => {
                 let callee = self.callee();
                 let _ = write!(self.text, "(return_call $f{callee})");
             }
-            1 => {
+            1 if !self.is_quiet => {
                 let slot = self.below(12);
                 let _ = write!(self.text, "(return_call_indirect (type $unit) (i32.const {slot}))");
             }
-            2 if self.below(4) == 0 => self.text += "(return_call $host)",
+            2 if !self.is_quiet && self.below(4) == 0 => self.text += "(return_call $host)",
             _ => {}
         }
         self.text += ")";
@@ -101,15 +104,20 @@ impl Maker<'_> {
     /// Most often the one before, so that calls grow to a tree.
     fn callee(&mut self) -> u64 {
         match self.below(16) {
-            0 => self.below(self.count),
-            1..4 => self.below(self.index),
+            0 if !self.is_quiet => self.below(self.count),
+            0..4 => self.below(self.index),
             _ => self.index.saturating_sub(1),
         }
     }
 
     fn piece(&mut self, nesting: u32) {
         let number = self.below(200);
-        match self.below(if nesting > 0 { 14 } else { 9 }) {
+        let kind = match self.below(if nesting > 0 { 14 } else { 9 }) {
+            0..3 if self.index == 0 => 4,
+            5 | 6 | 8 | 12 | 13 if self.is_quiet => 4,
+            kind => kind,
+        };
+        match kind {
             0..3 => {
                 let callee = self.callee();
                 let _ = write!(self.text, "(call $f{callee})");
