@@ -56,10 +56,6 @@ use rule::{Judge, Place};
 use std::fmt;
 use wasmparser::{BinaryReaderError, WasmFeatures};
 
-/// The largest S that passes. The meter checks where more than [`S_MAX`] could
-/// run; one operator and its length can be on top of that.
-const OVERRUN_MAX: u64 = 2 * S_MAX;
-
 /// The most steps of functions that are kept until they are followed: 24 bytes each. A
 /// function alone has no more of them than the bytes it may have.
 const STEPS_MAX: usize = 1 << 22;
@@ -330,7 +326,7 @@ fn metered_within(
         overrun_max: summaries.overrun(),
         instantiation: saturate(facts.instantiation),
     };
-    judge.require(findings.overrun_max <= OVERRUN_MAX, Rule::Bound, Place::MODULE, || {
+    judge.require(findings.overrun_max <= S_MAX, Rule::Bound, Place::MODULE, || {
         format!("{} units can run between two checks", findings.overrun_max)
     })?;
     if let Some((_, fuel)) = origin {

@@ -22,7 +22,7 @@ use std::path::PathBuf;
 /// A test holds the three constants to those of the shared crate.
 pub const VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
-    " (wasmtime 48.0.8, artifact format 1, fuel model bls-fuel-3)"
+    " (wasmtime 48.0.8, artifact format 1, fuel model bls-fuel-4)"
 );
 
 /// What the command line says.

@@ -10,15 +10,18 @@ use crate::cli::Options;
 use crate::error::StageError;
 use crate::guarded::{GuardError, read, read_place};
 use bls_artifact::capability::Permission;
+use bls_artifact::fuel::BUDGET_MAX;
 use bls_artifact::limits::{
     DESCRIPTORS_DEFAULT, DESCRIPTORS_MAX, DESCRIPTORS_MIN, MEMORY_BYTES_DEFAULT, POLICY_BYTES_MAX,
-    STACK_BYTES_DEFAULT, STACK_BYTES_MAX, STACK_BYTES_MIN,
+    STACK_BYTES_DEFAULT, STACK_BYTES_MAX, STACK_BYTES_MIN, TIMEOUT_MS_MAX,
 };
 use bls_artifact::policy::{self, Bound, Bounds, FolderGrant, Policy, Requirement, SYSTEM_FILE};
 use bls_artifact::quantity;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+const NANOSECONDS_PER_MILLISECOND: u128 = 1_000_000;
 
 /// Why a run does not get its rules.
 #[derive(Debug)]
@@ -147,13 +150,22 @@ pub(crate) fn load(options: &Options) -> Result<Rules, PolicyError> {
 impl Rules {
     /// The limits of a run with these options.
     pub(crate) fn limits(&self, options: &Options) -> Result<Limits, PolicyError> {
-        let timeout_ms =
-            options.timeout.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        // A time that is finer than a millisecond is above a bound that it is above by less.
+        let timeout_ms = options.timeout.map(|time| {
+            u64::try_from(time.as_nanos().div_ceil(NANOSECONDS_PER_MILLISECOND)).unwrap_or(u64::MAX)
+        });
         let settled_ms = self.settle("--timeout", timeout_ms, |bounds| bounds.timeout_ms)?;
+        let fuel = self.settle("--fuel", options.fuel, |bounds| bounds.fuel)?;
         let limits = Limits {
-            fuel: self.settle("--fuel", options.fuel, |bounds| bounds.fuel)?,
+            fuel: fuel.map(|units| in_range("fuel", units, 0, BUDGET_MAX)).transpose()?,
             // What was asked for may be finer than a millisecond.
-            timeout: options.timeout.or(settled_ms.map(Duration::from_millis)),
+            timeout: match (options.timeout, settled_ms) {
+                (Some(asked), _) => Some(asked),
+                (None, Some(ms)) => {
+                    Some(Duration::from_millis(in_range("timeout_ms", ms, 1, TIMEOUT_MS_MAX)?))
+                }
+                (None, None) => None,
+            },
             memory: self
                 .settle("--max-memory", options.memory_max, |bounds| bounds.memory_bytes)?
                 .unwrap_or(MEMORY_BYTES_DEFAULT),

@@ -2,8 +2,8 @@
 //!
 //! May assume that imports fit and the entry exists ([`Linked`]). Guarantees that
 //! the fuel of instantiation is charged before instantiating, that the counter is
-//! set before the first operator runs, and that every way to end becomes one
-//! [`Outcome`]. Does not watch the clock: `watch.rs` does.
+//! set before the first operator runs, that no call ends well with less than nothing left,
+//! and that every way to end becomes one [`Outcome`]. Does not watch the clock: `watch.rs` does.
 
 use crate::error::{Cause, Failure, printable};
 use crate::fuel_profile::FuelProfile;
@@ -217,18 +217,29 @@ fn call(
     if start {
         let start = instance.get_typed_func::<(), ()>(&mut *store, fuel::START_EXPORT)?;
         start.call(&mut *store, ())?;
+        settle(store)?;
     }
     if entry.initialize
         && let Some(initialize) = instance.get_func(&mut *store, "_initialize")
     {
         initialize.call(&mut *store, &[], &mut [])?;
+        settle(store)?;
     }
     let function = instance
         .get_func(&mut *store, &entry.name)
         .ok_or_else(|| Error::msg("the entry is not exported"))?;
     let mut results = vec![Val::I32(0); entry.results.len()];
-    function.call(store, &entry.arguments, &mut results)?;
+    function.call(&mut *store, &entry.arguments, &mut results)?;
+    settle(store)?;
     Ok(results)
+}
+
+/// A call has returned. The guest checks before it returns, but where a host function
+/// returned in its place (it was called in tail position, or is the export itself), nobody
+/// has looked since that took its price.
+fn settle(store: &mut Store<State>) -> wasmtime::Result<()> {
+    let left = store.data().counter.and_then(|counter| counter.get(store).i64());
+    if left.is_some_and(|left| left < 0) { Err(CannotPay.into()) } else { Ok(()) }
 }
 
 /// Whether the counter is exact where the guest trapped so: it was stored before the

@@ -7,14 +7,14 @@
 use crate::digest::Sha256;
 
 /// The model that this release meters with and accounts for.
-pub const MODEL: &str = "bls-fuel-3";
+pub const MODEL: &str = "bls-fuel-4";
 /// The version of the plan: where charges stand. It changes which of
 /// *trap* and *out of fuel* a run ends with when the budget covers the trap but
 /// not its region; it never changes what a run that ends well consumes.
-pub const PLAN: u32 = 4;
+pub const PLAN: u32 = 5;
 /// SHA-256 of the canonical text of the cost table (FUEL.md, "Cost table").
 pub const COST_TABLE_SHA256: &str =
-    "823f3dfb3554c447b045a8e76b07c65f463029d3f3af55fab9ce5a39f56e0847";
+    "678582b6dcfa1e82981f7e068644cc47ef108718dd2cd224eccb012f44936de0";
 
 /// The exported mutable `i64` global: budget − consumed.
 pub const COUNTER_EXPORT: &str = "__bls_fuel";
@@ -35,7 +35,9 @@ pub const RESERVED_PREFIX: &str = "__bls";
 pub const OUT_OF_FUEL: i64 = i64::MIN;
 /// The largest budget. Half the range, so that no charge can wrap the counter.
 pub const BUDGET_MAX: u64 = (i64::MAX / 2) as u64;
-/// The largest constant that a charge site adds before a check: the cap on S.
+/// The largest S, in units: the most that may run between two checks and is paid for by
+/// none of them (FUEL.md, "The bound S"). The meter keeps to it, the audit passes no more,
+/// and a loader runs no more.
 pub const S_MAX: u64 = 1 << 20;
 
 /// [`COST_TABLE_SHA256`] as a digest.

@@ -110,6 +110,8 @@ pub const STACK_BYTES_DEFAULT: u64 = 1 << 20;
 pub const STACK_BYTES_MAX: u64 = 256 << 20;
 /// Smallest stack `--max-stack` takes, in bytes.
 pub const STACK_BYTES_MIN: u64 = 16 << 10;
+/// Longest time `--timeout` and a policy take, in milliseconds: 31 years.
+pub const TIMEOUT_MS_MAX: u64 = 1_000_000_000_000 - 1;
 /// Descriptors a guest gets where nobody said otherwise, granted ones included.
 pub const DESCRIPTORS_DEFAULT: u32 = 1024;
 /// Most descriptors `--max-descriptors` takes.

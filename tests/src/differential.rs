@@ -2,9 +2,9 @@
 //! traps, and the fuel at every host call.
 //!
 //! Imports are made up from their types, so any module runs: functions answer
-//! with numbers that depend only on how often they were called. Guarantees: the
-//! same module and budget give the same [`Observation`], whatever the meter, if
-//! the meter is right.
+//! with numbers that depend only on how often they were called, and take a price off the
+//! counter that depends on the same. Guarantees: the same module and budget give the same
+//! [`Observation`], whatever the meter, if the meter is right.
 
 use bls_artifact::fuel::{COUNTER_EXPORT, OUT_OF_FUEL, START_EXPORT};
 use bls_artifact::target::{Bounds, EngineProfile, Nans, Target};
@@ -41,6 +41,9 @@ pub struct Observation {
     pub trace: Vec<(String, i64)>,
     /// Units consumed in all, as the counter has it.
     pub consumed: i64,
+    /// It returned with less than nothing left, and the host ended the run (FUEL.md, "The
+    /// counter"): a host function was what returned.
+    pub ended_by_host: bool,
     /// The counter is exact: it returned, threw, or trapped where the counter was stored.
     pub is_exact: bool,
 }
@@ -144,7 +147,9 @@ fn call(
     };
     let left = counter.get(&mut *store).unwrap_i64();
     let trap = outcome.as_ref().err().and_then(|error| error.downcast_ref::<Trap>()).copied();
+    let ended_by_host = outcome.is_ok() && left < 0;
     let end = match outcome {
+        Ok(()) if ended_by_host => End::OutOfFuel,
         Ok(()) => End::Returned(format!("{:?}", results.iter().map(show).collect::<Vec<_>>())),
         Err(_) if left == OUT_OF_FUEL => End::OutOfFuel,
         Err(error) if error.is::<wasmtime::ThrownException>() => {
@@ -159,7 +164,8 @@ fn call(
     };
     let trace = std::mem::take(&mut store.data_mut().trace);
     let is_exact = matches!(end, End::Returned(_) | End::Threw) || trap.is_some_and(is_exact_at);
-    Observation { export, end, trace, consumed: budget.wrapping_sub(left), is_exact }
+    let consumed = budget.wrapping_sub(left);
+    Observation { export, end, trace, consumed, ended_by_host, is_exact }
 }
 
 /// Traps that come where the counter was stored (FUEL.md, I5).
@@ -210,6 +216,12 @@ fn show(value: &Val) -> String {
     }
 }
 
+/// What the host takes for the call of this number: nothing, little, or more than is left
+/// of a small budget.
+fn price(call: u64) -> i64 {
+    [0, 3, 40, 7, 300, 0, 1][(call % 7) as usize]
+}
+
 /// Something of the type that is imported.
 fn provide(store: &mut Store<Notes>, name: &str, ty: &ExternType) -> Option<Extern> {
     Some(match ty {
@@ -218,13 +230,14 @@ fn provide(store: &mut Store<Notes>, name: &str, ty: &ExternType) -> Option<Exte
             let results_ty: Vec<ValType> = ty.results().collect();
             let possible = results_ty.iter().all(|ty| fits(&argument(ty), ty));
             Func::new(&mut *store, ty.clone(), move |mut caller, _, results| {
+                caller.data_mut().calls += 1;
+                let calls = caller.data().calls;
                 if let Some(counter) = caller.data().counter {
                     let left = counter.get(&mut caller).unwrap_i64();
                     let consumed = caller.data().budget.wrapping_sub(left);
                     caller.data_mut().trace.push((name.clone(), consumed));
+                    counter.set(&mut caller, Val::I64(left - price(calls)))?;
                 }
-                caller.data_mut().calls += 1;
-                let calls = caller.data().calls;
                 if !possible {
                     wasmtime::bail!("no value of this type");
                 }

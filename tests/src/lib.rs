@@ -8,6 +8,7 @@
 
 pub mod bench;
 pub mod court;
+pub mod deep;
 pub mod differential;
 pub mod faulty;
 pub mod fuzzing;

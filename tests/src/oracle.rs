@@ -2,7 +2,8 @@
 //!
 //! It is written to be obviously right, not fast, and shares nothing with the
 //! real one but the cost table: the counter lives in the global alone, and every
-//! operator is paid for and checked just before it begins. Whatever the real
+//! operator is paid for and checked just before it begins. One that weighs nothing is
+//! checked too, for a host function may have taken the last unit. Whatever the real
 //! meter does with regions and potentials must give the same fuel at every event
 //! (FUEL.md, "Meaning").
 
@@ -111,7 +112,8 @@ impl Facts {
                 Payload::ImportSection(section) => {
                     for import in section.into_imports() {
                         match import.unwrap().ty {
-                            TypeRef::Func(_) | TypeRef::FuncExact(_) => {
+                            TypeRef::Func(ty) | TypeRef::FuncExact(ty) => {
+                                facts.shapes.add_function(ty);
                                 facts.imported_functions += 1;
                             }
                             TypeRef::Global(_) => facts.globals += 1,
@@ -123,6 +125,9 @@ impl Facts {
                 }
                 Payload::FunctionSection(section) => {
                     facts.types = section.into_iter().map(Result::unwrap).collect();
+                    for ty in &facts.types {
+                        facts.shapes.add_function(*ty);
+                    }
                 }
                 Payload::TagSection(section) if section.count() > 0 => facts.shapes.add_tag(),
                 Payload::MemorySection(section) => {
@@ -184,18 +189,16 @@ impl Facts {
         // The first operator pays for the locals, but not the end of an empty body.
         let declared: u32 = locals.iter().map(|(count, _)| count).sum();
         let mut entry = cost::entry(u64::from(declared - 2));
+        let mut weigher = cost::Weigher::new(&self.shapes, self.types[index]);
         let mut function = Function::new(locals);
         let mut operators = body.get_operators_reader().unwrap();
         while !operators.eof() {
             let operator = operators.read().unwrap();
-            let mut weight =
-                self.shapes.weight(&operator).expect("an operator that some target runs");
+            let mut weight = weigher.weigh(&operator).expect("an operator that some target runs");
             if !operators.eof() {
                 weight += std::mem::take(&mut entry);
             }
-            if weight != 0 {
-                self.pay(&mut function, Instruction::I64Const(weight as i64));
-            }
+            self.pay(&mut function, Instruction::I64Const(weight as i64));
             self.length(&operator, next, &mut function);
             function.instruction(&RoundtripReencoder.instruction(operator).unwrap());
         }

@@ -156,6 +156,8 @@ impl Pair {
             )
         };
         assert_eq!(expected.trace, seen.trace, "the host sees different fuel: {}", context());
+        // Whatever the guest can check itself, it has to.
+        assert_eq!(expected.ended_by_host, seen.ended_by_host, "{}", context());
         match (&expected.end, &seen.end) {
             (End::Returned(_) | End::Threw, _) => {
                 assert_eq!(expected.end, seen.end, "{}", context());

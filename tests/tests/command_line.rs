@@ -46,7 +46,7 @@ fn the_compiler_explains_itself() {
         ],
     );
     let version = run(Command::new(compiler()).arg("--version"), b"").expect(0).text();
-    in_order(&version, &["bls-compile", "wasmtime 48", "artifact format 1", "bls-fuel-3"]);
+    in_order(&version, &["bls-compile", "wasmtime 48", "artifact format 1", "bls-fuel-4"]);
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn the_loader_explains_itself() {
         ],
     );
     let version = run(Command::new(loader()).arg("--version"), b"").expect(0).text();
-    in_order(&version, &["bls-load", "wasmtime 48", "artifact format 1", "bls-fuel-3"]);
+    in_order(&version, &["bls-load", "wasmtime 48", "artifact format 1", "bls-fuel-4"]);
 }
 
 #[test]
@@ -258,7 +258,7 @@ fn inspect_shows_an_artifact() {
     let artifact = home.fixture("wat/hello.wat");
     let mut command = Command::new(compiler());
     let text = run(command.arg("inspect").arg(&artifact), b"").expect(0).text();
-    for word in ["hello", "x86_64", "bls-fuel-3", "fd_write", ".text"] {
+    for word in ["hello", "x86_64", "bls-fuel-4", "fd_write", ".text"] {
         assert!(text.contains(word), "{word} is not in:\n{text}");
     }
     let mut command = Command::new(compiler());

@@ -227,28 +227,66 @@ fn has_tags(wasm: &[u8]) -> bool {
         .any(|payload| matches!(payload, Ok(wasmparser::Payload::TagSection(_))))
 }
 
-/// The module with one constant more, and dropped, at the beginning of a body for each
-/// unit that its locals cost: one for eight of them.
+/// The module with one constant more, and dropped, for each unit that is paid for what the
+/// engine's table cannot price: for eight locals, at the beginning of a body, and for each
+/// value beyond eight that a call, a branch or a block hands over, before it.
 fn padded(wasm: &[u8]) -> Vec<u8> {
+    /// `i32.const 0`, `drop`
+    const UNIT: [u8; 3] = [0x41, 0x00, 0x1a];
     let mut module = wasm_encoder::Module::new();
     let mut code = wasm_encoder::CodeSection::new();
     let mut left = 0;
+    let mut values = Values::default();
+    let mut function = 0;
     for payload in wasmparser::Parser::new(0).parse_all(wasm) {
-        match payload.expect("a valid module") {
+        let payload = payload.expect("a valid module");
+        match &payload {
+            wasmparser::Payload::TypeSection(section) => {
+                for ty in section.clone().into_iter().flat_map(|group| group.unwrap().into_types())
+                {
+                    values.types.push(match ty.composite_type.inner {
+                        wasmparser::CompositeInnerType::Func(ty) => {
+                            (ty.params().len(), ty.results().len())
+                        }
+                        _ => (0, 0),
+                    });
+                }
+            }
+            wasmparser::Payload::ImportSection(section) => {
+                for import in section.clone().into_imports() {
+                    if let wasmparser::TypeRef::Func(ty) = import.expect("an import").ty {
+                        values.functions.push(ty);
+                        function += 1;
+                    }
+                }
+            }
+            wasmparser::Payload::FunctionSection(section) => {
+                values.functions.extend(section.clone().into_iter().map(Result::unwrap));
+            }
+            _ => {}
+        }
+        match payload {
             wasmparser::Payload::CodeSectionStart { count, .. } => left = count,
             wasmparser::Payload::CodeSectionEntry(body) => {
                 let locals = body.get_locals_reader().expect("locals").into_iter();
                 let locals: u32 = locals.map(|group| group.expect("a group").0).sum();
                 let mut operators = body.get_operators_reader().expect("operators");
-                let begin = operators.original_position();
-                operators.read().expect("an operator");
+                let mut begin = operators.original_position();
                 let mut text = wasm[body.range().start..begin].to_vec();
-                if !operators.eof() {
-                    // i32.const 0, drop
-                    text.extend([0x41, 0x00, 0x1a].repeat(locals as usize / 8));
+                let mut is_first = true;
+                values.labels = vec![values.of(values.functions[function]).1];
+                while !operators.eof() {
+                    let operator = operators.read().expect("an operator");
+                    if is_first && !operators.eof() {
+                        text.extend(UNIT.repeat(locals as usize / 8));
+                    }
+                    is_first = false;
+                    text.extend(UNIT.repeat(values.handed_over(&operator).saturating_sub(8)));
+                    text.extend(&wasm[begin..operators.original_position()]);
+                    begin = operators.original_position();
                 }
-                text.extend(&wasm[begin..body.range().end]);
                 code.raw(&text);
+                function += 1;
                 left -= 1;
                 if left == 0 {
                     module.section(&code);
@@ -262,6 +300,65 @@ fn padded(wasm: &[u8]) -> Vec<u8> {
         }
     }
     module.finish()
+}
+
+/// How many values calls, branches and blocks hand over.
+#[derive(Default)]
+struct Values {
+    /// Parameters and results, by type.
+    types: Vec<(usize, usize)>,
+    /// Types, by function.
+    functions: Vec<u32>,
+    /// What each open label takes.
+    labels: Vec<usize>,
+}
+
+impl Values {
+    fn of(&self, ty: u32) -> (usize, usize) {
+        self.types[ty as usize]
+    }
+
+    fn handed_over(&mut self, operator: &Operator<'_>) -> usize {
+        let (parameters, results) = match operator {
+            Operator::Call { function_index } | Operator::ReturnCall { function_index } => {
+                self.of(self.functions[*function_index as usize])
+            }
+            Operator::CallIndirect { type_index, .. }
+            | Operator::ReturnCallIndirect { type_index, .. }
+            | Operator::CallRef { type_index }
+            | Operator::ReturnCallRef { type_index } => self.of(*type_index),
+            Operator::Block { blockty: ty }
+            | Operator::If { blockty: ty }
+            | Operator::Loop { blockty: ty }
+            | Operator::TryTable { try_table: wasmparser::TryTable { ty, .. } } => {
+                let (parameters, results) = match ty {
+                    wasmparser::BlockType::FuncType(ty) => self.of(*ty),
+                    wasmparser::BlockType::Type(_) => (0, 1),
+                    wasmparser::BlockType::Empty => (0, 0),
+                };
+                let is_loop = matches!(operator, Operator::Loop { .. });
+                self.labels.push(if is_loop { parameters } else { results });
+                (parameters, results)
+            }
+            Operator::Br { relative_depth: depth }
+            | Operator::BrIf { relative_depth: depth }
+            | Operator::BrOnNull { relative_depth: depth }
+            | Operator::BrOnNonNull { relative_depth: depth }
+            | Operator::BrOnCast { relative_depth: depth, .. }
+            | Operator::BrOnCastFail { relative_depth: depth, .. } => {
+                (self.labels[self.labels.len() - 1 - *depth as usize], 0)
+            }
+            Operator::BrTable { targets } => {
+                (self.labels[self.labels.len() - 1 - targets.default() as usize], 0)
+            }
+            Operator::End => {
+                self.labels.pop();
+                (0, 0)
+            }
+            _ => (0, 0),
+        };
+        parameters + results
+    }
 }
 
 /// The fewest and the most things that an operator of each kind of [`NAMING`] names.

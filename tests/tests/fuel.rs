@@ -4,6 +4,7 @@
 //! the real one must give the same results and the same fuel at every host call;
 //! and a budget of exactly what was consumed must do, one unit less must not.
 
+use bls_tests::deep::deep;
 use bls_tests::differential::{End, engine};
 use bls_tests::modules::{fixtures, generate};
 use bls_tests::mutate::{mutate, originals};
@@ -48,6 +49,100 @@ fn traps_find_the_counter_exact() {
         assert!(matches!(seen[0].end, End::Trapped(_)), "{trap}: {:?}", seen[0]);
         assert!(seen[0].is_exact && seen[0].consumed > 500, "{trap}: {:?}", seen[0]);
     }
+}
+
+/// Who returns to the host is a host function, which has taken its price behind the last
+/// check that the guest can make: the host ends the run (FUEL.md, "The counter").
+#[test]
+fn a_host_function_that_returns_in_a_guests_place_is_paid() {
+    let engine = engine();
+    let parts = "(import \"m\" \"f\" (func $host (result i32))) (import \"m\" \"s\" (func $start))
+        (type $t (func (result i32))) (table 1 funcref) (elem (i32.const 0) $host)
+        (elem declare func $host)";
+    for (name, text) in [
+        ("exported", "(export \"f\" (func $host))"),
+        ("the start function", "(start $start)"),
+        ("a tail call", "(func (export \"f\") (result i32) (return_call $host))"),
+        (
+            "by way of a function",
+            "(func $g (result i32) (return_call $host))
+             (func (export \"f\") (result i32) (return_call $g))",
+        ),
+        (
+            "through a table",
+            "(func (export \"f\") (result i32) (return_call_indirect (type $t) (i32.const 0)))",
+        ),
+        (
+            "through a reference",
+            "(func (export \"f\") (result i32) (return_call_ref $t (ref.func $host)))",
+        ),
+        (
+            "in an arm",
+            "(func (export \"f\") (param i32) (result i32)
+               (if (local.get 0) (then (return_call $host))) (i32.const 1))",
+        ),
+    ] {
+        let wasm = wat::parse_str(format!("(module {parts} {text})")).expect(name);
+        let pair = Pair::of(&engine, name, wasm).expect("valid");
+        let tally = &mut Tally::default();
+        let first = |budget, tally: &mut Tally| pair.compare(budget, tally).unwrap().remove(0);
+        let whole = first(BUDGET, tally);
+        assert!(matches!(whole.end, End::Returned(_)) && whole.trace.len() == 1, "{name}");
+        let (at_the_call, consumed) = (whole.trace[0].1, whole.consumed);
+        assert!(consumed > at_the_call, "{name}: the host takes something");
+        assert!(matches!(first(consumed, tally).end, End::Returned(_)), "{name}");
+        for budget in at_the_call..consumed {
+            let seen = first(budget, tally);
+            assert!(seen.ended_by_host && seen.end == End::OutOfFuel, "{name}: {seen:?}");
+        }
+        // Whoever cannot pay for the way there does not come there.
+        for budget in 0..at_the_call {
+            let seen = first(budget, tally);
+            assert!(seen.trace.is_empty() && !seen.ended_by_host, "{name}: {seen:?}");
+        }
+    }
+}
+
+/// Where the guest goes on behind a host function it checks itself, whatever was called how.
+#[test]
+fn a_guest_that_goes_on_behind_a_host_function_checks_itself() {
+    let engine = engine();
+    let parts = "(import \"m\" \"f\" (func $host)) (func $g (return_call $host))
+        (table 1 funcref) (elem (i32.const 0) $g) (func $nothing)";
+    for text in [
+        "(func (export \"f\") (call $host))",
+        "(func (export \"f\") (call $g))",
+        "(func (export \"f\") (call_indirect (i32.const 0)))",
+        "(func (export \"f\") (call $g) (return_call $nothing))",
+        "(func (export \"f\") (block $out (call $g) (br $out)))",
+    ] {
+        let wasm = wat::parse_str(format!("(module {parts} {text})")).expect(text);
+        let pair = Pair::of(&engine, text, wasm).expect("valid");
+        let tally = &mut Tally::default();
+        let whole = pair.compare(BUDGET, tally).unwrap().remove(0);
+        assert!(matches!(whole.end, End::Returned(_)), "{text}");
+        for budget in 0..whole.consumed {
+            let seen = pair.compare(budget, tally).unwrap().remove(0);
+            assert!(seen.end == End::OutOfFuel && !seen.ended_by_host, "{text}: {seen:?}");
+        }
+    }
+}
+
+#[test]
+fn deep_modules_agree_with_the_oracle() {
+    let (first, rounds) = seeds("BLS_DEEP", if long() { 3000 } else { 150 });
+    let engine = engine();
+    let mut tally = Tally::default();
+    for seed in first..first + rounds {
+        let pair = Pair::of(&engine, &format!("deep, seed {seed}"), deep(seed)).expect("valid");
+        pair.compare_and_sweep(3_000_000, &mut tally);
+        for budget in [(seed % 9973) as i64 + 1, 60] {
+            pair.compare(budget, &mut tally);
+        }
+    }
+    println!("seeds from {first}: {tally}");
+    assert!(tally.modules == rounds, "{tally}");
+    assert!(tally.returned > 0 && tally.out_of_fuel > 0 && tally.events > 0, "{tally}");
 }
 
 #[test]

@@ -33,6 +33,102 @@ fn fuel_is_exact() {
     assert!(ended.expect(123).stdout.is_empty(), "instantiation alone costs more");
 }
 
+/// A host function whose return is the guest's, however it comes to that: its price is paid,
+/// or the run is out of fuel and gives nothing.
+#[test]
+fn a_host_function_in_the_guests_place_is_paid() {
+    let home = Home::new();
+    let text = r#"(module
+        (import "wasi_snapshot_preview1" "fd_sync" (func $sync (param i32) (result i32)))
+        (type $sync (func (param i32) (result i32)))
+        (table 1 funcref) (elem (i32.const 0) $sync) (elem declare func $sync)
+        (memory (export "memory") 1)
+        (export "export" (func $sync))
+        (func $chain (param i32) (result i32) (return_call $sync (local.get 0)))
+        (func (export "call") (param i32) (result i32) (call $sync (local.get 0)))
+        (func (export "tail") (param i32) (result i32) (return_call $sync (local.get 0)))
+        (func (export "chain") (param i32) (result i32) (return_call $chain (local.get 0)))
+        (func (export "table") (param i32) (result i32)
+            (return_call_indirect (type $sync) (local.get 0) (i32.const 0)))
+        (func (export "reference") (param i32) (result i32)
+            (return_call_ref $sync (local.get 0) (ref.func $sync))))"#;
+    let artifact = compile_text(&home, "places", text);
+    for name in ["call", "export", "tail", "chain", "table", "reference"] {
+        let invoke = |fuel: Option<u64>| {
+            let mut options = vec!["--invoke".to_owned(), name.to_owned()];
+            options.extend(fuel.map(|fuel| format!("--fuel={fuel}")));
+            let report = home.path("report.json");
+            options.push(format!("--report={}", report.display()));
+            let ended = home.load(
+                &options.iter().map(String::as_str).collect::<Vec<_>>(),
+                &artifact,
+                &["7"],
+            );
+            let text = std::fs::read_to_string(report).expect("a report");
+            (ended, serde_json::from_str::<Value>(&text).expect("JSON"))
+        };
+        let (ended, report) = invoke(None);
+        let given = ended.expect(0).text();
+        let consumed = report["fuel"]["consumed"].as_u64().expect("consumed");
+        assert!(!given.is_empty() && consumed > 65_536, "{name}: {report}");
+        let (ended, report) = invoke(Some(consumed));
+        assert_eq!(ended.expect(0).text(), given, "{name}");
+        assert_eq!(report["fuel"]["left"], 0, "{name}");
+        for short in [1, 1000, 65_000] {
+            let (ended, report) = invoke(Some(consumed - short));
+            assert_eq!(ended.expect(123).text(), "", "{name}: nothing is given");
+            assert_eq!(kind(&report), "out-of-fuel", "{name}: {report}");
+            assert_eq!(report["fuel"]["consumed"], consumed - short, "{name}: {report}");
+            assert_eq!(report["fuel"]["exact"], true, "{name}: {report}");
+        }
+    }
+}
+
+/// What a policy sets is held to the range of the option, and what an option asks for is
+/// not rounded to what a policy allows.
+#[test]
+fn limits_of_a_policy_are_held_to_their_range() {
+    let home = Home::new();
+    let artifact = home.fixture("wat/hello.wat");
+    let policy = home.path("policy.json");
+    let with = |limits: &str, options: &[&str]| {
+        let text = format!(r#"{{"version": 1, "limits": {limits}}}"#);
+        std::fs::write(&policy, text).expect("a policy");
+        let path = format!("--policy={}", policy.display());
+        home.load(&[&[path.as_str()], options].concat(), &artifact, &[])
+    };
+    let highest = (1_u64 << 62) - 1;
+    let beyond = u64::MAX;
+    for (limits, limit) in [
+        (format!(r#"{{"fuel": {{"max": {beyond}}}}}"#), "fuel"),
+        (format!(r#"{{"fuel": {{"max": {}}}}}"#, highest + 1), "fuel"),
+        (format!(r#"{{"fuel": {{"default": {beyond}}}}}"#), "fuel"),
+        (format!(r#"{{"timeout_ms": {{"max": {beyond}}}}}"#), "timeout_ms"),
+        (r#"{"timeout_ms": {"max": 1000000000000}}"#.to_owned(), "timeout_ms"),
+        (r#"{"timeout_ms": {"default": 0}}"#.to_owned(), "timeout_ms"),
+        (format!(r#"{{"stack_bytes": {{"max": {beyond}}}}}"#), "stack_bytes"),
+        (format!(r#"{{"descriptors": {{"max": {beyond}}}}}"#), "descriptors"),
+    ] {
+        let sets = format!("sets {limit} to ");
+        let _ = with(&limits, &[]).expect(125).says(&["bls-load: policy: ", &sets, "hint: "]);
+    }
+    for limits in [
+        format!(r#"{{"fuel": {{"max": {highest}}}}}"#),
+        r#"{"timeout_ms": {"max": 999999999999}}"#.to_owned(),
+        format!(r#"{{"memory_bytes": {{"max": {beyond}}}}}"#),
+        format!(r#"{{"output_bytes": {{"max": {beyond}}}}}"#),
+    ] {
+        assert_eq!(with(&limits, &[]).expect(0).text(), "hello\n", "{limits}");
+    }
+    let minute = r#"{"timeout_ms": {"max": 60000}}"#;
+    for over in ["60000.9ms", "60000.001ms", "60.0001s", "60000001us"] {
+        let _ = with(minute, &["--timeout", over]).expect(125).says(&["--timeout asks for", "1m"]);
+    }
+    for within in ["60000ms", "59999.5ms", "1m", "60000000us"] {
+        let _ = with(minute, &["--timeout", within]).expect(0);
+    }
+}
+
 #[test]
 fn endless_guests_run_out_of_fuel() {
     let home = Home::new();

@@ -99,7 +99,7 @@ fn verify_says_what_it_found_and_runs_nothing() {
     command.arg("verify").arg("--trust").arg(home.public_key()).arg(&artifact);
     let text = run(&mut command, b"").expect(0).text();
     assert!(!text.contains("hello\n") || text.contains("name"), "{text}");
-    for word in ["hello", "sha256", "bls-fuel-3"] {
+    for word in ["hello", "sha256", "bls-fuel-4"] {
         assert!(text.contains(word), "{word} is not in:\n{text}");
     }
 }

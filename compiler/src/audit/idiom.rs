@@ -28,7 +28,7 @@ use super::module::Facts;
 use super::rule::{Place, Rule};
 use super::step::{Header, Opening, Step};
 use super::{AuditError, Violation};
-use crate::cost;
+use crate::cost::{self, VALUES_FREE, Weigher};
 use bls_artifact::fuel::OUT_OF_FUEL;
 use wasmparser::{BinaryReaderError, BlockType, Catch, FunctionBody, Operator, ValType};
 
@@ -45,6 +45,9 @@ pub(super) struct Function {
     pub(super) charges: u32,
     /// Whether it ends with the cold path.
     pub(super) has_cold_path: bool,
+    /// Whether its body may stand in one block without a cold path. The block would not be
+    /// free, where it gives that many results.
+    pub(super) may_be_in_a_block: bool,
     /// Whether it has a local counter, and so locals of the meter's.
     pub(super) has_local: bool,
 }
@@ -90,6 +93,7 @@ impl Function {
             may_have_lengths: local.is_some_and(|(_, lengths)| lengths),
             cold: cold_path(facts.counter, &buffer.operators),
             depth: 1,
+            weigher: Weigher::new(&facts.shapes, facts.type_of(defined)),
             entry: cost::entry(locals),
             constant: None,
             copies: None,
@@ -99,6 +103,9 @@ impl Function {
                 checks: 0,
                 charges: 0,
                 has_cold_path: false,
+                may_be_in_a_block: facts
+                    .signature(defined)
+                    .is_none_or(|ty| ty.results().len() as u64 <= VALUES_FREE),
                 has_local: local.is_some(),
             },
         };
@@ -202,6 +209,7 @@ pub(super) struct Reader<'r, 'm> {
     cold: Option<usize>,
     /// How many frames are open.
     pub(super) depth: u32,
+    weigher: Weigher<'r>,
     /// What the guest's first operator pays for the function's locals.
     entry: u64,
     /// The constant that the guest's last operator pushed, if it was one.
@@ -447,13 +455,18 @@ impl Reader<'_, '_> {
         at: usize,
         more: i64,
     ) -> Result<(), AuditError> {
-        let Some(weight) = self.facts.shapes.weight(operator) else {
+        // The two blocks around a body with a cold path are not the guest's, and an `end`
+        // is the first only where there is nothing.
+        let is_inside = self.cold.is_none() || self.depth > 2;
+        if !is_inside && matches!(operator, Operator::Block { .. }) {
+            self.weigher.follow(operator);
+            return Ok(());
+        }
+        let Some(weight) = self.weigher.weigh(operator) else {
             let operator = format!("{operator:?}");
             return Err(AuditError::Operator { operator, function: self.index });
         };
-        // The two blocks around a body with a cold path are not the guest's, and an `end`
-        // is the first only where there is nothing.
-        let is_first = *operator != Operator::End && (self.cold.is_none() || self.depth > 2);
+        let is_first = *operator != Operator::End && is_inside;
         let entry = if is_first { std::mem::take(&mut self.entry) } else { 0 };
         let units = self.facts.judge.weight(operator, weight + entry);
         self.push_run(units.cast_signed(), at);

@@ -100,7 +100,7 @@ fn constant(
             reference(function_index);
         }
         units = units
-            .saturating_add(shapes.weight(&operator).unwrap_or(0))
+            .saturating_add(shapes.constant(&operator).unwrap_or(0))
             .saturating_add(PER_ELEMENT.units(length));
         before = Some(operator);
     }

@@ -104,10 +104,14 @@ impl<'m> Facts<'m> {
         Ok(facts)
     }
 
+    /// The type index of a defined function.
+    pub(super) fn type_of(&self, defined: usize) -> u32 {
+        self.signatures[self.imported as usize + defined]
+    }
+
     /// The type of a defined function.
     pub(super) fn signature(&self, defined: usize) -> Option<&FuncType> {
-        let ty = self.signatures[self.imported as usize + defined];
-        self.types[ty as usize].as_ref()
+        self.types[self.type_of(defined) as usize].as_ref()
     }
 
     fn section(&mut self, payload: Payload<'m>) -> Result<(), AuditError> {
@@ -132,7 +136,7 @@ impl<'m> Facts<'m> {
             }
             Payload::FunctionSection(section) => {
                 for ty in section {
-                    self.signatures.push(ty?);
+                    self.function(ty?);
                 }
             }
             Payload::TableSection(section) => {
@@ -207,10 +211,15 @@ impl<'m> Facts<'m> {
         self.instantiation = self.instantiation.saturating_add(units);
     }
 
+    fn function(&mut self, ty: u32) {
+        self.signatures.push(ty);
+        self.shapes.add_function(ty);
+    }
+
     fn import(&mut self, ty: TypeRef) {
         match ty {
             TypeRef::Func(ty) | TypeRef::FuncExact(ty) => {
-                self.signatures.push(ty);
+                self.function(ty);
                 self.imported += 1;
             }
             TypeRef::Global(_) => self.globals += 1,

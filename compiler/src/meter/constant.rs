@@ -105,7 +105,7 @@ impl Instantiation {
         let mut constant = None;
         for operator in expression.get_operators_reader() {
             let operator = operator?;
-            self.add(self.shapes.weight(&operator).unwrap_or(0));
+            self.add(self.shapes.constant(&operator).unwrap_or(0));
             match operator {
                 Operator::ArrayNew { .. } | Operator::ArrayNewDefault { .. } => {
                     self.add(PER_ELEMENT.units(constant.unwrap_or(LENGTH_MAX)));

@@ -53,7 +53,7 @@ use super::graph::Role;
 use super::scan::{Scan, branch_depths, is_terminator};
 use super::summary::{Summaries, Summary, Unpaid};
 use super::trap;
-use crate::cost::{self, Shapes};
+use crate::cost::{self, Shapes, Weigher};
 use bls_artifact::limits::METERED_FUNCTION_BYTES_MAX;
 use rounds::Rounds;
 use unroll::{Turn, Unrolling};
@@ -85,8 +85,12 @@ pub(super) struct Function<'m, 'b> {
     pub(super) scan: &'b Scan,
     /// Its place in the call graph.
     pub(super) role: Role,
+    /// Its type's index.
+    pub(super) ty: u32,
     /// How many parameters it has.
     pub(super) parameters: u32,
+    /// How many results it has.
+    pub(super) result_count: u64,
     /// Its results as a block type.
     pub(super) results: BlockType,
 }
@@ -178,6 +182,7 @@ struct Emitter<'e, 'm> {
     arriving: Vec<Option<(Unpaid, bool)>>,
     rounds: Rounds,
     next_label: usize,
+    weigher: Weigher<'e>,
     /// What the first operator pays for the function's locals.
     entry: u64,
     /// `None` in dead code.
@@ -212,6 +217,7 @@ impl<'e, 'm> Emitter<'e, 'm> {
             arriving: vec![None; function.scan.labels.len()],
             rounds,
             next_label: 0,
+            weigher: Weigher::new(context.shapes, function.ty),
             entry,
             state: Some(State {
                 pending: 0,
@@ -258,19 +264,23 @@ impl Emitter<'_, '_> {
 
     fn operator(&mut self, operator: &Operator<'_>, raw: &[u8]) -> Result<(), FunctionError> {
         let constant = self.constant.take();
+        let weight = self
+            .weigher
+            .weigh(operator)
+            .ok_or_else(|| FunctionError::Operator(format!("{operator:?}")))?;
         match (operator, self.state.is_some()) {
             (Operator::Else, _) => self.alternative(raw),
             (Operator::End, _) => self.close(raw),
             (_, true) => {
-                let weight = self
-                    .context
-                    .shapes
-                    .weight(operator)
-                    .ok_or_else(|| FunctionError::Operator(format!("{operator:?}")))?;
+                let length = Bulk::of(operator, self.context.sizes);
+                // A length may be part of its region.
+                let units = match (&length, constant) {
+                    (Some(bulk), Some(length)) => bulk.constant_units(length),
+                    _ => None,
+                };
                 let entry = std::mem::take(&mut self.entry);
-                self.owe(weight + entry);
-                self.bound();
-                self.reachable(operator, raw, constant)?;
+                self.owe(weight + entry + units.unwrap_or(0));
+                self.reachable(operator, raw, length.filter(|_| units.is_none()), constant)?;
             }
             (
                 Operator::Block { .. }
@@ -287,11 +297,13 @@ impl Emitter<'_, '_> {
         Ok(())
     }
 
-    /// One operator that can be reached, already owed for.
+    /// One operator that can be reached, already owed for, but for a length that is left
+    /// to be paid.
     fn reachable(
         &mut self,
         operator: &Operator<'_>,
         raw: &[u8],
+        length: Option<Bulk>,
         constant: Option<u64>,
     ) -> Result<(), FunctionError> {
         match operator {
@@ -318,13 +330,17 @@ impl Emitter<'_, '_> {
                 self.returned(self.summaries.indirect());
             }
             Operator::ReturnCall { function_index } => {
-                let imported = *function_index < self.context.imported;
-                if imported {
-                    self.event();
-                    self.tail(Summary::CHECKED);
-                } else {
-                    self.flush();
-                    self.tail(self.summaries.of(*function_index - self.context.imported));
+                match function_index.checked_sub(self.context.imported) {
+                    None => {
+                        self.event();
+                        self.tail(Summary::CHECKED);
+                    }
+                    Some(defined) => {
+                        let callee = self.summaries.of(defined);
+                        self.check_before(callee);
+                        self.flush();
+                        self.tail(callee);
+                    }
                 }
                 self.raw(raw);
             }
@@ -353,8 +369,8 @@ impl Emitter<'_, '_> {
                 for depth in branch_depths(operator)? {
                     self.branch(depth);
                 }
-                if let Some(length) = Bulk::of(operator, self.context.sizes) {
-                    self.pay_length(&length, constant);
+                if let Some(length) = length {
+                    self.pay_length(&length);
                 }
                 if trap::is_exact(operator, constant) {
                     self.write_through();

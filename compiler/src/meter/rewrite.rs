@@ -94,6 +94,9 @@ impl<'m> Survey<'m> {
             }
             Payload::FunctionSection(section) => {
                 self.signatures = section.into_iter().collect::<Result<_>>()?;
+                for ty in &self.signatures {
+                    self.instantiation.shapes.add_function(*ty);
+                }
             }
             Payload::TableSection(section) => {
                 for table in section {
@@ -159,7 +162,10 @@ impl<'m> Survey<'m> {
 
     fn import(&mut self, ty: TypeRef) {
         match ty {
-            TypeRef::Func(_) | TypeRef::FuncExact(_) => self.imported_functions += 1,
+            TypeRef::Func(ty) | TypeRef::FuncExact(ty) => {
+                self.instantiation.shapes.add_function(ty);
+                self.imported_functions += 1;
+            }
             TypeRef::Global(_) => self.globals += 1,
             TypeRef::Memory(memory) => self.sizes.memories.push(memory_extent(&memory)),
             TypeRef::Table(table) => self.sizes.tables.push(table_extent(&table)),
@@ -194,7 +200,9 @@ impl<'m> Survey<'m> {
             body: &self.bodies[function],
             scan: &self.scans[function],
             role,
+            ty: self.signatures[function],
             parameters,
+            result_count: results.len() as u64,
             results: match results {
                 [] => BlockType::Empty,
                 [single] => BlockType::Result(*single),

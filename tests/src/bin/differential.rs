@@ -1,13 +1,15 @@
-//! `differential [--seconds N] [--seed S]`: both meters on made-up and on changed modules
-//! for as long as one likes.
+//! `differential [--seconds N] [--seed S]`: both meters on made-up, on changed and on deep
+//! modules for as long as one likes.
 //!
-//! A seed is a module of wasm-smith's or one of wasm-mutate's (`bls_tests::mutate`), each run
-//! with three budgets; both kinds get half of the time. Prints what it has compared, and
+//! A seed is a module of wasm-smith's, one of wasm-mutate's (`bls_tests::mutate`) or one
+//! whose calls go deep (`bls_tests::deep`), each run with three budgets; each kind gets a
+//! third of the time. Prints what it has compared, and
 //! ends with exit code 101 and the name of the module at the first disagreement. A seed
 //! gives the same module everywhere, when `BLS_SHARED` is the same.
 
 #![forbid(unsafe_code)]
 
+use bls_tests::deep::deep;
 use bls_tests::differential::engine;
 use bls_tests::modules::generate;
 use bls_tests::mutate::{mutate, originals};
@@ -18,7 +20,7 @@ use std::time::{Duration, Instant};
 use wasmtime::Engine;
 
 const HELP: &str = "\
-The product's meter against the naive one, on wasm-smith's and wasm-mutate's modules.
+The product's meter against the naive one, on wasm-smith's, wasm-mutate's and deep modules.
 
 Usage: differential [--seconds N] [--seed S]
 
@@ -44,9 +46,13 @@ fn main() -> ExitCode {
     let mut said = begin;
     let mut made_up = Series::new("made up", first);
     let mut changed = Series::new("changed", first);
+    let mut calling = Series::new("deep", first);
     while begin.elapsed() < Duration::from_secs(seconds) {
-        // Half of the time for each.
-        if made_up.time <= changed.time {
+        // A third of the time for each.
+        let least = made_up.time.min(changed.time).min(calling.time);
+        if calling.time == least {
+            calling.next(|seed| Some(compare(&engine, "deep", deep(seed), seed)));
+        } else if made_up.time == least {
             made_up.next(|seed| generate(seed).map(|wasm| compare(&engine, "made up", wasm, seed)));
         } else {
             changed.next(|seed| {
@@ -56,10 +62,13 @@ fn main() -> ExitCode {
         }
         if said.elapsed() >= SAY_EVERY {
             said = Instant::now();
-            println!("{} s\n  {made_up}\n  {changed}", begin.elapsed().as_secs());
+            println!("{} s\n  {made_up}\n  {changed}\n  {calling}", begin.elapsed().as_secs());
         }
     }
-    println!("{} s\n  {made_up}\n  {changed}\nno disagreement", begin.elapsed().as_secs());
+    println!(
+        "{} s\n  {made_up}\n  {changed}\n  {calling}\nno disagreement",
+        begin.elapsed().as_secs()
+    );
     ExitCode::SUCCESS
 }
 

@@ -10,8 +10,12 @@ use bls_artifact::fuel::S_MAX;
 use wasm_encoder::{BlockType, Encode as _, Instruction};
 
 impl Emitter<'_, '_> {
-    /// `units` more were consumed.
+    /// An operator consumes `units`; before one with which more than `S_MAX` would have run
+    /// since the last check stands another check.
     pub(super) fn owe(&mut self, units: u64) {
+        if self.state.is_some_and(|state| state.unpaid.plus(units).exceeds(S_MAX)) {
+            self.check();
+        }
         if let Some(state) = &mut self.state {
             state.pending += units as i64;
             state.unstored = state.unstored.map(|before| before + units as i64);
@@ -19,9 +23,10 @@ impl Emitter<'_, '_> {
         }
     }
 
-    /// Keeps S small: a check where more than `S_MAX` could have run.
-    pub(super) fn bound(&mut self) {
-        if self.state.is_some_and(|state| state.unpaid.exceeds(S_MAX)) {
+    /// Before a call, already owed for: a check, where more than `S_MAX` would have run at
+    /// the callee's first one.
+    pub(super) fn check_before(&mut self, callee: Summary) {
+        if self.state.is_some_and(|state| state.unpaid.plus(callee.enter).exceeds(S_MAX)) {
             self.check();
         }
     }
@@ -218,14 +223,11 @@ impl Emitter<'_, '_> {
     pub(super) fn call(&mut self, function: u32, raw: &[u8]) {
         if let Some(defined) = function.checked_sub(self.context.imported) {
             let callee = self.summaries.of(defined);
-            if self.state.is_some_and(|state| state.unpaid.plus(callee.enter).exceeds(S_MAX)) {
-                self.check();
-            }
+            self.check_before(callee);
             self.flush();
             self.raw(raw);
             self.reload();
             self.returned(callee);
-            self.bound();
         } else {
             self.event();
             self.raw(raw);
@@ -266,11 +268,7 @@ impl Emitter<'_, '_> {
     }
 
     /// Charges for the length on the stack, and checks, before the work.
-    pub(super) fn pay_length(&mut self, bulk: &Bulk, constant: Option<u64>) {
-        if let Some(units) = constant.and_then(|length| bulk.constant_units(length)) {
-            self.owe(units);
-            return;
-        }
+    pub(super) fn pay_length(&mut self, bulk: &Bulk) {
         self.settle(0);
         self.uses_lengths = true;
         let (length, bound) = (self.counter + 1, self.counter + 2);

@@ -2,6 +2,7 @@
 //! behind it, and the meter's own locals.
 
 use super::Emitter;
+use crate::cost::VALUES_FREE;
 use crate::meter::summary::Summary;
 use bls_artifact::fuel::OUT_OF_FUEL;
 use wasm_encoder::{BlockType, Encode as _, Instruction};
@@ -30,6 +31,9 @@ impl Emitter<'_, '_> {
             self.summary.check_entry();
             self.checks = true;
         }
+        // One block around a body is free where it gives few results; the two that stand
+        // before a cold path always are.
+        self.checks |= targeted && self.function.result_count > VALUES_FREE;
         let is_wrapped = self.checks || targeted;
 
         if self.uses_counter {

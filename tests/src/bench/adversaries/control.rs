@@ -8,7 +8,7 @@ const RANDOM: &str = "(local.set $x (i32.add (i32.mul (local.get $x) (i32.const 
     (i32.const 1013904223)))";
 
 pub(super) fn all() -> Vec<Adversary> {
-    [calls(), branches(), locals(), code(), exceptions()].into_iter().flatten().collect()
+    [calls(), values(), branches(), locals(), code(), exceptions()].into_iter().flatten().collect()
 }
 
 fn calls() -> Vec<Adversary> {
@@ -94,6 +94,81 @@ fn calls() -> Vec<Adversary> {
             "(call_ref $t (ref.func $f))",
         ),
     ]
+}
+
+/// Many values that are handed over, by few operators.
+fn values() -> Vec<Adversary> {
+    let list = |count: usize| "i64 ".repeat(count);
+    let through = |count: usize| {
+        format!(
+            "(type $t (func (param {0}) (result {0}))) (func $f (type $t) {1})
+             (type $g (func (result {0}))) (func $g (type $g) {2})",
+            list(count),
+            (1..count).chain([0]).map(|index| format!("(local.get {index})")).collect::<String>(),
+            "(i64.const 1)".repeat(count)
+        )
+    };
+    let taken = |count: usize| "(drop)".repeat(count);
+    // Each value is where the next one was when the loop begins again.
+    let rotated = |count: usize| {
+        format!(
+            "(type $t (func (param {0}) (result {0})))
+             (type $g (func (result {0}))) (func $g (type $g) {1})
+             (func $f (local $n i32)
+               (local.set $n (i32.const 1000))
+               (block $out (result {0})
+                 (call $g)
+                 (loop $l (type $t)
+                   (br_if $out (i32.eqz (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+                   (i64.const 1) (br $l)))
+               {2})",
+            list(count),
+            "(i64.const 1)".repeat(count),
+            taken(count)
+        )
+    };
+    // Two ways that bring the same values to one place, in another order.
+    let met = |count: usize| {
+        format!(
+            "(global $never (mut i32) (i32.const 0))
+             (type $t (func (param {0}) (result {0})))
+             (type $g (func (result {0}))) (func $g (type $g) {1})
+             (func $f (local $n i32)
+               (local.set $n (i32.const 1000))
+               (call $g)
+               (loop $l (type $t)
+                 (block $met (type $t)
+                   (if (type $t) (global.get $never) (then (i64.const 1) (br $met))))
+                 (br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+               {2})",
+            list(count),
+            "(i64.const 1)".repeat(count),
+            taken(count)
+        )
+    };
+    let mut all = Vec::new();
+    for count in [8, 40, 900] {
+        let times = 2_000_000 / count as u32;
+        all.push(Adversary::new(
+            format!("{count} values from call to call"),
+            times,
+            through(count),
+            format!("(call $g) {} {}", "(call $f)".repeat(20), taken(count)),
+        ));
+        all.push(Adversary::new(
+            format!("{count} values that a loop turns"),
+            (times / 100).max(1),
+            rotated(count),
+            "(call $f)",
+        ));
+        all.push(Adversary::new(
+            format!("{count} values that meet"),
+            (times / 100).max(1),
+            met(count),
+            "(call $f)",
+        ));
+    }
+    all
 }
 
 fn branches() -> Vec<Adversary> {

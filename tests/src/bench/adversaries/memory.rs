@@ -134,12 +134,25 @@ fn caches() -> Vec<Adversary> {
         )
     };
     let memory = r#"(memory (export "memory") 4096)"#;
+    // No two in one page or line, none waits for another, and the next round has others.
+    let paged: String = (0..256_u32)
+        .map(|load| {
+            let page = load.wrapping_mul(2_654_435_761) >> 20;
+            format!(
+                "(drop (i64.load offset={} (local.get $x)))",
+                page * 65536 % 0xc00_0000 + page * 64 % 4096
+            )
+        })
+        .collect::<String>()
+        + "(local.set $x (i32.and (i32.add (local.get $x) (i32.const 4096)) (i32.const 0x3ffffff)))";
     vec![
         Adversary::new("loads that miss every cache, each of the last", 100_000, memory, chase(20))
             .behind(CYCLE),
         Adversary::new("loads that miss every cache, side by side", 1_000_000, memory,
             "(local.set $x (i32.add (i32.mul (local.get $x) (i32.const 1664525)) (i32.const 1013904223)))
              (drop (i32.load (i32.and (local.get $x) (i32.const 0xffffffc))))")
+            .behind(CYCLE),
+        Adversary::new("loads of a page each, side by side", 20_000, memory, paged)
             .behind(CYCLE),
         Adversary::new("stores that miss every cache", 1_000_000, memory,
             "(local.set $x (i32.add (i32.mul (local.get $x) (i32.const 1664525)) (i32.const 1013904223)))
