@@ -6,7 +6,8 @@
 //! line for the difference where there is one. A run that time or a signal ends has none: its counters are in use.
 
 use crate::cli::Options;
-use crate::error::{Failure, printable, say};
+use crate::deliver::Destination;
+use crate::error::{Failure, printable_name, say};
 use crate::run::Burned;
 use crate::state::State;
 use crate::verify::Facts;
@@ -14,8 +15,6 @@ use bls_artifact::fuel::PROFILE_EXPORT;
 use serde_json::{Value, json};
 use std::cmp::Reverse;
 use std::fmt::{self, Write as _};
-use std::fs::File;
-use std::io::Write as _;
 use std::path::PathBuf;
 use wasmtime::{FrameInfo, Instance, Module, Store};
 
@@ -64,7 +63,7 @@ impl From<ProfileError> for Failure {
 
 /// Where a profile goes.
 #[derive(Debug)]
-pub(crate) struct Sink(Option<(PathBuf, File)>);
+pub(crate) struct Sink(Option<(PathBuf, Destination)>);
 
 impl Sink {
     /// Opens what the options ask for; `None` when they ask for no profile.
@@ -74,8 +73,8 @@ impl Sink {
             return Err(ProfileError::NotCounted(facts.manifest.name.clone()));
         }
         let Some(path) = target else { return Ok(Some(Self(None))) };
-        match File::create(path) {
-            Ok(file) => Ok(Some(Self(Some((path.clone(), file))))),
+        match Destination::open_path(path) {
+            Ok(place) => Ok(Some(Self(Some((path.clone(), place))))),
             Err(error) => Err(ProfileError::File(path.clone(), error)),
         }
     }
@@ -86,8 +85,8 @@ impl Sink {
         match self.0 {
             // The line's own end is `say`'s.
             None => say(&text.trim_end()),
-            Some((path, mut file)) => {
-                if let Err(error) = file.write_all(text.as_bytes()) {
+            Some((path, place)) => {
+                if let Err(error) = place.write(text.as_bytes()) {
                     return Err(ProfileError::File(path, error));
                 }
             }
@@ -190,7 +189,7 @@ impl FuelProfile {
         for line in &self.lines {
             match &line.name {
                 Some(name) => {
-                    row(line.units, &format_args!("{} {}", line.function, printable(name)));
+                    row(line.units, &format_args!("{} {}", line.function, printable_name(name)));
                 }
                 None => row(line.units, &line.function),
             }

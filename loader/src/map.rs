@@ -7,6 +7,7 @@
 //! read-execute). Does not run anything.
 
 use crate::error::StageError;
+use crate::outcome::FRAMES_MAX;
 use crate::sys;
 use crate::verify::{Facts, Verified};
 use bls_artifact::limits::STACK_BYTES_DEFAULT;
@@ -91,8 +92,8 @@ fn engine(facts: &Facts, stack_bytes: usize) -> wasmtime::Result<Engine> {
         .max_wasm_stack(stack_bytes)
         // Unused without async, and checked against the line above.
         .async_stack_size(stack_bytes)
-        // The one frame in which a trap happened.
-        .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(1));
+        // Those that a trap names, and one more to know whether there are more.
+        .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(FRAMES_MAX + 1));
     Engine::new(&config)
 }
 

@@ -7,4 +7,5 @@ pub(crate) mod code;
 pub(crate) mod descriptor;
 pub(crate) mod environment;
 pub(crate) mod signal;
+pub(crate) mod stack;
 pub(crate) mod usage;
