@@ -440,9 +440,26 @@ mod tests {
         let doubling = format!("_RNvC1aT{}E", "TB_B_E".repeat(900));
         let itself = "_RNvB_1f";
         for name in [
-            "", "_", "main", "é", "_R", "_Z", "_ZN", "_ZNE", "_ZN3fooI1AE3barE", "_ZNSt6vectorE",
-            "_RC", "_RC9a", "_RNvC1a99999999999999999999999f", "_ZN99999999999999999999fE",
-            itself, &endless, &doubling, "_RNvMB_1f", "_RIC1aKj", "_RNvC18446744073709551615a1f",
+            "",
+            "_",
+            "main",
+            "é",
+            "_R",
+            "_Z",
+            "_ZN",
+            "_ZNE",
+            "_ZN3fooI1AE3barE",
+            "_ZNSt6vectorE",
+            "_RC",
+            "_RC9a",
+            "_RNvC1a99999999999999999999999f",
+            "_ZN99999999999999999999fE",
+            itself,
+            &endless,
+            &doubling,
+            "_RNvMB_1f",
+            "_RIC1aKj",
+            "_RNvC18446744073709551615a1f",
         ] {
             assert_eq!(readable(name), name);
         }

@@ -6,8 +6,8 @@
 //! (SECURITY.md, "Refusals").
 
 use crate::deliver::write_within;
-pub(crate) use bls_artifact::text::{printable, printable_name};
 use bls_artifact::text::printable_lines;
+pub(crate) use bls_artifact::text::{printable, printable_name};
 use std::fmt;
 
 /// The error of one stage.

@@ -55,7 +55,9 @@ pub fn main() -> u8 {
     sys::environment::without_backtraces();
     sys::signal::begin();
     if !sys::descriptor::open_standard_streams() {
-        error::say(&"bls-load: start: there is no descriptor to be had, not even for standard streams\nhint: allow more open files: ulimit -n");
+        error::say(
+            &"bls-load: start: there is no descriptor to be had, not even for standard streams\nhint: allow more open files: ulimit -n",
+        );
         return outcome::FAILED;
     }
     let code = cmd::main(std::env::args_os().skip(1));

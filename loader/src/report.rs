@@ -140,6 +140,12 @@ impl Recorder {
         self.ended.compare_exchange(0, ended, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
+    /// Says with which code the process ends if it has to leave now. For the one who
+    /// holds the claim.
+    pub(crate) fn ends_with(&self, code: u8) {
+        self.ended.store(256 | u32::from(code), Ordering::Release);
+    }
+
     /// The exit code of the run, which somebody has ended.
     pub(crate) fn exit_code(&self) -> u8 {
         (self.ended.load(Ordering::Acquire) & 0xff) as u8

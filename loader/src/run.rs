@@ -295,7 +295,10 @@ fn classify(error: &Error, left: Option<i64>) -> (Outcome, bool) {
         name: frame.func_name().map(|name| printable_name(&readable(name))),
     });
     let has_more_frames = all.len() > FRAMES_MAX;
-    (Outcome::Trapped(TrapReport { kind, what, frames: named.collect(), has_more_frames }), at_event)
+    (
+        Outcome::Trapped(TrapReport { kind, what, frames: named.collect(), has_more_frames }),
+        at_event,
+    )
 }
 
 /// The function of the guest in which an error came up.

@@ -11,7 +11,7 @@
 
 use crate::deliver::write_within;
 use crate::error::{Failure, say};
-use crate::outcome::{Limit, Outcome};
+use crate::outcome::{FAILED, Limit, Outcome};
 use crate::report::Recorder;
 use crate::sys::signal::{self, Event, Signals};
 use std::os::fd::AsFd as _;
@@ -41,7 +41,7 @@ pub(crate) fn start(recorder: Arc<Recorder>, timeout: Option<Duration>) -> Resul
         })
 }
 
-fn watch(recorder: &Recorder, awaited: &Signals, timeout: Option<Duration>) -> ! {
+fn watch(recorder: &Arc<Recorder>, awaited: &Signals, timeout: Option<Duration>) -> ! {
     let outcome = match signal::wait(awaited, timeout) {
         Event::Signal(number) => Outcome::Signal(number),
         Event::Timeout => {
@@ -50,7 +50,7 @@ fn watch(recorder: &Recorder, awaited: &Signals, timeout: Option<Duration>) -> !
         }
     };
     if recorder.claim(outcome.exit_code()) {
-        leave_at_last(outcome.exit_code());
+        leave_at_last(Arc::clone(recorder));
         end(recorder, outcome, Some(PATIENCE))
     }
     // The run has ended, and whoever ended it may be saying so to a pipe that nobody reads.
@@ -60,10 +60,10 @@ fn watch(recorder: &Recorder, awaited: &Signals, timeout: Option<Duration>) -> !
 
 /// Ends the process when saying why takes too long after all: another process may write to
 /// the same pipe in the very moment, and files may be on a network.
-fn leave_at_last(code: u8) {
+fn leave_at_last(recorder: Arc<Recorder>) {
     let late = move || {
         std::thread::sleep(2 * PATIENCE);
-        signal::leave(code)
+        signal::leave(recorder.exit_code())
     };
     // Where there is no thread to be had, what is waited for has bounds of its own.
     let _ = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(late);
@@ -77,17 +77,20 @@ pub(crate) fn end(recorder: &Recorder, outcome: Outcome, patience: Option<Durati
     let report = recorder.compose(&outcome);
     let message = outcome.message().map(|message| message + "\n");
     recorder.stop_guest();
+    // Until there is a report, a run that was to have one has failed.
+    recorder.ends_with(FAILED);
     let written = report.write();
+    if written.is_ok() {
+        recorder.ends_with(outcome.exit_code());
+    }
     if let Some(message) = message {
         tell(&message, patience);
     }
-    let mut code = outcome.exit_code();
     if let Err(error) = written {
         let failed = Outcome::Failed(error.into());
-        code = failed.exit_code();
         tell(&(failed.message().unwrap_or_default() + "\n"), patience);
     }
-    signal::leave(code)
+    signal::leave(recorder.exit_code())
 }
 
 /// Says something on standard error, whether somebody hears it or not.

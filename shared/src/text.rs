@@ -113,9 +113,25 @@ mod tests {
     fn what_moves_or_turns_is_marked() {
         assert_eq!(printable("e\u{1b}[31mx\nbls-load: good"), "e?[31mx?bls-load: good");
         for letter in [
-            '\0', '\t', '\r', '\u{7f}', '\u{85}', '\u{9b}', '\u{ad}', '\u{61c}', '\u{200b}',
-            '\u{200f}', '\u{2028}', '\u{2029}', '\u{202a}', '\u{202e}', '\u{2066}', '\u{2069}',
-            '\u{feff}', '\u{fff9}', '\u{e0041}',
+            '\0',
+            '\t',
+            '\r',
+            '\u{7f}',
+            '\u{85}',
+            '\u{9b}',
+            '\u{ad}',
+            '\u{61c}',
+            '\u{200b}',
+            '\u{200f}',
+            '\u{2028}',
+            '\u{2029}',
+            '\u{202a}',
+            '\u{202e}',
+            '\u{2066}',
+            '\u{2069}',
+            '\u{feff}',
+            '\u{fff9}',
+            '\u{e0041}',
         ] {
             assert_eq!(printable(&format!("a{letter}b")), "a?b", "{letter:?}");
         }

@@ -2,7 +2,7 @@
 //!
 //! Says what the artifacts say of themselves; verifies nothing, and runs nothing.
 
-use crate::error::{Failure, say};
+use crate::error::{Failure, printable, say};
 use crate::store::{Folder, Store, StoreError, Stores, Wanted};
 use bls_artifact::digest::Sha256;
 use bls_artifact::manifest::Manifest;
@@ -38,14 +38,14 @@ pub(super) fn list(explicit: Option<&Path>, json: bool) -> Result<(), Failure> {
                     if json {
                         values.push(json!({"name": named, "damaged": failure.code}));
                     } else {
-                        text += &format!("{named:<20} damaged\n");
+                        text += &format!("{:<20} damaged\n", printable(&named));
                     }
                 }
             }
         }
     }
     if json {
-        text = Value::from(values).to_string() + "\n";
+        super::print_json(&(Value::from(values).to_string() + "\n"))?;
     } else if text.is_empty() {
         text += "nothing is installed\n";
     }

@@ -12,7 +12,7 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Add { file, key, comment, terms } => {
             let (key, path, before) = trust::add(file.as_deref(), &key, comment.as_deref(), terms)?;
-            let (path, id) = (path.display(), key.id());
+            let (path, id) = (super::shown(&path), key.id());
             super::print(&match before {
                 None => format!("{path} now trusts key {id}\n"),
                 Some(terms) if terms == Terms::default() => {
@@ -32,7 +32,8 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
             let mut text = String::new();
             for (one, new) in what.iter().zip(news) {
                 let did = if new { "now refuses" } else { "already refused" };
-                text += &format!("{} {did} {}\n", path.display(), describe_revocation(one));
+                let (path, what) = (super::shown(&path), describe_revocation(one));
+                text += &format!("{path} {did} {}\n", printable(&what));
             }
             super::print(&text)?;
             warn(file.as_deref());
@@ -41,14 +42,14 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
         Command::Init { file, new } => {
             let begun = Trust::new(new.threshold.unwrap_or(1), new.clock);
             let path = trust::init(file.as_deref(), &new.roots, new.root_threshold, begun)?;
-            super::print(&format!("{} trusts nobody yet\n", path.display()))?;
+            super::print(&format!("{} trusts nobody yet\n", super::shown(&path)))?;
             warn(file.as_deref());
             Ok(())
         }
         Command::Show { file, json } => show(file.as_deref(), json),
         Command::Install { file, system } => {
             let accepted = trust::install(&file, system)?;
-            let place = accepted.place.display();
+            let place = super::shown(&accepted.place);
             let trust = &accepted.trust;
             let mut text = match accepted.before {
                 Some(before) if before == trust.sequence => {
@@ -86,27 +87,27 @@ fn warn(file: Option<&Path>) {
 fn show(file: Option<&Path>, json: bool) -> Result<(), Failure> {
     let source = trust::load(file)?;
     if json {
-        return super::print(&source.trust.to_text());
+        return super::print_json(&source.trust.to_text());
     }
-    super::print(&format!("{}:\n{}", source.path.display(), describe(&source.trust)))
+    super::print(&format!("{}:\n{}", super::shown(&source.path), describe(&source.trust)))
 }
 
 /// Checks a file, and what would come of installing it.
 fn verify(file: &Path, system: bool) -> Result<(), Failure> {
     let trust = trust::load_named(file)?;
     if !trust.is_signed() {
-        let text = format!("{}: not signed\n{}", file.display(), describe(&trust));
+        let text = format!("{}: not signed\n{}", super::shown(file), describe(&trust));
         return super::print(&text);
     }
     let accepted = trust::examine(file, system)?;
-    let place = accepted.place.display();
+    let place = super::shown(&accepted.place);
     let before = match accepted.before {
         Some(before) => format!("would replace sequence {before}"),
         None => "would be the first".to_owned(),
     };
     super::print(&format!(
         "{}: signed, and {before} in {place}\n{}",
-        file.display(),
+        super::shown(file),
         describe(&trust)
     ))
 }

@@ -7,7 +7,7 @@
 
 use super::Named;
 use crate::cli::Options;
-use crate::error::{Failure, StageError as _, say};
+use crate::error::{Failure, StageError as _, printable, say};
 use crate::explain::Stages;
 use crate::report::Recorder;
 use crate::store::{Folder, Installed, Store, StoreError, Stores, Wanted};
@@ -93,15 +93,16 @@ fn verify_one(
 
 fn complain(bad: &mut usize, error: &VerifyError, shown: &str) -> Result<(), Failure> {
     *bad += 1;
-    let hint = error.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
-    say(&format_args!("bls-load: verify: {error}{hint}"));
-    super::print(&format!("bad  {shown}\n"))
+    let error_text = printable(&error.to_string());
+    let hint = error.hint().map(|hint| format!("\nhint: {}", printable(&hint)));
+    say(&format_args!("bls-load: verify: {error_text}{}", hint.unwrap_or_default()));
+    super::print(&format!("bad  {}\n", printable(shown)))
 }
 
 fn describe(facts: &Facts) -> String {
     let manifest = &facts.manifest;
     let mut text = String::new();
-    let mut line = |name: &str, value: &str| text += &format!("{name:<9} {value}\n");
+    let mut line = |name: &str, value: &str| text += &format!("{name:<9} {}\n", printable(value));
     line("name", &manifest.name);
     line("identity", &format!("sha256:{}", facts.identity));
     if let Some(digest) = facts.file_digest {
