@@ -103,6 +103,9 @@ struct Line {
     units: u64,
 }
 
+/// The most functions that a report names; the table has all of them.
+const LINES_MAX: usize = 4096;
+
 /// Where a run's fuel went.
 #[derive(Debug)]
 pub(crate) struct FuelProfile {
@@ -161,19 +164,23 @@ impl FuelProfile {
 
     /// The report's part about it.
     pub(crate) fn to_json(&self) -> Value {
-        let functions: Vec<Value> = self
-            .lines
-            .iter()
-            .map(
-                |line| json!({ "function": line.function, "name": line.name, "units": line.units }),
-            )
-            .collect();
-        json!({
+        let (shown, others) = self.lines.split_at(self.lines.len().min(LINES_MAX));
+        let line = |line: &Line| {
+            let name = line.name.as_deref().map(printable_name);
+            json!({ "function": line.function, "name": name, "units": line.units })
+        };
+        let functions: Vec<Value> = shown.iter().map(line).collect();
+        let mut json = json!({
             "functions": functions,
             "host": self.host,
             "instantiation": self.instantiation,
             "billed_on_top": self.rest,
-        })
+        });
+        if !others.is_empty() {
+            let units = others.iter().fold(0, |sum: u64, line| sum.saturating_add(line.units));
+            json["others"] = json!({ "functions": others.len(), "units": units });
+        }
+        json
     }
 
     /// For a person: most first, with what is nobody's function at the end.

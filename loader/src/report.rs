@@ -201,7 +201,8 @@ fn wait(facts: &Mutex<Map<String, Value>>) -> Option<MutexGuard<'_, Map<String, 
 /// Cuts what is longer than a report may hold, and says of which list how much is missing.
 fn bound(facts: &mut Map<String, Value>) {
     let mut left_out = Map::new();
-    for (name, value) in facts.iter_mut() {
+    // A profile has a bound of its own, and loses nothing of its sum.
+    for (name, value) in facts.iter_mut().filter(|(name, _)| *name != "fuel_profile") {
         let missing = cut(value);
         if missing > 0 {
             left_out.insert(name.clone(), json!(missing));
