@@ -440,7 +440,7 @@ fn no_text_of_strangers_moves_a_terminal_or_begins_a_line() {
     let options = ["--name", "plain", "-o"];
     look(run(home.compile_command(&source).args(options).arg(&artifact), b"").expect(0));
     look(run(home.compile_command(&source).args(["--name", "x", "-o", "nowhere/\u{1b}\n/x"]), b""));
-    look(run(home.compile_command(&home.path("none\u{1b}\nfake\u{202e}")), b"").expect(1));
+    look(run(&mut home.compile_command(&home.path("none\u{1b}\nfake\u{202e}")), b"").expect(1));
     for verb in ["inspect", "check"] {
         let input = if verb == "inspect" { &artifact } else { &source };
         for json in [&[][..], &["--json"]] {
