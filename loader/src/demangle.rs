@@ -423,7 +423,7 @@ mod tests {
             ("_RNvNtCs1_1au4_caf_1f", "a::caf_::f"),
             ("_ZN4core3fmt5write17h0123456789abcdefE", "core::fmt::write"),
             (
-                "_ZN52_$LT$T$u20$as$u20$alloc..string..ToString$GT$9to_string17h0123456789abcdefE",
+                "_ZN45_$LT$T$u20$as$u20$alloc..string..ToString$GT$9to_string17h0123456789abcdefE",
                 "<T as alloc::string::ToString>::to_string",
             ),
             ("_ZN5shape6circle4areaEv", "shape::circle::area"),
