@@ -207,8 +207,9 @@ pub(crate) fn stop(thread: Thread) {
     const STEP: Duration = Duration::from_micros(200);
     let signal = libc::SIGRTMAX();
     handle(signal, stop_here);
+    let process = rustix::process::getpid().as_raw_nonzero().get();
     // SAFETY: tgkill takes integers only; a thread that is gone is an error.
-    let sent = unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread.0, signal) };
+    let sent = unsafe { libc::syscall(libc::SYS_tgkill, process, thread.0, signal) };
     let mut waited = Duration::ZERO;
     while sent == 0 && !STOPPED.load(Ordering::Acquire) && waited < PATIENCE {
         std::thread::sleep(STEP);
