@@ -22,9 +22,11 @@ use crate::needs::NeedsError;
 use crate::output::OutputError;
 use crate::pipeline;
 use bls_artifact::target::Target;
+use bls_artifact::text::{printable, printable_json, printable_lines};
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser as _};
 use std::io::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// What is said when something fails.
@@ -48,9 +50,9 @@ impl Failure {
     }
 
     fn report(&self) -> ExitCode {
-        say(&format!("bls-compile: {}: {}", self.stage, self.what));
+        say(&format!("bls-compile: {}: {}", self.stage, printable(&self.what)));
         if let Some(hint) = &self.hint {
-            say(&format!("hint: {hint}"));
+            say(&format!("hint: {}", printable(hint)));
         }
         ExitCode::from(self.code)
     }
@@ -177,15 +179,22 @@ fn is_command(word: &str) -> bool {
 }
 
 /// Says something on standard error. Nobody is left to be told when that is
-/// closed, and the work is no worse for it.
+/// closed, and the work is no worse for it. Foreign text in it has gone through
+/// [`printable`]; whatever has not reaches no terminal as it is, but could begin a line.
 fn say(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", printable_lines(text));
 }
 
-/// Prints on standard output; a reader that went away is no reason to panic.
+/// A path as one line of plain characters.
+fn shown(path: &Path) -> String {
+    printable(&path.to_string_lossy())
+}
+
+/// Prints on standard output; a reader that went away is no reason to panic. Foreign text
+/// in it has gone through [`printable`], as for [`say`].
 fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout.write_all(printable_lines(text).as_bytes()).and_then(|()| stdout.flush()) {
         // It has read enough.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         other => other.map_err(|error| OutputError::Stdout(error).into()),
@@ -194,7 +203,7 @@ fn print(text: &str) -> Result<(), Failure> {
 
 /// Prints JSON on standard output.
 fn print_json(value: &serde_json::Value) -> Result<(), Failure> {
-    print(&format!("{value:#}\n"))
+    print(&printable_json(&format!("{value:#}\n")))
 }
 
 /// What a stage says of a file that is no artifact.

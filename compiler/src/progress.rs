@@ -5,6 +5,7 @@
 //! stage and the time. Changes nothing of the result.
 
 use crate::pipeline::Stage;
+use bls_artifact::text::printable_name;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -71,7 +72,7 @@ fn draw(name: &str, stages: &Receiver<Stage>) {
     if let Ok(style) = ProgressStyle::with_template("{prefix}  [{bar:12}] {msg} {elapsed}") {
         bar.set_style(style.progress_chars("=> "));
     }
-    bar.set_prefix(name.to_owned());
+    bar.set_prefix(printable_name(name));
     let bar = bar.with_elapsed(begin.elapsed());
     loop {
         bar.set_position(stage as u64);

@@ -9,7 +9,7 @@ mod trust;
 mod verify;
 
 use crate::cli::{self, Artifact, Command};
-use crate::error::{Cause, Failure, say};
+use crate::error::{Cause, Failure, printable, say};
 use crate::explain::Stages;
 use crate::open::Opened;
 use crate::outcome::FAILED;
@@ -19,6 +19,7 @@ use crate::verify::{
     verify_installed, verify_installed_for,
 };
 use bls_artifact::target::Target;
+use bls_artifact::text::{printable_json, printable_lines};
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::Path;
@@ -158,13 +159,25 @@ fn some_refused(bad: usize, stage: &'static str) -> Result<(), Failure> {
 
 /// What is said before waiting for a store's lock.
 fn wait_for(store: &Path) {
-    say(&format_args!("bls-load: store: waiting for another that writes to {}", store.display()));
+    let store = shown(store);
+    say(&format_args!("bls-load: store: waiting for another that writes to {store}"));
 }
 
-/// Writes `text` to stdout. A reader that has read enough is no failure.
+/// Writes JSON to stdout, a line or several.
+fn print_json(json: &str) -> Result<(), Failure> {
+    print(&printable_json(json))
+}
+
+/// A path as one line of plain characters.
+fn shown(path: &Path) -> String {
+    printable(&path.to_string_lossy())
+}
+
+/// Writes `text` to stdout. A reader that has read enough is no failure. Foreign text in
+/// it has gone through [`printable`](crate::error::printable), as for `say`.
 fn print(text: &str) -> Result<(), Failure> {
     let mut output = std::io::stdout();
-    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+    match output.write_all(printable_lines(text).as_bytes()).and_then(|()| output.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure {
             stage: "output",
             code: "output.closed",

@@ -5,6 +5,9 @@
 //! `hint:` line, and a `code:` line with the name that stays the same when words change
 //! (SECURITY.md, "Refusals").
 
+use crate::deliver::write_within;
+use bls_artifact::text::printable_lines;
+pub(crate) use bls_artifact::text::{printable, printable_name};
 use std::fmt;
 
 /// Whose fault it is that nothing ran: the report's word for an end that is none of a guest's.
@@ -65,16 +68,13 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Words that may be a guest's, without what would move a terminal's cursor or
-/// begin a line of its own.
-pub(crate) fn printable(words: &str) -> String {
-    words.chars().map(|letter| if letter.is_control() { '?' } else { letter }).collect()
-}
-
-/// Prints a line to stderr. A closed stderr is no reason to fail.
+/// Prints a line, or several, to stderr. A closed stderr is no reason to fail. Foreign
+/// text in it has gone through [`printable`]; whatever has not reaches no terminal as it
+/// is, but could begin a line.
 pub(crate) fn say(line: &dyn fmt::Display) {
-    use std::io::Write as _;
+    use std::os::fd::AsFd as _;
     // One write for one line, so that lines of two programs do not mix.
     let text = format!("{line}\n");
-    let _ = std::io::stderr().write_all(text.as_bytes());
+    // Not through the lock of `Stderr`: whoever holds it may wait for a reader.
+    let _ = write_within(std::io::stderr().as_fd(), printable_lines(&text).as_bytes(), None);
 }

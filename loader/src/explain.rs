@@ -3,7 +3,7 @@
 //! Guarantees one line on stderr for each stage, and the same microseconds in the
 //! report. Builds no text that nobody reads.
 
-use crate::error::say;
+use crate::error::{printable, say};
 use crate::report::Recorder;
 use serde_json::{Map, Value};
 use std::time::Instant;
@@ -37,6 +37,7 @@ impl<'a> Stages<'a> {
 
     fn end(&mut self, stage: &str, microseconds: u64, explained: Option<String>) {
         if let Some(what) = explained {
+            let what = printable(&what);
             say(&format_args!("bls-load: {stage}: {what} ({microseconds} µs)"));
         }
         if self.recorder.is_on() {

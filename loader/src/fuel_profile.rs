@@ -6,7 +6,8 @@
 //! line for the difference where there is one. A run that time or a signal ends has none: its counters are in use.
 
 use crate::cli::Options;
-use crate::error::{Cause, Failure, printable, say};
+use crate::deliver::Destination;
+use crate::error::{Cause, Failure, printable_name, say};
 use crate::run::Burned;
 use crate::state::State;
 use crate::verify::Facts;
@@ -14,8 +15,6 @@ use bls_artifact::fuel::PROFILE_EXPORT;
 use serde_json::{Value, json};
 use std::cmp::Reverse;
 use std::fmt::{self, Write as _};
-use std::fs::File;
-use std::io::Write as _;
 use std::path::PathBuf;
 use wasmtime::{FrameInfo, Instance, Module, Store};
 
@@ -66,7 +65,7 @@ impl From<ProfileError> for Failure {
 
 /// Where a profile goes.
 #[derive(Debug)]
-pub(crate) struct Sink(Option<(PathBuf, File)>);
+pub(crate) struct Sink(Option<(PathBuf, Destination)>);
 
 impl Sink {
     /// Opens what the options ask for; `None` when they ask for no profile.
@@ -76,8 +75,8 @@ impl Sink {
             return Err(ProfileError::NotCounted(facts.manifest.name.clone()));
         }
         let Some(path) = target else { return Ok(Some(Self(None))) };
-        match File::create(path) {
-            Ok(file) => Ok(Some(Self(Some((path.clone(), file))))),
+        match Destination::open_path(path) {
+            Ok(place) => Ok(Some(Self(Some((path.clone(), place))))),
             Err(error) => Err(ProfileError::File(path.clone(), error)),
         }
     }
@@ -88,8 +87,8 @@ impl Sink {
         match self.0 {
             // The line's own end is `say`'s.
             None => say(&text.trim_end()),
-            Some((path, mut file)) => {
-                if let Err(error) = file.write_all(text.as_bytes()) {
+            Some((path, place)) => {
+                if let Err(error) = place.write(text.as_bytes()) {
                     return Err(ProfileError::File(path, error));
                 }
             }
@@ -105,6 +104,9 @@ struct Line {
     name: Option<String>,
     units: u64,
 }
+
+/// The most functions that a report names; the table has all of them.
+const LINES_MAX: usize = 4096;
 
 /// Where a run's fuel went.
 #[derive(Debug)]
@@ -164,19 +166,23 @@ impl FuelProfile {
 
     /// The report's part about it.
     pub(crate) fn to_json(&self) -> Value {
-        let functions: Vec<Value> = self
-            .lines
-            .iter()
-            .map(
-                |line| json!({ "function": line.function, "name": line.name, "units": line.units }),
-            )
-            .collect();
-        json!({
+        let (shown, others) = self.lines.split_at(self.lines.len().min(LINES_MAX));
+        let line = |line: &Line| {
+            let name = line.name.as_deref().map(printable_name);
+            json!({ "function": line.function, "name": name, "units": line.units })
+        };
+        let functions: Vec<Value> = shown.iter().map(line).collect();
+        let mut json = json!({
             "functions": functions,
             "host": self.host,
             "instantiation": self.instantiation,
             "billed_on_top": self.rest,
-        })
+        });
+        if !others.is_empty() {
+            let units = others.iter().fold(0, |sum: u64, line| sum.saturating_add(line.units));
+            json["others"] = json!({ "functions": others.len(), "units": units });
+        }
+        json
     }
 
     /// For a person: most first, with what is nobody's function at the end.
@@ -192,7 +198,7 @@ impl FuelProfile {
         for line in &self.lines {
             match &line.name {
                 Some(name) => {
-                    row(line.units, &format_args!("{} {}", line.function, printable(name)));
+                    row(line.units, &format_args!("{} {}", line.function, printable_name(name)));
                 }
                 None => row(line.units, &line.function),
             }

@@ -17,6 +17,8 @@
 mod cli;
 mod cmd;
 mod compatibility;
+mod deliver;
+mod demangle;
 pub mod error;
 mod explain;
 pub mod freshness;
@@ -45,13 +47,19 @@ mod watch;
 /// The program: reads the command line, does what it says, gives the exit code.
 ///
 /// Does what Rust's own start-up would do and a program must not go without:
-/// descriptors 0 to 2 are open, and a closed pipe is an error, not the end.
+/// descriptors 0 to 2 are open, and a closed pipe is an error, not the end. Whatever the
+/// parent left of signals, they are in a known state.
 #[must_use]
 pub fn main() -> u8 {
     use std::io::Write as _;
     sys::environment::without_backtraces();
-    sys::descriptor::open_standard_streams();
-    sys::signal::ignore_failed_writes();
+    sys::signal::begin();
+    if !sys::descriptor::open_standard_streams() {
+        error::say(
+            &"bls-load: start: there is no descriptor to be had, not even for standard streams\nhint: allow more open files: ulimit -n",
+        );
+        return outcome::FAILED;
+    }
     let code = cmd::main(std::env::args_os().skip(1));
     // Nobody else does it behind a `main` of C's. What cannot be written any
     // more has been reported where it was written.

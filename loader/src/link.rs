@@ -6,7 +6,7 @@
 //! of the guest's code: instantiation is the run's.
 
 use crate::cli::{Options, UnknownImports};
-use crate::error::StageError;
+use crate::error::{StageError, printable_name};
 use crate::host::{self, Grants, Host};
 use crate::limit::Limiter;
 use crate::map::Mapped;
@@ -199,7 +199,7 @@ pub(crate) fn link(
     let mut refused = Vec::new();
     let mut declared = manifest.module.imports.iter();
     for import in mapped.module().imports() {
-        let name = format!("{}.{}", import.module(), import.name());
+        let name = printable_name(&format!("{}.{}", import.module(), import.name()));
         if !declared.next().is_some_and(|declared| {
             (declared.module.as_str(), declared.name.as_str()) == (import.module(), import.name())
         }) {
@@ -305,9 +305,9 @@ fn function(mapped: &Mapped, name: &str) -> Option<FuncType> {
 fn callable(mapped: &Mapped) -> Vec<String> {
     /// Names in one hint.
     const SHOWN: usize = 20;
-    let names = mapped.module().exports().map(|export| export.name().to_owned());
-    let mut names: Vec<String> =
-        names.filter(|name| function(mapped, name).is_some()).take(SHOWN + 1).collect();
+    let names = mapped.module().exports().map(|export| export.name());
+    let names = names.filter(|name| function(mapped, name).is_some()).take(SHOWN + 1);
+    let mut names: Vec<String> = names.map(printable_name).collect();
     if names.len() > SHOWN {
         names[SHOWN] = "…".to_owned();
     }

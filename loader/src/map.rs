@@ -7,6 +7,7 @@
 //! anything.
 
 use crate::error::StageError;
+use crate::outcome::FRAMES_MAX;
 use crate::sys;
 use crate::verify::{Facts, Verified};
 use bls_artifact::limits::{MEMORY_BYTES_DEFAULT, STACK_BYTES_DEFAULT};
@@ -145,8 +146,8 @@ fn config(facts: &Facts, stack_bytes: usize, memory_bytes: u64) -> Config {
         .max_wasm_stack(stack_bytes)
         // Unused without async, and checked against the line above.
         .async_stack_size(stack_bytes)
-        // The one frame in which a trap happened.
-        .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(1));
+        // Those that a trap names, and one more to know whether there are more.
+        .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(FRAMES_MAX + 1));
     if profile.bounds() == Bounds::Checked {
         let manifest = &facts.manifest;
         let beside = BESIDE_BYTES.max(2 * stack_bytes as u64);

@@ -6,6 +6,7 @@
 
 use crate::error::{Cause, Failure, printable};
 use serde_json::{Value, json};
+use std::fmt;
 use wasmtime::Trap;
 
 /// Exit code when the budget was used up.
@@ -28,7 +29,7 @@ pub(crate) enum Outcome {
     OutOfFuel,
     /// Another limit was reached.
     Limit(Limit, String),
-    /// SIGTERM or SIGINT came, by number.
+    /// A signal that ends a process came, by number.
     Signal(i32),
     /// Refused, or the loader itself failed.
     Failed(Failure),
@@ -61,10 +62,62 @@ pub(crate) struct TrapReport {
     pub(crate) kind: &'static str,
     /// The kind, in a sentence.
     pub(crate) what: String,
+    /// Where: the function it happened in, then who called whom; the first
+    /// [`FRAMES_MAX`].
+    pub(crate) frames: Vec<Frame>,
+    /// Whether there were more.
+    pub(crate) has_more_frames: bool,
+}
+
+/// The most functions that a trap names.
+pub(crate) const FRAMES_MAX: usize = 20;
+
+/// A call of a function that had not returned.
+#[derive(Debug)]
+pub(crate) struct Frame {
     /// Index of the function, imports counted first.
-    pub(crate) function: Option<u32>,
-    /// Its name, where the module has names.
+    pub(crate) function: u32,
+    /// Its name as it is read, where the module has names.
     pub(crate) name: Option<String>,
+}
+
+impl Frame {
+    fn to_json(&self) -> Value {
+        json!({ "function": self.function, "name": self.name })
+    }
+}
+
+impl fmt::Display for Frame {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "function {}", self.function)?;
+        self.name.as_ref().map_or(Ok(()), |name| write!(formatter, " {name}"))
+    }
+}
+
+impl TrapReport {
+    fn to_json(&self) -> Value {
+        let first = self.frames.first();
+        json!({
+            "kind": self.kind,
+            "message": self.what,
+            "function": first.map(|frame| frame.function),
+            "name": first.and_then(|frame| frame.name.as_deref()),
+            "frames": self.frames.iter().map(Frame::to_json).collect::<Vec<_>>(),
+            "more_frames": self.has_more_frames,
+        })
+    }
+
+    fn message(&self) -> String {
+        let mut text = format!("bls-load: run: trap: {}", printable(&self.what));
+        for (number, frame) in self.frames.iter().enumerate() {
+            let before = if number == 0 { " in" } else { "\n  called by" };
+            text += &format!("{before} {frame}");
+        }
+        if self.has_more_frames {
+            text += "\n  and so on";
+        }
+        text
+    }
 }
 
 impl Outcome {
@@ -101,14 +154,7 @@ impl Outcome {
         let mut json = json!({ "kind": self.kind(), "process_exit_code": self.exit_code() });
         match self {
             Self::Exited(code) => json["exit_code"] = json!(code),
-            Self::Trapped(trap) => {
-                json["trap"] = json!({
-                    "kind": trap.kind,
-                    "function": trap.function,
-                    "name": trap.name,
-                    "message": trap.what,
-                });
-            }
+            Self::Trapped(trap) => json["trap"] = trap.to_json(),
             Self::OutOfFuel => {}
             Self::Limit(limit, what) => {
                 json["limit"] = json!(limit.name());
@@ -132,14 +178,7 @@ impl Outcome {
     pub(crate) fn message(&self) -> Option<String> {
         match self {
             Self::Exited(_) => None,
-            Self::Trapped(trap) => {
-                let place = match (trap.function, &trap.name) {
-                    (Some(index), Some(name)) => format!(" in function {index} {name}"),
-                    (Some(index), None) => format!(" in function {index}"),
-                    (None, _) => String::new(),
-                };
-                Some(format!("bls-load: run: trap: {}{place}", printable(&trap.what)))
-            }
+            Self::Trapped(trap) => Some(trap.message()),
             Self::OutOfFuel => Some(
                 "bls-load: run: out of fuel\nhint: if it may do more, give it more: --fuel N"
                     .to_owned(),

@@ -5,12 +5,13 @@
 //! set before the first operator runs, that no call ends well with less than nothing left,
 //! and that every way to end becomes one [`Outcome`]. Does not watch the clock: `watch.rs` does.
 
-use crate::error::{Cause, Failure, printable};
+use crate::demangle::readable;
+use crate::error::{Cause, Failure, printable_name};
 use crate::fuel_profile::FuelProfile;
 use crate::host::{CannotPay, Exit, Fault, OutputLimit};
 use crate::limit::Exceeded;
 use crate::link::{Entry, Linked, UnknownImport};
-use crate::outcome::{Limit, Outcome, TrapReport, trap_kind};
+use crate::outcome::{FRAMES_MAX, Frame, Limit, Outcome, TrapReport, trap_kind};
 use crate::state::State;
 use crate::value;
 use bls_artifact::fuel;
@@ -300,14 +301,16 @@ fn classify(error: &Error, left: Option<i64>, bounds: Bounds) -> (Outcome, bool)
         };
         return (Outcome::Failed(failure), false);
     };
-    let frame = frame(error);
-    let report = TrapReport {
-        kind,
-        what,
-        function: frame.map(FrameInfo::func_index),
-        name: frame.and_then(|frame| frame.func_name()).map(printable),
-    };
-    (Outcome::Trapped(report), at_event)
+    let all = frames(error);
+    let named = all.iter().take(FRAMES_MAX).map(|frame| Frame {
+        function: frame.func_index(),
+        name: frame.func_name().map(|name| printable_name(&readable(name))),
+    });
+    let has_more_frames = all.len() > FRAMES_MAX;
+    (
+        Outcome::Trapped(TrapReport { kind, what, frames: named.collect(), has_more_frames }),
+        at_event,
+    )
 }
 
 /// What to do where the engine could not go on.
@@ -320,9 +323,14 @@ fn hint(error: &Error, bounds: Bounds) -> &'static str {
     }
 }
 
-/// Where in the guest an error came up.
+/// The function of the guest in which an error came up.
 fn frame(error: &Error) -> Option<&FrameInfo> {
-    error.downcast_ref::<WasmBacktrace>().and_then(|trace| trace.frames().first())
+    frames(error).first()
+}
+
+/// The innermost first; no more than the engine was told to keep.
+fn frames(error: &Error) -> &[FrameInfo] {
+    error.downcast_ref::<WasmBacktrace>().map_or(&[], WasmBacktrace::frames)
 }
 
 /// Prints results, one a line.

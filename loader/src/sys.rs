@@ -9,4 +9,5 @@ pub(crate) mod descriptor;
 pub(crate) mod environment;
 pub(crate) mod filter;
 pub(crate) mod signal;
+pub(crate) mod stack;
 pub(crate) mod usage;

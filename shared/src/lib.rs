@@ -32,4 +32,5 @@ pub mod passwd;
 pub mod policy;
 pub mod quantity;
 pub mod target;
+pub mod text;
 pub mod trust;

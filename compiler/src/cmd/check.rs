@@ -8,6 +8,7 @@ use crate::pipeline::{self, Error, Front, Options};
 use bls_artifact::capability::{Capability, Permission};
 use bls_artifact::manifest::{Kind, Memory, Module};
 use bls_artifact::quantity::show_size;
+use bls_artifact::text::{NAME_BYTES_SHOWN, shortened};
 use serde_json::json;
 use std::fmt::Write as _;
 
@@ -116,13 +117,18 @@ pub(super) fn write_module(
     let _ = writeln!(text, "imports    {}", or_nothing(&count(module.imports.len())));
     for import in &module.imports {
         // Names are the module's: nothing in them reaches a terminal unescaped.
-        let (from, name) = (import.module.escape_default(), import.name.escape_default());
+        let (from, name) = (escaped(&import.module), escaped(&import.name));
         let _ = writeln!(text, "  {from} {name}  {}", import.ty);
     }
     let _ = writeln!(text, "exports    {}", or_nothing(&count(module.exports.len())));
     for export in &module.exports {
-        let _ = writeln!(text, "  {}  {}", export.name.escape_default(), export.ty);
+        let _ = writeln!(text, "  {}  {}", escaped(&export.name), export.ty);
     }
+}
+
+/// A name whose every character can be told from every other.
+fn escaped(name: &str) -> String {
+    shortened(name, NAME_BYTES_SHOWN).escape_default().to_string()
 }
 
 fn show_memory(memory: &Memory) -> String {

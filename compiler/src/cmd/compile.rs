@@ -13,6 +13,7 @@ use bls_artifact::date::Date;
 use bls_artifact::digest::Sha256;
 use bls_artifact::quantity::show_size;
 use bls_artifact::target::Nans;
+use bls_artifact::text::printable;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
@@ -58,6 +59,7 @@ pub(super) fn run(arguments: &Compile) -> Result<(), Failure> {
                 }));
             }
             let sizes = format!("{} → {}", show_size(given_bytes), show_size(wasm.len() as u64));
+            let destination = printable(&destination.to_string());
             say(arguments, &format!("{destination}  {sizes}, metered, {} ms", milliseconds(begin)));
         }
         Emit::Artifact => {
@@ -177,6 +179,7 @@ fn line(built: &Built, destination: &Destination, begin: Instant) -> String {
         Effort::Full => "",
         Effort::Least => "not optimised (too many globals set between branches), ",
     };
+    let destination = printable(&destination.to_string());
     format!(
         "{destination}  {} → {}, {} ms, {metered}{optimised}signed by {}",
         show_size(built.source_bytes),

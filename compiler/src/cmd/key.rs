@@ -4,6 +4,7 @@ use super::{Failure, open_key, print, print_json, say};
 use crate::cli::{Key, KeyAction};
 use crate::input::STDIN;
 use crate::keystore::{self, SigningKey};
+use bls_artifact::text::printable;
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -26,7 +27,7 @@ pub(super) fn run(arguments: &Key) -> Result<(), Failure> {
 /// Prints id and place of a key.
 fn show(signing: &SigningKey) -> Result<(), Failure> {
     let place = match &signing.path {
-        Some(path) => path.display().to_string(),
+        Some(path) => super::shown(path),
         None => "in the environment".to_owned(),
     };
     print(&format!("{}  {place}\n", signing.key.public().id()))
@@ -58,8 +59,10 @@ fn list(as_json: bool) -> Result<(), Failure> {
     let mut text = String::new();
     for key in &keys {
         match &key.id {
-            Ok(id) => text += &format!("{:width$}  {id}  {}\n", key.name, key.path.display()),
-            Err(error) => say(&format!("bls-compile: key: {}: {error}", key.name)),
+            Ok(id) => text += &format!("{:width$}  {id}  {}\n", key.name, super::shown(&key.path)),
+            Err(error) => {
+                say(&printable(&format!("bls-compile: key: {}: {error}", key.name)));
+            }
         }
     }
     if keys.is_empty() {

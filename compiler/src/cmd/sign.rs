@@ -10,6 +10,7 @@ use crate::output::Destination;
 use crate::pipeline;
 use crate::sign::countersign;
 use bls_artifact::key::KeyId;
+use bls_artifact::text::printable;
 use serde_json::json;
 use std::path::Path;
 
@@ -62,13 +63,14 @@ pub(super) fn run(arguments: &Sign) -> Result<(), Failure> {
     if !arguments.quiet {
         super::say(&match signed {
             Some(_) => format!(
-                "{destination}  rebuilt to the byte, signed by {}… ({} signatures)",
+                "{}  rebuilt to the byte, signed by {}… ({} signatures)",
+                printable(&destination.to_string()),
                 &id.to_string()[..12],
                 key_ids.len()
             ),
             None => format!(
                 "{}  rebuilt to the byte, and signed by {id} already: nothing to add",
-                arguments.artifact.display()
+                super::shown(&arguments.artifact)
             ),
         });
     }

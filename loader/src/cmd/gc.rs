@@ -15,6 +15,6 @@ pub(super) fn collect(explicit: Option<&Path>) -> Result<(), Failure> {
     let write::Collected { artifacts, images } = collected;
     super::print(&format!(
         "removed from {}: {artifacts} artifacts, {images} images\n",
-        place.display()
+        super::shown(&place)
     ))
 }

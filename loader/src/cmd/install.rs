@@ -46,7 +46,7 @@ pub(super) fn install(options: &Options) -> Result<(), Failure> {
     super::print(&format!(
         "{}{release} is installed in {}: sha256:{}\n",
         record.name,
-        place.display(),
+        super::shown(&place),
         facts.identity
     ))?;
     if options.store.is_none() { warn_if_hidden(facts) } else { Ok(()) }
@@ -60,7 +60,7 @@ fn warn_if_hidden(facts: &Facts) -> Result<(), Failure> {
     if found.identity != facts.identity {
         say(&format_args!(
             "bls-load: install: {} has {name} too, and comes first; this one runs as sha256:{}",
-            found.store.path().display(),
+            super::shown(found.store.path()),
             facts.identity,
         ));
     }

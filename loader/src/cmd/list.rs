@@ -3,7 +3,7 @@
 //! Says what the artifacts say of themselves; verifies nothing, and runs nothing. Goes on
 //! behind what it cannot read, and fails at the end.
 
-use crate::error::{Failure, say};
+use crate::error::{Failure, printable, say};
 use crate::store::{Folder, Store, StoreError, Stores, Wanted};
 use bls_artifact::date::Date;
 use bls_artifact::digest::Sha256;
@@ -49,14 +49,15 @@ pub(super) fn list(explicit: Option<&Path>, json: bool) -> Result<(), Failure> {
                     if json {
                         values.push(json!({"name": named, "damaged": failure.code}));
                     } else {
-                        text += &format!("{named:<20} damaged, in {}\n", store.path().display());
+                        let (named, path) = (printable(&named), super::shown(store.path()));
+                        text += &format!("{named:<20} damaged, in {path}\n");
                     }
                 }
             }
         }
     }
     if json {
-        text = Value::from(values).to_string() + "\n";
+        super::print_json(&(Value::from(values).to_string() + "\n"))?;
     } else if text.is_empty() && bad == 0 {
         text += "nothing is installed\n";
     }

@@ -24,5 +24,5 @@ pub(super) fn remove(explicit: Option<&Path>, wanted: &Wanted) -> Result<(), Fai
         Wanted::Name(name) => disk.store().record(name)?.and_then(|record| record.installed),
     };
     let _ = write::remove(&mut disk, identity.ok_or_else(missing)?)?;
-    super::print(&format!("{wanted} is removed from {}\n", place.display()))
+    super::print(&format!("{wanted} is removed from {}\n", super::shown(&place)))
 }

@@ -36,13 +36,13 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
         Arc::new(Recorder::open(options.report.as_ref(), options.determinism.is_some())?);
     watch::report_panics(Arc::clone(&recorder));
     let outcome = prepared(options, &recorder).unwrap_or_else(Outcome::Failed);
-    if !recorder.claim() {
+    if !recorder.claim(outcome.exit_code()) {
         // The watcher ends the process any moment now.
         loop {
             std::thread::park();
         }
     }
-    watch::end(&recorder, outcome)
+    watch::end(&recorder, outcome, None)
 }
 
 /// What must be known before anything is opened: how long, and on which stack.
@@ -103,6 +103,7 @@ fn pipeline(
         format!("{} imports, {unknown} of them trap when called", linked.externs.len())
     });
 
+    recorder.guest_begins();
     let ended = run::run(linked);
     stages.done("run", || "the guest ended".into());
     if let Some(consumption) = ended.consumption {
@@ -123,14 +124,16 @@ fn pipeline(
 }
 
 /// Does `work` where the guest's stack fits: on this thread, or where the system
-/// gives it too little, on one of our own.
+/// gives it too little, or has filled too much of it with arguments and variables, on one
+/// of our own.
 fn on_enough_stack<T: Send>(
     stack_max: usize,
     work: impl FnOnce() -> T + Send,
 ) -> Result<T, Failure> {
     let needed = stack_max as u64 + STACK_RESERVE;
     let limit = rustix::process::getrlimit(rustix::process::Resource::Stack);
-    if limit.current.is_none_or(|bytes| bytes >= needed) {
+    let used = sys::stack::used_bytes();
+    if limit.current.is_none_or(|bytes| bytes.saturating_sub(used) >= needed) {
         return Ok(work());
     }
     std::thread::scope(|scope| {

@@ -12,7 +12,7 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Add { which, key, comment, terms } => {
             let (key, path, before) = trust::add(&which, &key, comment.as_deref(), terms)?;
-            let (path, id) = (path.display(), key.id());
+            let (path, id) = (super::shown(&path), key.id());
             super::print(&match before {
                 None => format!("{path} now trusts key {id}\n"),
                 Some(terms) if terms == Terms::default() => {
@@ -32,7 +32,7 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
             let mut text = String::new();
             for known in removed {
                 let (id, comment) = (known.key.id(), printable(&known.comment));
-                text += &format!("{} no longer trusts key {id}: {comment}\n", path.display());
+                text += &format!("{} no longer trusts key {id}: {comment}\n", super::shown(&path));
             }
             super::print(&text)?;
             warn(&which);
@@ -48,7 +48,8 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
                     (true, true) => "no longer refuses",
                     (true, false) => "did not refuse",
                 };
-                text += &format!("{} {did} {}\n", path.display(), describe_revocation(&one));
+                let (path, what) = (super::shown(&path), describe_revocation(&one));
+                text += &format!("{path} {did} {}\n", printable(&what));
             }
             super::print(&text)?;
             warn(&which);
@@ -57,14 +58,14 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
         Command::Init { which, new } => {
             let begun = Trust::new(new.threshold.unwrap_or(1), new.clock);
             let path = trust::init(&which, &new.roots, new.root_threshold, begun)?;
-            super::print(&format!("{} trusts nobody yet\n", path.display()))?;
+            super::print(&format!("{} trusts nobody yet\n", super::shown(&path)))?;
             warn(&which);
             Ok(())
         }
         Command::Show { file, json } => show(file.as_deref(), json),
         Command::Install { file, system, replace } => {
             let accepted = trust::install(&file, system, replace)?;
-            let place = accepted.place.display();
+            let place = super::shown(&accepted.place);
             let trust = &accepted.trust;
             let mut text = match accepted.before {
                 Some(before) if before == trust.sequence => {
@@ -115,27 +116,27 @@ fn describe_forgotten(keys: &[TrustedKey], how: &str) -> String {
 fn show(file: Option<&Path>, json: bool) -> Result<(), Failure> {
     let source = trust::load(file)?;
     if json {
-        return super::print(&source.trust.to_text());
+        return super::print_json(&source.trust.to_text());
     }
-    super::print(&format!("{}:\n{}", source.path.display(), describe(&source.trust)))
+    super::print(&format!("{}:\n{}", super::shown(&source.path), describe(&source.trust)))
 }
 
 /// Checks a file, and what would come of installing it.
 fn verify(file: &Path, system: bool) -> Result<(), Failure> {
     let trust = trust::load_named(file)?;
     if !trust.is_signed() {
-        let text = format!("{}: not signed\n{}", file.display(), describe(&trust));
+        let text = format!("{}: not signed\n{}", super::shown(file), describe(&trust));
         return super::print(&text);
     }
     let accepted = trust::examine(file, system)?;
-    let place = accepted.place.display();
+    let place = super::shown(&accepted.place);
     let before = match accepted.before {
         Some(before) => format!("would replace sequence {before}"),
         None => "would be the first".to_owned(),
     };
     super::print(&format!(
         "{}: signed, and {before} in {place}\n{}{}",
-        file.display(),
+        super::shown(file),
         describe_forgotten(&accepted.forgotten, "it would no longer trust"),
         describe(&trust)
     ))

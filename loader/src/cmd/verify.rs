@@ -7,7 +7,7 @@
 
 use super::Named;
 use crate::cli::Options;
-use crate::error::{Failure, say};
+use crate::error::{Failure, printable, say};
 use crate::explain::Stages;
 use crate::report::Recorder;
 use crate::store::{Folder, Installed, Store, StoreError, Stores, Wanted};
@@ -96,13 +96,13 @@ fn verify_one(
 fn complain(bad: &mut usize, failure: Failure, shown: &str) -> Result<(), Failure> {
     *bad += 1;
     say(&failure);
-    super::print(&format!("bad  {shown} {}\n", failure.code))
+    super::print(&format!("bad  {} {}\n", printable(shown), failure.code))
 }
 
 fn describe(facts: &Facts, target: Option<Target>) -> String {
     let manifest = &facts.manifest;
     let mut text = String::new();
-    let mut line = |name: &str, value: &str| text += &format!("{name:<9} {value}\n");
+    let mut line = |name: &str, value: &str| text += &format!("{name:<9} {}\n", printable(value));
     line("name", &manifest.name);
     line("identity", &format!("sha256:{}", facts.identity));
     if let Some(digest) = facts.file_digest {

@@ -4,20 +4,27 @@ use std::fs::File;
 use std::io;
 use std::os::fd::FromRawFd as _;
 
-/// Opens `/dev/null` for each of descriptors 0 to 2 that is closed, so that no
-/// file of ours gets a number that a guest writes to. Where that fails, the
-/// process ends: nothing has happened yet.
-pub(crate) fn open_standard_streams() {
-    for number in 0..3 {
+/// Opens something for each of descriptors 0 to 2 that is closed, so that no file of ours
+/// gets a number that a guest writes to: `/dev/null`, or where there is none a folder that
+/// can be neither read nor written (`O_PATH`). False where the system gives no descriptor;
+/// nothing has happened yet.
+#[must_use]
+pub(crate) fn open_standard_streams() -> bool {
+    (0..3).all(|number| {
         // SAFETY: F_GETFD takes an integer, and reports a number that is no
         // descriptor as an error. It touches no memory of ours.
         let is_open = unsafe { libc::fcntl(number, libc::F_GETFD) } >= 0;
-        // SAFETY: the path is a C string; open() gives the lowest free number,
-        // which is `number`, because all below are open.
-        if !is_open && unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR) } != number {
-            std::process::abort();
-        }
-    }
+        is_open
+            || open_lowest(c"/dev/null", libc::O_RDWR) == number
+            || open_lowest(c"/", libc::O_PATH) == number
+    })
+}
+
+/// Opens a file with the lowest free number, which is the one that was found closed,
+/// because all below are open.
+fn open_lowest(path: &std::ffi::CStr, flags: libc::c_int) -> libc::c_int {
+    // SAFETY: the path is a C string; nobody owns the descriptor but the process.
+    unsafe { libc::open(path.as_ptr(), flags) }
 }
 
 /// A duplicate of the descriptor `number`, if there is one.
