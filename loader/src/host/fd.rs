@@ -6,11 +6,11 @@
 //! standard stream, which other processes share, are never changed. Does not read
 //! or write (`transfer.rs`), and does not tell or set sizes and times (`stat.rs`).
 
-use crate::host::errno::{Errno, Failure, Outcome};
+use crate::host::Host;
+use crate::host::errno::{Errno, Outcome};
 use crate::host::memory::GuestMemory;
 use crate::host::table::{Descriptor, Stream};
 use crate::host::types::{FdFlags, FdStat, FileType, PRESTAT_ALIGNMENT, Rights, prestat};
-use crate::host::{Host, OutputLimit};
 use rustix::fs::{Advice, FallocateFlags, OFlags, SeekFrom, fcntl_getfl, fcntl_setfl};
 use rustix::io::retry_on_intr;
 use std::io::IsTerminal;
@@ -72,8 +72,7 @@ pub(crate) fn fd_advise(
     Ok(rustix::fs::fadvise(file, offset, NonZeroU64::new(length), advice)?)
 }
 
-/// Reserves space on the disk, which counts as written: a limit on output is one on
-/// space too. (wasmtime does not offer it.)
+/// Reserves space on the disk, which counts as written. (wasmtime does not offer it.)
 pub(crate) fn fd_allocate(
     host: &mut Host,
     _memory: &mut GuestMemory<'_>,
@@ -83,10 +82,9 @@ pub(crate) fn fd_allocate(
 ) -> Outcome<()> {
     let file = host.table.file(descriptor)?;
     file.check_writable()?;
-    let Some(left) = host.output_left.checked_sub(length) else {
-        return Err(Failure::Stop(wasmtime::Error::new(OutputLimit)));
-    };
+    let left = host.output_left.take_growth(file, offset)?.take(length)?;
     retry_on_intr(|| rustix::fs::fallocate(file, FallocateFlags::empty(), offset, length))?;
+    file.has_reached(offset.saturating_add(length));
     host.output_left = left;
     Ok(())
 }

@@ -9,10 +9,11 @@ use crate::host::errno::{Errno, Outcome};
 use crate::host::fd::kind_of_stream;
 use crate::host::memory::GuestMemory;
 use crate::host::path::at;
-use crate::host::table::{Descriptor, Directory};
+use crate::host::place::{Place, check_filesystem};
+use crate::host::table::Descriptor;
 use crate::host::types::{FileStat, LookupFlags, NANOSECONDS, TimeFlags};
 use cap_fs_ext::{DirExt, SystemTimeSpec};
-use cap_std::fs::{Dir, Metadata, OpenOptions, OpenOptionsExt};
+use cap_std::fs::{Dir, File, Metadata, OpenOptions, OpenOptionsExt};
 use cap_std::time::SystemTime;
 use rustix::fs::{AtFlags, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, utimensat};
 use rustix::io::Errno as SystemErrno;
@@ -47,7 +48,11 @@ pub(crate) fn fd_filestat_set_size(
 ) -> Outcome<()> {
     let file = host.table.file(descriptor)?;
     file.check_writable()?;
-    Ok(rustix::fs::ftruncate(file, size)?)
+    let left = host.output_left.take_growth(file, size)?;
+    rustix::fs::ftruncate(file, size)?;
+    file.has_reached(size);
+    host.output_left = left;
+    Ok(())
 }
 
 /// Sets the times of an open file.
@@ -88,11 +93,12 @@ pub(crate) fn path_filestat_get(
     result: u32,
 ) -> Outcome<()> {
     let lookup = LookupFlags::parse(lookup)?;
-    let (Directory { dir, .. }, path) = at(host, memory, descriptor, path, path_length)?;
+    let (directory, path) = at(host, memory, descriptor, path, path_length)?;
     let metadata = if lookup.has(LookupFlags::SYMLINK_FOLLOW) {
-        dir.metadata(path)?
+        look(&directory.dir, path)?.metadata()?
     } else {
-        dir.symlink_metadata(path)?
+        let place = Place::of(directory, path)?;
+        place.folder.symlink_metadata(&place.name)?
     };
     let attributes = host.attributes(&metadata)?;
     memory.write(result, FileStat::ALIGNMENT, attributes.encode())
@@ -115,27 +121,35 @@ pub(crate) fn path_filestat_set_times(
     let (accessed, modified) = changes(accessed_ns, modified_ns, flags)?;
     let (directory, path) = at(host, memory, descriptor, path, path_length)?;
     directory.check_writable()?;
-    if lookup.has(LookupFlags::SYMLINK_FOLLOW) {
-        return set_times_behind(&directory.dir, path, accessed, modified);
+    let follow = lookup.has(LookupFlags::SYMLINK_FOLLOW);
+    let (place, found) = Place::find(directory, path, follow)?;
+    let found = found.ok_or(Errno::Noent)?;
+    let roots = &host.table.roots;
+    roots.check_changeable(directory, &place)?;
+    if found.metadata.is_dir() && roots.protect(directory, &found.file)? {
+        return Err(Errno::Perm.into());
     }
-    Ok(directory.dir.set_symlink_times(path, accessed.for_path(), modified.for_path())?)
-}
-
-/// Sets the times of what a path leads to, links followed. Opens the place, not
-/// the file: opening a FIFO would wait for its other end, and a device would wake.
-fn set_times_behind(dir: &Dir, path: &str, accessed: Change, modified: Change) -> Outcome<()> {
-    let mut options = OpenOptions::new();
-    options.read(true).custom_flags(OFlags::PATH.bits().cast_signed());
-    let place = dir.open_with(path, &options)?;
     let times =
         Timestamps { last_access: accessed.for_file(), last_modification: modified.for_file() };
-    match utimensat(&place, "", &times, AtFlags::EMPTY_PATH) {
+    // Of the place, not the file: opening a FIFO would wait for its other end, and a device
+    // would wake.
+    match utimensat(&found.file, "", &times, AtFlags::EMPTY_PATH) {
         // Linux before 5.8 does not take a place for a file.
         Err(SystemErrno::INVAL) => {
-            Ok(dir.set_times(path, accessed.for_path(), modified.for_path())?)
+            let (accessed, modified) = (accessed.for_path(), modified.for_path());
+            Ok(place.folder.set_symlink_times(place.bare_name(), accessed, modified)?)
         }
         outcome => Ok(outcome?),
     }
+}
+
+/// What a path leads to, links followed, as a mere place.
+fn look(dir: &Dir, path: &str) -> Outcome<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(OFlags::PATH.bits().cast_signed());
+    let file = dir.open_with(path, &options)?;
+    check_filesystem(&file)?;
+    Ok(file)
 }
 
 impl Host {

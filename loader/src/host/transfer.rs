@@ -7,10 +7,11 @@
 //! is an answer, and the guest decides. (Where chance is ruled out it does, for
 //! streams.)
 
+use crate::host::Host;
+use crate::host::disk::{OutputLeft, OutputLimit};
 use crate::host::errno::{Errno, Failure, Outcome};
 use crate::host::memory::{Gathered, GuestMemory};
-use crate::host::table::{Descriptor, Stream};
-use crate::host::{Host, OutputLimit};
+use crate::host::table::{Descriptor, OpenFile, Stream};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::BorrowedFd;
 use rustix::io::{Errno as SystemErrno, preadv, pwritev, readv, retry_on_intr, writev};
@@ -76,10 +77,15 @@ pub(crate) fn fd_write(
     count: u32,
     result: u32,
 ) -> Outcome<()> {
-    let mut gathered = memory.gather(buffers, count, host.output_left)?;
+    let mut left = host.output_left;
+    let mut gathered = memory.gather(buffers, count, left.bytes())?;
     memory.check_u32(result)?;
     let written = match host.table.get(descriptor)? {
-        Descriptor::File(file) => retry_on_intr(|| writev(file, &gathered.buffers))?,
+        Descriptor::File(file) => {
+            let start = left.position(file)?;
+            let write = |list: &[IoSlice<'_>]| writev(file, list);
+            write_file(file, start, memory, (buffers, count), &mut left, &mut gathered, write)?
+        }
         Descriptor::Stream(stream @ (Stream::Output | Stream::Error)) => {
             let output = stream.system();
             let mut rest = &mut gathered.buffers[..];
@@ -91,7 +97,7 @@ pub(crate) fn fd_write(
         }
         _ => return Err(Errno::Badf.into()),
     };
-    account(&mut host.output_left, &gathered, written)?;
+    account(&mut host.output_left, left, &gathered, written)?;
     host.pay_transfer(written);
     memory.write_size(result, written)
 }
@@ -107,24 +113,57 @@ pub(crate) fn fd_pwrite(
     offset: u64,
     result: u32,
 ) -> Outcome<()> {
-    let gathered = memory.gather(buffers, count, host.output_left)?;
+    let mut left = host.output_left;
+    let mut gathered = memory.gather(buffers, count, left.bytes())?;
     memory.check_u32(result)?;
     let file = match host.table.get(descriptor)? {
         Descriptor::File(file) => file,
         Descriptor::Stream(Stream::Output | Stream::Error) => return Err(Errno::Spipe.into()),
         _ => return Err(Errno::Badf.into()),
     };
-    let written = retry_on_intr(|| pwritev(file, &gathered.buffers, offset))?;
-    account(&mut host.output_left, &gathered, written)?;
+    let write = |list: &[IoSlice<'_>]| pwritev(file, list, offset);
+    let written =
+        write_file(file, offset, memory, (buffers, count), &mut left, &mut gathered, write)?;
+    account(&mut host.output_left, left, &gathered, written)?;
     host.pay_transfer(written);
     memory.write_size(result, written)
 }
 
+/// Writes to a file where it reads `start`, as much as is left when what that skips is
+/// paid for.
+fn write_file<'a>(
+    file: &OpenFile,
+    start: u64,
+    memory: &'a GuestMemory<'_>,
+    (buffers, count): (u32, u32),
+    left: &mut OutputLeft,
+    gathered: &mut Gathered<'a>,
+    write: impl Fn(&[IoSlice<'_>]) -> Result<usize, SystemErrno>,
+) -> Outcome<usize> {
+    let mut start = start;
+    if gathered.length > 0 {
+        (*left, start) = left.take_gap(file, start)?;
+    }
+    if left.bytes() < gathered.length {
+        *gathered = memory.gather(buffers, count, left.bytes())?;
+    }
+    let written = retry_on_intr(|| write(&gathered.buffers))?;
+    file.has_reached(start.saturating_add(written as u64));
+    Ok(written)
+}
+
 /// Takes what was written from what may still be written, and ends the run when
 /// the guest wanted more than that. What fits has been written by then.
-fn account(output_left: &mut u64, gathered: &Gathered<'_>, written: usize) -> Outcome<()> {
+fn account(
+    output_left: &mut OutputLeft,
+    left: OutputLeft,
+    gathered: &Gathered<'_>,
+    written: usize,
+) -> Outcome<()> {
     let written = written as u64;
-    *output_left = output_left.saturating_sub(written);
+    if written > 0 {
+        *output_left = left.take(written)?;
+    }
     if gathered.limited && written == gathered.length {
         return Err(Failure::Stop(wasmtime::Error::new(OutputLimit)));
     }
