@@ -148,7 +148,9 @@ fn write_file<'a>(
         *gathered = memory.gather(buffers, count, left.bytes())?;
     }
     let written = retry_on_intr(|| write(&gathered.buffers))?;
-    file.has_reached(start.saturating_add(written as u64));
+    if written > 0 {
+        file.has_reached(start.saturating_add(written as u64));
+    }
     Ok(written)
 }
 
