@@ -10,10 +10,10 @@ use crate::host::disk::OutputLeft;
 use crate::host::errno::{Errno, Outcome};
 use crate::host::fd::system_flags;
 use crate::host::memory::GuestMemory;
-use crate::host::place::{Found, Place, Roots};
+use crate::host::place::{Found, Place, Roots, following};
 use crate::host::table::{Descriptor, Directory, OpenFile};
 use crate::host::types::{FdFlags, LookupFlags, OpenFlags, Rights};
-use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt};
+use cap_fs_ext::OpenOptionsFollowExt as _;
 use cap_std::fs::{Dir, MetadataExt, OpenOptions, OpenOptionsExt};
 use rustix::fs::OFlags;
 use std::io::ErrorKind;
@@ -149,15 +149,25 @@ impl Opening {
         // What must be new is no link's other end.
         let follow = self.lookup.has(LookupFlags::SYMLINK_FOLLOW) && !exclusive;
         for _ in 0..ATTEMPTS_MAX {
-            let (place, found) = Place::find(directory, path, follow)?;
+            let found = match self.writes() && roots.matter() {
+                true => {
+                    let (place, found) = Place::find(directory, path, follow)?;
+                    roots.check_changeable(directory, &place)?;
+                    found
+                }
+                false => Found::at(&directory.dir, path, follow)?,
+            };
             match found {
                 Some(_) if exclusive => return Err(Errno::Exist.into()),
-                Some(found) => return self.open_found(roots, directory, &place, &found),
+                Some(found) => return self.open_found(roots, directory, path, &found),
                 None if !creates => return Err(Errno::Noent.into()),
-                None => roots.check_changeable(directory, &place)?,
+                None => {}
             }
+            let (place, None) = Place::find(directory, path, follow)? else { continue };
+            roots.check_changeable(directory, &place)?;
             let left = output_left.take_new_name(&place, 0)?;
-            match place.folder.open_with(&place.name, self.options().create_new(true)) {
+            let mut options = self.options(false);
+            match place.folder.open_with(&place.name, options.create_new(true)) {
                 Ok(file) => {
                     *output_left = left;
                     return Ok(Descriptor::File(OpenFile::new(file, directory.read_only, 0)));
@@ -175,17 +185,16 @@ impl Opening {
         &self,
         roots: &Roots,
         directory: &Directory,
-        place: &Place<'_>,
+        path: &str,
         found: &Found,
     ) -> Outcome<Descriptor> {
         let is_directory = found.metadata.is_dir();
         if self.how.has(OpenFlags::DIRECTORY) && !is_directory {
             return Err(Errno::Notdir.into());
         }
-        if self.writes() {
-            roots.check_changeable(directory, place)?;
-        }
-        let file = found.open(place, self.flags(), &self.options())?;
+        let follow = self.lookup.has(LookupFlags::SYMLINK_FOLLOW);
+        let again = || directory.dir.open_with(path, &self.options(follow));
+        let file = found.open(self.flags(), again)?;
         let read_only = directory.read_only;
         Ok(if is_directory {
             // A folder that was opened is what the innermost grant above it says.
@@ -223,11 +232,11 @@ impl Opening {
         flags
     }
 
-    /// The same in the words of `cap-std`. No link is followed: that was done.
-    fn options(&self) -> OpenOptions {
+    /// The same in the words of `cap-std`.
+    fn options(&self, follow: bool) -> OpenOptions {
         let mut options = OpenOptions::new();
         options.read(self.reads()).write(self.writes()).truncate(self.how.has(OpenFlags::TRUNC));
-        options.follow(FollowSymlinks::No).custom_flags(self.behaviour().bits().cast_signed());
+        options.follow(following(follow)).custom_flags(self.behaviour().bits().cast_signed());
         options
     }
 }

@@ -1,11 +1,12 @@
 //! Where a path of a guest leads, and whether the guest may go there.
 //!
-//! A path is a folder and one name in it. The folder is opened by `cap-std`, as a mere
-//! place (`O_PATH`), and judged; then the name in it is, as a place again, and judged; only
-//! then is anything opened, made or changed, through those descriptors. A link at the end
-//! is followed here, by reading it and beginning again, so that the folder of what it leads
-//! to is known too. So `notes/link`, a link to `../b`, is first the name `link` in `notes`,
-//! then the path `notes/../b`, and that is the name `b` in the folder above.
+//! What a path leads to is opened by `cap-std` as a mere place (`O_PATH`), and judged; only
+//! then is it opened, through that descriptor ([`Found`]). Where something is made, changed
+//! or removed, a path is a folder and one name in it, and the folder is judged as well
+//! ([`Place`]). A link at the end of such a path is followed here, by reading it and beginning
+//! again, so that the folder of what it leads to is known too: `notes/link`, a link to `../b`,
+//! is first the name `link` in `notes`, then the path `notes/../b`, and that is the name `b`
+//! in the folder above.
 //!
 //! Assumes that `cap-std` keeps every path inside the directory it starts from. Guarantees
 //! that nothing on a filesystem of the kernel's own (`filesystem.rs`) is opened, made,
@@ -18,15 +19,17 @@ use crate::host::Preopen;
 use crate::host::errno::{Errno, Outcome};
 use crate::host::filesystem::kernel_filesystem;
 use crate::host::table::Directory;
-use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt};
+use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt as _};
 use cap_std::fs::{Dir, File, Metadata, OpenOptions, OpenOptionsExt};
 use rustix::fd::{AsFd, AsRawFd as _, OwnedFd};
 use rustix::fs::{Mode, OFlags, fstat, open, openat};
 use rustix::io;
+use std::io::ErrorKind;
 use std::ops::Deref;
 
-/// Links that one path may lead through at its end, as many as the kernel follows.
-const LINKS_MAX: u32 = 40;
+/// Links that one path may lead through at its end where its folder matters. The kernel
+/// follows more; here each begins the way anew, and nobody pays for that.
+const LINKS_MAX: u32 = 8;
 
 /// A folder that was judged, and a name in it.
 #[derive(Debug)]
@@ -79,8 +82,8 @@ impl<'a> Place<'a> {
         Ok(Self { folder, name: name.to_owned() })
     }
 
-    /// What a path leads to, links at its end followed or not; `None` where there is
-    /// nothing of that name. The filesystem is judged, the kind of file is not.
+    /// The same when links at its end are followed or not, and what stands there; `None`
+    /// where there is nothing of that name.
     pub(crate) fn find(
         directory: &'a Directory,
         path: &str,
@@ -89,9 +92,11 @@ impl<'a> Place<'a> {
         let mut path = path.to_owned();
         for _ in 0..=LINKS_MAX {
             let place = Self::of(directory, &path)?;
-            let bare = place.name.trim_end_matches('/');
+            let bare = place.bare_name();
             let slashes = &place.name[bare.len()..];
-            let Some(found) = place.look(bare)? else { return Ok((place, None)) };
+            let Some(found) = Found::at(&place.folder, bare, false)? else {
+                return Ok((place, None));
+            };
             if found.metadata.is_symlink() && (follow || !slashes.is_empty()) {
                 let target = place.folder.read_link(bare)?;
                 let target = target.to_str().ok_or(Errno::Ilseq)?;
@@ -106,24 +111,6 @@ impl<'a> Place<'a> {
         Err(Errno::Loop.into())
     }
 
-    /// What stands under this name, and is no link that is followed.
-    fn look(&self, name: &str) -> Outcome<Option<Found>> {
-        let mut options = OpenOptions::new();
-        options
-            .read(true)
-            .follow(FollowSymlinks::No)
-            .custom_flags(OFlags::PATH.bits().cast_signed());
-        let file = match self.folder.open_with(name, &options) {
-            Ok(file) => file,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
-        // A filesystem can be mounted on a name.
-        check_filesystem(&file)?;
-        let metadata = file.metadata()?;
-        Ok(Some(Found { file, metadata }))
-    }
-
     /// The name without the slashes at its end.
     pub(crate) fn bare_name(&self) -> &str {
         self.name.trim_end_matches('/')
@@ -131,21 +118,36 @@ impl<'a> Place<'a> {
 }
 
 impl Found {
+    /// What a path in a folder leads to; `None` where there is nothing. The filesystem is
+    /// judged, the kind of file is not.
+    pub(crate) fn at(folder: &Dir, path: &str, follow: bool) -> Outcome<Option<Self>> {
+        let mut options = OpenOptions::new();
+        options.read(true).follow(following(follow));
+        options.custom_flags(OFlags::PATH.bits().cast_signed());
+        let file = match folder.open_with(path, &options) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        check_filesystem(&file)?;
+        let metadata = file.metadata()?;
+        Ok(Some(Self { file, metadata }))
+    }
+
     /// Opens what was found: that file and no other, whatever has its name by now. `flags`
-    /// and `options` say the same.
+    /// say how, and so does `again`, which opens by the path.
     pub(crate) fn open(
         &self,
-        place: &Place<'_>,
         flags: OFlags,
-        options: &OpenOptions,
+        again: impl FnOnce() -> std::io::Result<File>,
     ) -> Outcome<File> {
         check_kind(&self.metadata)?;
         let link = format!("/proc/self/fd/{}", self.file.as_raw_fd());
         match open(link, flags | OFlags::CLOEXEC, Mode::empty()) {
             Ok(file) => Ok(File::from_std(file.into())),
-            // No procfs. By its name, then, and judged once more.
-            Err(io::Errno::NOENT | io::Errno::NOTDIR) => {
-                let file = place.folder.open_with(place.bare_name(), options)?;
+            // No procfs. What the path leads to now is judged once more.
+            Err(io::Errno::NOENT) => {
+                let file = again()?;
                 check_filesystem(&file)?;
                 check_kind(&file.metadata()?)?;
                 Ok(file)
@@ -153,6 +155,11 @@ impl Found {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Whether a link at the end of a path is followed, in the words of `cap-std`.
+pub(crate) fn following(follow: bool) -> FollowSymlinks {
+    if follow { FollowSymlinks::Yes } else { FollowSymlinks::No }
 }
 
 /// Folder and last name of a path; slashes at its end stay with the name. What ends in
@@ -217,6 +224,11 @@ enum Root {
 }
 
 impl Roots {
+    /// Whether it matters in which folder something changes.
+    pub(crate) fn matter(&self) -> bool {
+        !self.0.is_empty()
+    }
+
     /// Those among these grants.
     pub(crate) fn of(preopens: &[Preopen]) -> Self {
         let read_only = preopens.iter().filter(|preopen| preopen.read_only).count();
@@ -272,7 +284,9 @@ impl Roots {
         if self.0.is_empty() {
             return Ok(());
         }
-        let Some(moved) = place.look(place.bare_name())? else { return Ok(()) };
+        let Some(moved) = Found::at(&place.folder, place.bare_name(), false)? else {
+            return Ok(());
+        };
         if !moved.metadata.is_dir() {
             return Ok(());
         }

@@ -9,13 +9,13 @@ use crate::host::errno::{Errno, Outcome};
 use crate::host::fd::kind_of_stream;
 use crate::host::memory::GuestMemory;
 use crate::host::path::at;
-use crate::host::place::{Place, check_filesystem};
+use crate::host::place::{Found, Place};
 use crate::host::table::Descriptor;
 use crate::host::types::{FileStat, LookupFlags, NANOSECONDS, TimeFlags};
 use cap_fs_ext::{DirExt, SystemTimeSpec};
-use cap_std::fs::{Dir, File, Metadata, OpenOptions, OpenOptionsExt};
+use cap_std::fs::Metadata;
 use cap_std::time::SystemTime;
-use rustix::fs::{AtFlags, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, utimensat};
+use rustix::fs::{AtFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, utimensat};
 use rustix::io::Errno as SystemErrno;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -95,7 +95,7 @@ pub(crate) fn path_filestat_get(
     let lookup = LookupFlags::parse(lookup)?;
     let (directory, path) = at(host, memory, descriptor, path, path_length)?;
     let metadata = if lookup.has(LookupFlags::SYMLINK_FOLLOW) {
-        look(&directory.dir, path)?.metadata()?
+        Found::at(&directory.dir, path, true)?.ok_or(Errno::Noent)?.metadata
     } else {
         let place = Place::of(directory, path)?;
         place.folder.symlink_metadata(&place.name)?
@@ -141,15 +141,6 @@ pub(crate) fn path_filestat_set_times(
         }
         outcome => Ok(outcome?),
     }
-}
-
-/// What a path leads to, links followed, as a mere place.
-fn look(dir: &Dir, path: &str) -> Outcome<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).custom_flags(OFlags::PATH.bits().cast_signed());
-    let file = dir.open_with(path, &options)?;
-    check_filesystem(&file)?;
-    Ok(file)
 }
 
 impl Host {
