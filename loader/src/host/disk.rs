@@ -59,10 +59,10 @@ impl OutputLeft {
 
     /// The same of a name that is going to be made: one that is there already is not.
     pub(crate) fn take_new_name(self, place: &Place<'_>, text_bytes: usize) -> Outcome<Self> {
-        self.take_name(&place.name, text_bytes).or_else(|stop| {
+        self.take_name(&place.name, text_bytes).map_err(|stop| {
             match place.folder.symlink_metadata(&place.name) {
-                Ok(_) => Err(Errno::Exist.into()),
-                Err(_) => Err(stop),
+                Ok(_) => Errno::Exist.into(),
+                Err(_) => stop,
             }
         })
     }
