@@ -47,10 +47,11 @@ Everything after ARTIFACT belongs to the guest.
 Granted by default: arguments, stdin, stdout, stderr, clocks, random.
 
 Grants
-      --dir <HOST[::GUEST]>     grant a folder
-      --dir-ro <HOST[::GUEST]>  the same, read-only
+      --dir <HOST[::GUEST]>     grant a folder: files and folders, no devices
+      --dir-ro <HOST[::GUEST]>  the same, read-only; holds inside a --dir too
       --env <K[=V]>             grant a variable
       --stdin <FROM>            inherit | null | text:WORDS | FILE [default: inherit]
+                                FILE may be a device or FIFO, which no --dir reaches
       --deny <CAPABILITY>       take one of the defaults away: random, clock.wall
       --only-declared           grant nothing that the artifact does not say it needs
       --policy <FILE>           policy, beside /etc/bls/policy.json where that exists
@@ -59,7 +60,7 @@ Limits
       --timeout <TIME>          such as 500ms, 2s [default: none]
       --max-memory <SIZE>       memories, tables and objects together [default: 1GiB]
       --max-stack <SIZE>        [default: 1MiB]
-      --max-output <SIZE>       written, over all files [default: none]
+      --max-output <SIZE>       bytes written, files grown, 4 KiB a name [default: none]
       --max-descriptors <N>     open at once [default: 1024]
 Trust
       --trust <FILE>            trust file or public key

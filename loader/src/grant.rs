@@ -8,7 +8,7 @@
 
 use crate::cli::{Artifact, Folder, Input, Options};
 use crate::error::StageError;
-use crate::host::{Grants, Preopen, Variable};
+use crate::host::{Grants, Preopen, Variable, kernel_filesystem};
 use crate::policy::{Limits, Rules};
 use crate::verify::Facts;
 use bls_artifact::capability::{Capability, Permission, path_covers, plain_path};
@@ -27,6 +27,10 @@ use std::path::{Path, PathBuf};
 pub(crate) enum GrantError {
     /// The folder cannot be opened.
     Folder(PathBuf, std::io::Error),
+    /// It is no storage but a way into the kernel: on which filesystem it lies.
+    Kernel(PathBuf, &'static str),
+    /// One folder, granted to be changed and only to be read: its names in the guest's eyes.
+    Contradiction(String, String),
     /// The guest's name for a folder is not UTF-8, as WASI wants it.
     GuestPath(OsString),
     /// No such variable in our own environment.
@@ -62,6 +66,15 @@ impl fmt::Display for GrantError {
             Self::Folder(path, error) => {
                 write!(formatter, "cannot open the folder {}: {error}", path.display())
             }
+            Self::Kernel(path, filesystem) => write!(
+                formatter,
+                "{} is on {filesystem}, a way into the kernel, which no guest gets",
+                path.display()
+            ),
+            Self::Contradiction(one, other) => write!(
+                formatter,
+                "{one} and {other} are one folder, granted to be changed and only to be read"
+            ),
             Self::GuestPath(path) => {
                 let path = path.display();
                 write!(formatter, "the guest cannot know {path} by this name: not UTF-8")
@@ -98,6 +111,8 @@ impl StageError for GrantError {
     fn code(&self) -> &'static str {
         match self {
             Self::Folder(..) => "grant.folder",
+            Self::Kernel(..) => "grant.kernel",
+            Self::Contradiction(..) => "grant.contradiction",
             Self::GuestPath(_) => "grant.guest-path",
             Self::Variable(_) => "grant.variable",
             Self::Stdin(..) => "grant.stdin",
@@ -112,6 +127,13 @@ impl StageError for GrantError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Folder(..) => "--dir takes an existing folder: --dir ./data::/data".into(),
+            Self::Kernel(..) => {
+                "grant a folder of files; a single file or device can be its input: --stdin FILE"
+                    .into()
+            }
+            Self::Contradiction(..) => {
+                "leave one of the two out, or grant a folder in it: --dir-ro HOST/SUBFOLDER".into()
+            }
             Self::GuestPath(_) => "give it another name in the guest: --dir HOST::/data".into(),
             Self::Variable(name) => format!("give it a value: --env {}=VALUE", name.display()),
             Self::Stdin(..) => "--stdin takes inherit, null, text:WORDS or a file".into(),
@@ -150,8 +172,9 @@ fn hint_for_need((need, missing): &(Permission, Missing)) -> String {
 #[derive(Debug)]
 pub(crate) struct Granted {
     pub(crate) grants: Grants,
-    /// Everything granted, for `--explain` and the report.
-    pub(crate) permissions: Vec<Permission>,
+    /// Everything granted, for `--explain` and the report. A folder's name in the guest's
+    /// eyes may be one that no permission can have, such as `..`.
+    pub(crate) permissions: Vec<String>,
 }
 
 /// Decides what the guest gets. Redirects this process's standard input where that
@@ -177,7 +200,7 @@ pub(crate) fn grant(
         .map(Permission::all)
         .collect();
     let env = decision.environment(&mut permissions)?;
-    let preopens = decision.folders(&mut permissions)?;
+    let preopens = decision.folders()?;
     decision.check_needs(needs, &preopens, &permissions, &facts.name)?;
 
     if !withheld.contains(&Capability::Stdin) {
@@ -198,6 +221,8 @@ pub(crate) fn grant(
         descriptors_max: limits.descriptors,
         determinism: options.determinism,
     };
+    let permissions = permissions.iter().map(ToString::to_string);
+    let permissions = permissions.chain(grants.preopens.iter().map(show_folder)).collect();
     Ok(Granted { grants, permissions })
 }
 
@@ -300,7 +325,7 @@ impl Decision<'_> {
     }
 
     /// Folders: the policies', then the options'; of two with one name, the last.
-    fn folders(&self, permissions: &mut Vec<Permission>) -> Result<Vec<Preopen>, GrantError> {
+    fn folders(&self) -> Result<Vec<Preopen>, GrantError> {
         let by_policy = self.rules.folders().map(|folder| {
             let (host, guest) = (folder.host.clone().into(), folder.guest.clone().into());
             (Folder { host, guest, read_only: !folder.write }, false)
@@ -317,16 +342,20 @@ impl Decision<'_> {
                 let shown = wanted.map_or(guest_path, |wanted| wanted.to_string());
                 return Err(GrantError::NotDeclared(shown));
             }
+            let unreadable = |error| GrantError::Folder(folder.host.clone(), error);
             let dir =
                 cap_std::fs::Dir::open_ambient_dir(&folder.host, cap_std::ambient_authority())
-                    .map_err(|error| GrantError::Folder(folder.host.clone(), error))?;
+                    .map_err(unreadable)?;
+            if let Some(kernel) =
+                kernel_filesystem(&dir).map_err(|error| unreadable(error.into()))?
+            {
+                return Err(GrantError::Kernel(folder.host, kernel));
+            }
             self.check_host_path(&folder.host, &dir, folder.read_only)?;
             preopens.retain(|known| known.guest_path != guest_path);
-            preopens.push(Preopen { dir, guest_path, read_only: folder.read_only });
+            preopens.push(Preopen::new(dir, guest_path, folder.read_only).map_err(unreadable)?);
         }
-        for preopen in &preopens {
-            permissions.extend(folder_permission(&preopen.guest_path, preopen.read_only));
-        }
+        check_contradictions(&preopens)?;
         Ok(preopens)
     }
 
@@ -396,6 +425,29 @@ impl Decision<'_> {
 fn folder_permission(guest_path: &str, read_only: bool) -> Option<Permission> {
     let kind = if read_only { Capability::FilesRead } else { Capability::FilesWrite };
     Permission::scoped(kind, &plain_path(guest_path)?).ok()
+}
+
+/// The same as it is shown: by the name itself where there is no plain form.
+fn show_folder(preopen: &Preopen) -> String {
+    match folder_permission(&preopen.guest_path, preopen.read_only) {
+        Some(permission) => permission.to_string(),
+        None if preopen.read_only => format!("{}:{}", Capability::FilesRead, preopen.guest_path),
+        None => format!("{}:{}", Capability::FilesWrite, preopen.guest_path),
+    }
+}
+
+/// Refuses one folder that is granted both to be changed and only to be read: neither
+/// promise could hold. (Of two that lie in each other the inner one decides.)
+fn check_contradictions(preopens: &[Preopen]) -> Result<(), GrantError> {
+    for (index, one) in preopens.iter().enumerate() {
+        let same =
+            |other: &&Preopen| other.identity == one.identity && other.read_only != one.read_only;
+        if let Some(other) = preopens[index + 1..].iter().find(same) {
+            let (one, other) = (show_folder(one), show_folder(other));
+            return Err(GrantError::Contradiction(one, other));
+        }
+    }
+    Ok(())
 }
 
 /// Whether the folder in which a guest finds the needed path, the innermost one that

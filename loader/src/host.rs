@@ -8,6 +8,8 @@
 //! | `random` | `random_get` |
 //! | `fd`, `transfer`, `stat`, `readdir` | `fd_*` |
 //! | `path`, `stat` | `path_*` |
+//! | `place`, `filesystem` | where a path leads, and whether a guest may go there |
+//! | `disk` | what counts as output |
 //! | `process`, `socket` | `proc_*`, `sched_yield`, `sock_*` |
 //! | `price` | what calls cost in fuel |
 //! | `holding` | memory that is held for the guest between calls |
@@ -18,8 +20,8 @@
 //!
 //! May assume that `State::memory` is the guest's exported memory once the guest
 //! runs. Guarantees that a guest reaches nothing but what [`Grants`] holds: paths
-//! are resolved by cap-std, which knows no way out of a folder. A pointer that is
-//! out of bounds is a trap. Contains no `unsafe`, and no panic that a guest can
+//! are resolved by cap-std, which knows no way out of a folder, and what they lead to is
+//! judged before it is opened. A pointer that is out of bounds is a trap. Contains no `unsafe`, and no panic that a guest can
 //! reach. Costs nothing at start: no table of functions is built, and nothing is
 //! asked of the system before the guest asks for it.
 
@@ -28,12 +30,15 @@
 mod args_environ;
 mod clock;
 mod determinism;
+mod disk;
 mod edition;
 mod errno;
 mod fd;
+mod filesystem;
 mod holding;
 mod memory;
 mod path;
+mod place;
 mod poll;
 mod price;
 mod process;
@@ -50,11 +55,15 @@ use bls_artifact::capability::Capability;
 use bls_artifact::limits::DESCRIPTORS_DEFAULT;
 use determinism::Clockwork;
 pub use determinism::Determinism;
+use disk::OutputLeft;
+pub use disk::OutputLimit;
 use edition::Edition;
 pub use errno::Fault;
 use errno::{Failure, Outcome};
+pub(crate) use filesystem::kernel_filesystem;
 use holding::Holding;
 use memory::GuestMemory;
+pub use place::Identity;
 pub use price::CannotPay;
 use price::{Price, Purse};
 use std::fmt;
@@ -71,7 +80,8 @@ pub struct Grants {
     pub env: Vec<Variable>,
     /// Folders, from descriptor 3 on.
     pub preopens: Vec<Preopen>,
-    /// The most bytes it may write, over all descriptors; `None` for no limit.
+    /// The most bytes it may write and make a disk hold, over all descriptors; `None` for
+    /// no limit.
     pub output_max: Option<u64>,
     /// The most descriptors it may hold, granted ones included.
     pub descriptors_max: u32,
@@ -107,6 +117,23 @@ pub struct Preopen {
     pub guest_path: String,
     /// Whether nothing in it may be changed.
     pub read_only: bool,
+    /// Which folder it is, whatever leads to it.
+    pub(crate) identity: Identity,
+}
+
+impl Preopen {
+    /// An open folder, by this name in the guest's eyes.
+    ///
+    /// # Errors
+    /// When the system does not say which folder it is.
+    pub fn new(
+        dir: cap_std::fs::Dir,
+        guest_path: String,
+        read_only: bool,
+    ) -> std::io::Result<Self> {
+        let identity = Identity::of(&dir)?;
+        Ok(Self { dir, guest_path, read_only, identity })
+    }
 }
 
 /// How a guest ends itself: the error that `proc_exit` unwinds with.
@@ -121,26 +148,13 @@ impl fmt::Display for Exit {
 
 impl std::error::Error for Exit {}
 
-/// The guest has written as much as it may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OutputLimit;
-
-impl fmt::Display for OutputLimit {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("the guest has written as many bytes as it may")
-    }
-}
-
-impl std::error::Error for OutputLimit {}
-
 /// The host side of one guest.
 #[derive(Debug)]
 pub struct Host {
     arguments: Vec<Vec<u8>>,
     environment: Vec<Variable>,
     table: Table,
-    /// Bytes that may still be written.
-    output_left: u64,
+    output_left: OutputLeft,
     /// See `clock`.
     monotonic_origin: Option<u64>,
     withheld: Vec<Capability>,
@@ -159,7 +173,7 @@ impl Host {
             arguments: grants.args,
             environment: grants.env,
             table: Table::new(grants.preopens, grants.descriptors_max, &grants.withheld),
-            output_left: grants.output_max.unwrap_or(u64::MAX),
+            output_left: OutputLeft(grants.output_max),
             monotonic_origin: None,
             withheld: grants.withheld,
             clockwork: grants.determinism.map(Clockwork::new),

@@ -268,7 +268,13 @@ fn classify(error: &Error, left: Option<i64>, bounds: Bounds) -> (Outcome, bool)
         return (Outcome::OutOfFuel, false);
     }
     if error.is::<OutputLimit>() {
-        return (Outcome::Limit(Limit::Output, "the guest wrote more than it may".into()), true);
+        return (
+            Outcome::Limit(
+                Limit::Output,
+                "the guest wrote, or made a disk hold, more than it may".into(),
+            ),
+            true,
+        );
     }
     if let Some(exceeded) = error.downcast_ref::<Exceeded>() {
         let limit = match exceeded {

@@ -241,7 +241,7 @@ impl Driver {
 pub fn preopen(folder: &Path, guest_path: &str, read_only: bool) -> Preopen {
     let dir = cap_std::fs::Dir::open_ambient_dir(folder, cap_std::ambient_authority())
         .unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    Preopen { dir, guest_path: guest_path.to_owned(), read_only }
+    Preopen::new(dir, guest_path.to_owned(), read_only).expect("an open folder")
 }
 
 /// Which answer an error is.

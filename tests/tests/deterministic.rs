@@ -217,7 +217,7 @@ fn what_is_no_file_is_not_opened() {
     let path = home.path("open.wat");
     std::fs::write(&path, text).unwrap();
     let artifact = home.compile(&path, &[]);
-    let _ = home.load(&["--dir", "."], &artifact, &[]).expect(0);
+    let _ = home.load(&["--dir", "."], &artifact, &[]).expect(63);
     let _ = home.load(&["--dir", ".", "--deterministic"], &artifact, &[]).expect(63);
     let plain = fixtures().join("wat/hello.wat");
     let _ = home.load(&["--seed", "1"], &home.compile(&plain, &[]), &[]).expect(125);

@@ -116,11 +116,10 @@ fn engine(table: Option<OperatorCost>) -> Engine {
 
 /// What a program gets: the same for each of its runs.
 fn grants(recorded: &Run, folder: &std::path::Path) -> Grants {
-    let preopen = |mount: &String| Preopen {
-        dir: cap_std::fs::Dir::open_ambient_dir(folder, cap_std::ambient_authority())
-            .expect("a folder"),
-        guest_path: mount.clone(),
-        read_only: false,
+    let preopen = |mount: &String| {
+        let dir = cap_std::fs::Dir::open_ambient_dir(folder, cap_std::ambient_authority())
+            .expect("a folder");
+        Preopen::new(dir, mount.clone(), false).expect("an open folder")
     };
     let args = std::iter::once(&recorded.name).chain(&recorded.args);
     let env = recorded.env.iter();

@@ -4,7 +4,6 @@
 //! (`bls_tests::scene`). Each test tries one way with every call that takes a
 //! path, and looks at what lies outside afterwards.
 
-use bls_loader::host::Grants;
 use bls_tests::guest::{CREAT, EXCL, Guest, How, READ, TRUNC, WRITE};
 use bls_tests::host_driver::preopen;
 use bls_tests::scene::{CONTENTS, READ_ONLY, SECRET, Scene, Snapshot, WRITABLE};
@@ -264,18 +263,100 @@ fn links_of_the_process() {
     for path in ["self/root", "self/root/etc/passwd", "self/cwd/new", "self/fd/0", "self/environ"] {
         lies_outside(&scene, path);
     }
-    // Granted itself, it still does not lead to what its links are no text for.
-    let grants =
-        Grants { preopens: vec![preopen(Path::new("/proc"), "/proc", false)], ..Grants::default() };
-    let mut guest = Guest::new(grants);
-    assert!(guest.open(3, "self/status", How::READ).is_ok(), "it is granted");
-    for path in ["self/root", "self/root/etc/passwd", "self/cwd", "self/exe", "self/fd/0"] {
-        for how in [How::READ, How::WRITE, How::CREATE, How::DIRECTORY] {
-            let opened = guest.open(3, path, how);
-            assert!(matches!(opened, Err(LOOP | PERM | NOTDIR | 2 | 31)), "{path}: {opened:?}");
+}
+
+/// Tries a path on a filesystem of the kernel's own with every call that takes one.
+#[track_caller]
+fn is_the_kernels(guest: &mut Guest, folder: u32, path: &str) {
+    for follow in [true, false] {
+        for how in [0, CREAT, CREAT | EXCL, TRUNC] {
+            for rights in [READ, WRITE, READ | WRITE] {
+                let opened = guest.open(folder, path, How { how, rights, flags: 0, follow });
+                assert!(opened.is_err(), "{path} was opened");
+            }
         }
-        assert!(guest.stat(3, true, path).is_err(), "{path}");
+        assert!(guest.set_times(folder, follow, path, 1).is_err(), "{path} was touched");
+        assert!(guest.stat(folder, follow, path).is_err(), "{path} was looked at");
     }
+    let opened = guest.open(folder, path, How::READ);
+    // Links that are no text are not followed, and what is not there is not.
+    assert!(matches!(opened, Err(PERM | LOOP | NOENT)), "{path}: {opened:?}");
+    assert!(guest.open(folder, path, How::DIRECTORY).is_err(), "{path} was opened");
+    assert!(guest.read_link(folder, path).is_err(), "{path} was read as a link");
+    for name in ["path_create_directory", "path_remove_directory", "path_unlink_file"] {
+        assert!(guest.at(name, folder, path).is_err(), "{name} of {path}");
+    }
+    assert!(guest.symlink("a", folder, path).is_err(), "{path} was made a link");
+    assert!(guest.link(false, (folder, path), (WRITABLE, "new")).is_err(), "{path} was linked");
+    assert!(guest.link(false, (WRITABLE, "a"), (folder, path)).is_err(), "{path} was linked to");
+    assert!(guest.rename((folder, path), (WRITABLE, "new")).is_err(), "{path} was moved in");
+    assert!(guest.rename((WRITABLE, "a"), (folder, path)).is_err(), "moved to {path}");
+}
+
+/// Paths from the system's root to what is no storage, with the folder in it last.
+const KERNEL: [&str; 10] = [
+    "proc/self/environ",
+    "proc/self/mem",
+    "proc/self/status",
+    "proc/self/exe",
+    "proc/self/fd/0",
+    "proc/self/",
+    "proc/new",
+    "proc/self/task",
+    "sys/kernel/mm",
+    "sys/kernel/new",
+];
+
+#[test]
+fn the_kernels_filesystems_are_not_in_any_folder() {
+    let scene = Scene::new();
+    let mut grants = scene.grants();
+    grants.preopens.push(preopen(Path::new("/"), "/", false));
+    let root = 5;
+    let mut guest = Guest::new(grants);
+    for path in KERNEL {
+        is_the_kernels(&mut guest, root, path);
+        is_the_kernels(&mut guest, root, &format!("usr/../{path}"));
+    }
+    assert_eq!(guest.open(root, "proc/self/mem", How::WRITE), Err(PERM));
+    assert_eq!(guest.open(root, "proc/self/environ", How::READ), Err(PERM));
+    assert_eq!(guest.open(root, "proc/new", How::CREATE), Err(PERM));
+    // The place where one is mounted is looked at as any name is, and not entered.
+    assert_eq!(guest.stat(root, false, "proc").map(|(kind, _)| kind), Ok(3));
+    assert_eq!(guest.open(root, "proc", How::DIRECTORY), Err(PERM));
+    assert_eq!(guest.open(root, "proc", How::READ), Err(PERM));
+    assert_eq!(guest.set_times(root, false, "proc", 1), Err(PERM));
+    // What is beside it is a folder like others.
+    assert!(guest.open(root, "etc/passwd", How::READ).is_ok());
+    // By links of the guest's own, there as well as here.
+    let up = scene.writable().components().skip(1).map(|_| "../").collect::<String>();
+    let own = scene.writable().display().to_string();
+    for (number, path) in KERNEL.iter().enumerate() {
+        let name = format!("l{number}");
+        assert_eq!(guest.symlink(format!("{up}{path}"), WRITABLE, &name), Ok(()));
+        let link = format!("{}/{name}", own.trim_start_matches('/'));
+        for how in [How::READ, How::WRITE, How::CREATE, How::DIRECTORY] {
+            assert!(guest.open(root, &link, how).is_err(), "{path}");
+        }
+        assert!(guest.stat(root, true, &link).is_err(), "{path}");
+        assert!(guest.set_times(root, true, &link, 1).is_err(), "{path}");
+        leads_nowhere_by(&mut guest, &name);
+    }
+    drop(guest);
+    // Were it granted itself, which no run can do, nothing in it would be opened.
+    for (folder, path) in [("/proc", "self/status"), ("/proc/self", "fd/0"), ("/sys", "kernel/mm")]
+    {
+        let mut grants = scene.grants();
+        grants.preopens.push(preopen(Path::new(folder), "/kernel", false));
+        is_the_kernels(&mut Guest::new(grants), 5, path);
+    }
+}
+
+/// From the granted folder itself such a link leads out, which is refused as ever.
+#[track_caller]
+fn leads_nowhere_by(guest: &mut Guest, link: &str) {
+    assert_eq!(guest.open(WRITABLE, link, How::READ), Err(PERM), "{link}");
+    assert_eq!(guest.at("path_unlink_file", WRITABLE, link), Ok(()));
 }
 
 #[test]

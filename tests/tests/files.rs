@@ -1,51 +1,72 @@
 //! Files and folders of every unusual kind: FIFOs, devices, deep trees, long and
 //! odd names, numbers used again, folders that are gone, more than 4 GiB.
 
-use bls_tests::guest::{APPEND, CREAT, EXCL, Guest, How, NONBLOCK, READ, WRITE};
+use bls_loader::host::Grants;
+use bls_tests::guest::{APPEND, CREAT, EXCL, Guest, How, NONBLOCK, READ, TRUNC, WRITE};
+use bls_tests::host_driver::preopen;
 use bls_tests::programs::{Home, in_a_child, make_fifo};
 use bls_tests::scene::{CONTENTS, READ_ONLY, Scene, WRITABLE};
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::FileExt as _;
-use std::process::Stdio;
+use std::path::Path;
 
-const AGAIN: u32 = 6;
 const BADF: u32 = 8;
 const ILSEQ: u32 = 25;
 const INVAL: u32 = 28;
 const ISDIR: u32 = 31;
+const LOOP: u32 = 32;
 const MFILE: u32 = 33;
 const NAMETOOLONG: u32 = 37;
 const NOENT: u32 = 44;
 const NOTDIR: u32 = 54;
 const NOTEMPTY: u32 = 55;
-const SPIPE: u32 = 70;
+const PERM: u32 = 63;
 
-#[test]
-fn a_fifo_is_no_file() {
-    let scene = Scene::new();
-    make_fifo(&scene.writable().join("fifo"));
-    let mut guest = Guest::new(scene.grants());
-    // Looking at it does not open it.
-    assert_eq!(guest.stat(WRITABLE, true, "fifo"), Ok((0, 0)));
-    assert_eq!(guest.set_times(WRITABLE, false, "fifo", 1), Ok(()));
-    // Nor does asking whether it is a folder wait for another end.
-    assert_eq!(guest.open(WRITABLE, "fifo", How::DIRECTORY), Err(NOTDIR));
-    // Who does not want to wait does not.
-    let fifo = guest.open(WRITABLE, "fifo", How { flags: NONBLOCK, ..How::READ }).expect("open");
-    assert_eq!(guest.read(fifo, 10), Ok(Vec::new()), "no writer is the end");
-    let other = File::options().read(true).write(true).open(scene.writable().join("fifo"));
-    assert_eq!(guest.read(fifo, 10), Err(AGAIN), "a writer that says nothing");
-    std::io::Write::write_all(&mut other.expect("both ends"), b"word").unwrap();
-    assert_eq!(guest.read(fifo, 10), Ok(b"word".to_vec()));
-    assert_eq!(guest.seek(fifo, 0, 1), Err(SPIPE));
-    assert_eq!(guest.read_at(fifo, 1, 0), Err(SPIPE));
-    assert_eq!(guest.ask("fd_filestat_set_size", &[fifo.into(), 0]), Err(INVAL));
+/// Every way to open a file, none of which makes it or wants a folder.
+fn ways() -> impl Iterator<Item = How> {
+    let flags = [0, APPEND, NONBLOCK];
+    let rights = [READ, WRITE, READ | WRITE];
+    let how = [0, CREAT, TRUNC, CREAT | TRUNC];
+    how.into_iter().flat_map(move |how| {
+        rights.into_iter().flat_map(move |rights| {
+            flags.into_iter().flat_map(move |flags| {
+                [true, false].map(|follow| How { how, rights, flags, follow })
+            })
+        })
+    })
 }
 
 #[test]
-fn times_of_a_fifo_are_set_without_opening_it_for_good() {
+fn a_fifo_is_looked_at_and_never_opened() {
+    let scene = Scene::new();
+    let path = scene.writable().join("fifo");
+    make_fifo(&path);
+    std::os::unix::fs::symlink("../fifo", scene.writable().join("dir/to-fifo")).unwrap();
+    // It would be released by a reader, however short.
+    let writer = std::thread::spawn({
+        let path = path.clone();
+        move || File::options().write(true).open(path).map(drop)
+    });
+    let mut guest = Guest::new(scene.grants());
+    // Looking at it does not open it, nor does asking whether it is a folder.
+    assert_eq!(guest.stat(WRITABLE, true, "fifo"), Ok((0, 0)));
+    assert_eq!(guest.set_times(WRITABLE, false, "fifo", 1), Ok(()));
+    assert_eq!(guest.open(WRITABLE, "fifo", How::DIRECTORY), Err(NOTDIR));
+    for how in ways() {
+        assert_eq!(guest.open(WRITABLE, "fifo", how), Err(PERM), "{how:?}");
+        if how.follow {
+            assert_eq!(guest.open(WRITABLE, "dir/to-fifo", how), Err(PERM), "{how:?}");
+        }
+    }
+    assert!(!writer.is_finished(), "somebody has opened the other end");
+    drop(File::open(&path).unwrap());
+    writer.join().unwrap().unwrap();
+}
+
+#[test]
+fn times_of_a_fifo_are_set_without_opening_it() {
     let scene = Scene::new();
     let path = scene.writable().join("fifo");
     make_fifo(&path);
@@ -56,38 +77,19 @@ fn times_of_a_fifo_are_set_without_opening_it_for_good() {
 }
 
 #[test]
-fn a_guest_that_waits_for_the_other_end_of_a_fifo_is_stopped() {
+fn a_fifo_reaches_a_guest_as_a_stream_by_its_own_name() {
     let home = Home::new();
-    let folder = home.path("folder");
-    fs::create_dir(&folder).unwrap();
-    make_fifo(&folder.join("fifo"));
-    let text = home.path("opens.wat");
-    fs::write(
-        &text,
-        r#"(module
-            (import "wasi_snapshot_preview1" "path_open"
-                (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
-            (memory (export "memory") 1)
-            (data (i32.const 0) "fifo")
-            (func (export "_start")
-                (drop (call $open (i32.const 3) (i32.const 0) (i32.const 0) (i32.const 4)
-                    (i32.const 0) (i64.const 2) (i64.const 0) (i32.const 0) (i32.const 8)))))"#,
-    )
-    .unwrap();
-    let artifact = home.compile(&text, &[]);
-    let grant = format!("{}::/folder", folder.display());
-    let mut child = home
-        .load_command(&["--timeout", "300ms", "--dir", &grant], &artifact)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(124));
+    let fifo = home.path("fifo");
+    make_fifo(&fifo);
+    let artifact = home.fixture("wat/cat.wat");
+    let writer = std::thread::spawn(move || fs::write(fifo, b"by its own name"));
+    let ended = home.load(&["--stdin", "fifo"], &artifact, &[]).expect(0);
+    assert_eq!(ended.text(), "by its own name");
+    writer.join().unwrap().unwrap();
 }
 
 #[test]
-fn a_device() {
+fn a_device_is_looked_at_and_never_opened() {
     use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
     let scene = Scene::new();
     let path = scene.writable().join("null");
@@ -100,16 +102,34 @@ fn a_device() {
     let mut guest = Guest::new(scene.grants());
     assert_eq!(guest.stat(WRITABLE, true, "null").map(|(kind, _)| kind), Ok(2));
     assert_eq!(guest.open(WRITABLE, "null", How::DIRECTORY), Err(NOTDIR));
-    let device = match guest.open(WRITABLE, "null", How { rights: READ | WRITE, ..How::READ }) {
-        Ok(device) => device,
-        Err(errno) => {
-            println!("SKIPPED: this filesystem has no devices (errno {errno})");
-            return;
+    for how in ways() {
+        assert_eq!(guest.open(WRITABLE, "null", how), Err(PERM), "{how:?}");
+    }
+}
+
+#[test]
+fn devices_of_the_system() {
+    let grants =
+        Grants { preopens: vec![preopen(Path::new("/dev"), "/dev", false)], ..Grants::default() };
+    let mut guest = Guest::new(grants);
+    for name in ["null", "zero", "random", "urandom", "tty", "ptmx", "full", "stdin", "fd/0"] {
+        for how in ways() {
+            let opened = guest.open(3, name, how);
+            // The last two are links to procfs, which an absolute path leads to.
+            assert!(matches!(opened, Err(PERM | LOOP)), "{name}: {opened:?}");
         }
-    };
-    assert_eq!(guest.write(device, b"gone"), Ok(4));
-    assert_eq!(guest.read(device, 10), Ok(Vec::new()));
-    assert_eq!(guest.ask("fd_filestat_set_size", &[device.into(), 0]), Err(INVAL));
+    }
+}
+
+#[test]
+fn a_socket_is_never_opened() {
+    let scene = Scene::new();
+    let _socket = std::os::unix::net::UnixListener::bind(scene.writable().join("socket")).unwrap();
+    let mut guest = Guest::new(scene.grants());
+    assert_eq!(guest.stat(WRITABLE, true, "socket"), Ok((0, 0)));
+    for how in ways() {
+        assert_eq!(guest.open(WRITABLE, "socket", how), Err(PERM), "{how:?}");
+    }
 }
 
 #[test]

@@ -122,7 +122,9 @@ fn a_need_that_is_not_granted_is_named() {
     ] {
         let _ = home.load(options, &artifact, &[]).expect(125).says(&[missing, hint]);
     }
-    for options in [&["--dir", "d::/data"][..], &["--dir", "d::/", "--dir-ro", "d::/data/inner"]] {
+    for options in
+        [&["--dir", "d::/data"][..], &["--dir", "d::/", "--dir-ro", "d/inner::/data/inner"]]
+    {
         // The guest starts; whether it finds its folder "." there is its own affair.
         let ended = home.load(options, &artifact, &[]);
         assert!(matches!(ended.code, Some(0 | 1)), "{options:?}: {ended:?}");
@@ -217,6 +219,78 @@ fn what_an_operator_can_demand() {
     let _ = home.load(&[], &plain, &[]).expect(0);
     let good = home.compile(&hello, &[]);
     let _ = home.load(&["--require-fuel", "--require-deterministic"], &good, &[]).expect(0);
+}
+
+#[test]
+fn what_is_granted_is_named_by_whatever_name_it_has() {
+    let home = Home::new();
+    let artifact = home.fixture("wat/hello.wat");
+    std::fs::create_dir(home.path("d")).unwrap();
+    for (options, named) in [
+        (&["--dir", ".."][..], &["fs.write:.."][..]),
+        (&["--dir-ro", "../.", "--dir", "d"], &["fs.read:../.", "fs.write:d"]),
+        (&["--dir-ro", "d::../../x"], &["fs.read:../../x"]),
+        (&["--dir", "d::a\nb"], &["fs.write:a\nb"]),
+        (&["--dir", "d/"], &["fs.write:d"]),
+    ] {
+        let explained: Vec<&str> = options.iter().copied().chain(["--explain"]).collect();
+        let (ended, report) = home.report(&explained, &artifact);
+        let ended = ended.expect(0);
+        let granted = report["granted"].as_array().unwrap();
+        let folders: Vec<&str> = granted
+            .iter()
+            .map(|name| name.as_str().unwrap())
+            .filter(|name| name.starts_with("fs."))
+            .collect();
+        assert_eq!(folders, named, "{options:?}");
+        let _ = ended.says(&[&named.join(", ").replace('\n', "?")]);
+    }
+}
+
+#[test]
+fn a_folder_of_the_kernels_is_refused_by_name() {
+    let home = Home::new();
+    let artifact = home.fixture("wat/hello.wat");
+    std::os::unix::fs::symlink("/proc/self", home.path("link")).unwrap();
+    for (option, folder, filesystem) in [
+        ("--dir", "/proc", "procfs"),
+        ("--dir-ro", "/proc/self/", "procfs"),
+        ("--dir-ro", "link::/data", "procfs"),
+        ("--dir", "/proc/self/fd", "procfs"),
+        ("--dir-ro", "/sys/kernel", "sysfs"),
+    ] {
+        let (ended, report) = home.report(&[option, folder], &artifact);
+        let _ =
+            ended.expect(125).says(&["bls-load: grant: ", filesystem, "hint: ", "--stdin FILE"]);
+        assert_eq!(report["outcome"]["error"]["code"], "grant.kernel", "{report}");
+    }
+    let file = policy(&home, r#"{"version": 1, "folders": [{"host": "/proc", "guest": "/x"}]}"#);
+    let _ = home.load(&["--policy", &file], &artifact, &[]).expect(125).says(&["grant.kernel"]);
+}
+
+#[test]
+fn one_folder_is_not_granted_to_be_changed_and_only_to_be_read() {
+    let home = Home::new();
+    let artifact = home.fixture("wat/hello.wat");
+    std::fs::create_dir_all(home.path("d/inner")).unwrap();
+    std::os::unix::fs::symlink("d", home.path("same")).unwrap();
+    for options in [
+        ["--dir", "d::/a", "--dir-ro", "d::/b"],
+        ["--dir-ro", "d::/a", "--dir", "same::/b"],
+        ["--dir", "d::/a", "--dir-ro", "d/inner/..::/b"],
+    ] {
+        let ended = home.load(&options, &artifact, &[]).expect(125);
+        let _ = ended.says(&["/a and fs.", "one folder", "hint: ", "code: grant.contradiction"]);
+    }
+    for options in [
+        ["--dir", "d::/a", "--dir-ro", "d/inner::/b"],
+        ["--dir-ro", "d::/a", "--dir", "d/inner::/b"],
+        ["--dir-ro", "d::/a", "--dir-ro", "d::/b"],
+        // Of two with one name the last counts.
+        ["--dir-ro", "d::/a", "--dir", "d::/a"],
+    ] {
+        let _ = home.load(&options, &artifact, &[]).expect(0);
+    }
 }
 
 /// A policy file in this home.

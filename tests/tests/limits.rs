@@ -412,7 +412,7 @@ fn output_ends_where_it_was_said() {
     assert_eq!(report["outcome"]["limit"], "output", "{report}");
     let enough = ["--max-output", "5B", "--stdin", "text:hello"];
     assert_eq!(home.load(&enough, &artifact, &[]).expect(0).text(), "hello");
-    // Space that is reserved counts as written.
+    // Space that is reserved counts as written, beside the 4096 bytes and the name.
     let reserve = compile_text(
         &home,
         "reserve",
@@ -429,7 +429,9 @@ fn output_ends_where_it_was_said() {
                     (i32.const 1) (i64.const 64) (i64.const 0) (i32.const 0) (i32.const 16)))
                 (call $exit (call $reserve (i32.const 4) (i64.const 0) (i64.const 4096)))))"#,
     );
-    let _ = home.load(&["--dir", ".", "--max-output", "4095B"], &reserve, &[]).expect(124);
+    let _ = home.load(&["--dir", ".", "--max-output", "4103B"], &reserve, &[]).expect(124);
+    assert!(!home.path("reserved").exists());
+    let _ = home.load(&["--dir", ".", "--max-output", "8199B"], &reserve, &[]).expect(124);
     assert_eq!(std::fs::metadata(home.path("reserved")).unwrap().len(), 0);
     let _ = home.load(&["--dir", ".", "--max-output", "4KiB"], &reserve, &[]).expect(0);
     assert_eq!(std::fs::metadata(home.path("reserved")).unwrap().len(), 4096);

@@ -1,8 +1,8 @@
 //! A folder that may only be read stays as it is, whatever call a guest makes.
 //!
 //! One test for each way to change something; each looks at names, bytes, link
-//! counts and times afterwards. Nested grants: what a path may be used for is the
-//! grant's that the path starts from, not the file's.
+//! counts and times afterwards. Nested grants: the innermost one decides, whichever
+//! granted folder a path starts from.
 
 use bls_loader::host::Grants;
 use bls_tests::guest::{APPEND, CREAT, EXCL, Given, Guest, How, NONBLOCK, READ, TRUNC, WRITE};
@@ -206,26 +206,130 @@ fn nested(scene: &Scene, outer_read_only: bool) -> Guest {
 const OUTER: u32 = 3;
 const INNER: u32 = 4;
 
+/// Every way to change something at a path below a folder; all must be refused.
+fn changes(guest: &mut Guest, folder: u32, path: &str) -> Vec<(&'static str, Given<()>)> {
+    let mut outcomes = Vec::new();
+    for how in [0, CREAT, TRUNC, CREAT | TRUNC] {
+        let how = How { how, rights: READ | WRITE, flags: 0, follow: true };
+        outcomes.push(("opened", guest.open(folder, path, how).map(drop)));
+    }
+    outcomes.push(("unlinked", guest.at("path_unlink_file", folder, path)));
+    outcomes.push(("touched", guest.set_times(folder, true, path, 1_000_000_000)));
+    outcomes.push(("touched itself", guest.set_times(folder, false, path, 1_000_000_000)));
+    outcomes.push(("linked", guest.link(false, (folder, path), (OUTER, "linked"))));
+    outcomes.push(("moved out", guest.rename((folder, path), (OUTER, "moved"))));
+    outcomes.push(("moved over", guest.rename((OUTER, "b"), (folder, path))));
+    outcomes
+}
+
+/// Every way to make something at a path below a folder.
+fn additions(guest: &mut Guest, folder: u32, path: &str) -> Vec<(&'static str, Given<()>)> {
+    vec![
+        ("made", guest.open(folder, path, How::CREATE).map(drop)),
+        ("made a folder", guest.at("path_create_directory", folder, path)),
+        ("made a link", guest.symlink("a", folder, path)),
+        ("linked", guest.link(false, (OUTER, "b"), (folder, path))),
+        ("moved in", guest.rename((OUTER, "b"), (folder, path))),
+    ]
+}
+
+#[track_caller]
+fn all_refused(path: &str, outcomes: Vec<(&'static str, Given<()>)>) {
+    for (what, outcome) in outcomes {
+        assert_eq!(outcome, Err(PERM), "{path}: {what}");
+    }
+}
+
 #[test]
 fn only_to_be_read_inside_what_may_be_changed() {
     let scene = Scene::new();
     let mut guest = nested(&scene, false);
-    // By its own grant nothing can be changed ...
-    let before = Snapshot::of(&scene.writable());
-    assert_eq!(guest.open(INNER, "file", How::WRITE), Err(PERM));
-    assert_eq!(guest.at("path_unlink_file", INNER, "file"), Err(PERM));
-    assert_eq!(guest.rename((INNER, "file"), (OUTER, "file")), Err(PERM));
-    assert_eq!(guest.rename((OUTER, "a"), (INNER, "a")), Err(PERM));
-    before.assert_same(&Snapshot::of(&scene.writable()), &"the inner grant");
-    // ... and by the outer one everything: who grants a folder to be changed grants
-    // all that is in it. A narrower grant does not take back a wider one.
-    assert!(guest.open(OUTER, "dir/file", How::WRITE).is_ok());
-    assert_eq!(guest.rename((OUTER, "dir/file"), (OUTER, "file")), Ok(()));
-    assert!(scene.writable().join("file").is_file());
-    // The inner grant is of the folder, wherever it is moved to.
-    assert_eq!(guest.rename((OUTER, "dir"), (OUTER, "moved")), Ok(()));
-    assert_eq!(guest.open(INNER, "new", How::CREATE), Err(PERM));
-    assert!(guest.open(INNER, "..", How::DIRECTORY).is_err());
+    let before = Snapshot::of(&scene.writable().join("dir"));
+    // By its own grant, and by each way that leads in from the outer one.
+    all_refused("file", changes(&mut guest, INNER, "file"));
+    for path in ["dir/file", "./dir//file", "link-dir/file", "dir/deep/../file", "dir/../dir/file"]
+    {
+        all_refused(path, changes(&mut guest, OUTER, path));
+    }
+    for path in ["dir/new", "dir/deep/new", "link-dir/new", "dir/deep/../new"] {
+        all_refused(path, additions(&mut guest, OUTER, path));
+    }
+    assert_eq!(guest.at("path_remove_directory", OUTER, "dir/deep"), Err(PERM));
+    assert_eq!(guest.rename((OUTER, "dir/deep"), (OUTER, "deep")), Err(PERM));
+    for path in ["dir", "dir/", "dir/.", "dir/deep/..", "link-dir/."] {
+        assert_eq!(guest.set_times(OUTER, true, path, 1_000_000_000), Err(PERM), "{path}");
+    }
+    // By links of the guest's own, outside of it.
+    for (name, target) in [("l1", "dir/file"), ("l2", "l1"), ("l3", "dir/new"), ("l4", "l3")] {
+        assert_eq!(guest.symlink(target, OUTER, name), Ok(()));
+        for how in [How::WRITE, How::CREATE] {
+            let opened = guest.open(OUTER, name, how);
+            assert!(matches!(opened, Err(PERM | 44)), "{name}: {opened:?}");
+        }
+        let touched = guest.set_times(OUTER, true, name, 1_000_000_000);
+        assert!(matches!(touched, Err(PERM | 44)), "{name}: {touched:?}");
+    }
+    // By folders that were opened on the way, and when its own number is closed.
+    let opened = guest.open(OUTER, "dir", How::DIRECTORY).expect("a folder");
+    let deep = guest.open(OUTER, "dir/deep", How::DIRECTORY).expect("a folder");
+    let top = guest.open(OUTER, ".", How::DIRECTORY).expect("a folder");
+    guest.close(INNER).expect("open");
+    all_refused("file", changes(&mut guest, opened, "file"));
+    all_refused("new", additions(&mut guest, deep, "new"));
+    all_refused("dir/file", changes(&mut guest, top, "dir/file"));
+    let times = [opened.into(), 1_000_000_000, 1_000_000_000, 0b101];
+    assert_eq!(guest.ask("fd_filestat_set_times", &times), Err(PERM));
+    before.assert_same(&Snapshot::of(&scene.writable().join("dir")), &"the inner grant");
+    // It stays where it is, too: not moved, not moved over, not removed.
+    assert_eq!(guest.rename((OUTER, "dir"), (OUTER, "moved")), Err(PERM));
+    assert_eq!(guest.rename((OUTER, "dir/"), (OUTER, "moved/")), Err(PERM));
+    assert_eq!(guest.at("path_remove_directory", OUTER, "dir"), Err(PERM));
+    // It can be read, and what lies beside it is changed as ever.
+    let file = guest.open(OUTER, "dir/file", How::READ).expect("a file");
+    assert_eq!(guest.read(file, 100), Ok(b"deeper\n".to_vec()));
+    assert_eq!(guest.rename((OUTER, "a"), (OUTER, "c")), Ok(()));
+    assert_eq!(guest.at("path_create_directory", OUTER, "new"), Ok(()));
+    let made = guest.open(OUTER, "new/file", How::CREATE).expect("a file");
+    assert_eq!(guest.write(made, b"new"), Ok(3));
+    assert_eq!(guest.rename((OUTER, "new"), (OUTER, "newer")), Ok(()));
+    assert_eq!(guest.at("path_unlink_file", top, "newer/file"), Ok(()));
+    assert_eq!(guest.at("path_remove_directory", top, "newer"), Ok(()));
+}
+
+#[test]
+fn what_holds_a_folder_that_may_only_be_read_stays_where_it_is() {
+    let scene = Scene::new();
+    fs::create_dir(scene.writable().join("empty")).unwrap();
+    fs::create_dir(scene.writable().join("other")).unwrap();
+    let folders = vec![
+        preopen(&scene.writable(), "/outer", false),
+        preopen(&scene.writable().join("dir/deep"), "/deep", true),
+        preopen(&scene.writable().join("empty"), "/empty", true),
+    ];
+    let mut guest = Guest::new(Grants { preopens: folders, ..Grants::default() });
+    assert_eq!(guest.rename((OUTER, "dir"), (OUTER, "moved")), Err(PERM));
+    assert_eq!(guest.rename((OUTER, "other"), (OUTER, "empty")), Err(PERM));
+    assert_eq!(guest.at("path_remove_directory", OUTER, "empty"), Err(PERM));
+    // Beside it, and in what holds it, anything goes.
+    assert_eq!(guest.rename((OUTER, "dir/file"), (OUTER, "dir/other")), Ok(()));
+    assert_eq!(guest.rename((OUTER, "other"), (OUTER, "dir/other-folder")), Ok(()));
+}
+
+#[test]
+fn the_innermost_of_three_decides() {
+    let scene = Scene::new();
+    let folders = vec![
+        preopen(&scene.writable(), "/outer", false),
+        preopen(&scene.writable().join("dir"), "/outer/dir", true),
+        preopen(&scene.writable().join("dir/deep"), "/outer/dir/deep", false),
+    ];
+    let mut guest = Guest::new(Grants { preopens: folders, ..Grants::default() });
+    assert!(guest.open(OUTER, "dir/deep/new", How::CREATE).is_ok());
+    assert!(guest.open(5, "newer", How::CREATE).is_ok());
+    let deep = guest.open(OUTER, "dir/deep", How::DIRECTORY).expect("a folder");
+    assert!(guest.open(deep, "newest", How::CREATE).is_ok());
+    assert_eq!(guest.open(OUTER, "dir/new", How::CREATE), Err(PERM));
+    assert_eq!(guest.open(INNER, "deep/new", How::WRITE), Err(PERM));
 }
 
 #[test]

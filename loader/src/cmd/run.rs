@@ -6,7 +6,7 @@
 
 use super::Named;
 use crate::cli::Options;
-use crate::error::{Cause, Failure};
+use crate::error::{Cause, Failure, printable};
 use crate::explain::Stages;
 use crate::fuel_profile::Sink;
 use crate::grant::Granted;
@@ -198,7 +198,7 @@ fn note_artifact(recorder: &Recorder, facts: &Facts, limits: &Limits) {
 /// What the report says about what the guest gets.
 fn note_granted(recorder: &Recorder, granted: &Granted, options: &Options) {
     recorder.set("granted", || {
-        granted.permissions.iter().map(|permission| json!(permission.to_string())).collect()
+        granted.permissions.iter().map(|permission| json!(permission)).collect()
     });
     if let Some(start) = options.determinism {
         recorder
@@ -263,8 +263,8 @@ fn explain_rules(rules: &Rules) -> String {
 }
 
 fn explain_granted(granted: &Granted, options: &Options) -> String {
-    let permissions: Vec<String> = granted.permissions.iter().map(ToString::to_string).collect();
-    let mut text = permissions.join(", ");
+    // A folder's name is whatever somebody called it.
+    let mut text = printable(&granted.permissions.join(", "));
     if text.is_empty() {
         text += "nothing";
     }

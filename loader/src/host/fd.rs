@@ -6,11 +6,11 @@
 //! standard stream, which other processes share, are never changed. Does not read
 //! or write (`transfer.rs`), and does not tell or set sizes and times (`stat.rs`).
 
-use crate::host::errno::{Errno, Failure, Outcome};
+use crate::host::Host;
+use crate::host::errno::{Errno, Outcome};
 use crate::host::memory::GuestMemory;
 use crate::host::table::{Descriptor, Stream};
 use crate::host::types::{FdFlags, FdStat, FileType, PRESTAT_ALIGNMENT, Rights, prestat};
-use crate::host::{Host, OutputLimit};
 use bls_artifact::limits::ADVISED_BYTES_MAX;
 use rustix::fs::{Advice, FallocateFlags, OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::retry_on_intr;
@@ -78,8 +78,7 @@ pub(crate) fn fd_advise(
     Ok(rustix::fs::fadvise(file, offset, NonZeroU64::new(length), advice)?)
 }
 
-/// Reserves space on the disk, which counts as written: a limit on output is one on
-/// space too. (wasmtime does not offer it.)
+/// Reserves space on the disk, which counts as written. (wasmtime does not offer it.)
 pub(crate) fn fd_allocate(
     host: &mut Host,
     _memory: &mut GuestMemory<'_>,
@@ -89,14 +88,13 @@ pub(crate) fn fd_allocate(
 ) -> Outcome<()> {
     let file = host.table.file(descriptor)?;
     file.check_writable()?;
-    let Some(left) = host.output_left.checked_sub(length) else {
-        return Err(Failure::Stop(wasmtime::Error::new(OutputLimit)));
-    };
+    let left = host.output_left.take_growth(file, offset)?.take(length)?;
     // Beyond what a file can be, the kernel says so at once.
     if offset.checked_add(length).is_some_and(|end| i64::try_from(end).is_ok()) {
         host.purse.pay_allocation(length)?;
     }
     retry_on_intr(|| rustix::fs::fallocate(file, FallocateFlags::empty(), offset, length))?;
+    file.has_reached(offset.saturating_add(length));
     host.output_left = left;
     Ok(())
 }

@@ -1,23 +1,26 @@
 //! What can be done by path: opening, linking, renaming, removing.
 //!
-//! Assumes that `cap-std` keeps every path inside the directory it starts from,
-//! symbolic links included. Guarantees that what a read-only grant forbids is
-//! refused (`perm`) before the system is asked, and that whatever is opened
-//! inherits the grant. Resolves no path itself, and follows a link only when the
-//! guest asks for it.
+//! Assumes that `place.rs` gives no folder that a guest may not reach. Guarantees that
+//! what a read-only grant forbids is refused (`perm`) before the system is asked, that
+//! whatever is opened inherits the grant, and that each new name is paid for from what the
+//! guest may write (`disk.rs`). Follows a link only when the guest asks for it.
 
 use crate::host::Host;
+use crate::host::disk::OutputLeft;
 use crate::host::errno::{Errno, Outcome};
 use crate::host::fd::system_flags;
 use crate::host::memory::GuestMemory;
-use crate::host::stat::metadata;
+use crate::host::place::{Found, Place, Roots, following};
 use crate::host::table::{Descriptor, Directory, OpenFile};
 use crate::host::types::{FdFlags, LookupFlags, OpenFlags, Rights};
-use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt};
-use cap_std::fs::{Dir, MetadataExt, OpenOptions, OpenOptionsExt};
+use cap_fs_ext::OpenOptionsFollowExt as _;
+use cap_std::fs::{Dir, File, MetadataExt, OpenOptions, OpenOptionsExt};
 use rustix::fs::OFlags;
-use std::borrow::Cow;
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
+
+/// How often a file may come and go between a look and the attempt to make it.
+const ATTEMPTS_MAX: u32 = 40;
 
 /// Makes a directory.
 pub(crate) fn path_create_directory(
@@ -28,8 +31,11 @@ pub(crate) fn path_create_directory(
     path_length: u32,
 ) -> Outcome<()> {
     let (directory, path) = at(host, memory, descriptor, path, path_length)?;
-    directory.check_writable()?;
-    Ok(directory.dir.create_dir(path)?)
+    let place = host.table.roots.place_to_change(directory, path)?;
+    let left = host.output_left.take_new_name(&place, 0)?;
+    place.folder.create_dir(&place.name)?;
+    host.output_left = left;
+    Ok(())
 }
 
 /// Gives a file a second name. Links are not followed (`inval`).
@@ -53,7 +59,12 @@ pub(crate) fn path_link(
     if lookup.has(LookupFlags::SYMLINK_FOLLOW) {
         return Err(Errno::Inval.into());
     }
-    Ok(old.dir.hard_link(old_path, &new.dir, new_path)?)
+    let old = host.table.roots.place_to_change(old, old_path)?;
+    let new = host.table.roots.place_to_change(new, new_path)?;
+    let left = host.output_left.take_new_name(&new, 0)?;
+    old.folder.hard_link(&old.name, &new.folder, &new.name)?;
+    host.output_left = left;
+    Ok(())
 }
 
 /// Opens a file or a directory.
@@ -90,29 +101,11 @@ pub(crate) fn path_open(
     }
     host.table.check_room()?;
     memory.check_u32(result)?;
-    let read_only = directory.read_only;
-    if host.clockwork.is_some() && !is_plain(&directory.dir, path, opening.lookup)? {
-        return Err(Errno::Perm.into());
-    }
-    let file = directory.dir.open_with(path, &opening.options())?;
-    let opened = if file.metadata()?.is_dir() {
-        let dir = Dir::from_std_file(file.into_std());
-        Descriptor::Directory(Directory::opened(dir, read_only))
-    } else {
-        Descriptor::File(OpenFile { file, read_only, synced: opening.is_synced() })
-    };
+    let mut left = host.output_left;
+    let opened = opening.open(&host.table.roots, directory, path, &mut left)?;
+    host.output_left = left;
     let number = host.table.insert(opened)?;
     memory.write_u32(result, number)
-}
-
-/// Whether what is at a path is a file, a directory or not there: what else there is
-/// gives and takes bytes by chance.
-fn is_plain(dir: &Dir, path: &str, lookup: LookupFlags) -> Outcome<bool> {
-    Ok(match metadata(dir, path, lookup) {
-        Ok(metadata) => metadata.is_file() || metadata.is_dir() || metadata.is_symlink(),
-        // Opening it says why, or makes it.
-        Err(_) => true,
-    })
 }
 
 /// How a guest wants something opened.
@@ -149,31 +142,112 @@ impl Opening {
         synced.into_iter().any(|flag| self.flags.has(flag))
     }
 
-    /// The same in the words of `cap-std`.
-    fn options(&self) -> OpenOptions {
-        let mut options = OpenOptions::new();
-        // A file that the guest wants neither to read nor to write is opened for
-        // reading: the system needs one of both.
-        options.read(self.rights.has(Rights::FD_READ) || !self.rights.has(Rights::FD_WRITE));
-        options.write(self.writes());
-        options.truncate(self.how.has(OpenFlags::TRUNC));
-        if self.how.has(OpenFlags::CREAT) {
-            options.create(true);
-            options.create_new(self.how.has(OpenFlags::EXCL));
+    /// Opens what a path leads to, or makes it.
+    fn open(
+        &self,
+        roots: &Roots,
+        directory: &Directory,
+        path: &str,
+        output_left: &mut OutputLeft,
+    ) -> Outcome<Descriptor> {
+        let creates = self.how.has(OpenFlags::CREAT);
+        let exclusive = creates && self.how.has(OpenFlags::EXCL);
+        // What must be new is no link's other end.
+        let follow = self.lookup.has(LookupFlags::SYMLINK_FOLLOW) && !exclusive;
+        for _ in 0..ATTEMPTS_MAX {
+            let found = match self.writes() && roots.matter() {
+                true => {
+                    let (place, found) = Place::find(directory, path, follow)?;
+                    roots.check_changeable(directory, &place)?;
+                    found
+                }
+                false => Found::at(&directory.dir, path, follow)?,
+            };
+            match found {
+                Some(_) if exclusive => return Err(Errno::Exist.into()),
+                Some(found) => return self.open_found(roots, directory, path, &found),
+                None if !creates => return Err(Errno::Noent.into()),
+                None => {}
+            }
+            let (place, None) = Place::find(directory, path, follow)? else { continue };
+            roots.check_changeable(directory, &place)?;
+            let left = output_left.take_new_name(&place, 0)?;
+            let mut options = self.options(false);
+            match place.folder.open_with(&place.name, options.create_new(true)) {
+                Ok(file) => {
+                    *output_left = left;
+                    return Ok(Descriptor::File(self.file(file, directory.read_only, 0)));
+                }
+                // Somebody made it in between: then it is opened, unless it must be new.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists && !exclusive => {}
+                Err(error) => return Err(error.into()),
+            }
         }
-        options.follow(if self.lookup.has(LookupFlags::SYMLINK_FOLLOW) {
-            FollowSymlinks::Yes
+        Err(Errno::Again.into())
+    }
+
+    /// Opens what is there.
+    fn open_found(
+        &self,
+        roots: &Roots,
+        directory: &Directory,
+        path: &str,
+        found: &Found,
+    ) -> Outcome<Descriptor> {
+        let is_directory = found.metadata.is_dir();
+        if self.how.has(OpenFlags::DIRECTORY) && !is_directory {
+            return Err(Errno::Notdir.into());
+        }
+        let follow = self.lookup.has(LookupFlags::SYMLINK_FOLLOW);
+        let again = || directory.dir.open_with(path, &self.options(follow));
+        let file = found.open(self.flags(), again)?;
+        let read_only = directory.read_only;
+        Ok(if is_directory {
+            // A folder that was opened is what the innermost grant above it says.
+            let read_only = read_only || roots.protect(directory, &file)?;
+            let dir = Dir::from_std_file(file.into_std());
+            Descriptor::Directory(Directory::opened(dir, read_only))
         } else {
-            FollowSymlinks::No
-        });
+            Descriptor::File(self.file(file, read_only, found.metadata.len()))
+        })
+    }
+
+    /// What the guest gets of a file of this size.
+    fn file(&self, file: File, read_only: bool, size: u64) -> OpenFile {
+        OpenFile::new(file, read_only, self.is_synced(), size)
+    }
+
+    /// Whether it is read. A file that the guest wants neither to read nor to write is
+    /// opened for reading: the system needs one of both.
+    fn reads(&self) -> bool {
+        self.rights.has(Rights::FD_READ) || !self.rights.has(Rights::FD_WRITE)
+    }
+
+    /// Flags beside what is done with it.
+    fn behaviour(&self) -> OFlags {
         // A guest must not give the loader a terminal to be controlled by.
         let mut flags = OFlags::NOCTTY | system_flags(self.flags);
-        if self.how.has(OpenFlags::DIRECTORY) {
-            // Left to the kernel, which then does not wait for a FIFO's other
-            // end, nor wake a device, only to find that it is no directory.
-            flags |= OFlags::DIRECTORY;
-        }
-        options.custom_flags(flags.bits().cast_signed());
+        flags.set(OFlags::DIRECTORY, self.how.has(OpenFlags::DIRECTORY));
+        flags
+    }
+
+    /// How what is there is opened, in the system's words.
+    fn flags(&self) -> OFlags {
+        let access = match (self.reads(), self.writes()) {
+            (true, true) => OFlags::RDWR,
+            (false, true) => OFlags::WRONLY,
+            (_, false) => OFlags::RDONLY,
+        };
+        let mut flags = access | self.behaviour();
+        flags.set(OFlags::TRUNC, self.how.has(OpenFlags::TRUNC));
+        flags
+    }
+
+    /// The same in the words of `cap-std`.
+    fn options(&self, follow: bool) -> OpenOptions {
+        let mut options = OpenOptions::new();
+        options.read(self.reads()).write(self.writes()).truncate(self.how.has(OpenFlags::TRUNC));
+        options.follow(following(follow)).custom_flags(self.behaviour().bits().cast_signed());
         options
     }
 }
@@ -193,7 +267,8 @@ pub(crate) fn path_readlink(
     memory.check_u32(result)?;
     memory.bytes(buffer, buffer_length)?;
     let (directory, path) = at(host, memory, descriptor, path, path_length)?;
-    let target = directory.dir.read_link(path)?;
+    let place = Place::of(directory, path)?;
+    let target = place.folder.read_link(&place.name)?;
     let target = target.as_os_str().as_bytes();
     let buffer = memory.bytes_mut(buffer, buffer_length)?;
     let length = target.len().min(buffer.len());
@@ -211,15 +286,13 @@ pub(crate) fn path_remove_directory(
     path_length: u32,
 ) -> Outcome<()> {
     let (directory, path) = at(host, memory, descriptor, path, path_length)?;
-    directory.check_writable()?;
+    let place = host.table.roots.place_to_change(directory, path)?;
+    host.table.roots.check_movable(&place)?;
     // `folder/` is `folder`, as for the kernel; to cap-std it would be `folder/.`, which
     // cannot be removed.
-    let path = match path.trim_end_matches('/') {
-        "" => path,
-        path => path,
-    };
-    let gone = last_name(host.clockwork.is_some(), &directory.dir, path);
-    directory.dir.remove_dir(path)?;
+    let name = place.bare_name();
+    let gone = last_name(host.clockwork.is_some(), &place.folder, name);
+    place.folder.remove_dir(name)?;
     host.forget(gone);
     Ok(())
 }
@@ -240,18 +313,23 @@ pub(crate) fn path_rename(
     let (new, new_path) = at(host, memory, new_descriptor, new_path, new_path_length)?;
     old.check_writable()?;
     new.check_writable()?;
-    let replaced = last_name(host.clockwork.is_some(), &new.dir, new_path);
+    let roots = &host.table.roots;
+    let mut old = roots.place_to_change(old, old_path)?;
+    let new = roots.place_to_change(new, new_path)?;
+    roots.check_movable(&old)?;
+    roots.check_movable(&new)?;
+    let left = host.output_left.take_name(&new.name, 0)?;
+    let replaced = last_name(host.clockwork.is_some(), &new.folder, &new.name);
     // Only a directory can get a name that ends with a slash. cap-std minds that slash
     // in the old path alone.
-    let mut old_path = Cow::from(old_path);
-    if new_path.ends_with('/') && !old_path.is_empty() {
-        old_path.to_mut().push('/');
+    if new.name.ends_with('/') {
+        old.name.push('/');
     }
-    old.dir.rename(&*old_path, &new.dir, new_path)?;
+    old.folder.rename(&old.name, &new.folder, &new.name)?;
     // Two names of one file are left as they are.
-    if replaced.is_some() && last_name(true, &new.dir, new_path) != replaced {
-        host.forget(replaced);
-    }
+    let gone = replaced.filter(|_| last_name(true, &new.folder, &new.name) != replaced);
+    host.output_left = left;
+    host.forget(gone);
     Ok(())
 }
 
@@ -268,8 +346,11 @@ pub(crate) fn path_symlink(
 ) -> Outcome<()> {
     let target = memory.path(target, target_length)?;
     let (directory, path) = at(host, memory, descriptor, path, path_length)?;
-    directory.check_writable()?;
-    Ok(directory.dir.symlink(target, path)?)
+    let place = host.table.roots.place_to_change(directory, path)?;
+    let left = host.output_left.take_new_name(&place, target.len())?;
+    place.folder.symlink(target, &place.name)?;
+    host.output_left = left;
+    Ok(())
 }
 
 /// Removes a name of a file.
@@ -281,9 +362,9 @@ pub(crate) fn path_unlink_file(
     path_length: u32,
 ) -> Outcome<()> {
     let (directory, path) = at(host, memory, descriptor, path, path_length)?;
-    directory.check_writable()?;
-    let gone = last_name(host.clockwork.is_some(), &directory.dir, path);
-    directory.dir.remove_file(path)?;
+    let place = host.table.roots.place_to_change(directory, path)?;
+    let gone = last_name(host.clockwork.is_some(), &place.folder, &place.name);
+    place.folder.remove_file(&place.name)?;
     host.forget(gone);
     Ok(())
 }

@@ -9,12 +9,13 @@ use crate::host::errno::{Errno, Outcome};
 use crate::host::fd::kind_of_stream;
 use crate::host::memory::GuestMemory;
 use crate::host::path::at;
-use crate::host::table::{Descriptor, Directory};
+use crate::host::place::{Found, Place};
+use crate::host::table::Descriptor;
 use crate::host::types::{FileStat, LookupFlags, NANOSECONDS, TimeFlags};
 use cap_fs_ext::{DirExt, SystemTimeSpec};
-use cap_std::fs::{Dir, Metadata, OpenOptions, OpenOptionsExt};
+use cap_std::fs::Metadata;
 use cap_std::time::SystemTime;
-use rustix::fs::{AtFlags, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, utimensat};
+use rustix::fs::{AtFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, utimensat};
 use rustix::io::Errno as SystemErrno;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -47,7 +48,11 @@ pub(crate) fn fd_filestat_set_size(
 ) -> Outcome<()> {
     let file = host.table.file(descriptor)?;
     file.check_writable()?;
-    Ok(rustix::fs::ftruncate(file, size)?)
+    let left = host.output_left.take_growth(file, size)?;
+    rustix::fs::ftruncate(file, size)?;
+    file.has_reached(size);
+    host.output_left = left;
+    Ok(())
 }
 
 /// Sets the times of an open file.
@@ -88,20 +93,17 @@ pub(crate) fn path_filestat_get(
     result: u32,
 ) -> Outcome<()> {
     let lookup = LookupFlags::parse(lookup)?;
-    let (Directory { dir, .. }, path) = at(host, memory, descriptor, path, path_length)?;
-    let metadata = metadata(dir, path, lookup)?;
+    let (directory, path) = at(host, memory, descriptor, path, path_length)?;
+    // A path that ends so means a directory, and a link at its end is one to a directory.
+    let is_directory = path.ends_with('/') || path.ends_with("/.");
+    let metadata = if is_directory || lookup.has(LookupFlags::SYMLINK_FOLLOW) {
+        Found::at(&directory.dir, path, true)?.ok_or(Errno::Noent)?.metadata
+    } else {
+        let place = Place::of(directory, path)?;
+        place.folder.symlink_metadata(&place.name)?
+    };
     let attributes = host.attributes(&metadata)?;
     host.edition.write_attributes(memory, result, &attributes)
-}
-
-/// What is at a path. A path that ends with `/` or `/.` means a directory, and a link at
-/// its end is one to a directory: cap-std overlooks that where it need not open anything.
-pub(crate) fn metadata(dir: &Dir, path: &str, lookup: LookupFlags) -> std::io::Result<Metadata> {
-    let is_directory = path.ends_with('/') || path.ends_with("/.");
-    match lookup.has(LookupFlags::SYMLINK_FOLLOW) || is_directory {
-        true => dir.metadata(path),
-        false => dir.symlink_metadata(path),
-    }
 }
 
 /// Sets the times of the file at a path.
@@ -121,24 +123,23 @@ pub(crate) fn path_filestat_set_times(
     let (accessed, modified) = changes(accessed_ns, modified_ns, flags)?;
     let (directory, path) = at(host, memory, descriptor, path, path_length)?;
     directory.check_writable()?;
-    if lookup.has(LookupFlags::SYMLINK_FOLLOW) {
-        return set_times_behind(&directory.dir, path, accessed, modified);
+    let follow = lookup.has(LookupFlags::SYMLINK_FOLLOW);
+    let (place, found) = Place::find(directory, path, follow)?;
+    let found = found.ok_or(Errno::Noent)?;
+    let roots = &host.table.roots;
+    roots.check_changeable(directory, &place)?;
+    if found.metadata.is_dir() && roots.protect(directory, &found.file)? {
+        return Err(Errno::Perm.into());
     }
-    Ok(directory.dir.set_symlink_times(path, accessed.for_path(), modified.for_path())?)
-}
-
-/// Sets the times of what a path leads to, links followed. Opens the place, not
-/// the file: opening a FIFO would wait for its other end, and a device would wake.
-fn set_times_behind(dir: &Dir, path: &str, accessed: Change, modified: Change) -> Outcome<()> {
-    let mut options = OpenOptions::new();
-    options.read(true).custom_flags(OFlags::PATH.bits().cast_signed());
-    let place = dir.open_with(path, &options)?;
     let times =
         Timestamps { last_access: accessed.for_file(), last_modification: modified.for_file() };
-    match utimensat(&place, "", &times, AtFlags::EMPTY_PATH) {
+    // Of the place, not the file: opening a FIFO would wait for its other end, and a device
+    // would wake.
+    match utimensat(&found.file, "", &times, AtFlags::EMPTY_PATH) {
         // Linux before 5.8 does not take a place for a file.
         Err(SystemErrno::INVAL) => {
-            Ok(dir.set_times(path, accessed.for_path(), modified.for_path())?)
+            let (accessed, modified) = (accessed.for_path(), modified.for_path());
+            Ok(place.folder.set_symlink_times(place.bare_name(), accessed, modified)?)
         }
         outcome => Ok(outcome?),
     }

@@ -7,6 +7,7 @@
 
 use crate::host::Preopen;
 use crate::host::errno::{Errno, Outcome};
+use crate::host::place::Roots;
 use crate::host::readdir::Listing;
 use bls_artifact::capability::Capability;
 use cap_std::fs::{Dir, File};
@@ -20,7 +21,7 @@ pub(crate) enum Descriptor {
     Stream(Stream),
     /// An open directory.
     Directory(Directory),
-    /// Any other open file.
+    /// An open file.
     File(OpenFile),
     /// A standard stream that was not granted: it cannot be used, and its number is
     /// not given to a file that the guest would take for it.
@@ -48,8 +49,7 @@ pub(crate) struct Directory {
     pub(crate) listing: Option<Listing>,
 }
 
-/// An open file, which may be a device or a FIFO. The kernel keeps its position
-/// and its flags.
+/// An open regular file. The kernel keeps its position and its flags.
 #[derive(Debug)]
 pub(crate) struct OpenFile {
     pub(crate) file: File,
@@ -57,6 +57,8 @@ pub(crate) struct OpenFile {
     pub(crate) read_only: bool,
     /// Whether each write to it waits for the disk.
     pub(crate) synced: bool,
+    /// Up to where it has been paid for (`disk.rs`).
+    pub(crate) paid_to: Cell<u64>,
 }
 
 impl Descriptor {
@@ -96,6 +98,11 @@ impl Directory {
 }
 
 impl OpenFile {
+    /// A file that a guest opened, of this size.
+    pub(crate) fn new(file: File, read_only: bool, synced: bool, size: u64) -> Self {
+        OpenFile { file, read_only, synced, paid_to: Cell::new(size) }
+    }
+
     /// `perm` unless the file may be changed.
     pub(crate) fn check_writable(&self) -> Outcome<()> {
         if self.read_only {
@@ -114,6 +121,8 @@ impl AsFd for OpenFile {
 /// All descriptors of a guest, by number.
 #[derive(Debug)]
 pub(crate) struct Table {
+    /// What was granted, whatever has become of its numbers.
+    pub(crate) roots: Roots,
     slots: Vec<Option<Descriptor>>,
     /// Most descriptors, granted ones included.
     slots_max: usize,
@@ -128,6 +137,7 @@ impl Table {
             (Capability::Stdout, Stream::Output),
             (Capability::Stderr, Stream::Error),
         ];
+        let roots = Roots::of(&preopens);
         let mut slots = Vec::with_capacity(streams.len() + preopens.len());
         slots.extend(streams.map(|(capability, stream)| match withheld.contains(&capability) {
             true => Some(Descriptor::Withheld),
@@ -143,7 +153,7 @@ impl Table {
         }));
         // What was granted is there, whatever the limit.
         let slots_max = (slots_max as usize).max(slots.len());
-        Table { slots, slots_max, ran_out: Cell::new(false) }
+        Table { roots, slots, slots_max, ran_out: Cell::new(false) }
     }
 
     /// Whether there was no room for a descriptor at any time.

@@ -7,10 +7,11 @@
 //! is an answer, and the guest decides. (Where chance is ruled out it does, for
 //! streams.)
 
+use crate::host::Host;
+use crate::host::disk::{OutputLeft, OutputLimit};
 use crate::host::errno::{Errno, Failure, Outcome};
 use crate::host::memory::{Gathered, GuestMemory};
-use crate::host::table::{Descriptor, Stream};
-use crate::host::{Host, OutputLimit};
+use crate::host::table::{Descriptor, OpenFile, Stream};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::BorrowedFd;
 use rustix::io::{Errno as SystemErrno, preadv, pwritev, readv, retry_on_intr, writev};
@@ -83,13 +84,16 @@ pub(crate) fn fd_write(
     count: u32,
     result: u32,
 ) -> Outcome<()> {
-    let mut gathered = memory.gather(buffers, count, host.output_left)?;
+    let mut left = host.output_left;
+    let mut gathered = memory.gather(buffers, count, left.bytes())?;
     memory.check_u32(result)?;
     host.purse.owe_buffers(gathered.looked_at);
     let written = match host.table.get(descriptor)? {
         Descriptor::File(file) => {
             host.purse.owe_file_write(file.synced);
-            retry_on_intr(|| writev(file, &gathered.buffers))?
+            let start = left.position(file)?;
+            let write = |list: &[IoSlice<'_>]| writev(file, list);
+            write_file(file, start, memory, (buffers, count), &mut left, &mut gathered, write)?
         }
         Descriptor::Stream(stream @ (Stream::Output | Stream::Error)) => {
             let output = stream.system();
@@ -103,7 +107,7 @@ pub(crate) fn fd_write(
         _ => return Err(Errno::Badf.into()),
     };
     host.purse.owe_transfer(written);
-    account(&mut host.output_left, &gathered, written)?;
+    account(&mut host.output_left, left, &gathered, written)?;
     memory.write_size(result, written)
 }
 
@@ -118,7 +122,8 @@ pub(crate) fn fd_pwrite(
     offset: u64,
     result: u32,
 ) -> Outcome<()> {
-    let gathered = memory.gather(buffers, count, host.output_left)?;
+    let mut left = host.output_left;
+    let mut gathered = memory.gather(buffers, count, left.bytes())?;
     memory.check_u32(result)?;
     host.purse.owe_buffers(gathered.looked_at);
     let file = match host.table.get(descriptor)? {
@@ -127,17 +132,51 @@ pub(crate) fn fd_pwrite(
         _ => return Err(Errno::Badf.into()),
     };
     host.purse.owe_file_write(file.synced);
-    let written = retry_on_intr(|| pwritev(file, &gathered.buffers, offset))?;
+    let write = |list: &[IoSlice<'_>]| pwritev(file, list, offset);
+    let written =
+        write_file(file, offset, memory, (buffers, count), &mut left, &mut gathered, write)?;
     host.purse.owe_transfer(written);
-    account(&mut host.output_left, &gathered, written)?;
+    account(&mut host.output_left, left, &gathered, written)?;
     memory.write_size(result, written)
+}
+
+/// Writes to a file where it reads `start`, as much as is left when what that skips is
+/// paid for.
+fn write_file<'a>(
+    file: &OpenFile,
+    start: u64,
+    memory: &'a GuestMemory<'_>,
+    (buffers, count): (u32, u32),
+    left: &mut OutputLeft,
+    gathered: &mut Gathered<'a>,
+    write: impl Fn(&[IoSlice<'_>]) -> Result<usize, SystemErrno>,
+) -> Outcome<usize> {
+    let mut start = start;
+    if gathered.length > 0 {
+        (*left, start) = left.take_gap(file, start)?;
+    }
+    if left.bytes() < gathered.length {
+        *gathered = memory.gather(buffers, count, left.bytes())?;
+    }
+    let written = retry_on_intr(|| write(&gathered.buffers))?;
+    if written > 0 {
+        file.has_reached(start.saturating_add(written as u64));
+    }
+    Ok(written)
 }
 
 /// Takes what was written from what may still be written, and ends the run when
 /// the guest wanted more than that. What fits has been written by then.
-fn account(output_left: &mut u64, gathered: &Gathered<'_>, written: usize) -> Outcome<()> {
+fn account(
+    output_left: &mut OutputLeft,
+    left: OutputLeft,
+    gathered: &Gathered<'_>,
+    written: usize,
+) -> Outcome<()> {
     let written = written as u64;
-    *output_left = output_left.saturating_sub(written);
+    if written > 0 {
+        *output_left = left.take(written)?;
+    }
     if gathered.limited && written == gathered.length {
         return Err(Failure::Stop(wasmtime::Error::new(OutputLimit)));
     }
