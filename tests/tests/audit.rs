@@ -112,13 +112,13 @@ fn a_chain_of_tail_calls_is_cut_by_checks() {
 #[test]
 fn deep_modules_pass() {
     let mut at_the_cap = 0;
-    for seed in 1..=1500 {
+    for seed in 1..=300 {
         let module = valid(deep(seed)).expect("a valid module");
         let findings = pass(&format!("deep, seed {seed}"), &module);
         at_the_cap += u32::from(findings.overrun_max > S_MAX / 2);
     }
     println!("{at_the_cap} deep modules have more than half of the largest S");
-    assert!(at_the_cap >= 50, "only {at_the_cap} modules are deep");
+    assert!(at_the_cap >= 10, "only {at_the_cap} modules are deep");
 }
 
 /// Real programs, and what the audit takes beside what it takes to compile them.
