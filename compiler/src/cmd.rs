@@ -9,6 +9,7 @@ mod check;
 mod compile;
 mod inspect;
 mod key;
+mod run;
 mod sign;
 mod trust;
 mod verify;
@@ -21,9 +22,11 @@ use crate::keystore::{self, KeySource, KeyStoreError, SigningKey};
 use crate::needs::NeedsError;
 use crate::output::OutputError;
 use crate::pipeline;
+use bls_artifact::nearest::nearest;
 use bls_artifact::target::Target;
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser as _};
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
 
@@ -95,9 +98,9 @@ impl From<OutputError> for Failure {
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
-    let mut words: Vec<std::ffi::OsString> = std::env::args_os().collect();
-    if words.len() == 2 && words[1] == "help" {
-        words[1] = "--help".into();
+    let mut words: Vec<OsString> = std::env::args_os().collect();
+    if let Err(failure) = help_first(&mut words) {
+        return failure.report();
     }
     let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
@@ -111,6 +114,7 @@ pub fn main() -> ExitCode {
     };
     let result = match &cli.command {
         None => or_json(cli.compile.json, compile::run(&cli.compile)),
+        Some(Command::Run(arguments)) => run::run(&arguments.words),
         Some(Command::Check(arguments)) => check::run(arguments),
         Some(Command::Audit(arguments)) => audit::run(arguments),
         Some(Command::Inspect(arguments)) => or_json(arguments.json, inspect::run(arguments)),
@@ -123,6 +127,36 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
+}
+
+/// `help` and `help COMMAND` are other words for `--help` and `COMMAND --help`.
+fn help_first(words: &mut Vec<OsString>) -> Result<(), Failure> {
+    if words.get(1).is_none_or(|word| word != "help") {
+        return Ok(());
+    }
+    match words.get(2).map(|word| word.to_string_lossy().into_owned()) {
+        None => words[1] = "--help".into(),
+        Some(command) if is_command(&command) => {
+            words.truncate(1);
+            words.extend([command.into(), "--help".into()]);
+        }
+        Some(word) => {
+            let near = nearest_command(&word);
+            return Err(Failure::usage(
+                format!("there is no command {word:?}"),
+                Some(near.map_or("see bls-compile --help".to_owned(), |near| {
+                    format!("did you mean bls-compile help {near}?")
+                })),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The command that a word may have been meant for.
+fn nearest_command(word: &str) -> Option<String> {
+    let cli = Cli::command();
+    nearest(word, cli.get_subcommands().map(|command| command.get_name())).map(str::to_owned)
 }
 
 /// A program that asked for JSON reads what failed there, too.

@@ -6,7 +6,7 @@
 //! (or from the memory given). Does not look at signatures or parts.
 
 use crate::error::StageError;
-use bls_artifact::artifact::{Frame, FrameError, HEADER_LEN, Header};
+use bls_artifact::artifact::{Foreign, Frame, FrameError, HEADER_LEN, Header};
 use rustix::buffer::spare_capacity;
 use rustix::fs::{FileType, Mode, OFlags};
 use std::fmt;
@@ -77,6 +77,11 @@ impl StageError for OpenError {
 
     fn hint(&self) -> Option<String> {
         Some(match self {
+            Self::System(name, rustix::io::Errno::NOENT)
+                if name.ends_with(".wasm") || name.ends_with(".wat") =>
+            {
+                "bls-compile run app.wasm compiles a module, and runs it".into()
+            }
             Self::System(_, rustix::io::Errno::NOENT) => {
                 "artifacts are made by bls-compile: bls-compile app.wasm writes app.bls".into()
             }
@@ -86,6 +91,12 @@ impl StageError for OpenError {
             }
             Self::NotRegular(_, Irregular::Folder) => "name a file".into(),
             Self::NotRegular(..) => "copy it into a file first".into(),
+            // Text too: nobody else writes such files.
+            Self::Frame(name, FrameError::NotAnArtifact(kind))
+                if *kind == Foreign::Module || name.ends_with(".wat") =>
+            {
+                format!("compile it, and run it: bls-compile run {name}")
+            }
             Self::Frame(_, error) => error.hint().into(),
         })
     }

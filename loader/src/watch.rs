@@ -28,7 +28,10 @@ pub(crate) fn start(recorder: Arc<Recorder>, timeout: Option<Duration>) -> Resul
             stage: "run",
             code: "run.watcher",
             what: format!("cannot start the thread that watches the time: {error}"),
-            hint: None,
+            hint: Some(
+                "allow more threads: see ulimit -u, and the limits of its group; or run it without --timeout and --report"
+                    .into(),
+            ),
         })
 }
 

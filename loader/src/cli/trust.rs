@@ -14,18 +14,19 @@ use lexopt::{Arg, Parser};
 use std::path::PathBuf;
 
 /// What `trust --help` prints.
-pub(super) const HELP: &str = "\
+pub(in crate::cli) const HELP: &str = "\
 Say whose signatures count on this machine.
 
 Usage: bls-load trust add <KEY.pub> [OPTIONS]
-       bls-load trust revoke <KEYID|sha256:DIGEST>... [--compiler <RANGE>] [--engine <RANGE>]
+       bls-load trust revoke [OPTIONS] <KEYID|sha256:DIGEST>...
        bls-load trust show [--json] [FILE]
        bls-load trust init [OPTIONS]
        bls-load trust install [--system] <FILE>
        bls-load trust verify [--system] <FILE>
 
-add, revoke and init change your own file, or the one that --file names. A file that root
-keys sign is made so: init --root, add; bls-compile trust sign; and then install.
+add, revoke and init change your own file, or the one that --file names. A file
+that root keys sign is made so: init --root, add; bls-compile trust sign; and
+then install.
 
 add: a key whose signatures count
       --role <ROLE>           compiler | author [default: compiler]
@@ -39,8 +40,9 @@ revoke: keys, artifacts (by identity, source or image), or what versions made
       --engine <RANGE>        of wasmtime, as the artifact names it
 init: a new file
       --threshold <N>         so many keys must sign an artifact [default: 1]
-      --clock <HOW>           refuse | ignore what has a time, where the clock is wrong
-      --root <KEY.pub>        a key that signs this file; more than once for more
+      --clock <HOW>           refuse | ignore what has a time, where the clock
+                              is wrong
+      --root <KEY.pub>        a key that signs this file; once for each
       --root-threshold <N>    so many of them must [default: 1]
 install, verify: a signed file, against what was accepted before
       --system                /etc/bls/trust.json, not your own
@@ -49,7 +51,7 @@ Examples:
   bls-load trust add builder.pub
   bls-load trust add --prefix example. --may stdout,random builder.pub
   bls-load trust revoke --engine \">=48.0.0, <48.0.9\"
-  bls-load trust init --file trust.json --root a.pub --root b.pub --root-threshold 2
+  bls-load trust init --file trust.json --root a.pub --root b.pub
 ";
 
 /// What to do with a trust file.
