@@ -24,7 +24,7 @@ use crate::output::OutputError;
 use crate::pipeline;
 use bls_artifact::nearest::nearest;
 use bls_artifact::target::Target;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser as _};
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -179,7 +179,10 @@ fn usage(error: &clap::Error) -> Failure {
     let mut hint = None;
     for line in text.lines().map(str::trim) {
         if let Some(tip) = line.strip_prefix("tip: ") {
-            hint = hint.or(Some(tip.to_owned()));
+            // The way to name a file like an option leads no one who wanted an option.
+            if !tip.contains("as a value") {
+                hint = hint.or(Some(tip.to_owned()));
+            }
         } else if let Some(usage) = line.strip_prefix("Usage: bls-compile ") {
             let verb = usage.split_whitespace().next().filter(|word| is_command(word));
             help = verb.map_or(help, |verb| format!("bls-compile {verb} --help"));
@@ -191,16 +194,26 @@ fn usage(error: &clap::Error) -> Failure {
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         what = vec!["something is missing"];
     }
+    if let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg)
+        && matches!(option.as_str(), "-v" | "--verbose")
+    {
+        return Failure::usage(
+            format!("there is no {option}"),
+            Some("--version says which release this is, --json what was done".to_owned()),
+        );
+    }
     // clap takes a second word for a subcommand that nobody has.
     if error.kind() == ErrorKind::ArgumentConflict
         && what.iter().any(|line| line.contains("the subcommand '"))
     {
+        let first = std::env::args().nth(1).unwrap_or_default();
+        let hint = match nearest_command(&first) {
+            Some(near) if near != first && !first.starts_with('-') => format!("if a command was meant: bls-compile help {near}"),
+            _ => "bls-compile app.wasm -o app.bls; bls-compile check --json app.wasm; a level is joined: --compress=3".to_owned(),
+        };
         return Failure::usage(
             "one INPUT at a time, and a subcommand stands before its options",
-            Some(
-                "bls-compile app.wasm; bls-compile check --json app.wasm; a level is joined: --compress=3"
-                    .to_owned(),
-            ),
+            Some(hint),
         );
     }
     Failure::usage(what.join(" "), hint.or(Some(format!("see {help}"))))

@@ -70,7 +70,7 @@ Trust
 The run
       --invoke <EXPORT>         call this export: ARGS are its values, and
                                 behind a -- the guest's arguments
-      --argv0 <WORD>            the guest's argument 0 [default: ARTIFACT's name]
+      --argv0 <WORD>            the guest's argument 0 [default: ARTIFACT]
       --deterministic           clocks, randomness and listings by rule
       --seed <N>                of that randomness [default: 0]
       --epoch <SECONDS>         when those clocks begin
