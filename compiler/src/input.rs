@@ -78,7 +78,7 @@ impl InputError {
             Self::Read(_, error) if error.kind() == io::ErrorKind::NotFound => {
                 "name an existing .wasm or .wat file, or - for standard input"
             }
-            Self::Read(..) => return None,
+            Self::Read(..) => "name a file that you may read",
             Self::Folder(_) => "name the .wasm file inside it",
             Self::Empty => "did the step that writes it fail?",
             Self::TooLong => "strip debug information, or split the module",
@@ -88,7 +88,7 @@ impl InputError {
                 "components are not supported yet; build a core module, such as target wasm32-wasip1"
             }
             Self::Foreign("a .bls artifact") => {
-                "it is compiled already: bls-load runs it, bls-compile inspect shows it"
+                "it is compiled already: bls-load app.bls runs it, bls-compile inspect app.bls shows it"
             }
             Self::Foreign(kind) if kind.contains(".cwasm") => {
                 "give the .wasm it was made from: only what this tool compiled itself gets signed"

@@ -158,7 +158,7 @@ fn print(text: &str) -> Result<(), Failure> {
             stage: "output",
             code: "output.closed",
             what: format!("cannot write to stdout: {error}"),
-            hint: None,
+            hint: Some("see where standard output goes, and that there is room".into()),
         }),
         _ => Ok(()),
     }

@@ -140,9 +140,11 @@ impl StageError for LinkError {
             Self::UndeclaredImport(_) => {
                 "ask its builder; bls-compile does not write such manifests".into()
             }
-            Self::ImportType(..) | Self::Counter => {
-                "compile it again with the bls-compile of this release".into()
+            Self::ImportType(..) => {
+                "build the module for WASI preview 1: bls-compile check shows all that does not fit"
+                    .into()
             }
+            Self::Counter => "compile it again with the bls-compile of this release".into(),
             Self::ArgumentCount(name, wanted, _) if wanted.is_empty() => {
                 let name = shell_word(name);
                 format!("the guest's own arguments stand behind a --: --invoke {name} app.bls -- WORDS")
@@ -368,13 +370,18 @@ fn function(mapped: &Mapped, name: &str) -> Option<FuncType> {
     }
 }
 
+/// Whether calling it does something that is not done anyway.
+fn is_callable(mapped: &Mapped, name: &str) -> bool {
+    name != "_initialize" && function(mapped, name).is_some()
+}
+
 /// The exports that a person may call; some, where there are many.
 fn callable(mapped: &Mapped) -> Vec<String> {
     /// Names in one hint.
     const SHOWN: usize = 20;
     let names = mapped.module().exports().map(|export| export.name().to_owned());
     let mut names: Vec<String> =
-        names.filter(|name| function(mapped, name).is_some()).take(SHOWN + 1).collect();
+        names.filter(|name| is_callable(mapped, name)).take(SHOWN + 1).collect();
     if names.len() > SHOWN {
         names[SHOWN] = "…".to_owned();
     }

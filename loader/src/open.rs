@@ -85,7 +85,7 @@ impl StageError for OpenError {
             Self::System(_, rustix::io::Errno::NOENT) => {
                 "artifacts are made by bls-compile: bls-compile app.wasm writes app.bls".into()
             }
-            Self::System(..) => return None,
+            Self::System(name, _) => format!("see that {name} is a file that you may read"),
             Self::NotRegular(_, Irregular::Link) => {
                 "links are not followed; name the file itself: readlink -f shows it".into()
             }

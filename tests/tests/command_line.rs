@@ -271,7 +271,11 @@ fn unknown_imports_are_refused_or_trap() {
     ]);
     let _ = home.load(&["--unknown-imports", "trap"], &artifact, &[]).expect(0);
     // An option that helps with functions helps with nothing else.
-    std::fs::write(home.path("m.wat"), r#"(module (import "env" "memory" (memory 1)))"#).unwrap();
+    std::fs::write(
+        home.path("m.wat"),
+        r#"(module (import "env" "memory" (memory 1)) (func (export "_start")))"#,
+    )
+    .unwrap();
     let memory = home.compile(&home.path("m.wat"), &[]);
     for options in [&[][..], &["--unknown-imports", "trap"]] {
         let refused = home.load(options, &memory, &[]).expect(125);

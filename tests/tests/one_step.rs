@@ -99,7 +99,7 @@ fn grants_arguments_and_exit_codes_are_the_loaders() {
     let _ = step.run(&["--fuel", "10", "hello.wat"]).expect(123);
     let _ =
         step.run(&["--dir", "nowhere", "hello.wat"]).expect(125).says(&["nowhere", "grant.folder"]);
-    let _ = step.run(&["--fuel-profile", "hello.wat"]).expect(0).says(&["_start"]);
+    let _ = step.run(&["--fuel-profile", "hello.wat"]).expect(0).says(&["fuel by function"]);
     // Verified as any artifact: who is not trusted is refused.
     fs::write(step.path(".config/bls/trust.json"), r#"{"version": 1, "keys": []}"#).unwrap();
     let refused = step.run(&["hello.wat"]);
