@@ -100,6 +100,14 @@ fn grants_arguments_and_exit_codes_are_the_loaders() {
     let _ =
         step.run(&["--dir", "nowhere", "hello.wat"]).expect(125).says(&["nowhere", "grant.folder"]);
     let _ = step.run(&["--fuel-profile", "hello.wat"]).expect(0).says(&["fuel by function"]);
+    // A release of that name that is installed does not stand in the way.
+    let home = |program: &str, words: &[&str]| {
+        let mut command = step.user.command(&step.path(program));
+        run(command.args(words), b"").expect(0)
+    };
+    let _ = home("bls-compile", &["--sequence", "7", "hello.wat"]);
+    let _ = home("bls-load", &["install", "hello.bls"]);
+    assert_eq!(step.run(&["hello.wat"]).expect(0).text(), "hello\n");
     // Verified as any artifact: who is not trusted is refused.
     fs::write(step.path(".config/bls/trust.json"), r#"{"version": 1, "keys": []}"#).unwrap();
     let refused = step.run(&["hello.wat"]);

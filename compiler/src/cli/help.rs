@@ -62,7 +62,8 @@ INPUT is .wasm, .wat or - (stdin). Everything after INPUT belongs to the guest.
 
 Compiling
       --key <KEY>         name, FILE or env:V [default: yours, made at once]
-      --name <NAME>       [default: STEM]
+      --name <NAME>       [default: STEM.local, so that no installed release of
+                          that name stands in the way]
       --needs <CAP:WHAT>  never to start without: fs.write:/data, env:TOKEN
       --no-fuel           no metering
       --fast-nans         do not canonicalise NaNs

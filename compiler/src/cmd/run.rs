@@ -99,14 +99,18 @@ fn artifact(run: &Run) -> Result<PathBuf, Failure> {
     Ok(kept)
 }
 
-/// How to compile it. It always has a name: where the file's is none, any will do.
+/// How to compile it. Its name is none that would be installed: a release of the same name
+/// must not keep what is being worked on from running.
 fn options(run: &Run, label: &str) -> Result<Options, Failure> {
     let name = match &run.name {
         Some(name) => match name::check(name) {
             Ok(()) => name.clone(),
             Err(why) => return Err(Error::Name(why, name.clone(), true).into()),
         },
-        None => Some(artifact_name(label)).filter(|name| is_name(name)).unwrap_or("module".into()),
+        None => {
+            let local = format!("{}.local", artifact_name(label));
+            if is_name(&local) { local } else { "module.local".to_owned() }
+        }
     };
     Ok(Options {
         metered: !run.no_fuel,
