@@ -124,12 +124,6 @@ impl<'a> Given<'a> {
         })
     }
 
-    /// Whether no part was stripped from it.
-    #[must_use]
-    pub fn is_whole(&self) -> bool {
-        self.parts.iter().all(Option::is_some)
-    }
-
     /// The parts that the file has, as stored, in order.
     #[must_use]
     pub fn stored(&self) -> Vec<&'a [u8]> {

@@ -47,6 +47,7 @@ impl OneStep {
     fn entries(&self) -> Vec<PathBuf> {
         let Ok(folder) = fs::read_dir(self.path(".cache/bls")) else { return Vec::new() };
         let mut entries: Vec<PathBuf> = folder.map(|entry| entry.unwrap().path()).collect();
+        entries.retain(|path| path.extension().is_none_or(|end| end != "sum"));
         entries.sort();
         entries
     }
