@@ -150,7 +150,12 @@ impl StageError for LinkError {
                 format!("the guest's own arguments stand behind a --: --invoke {name} app.bls -- WORDS")
             }
             Self::ArgumentCount(name, wanted, _) => {
-                let values: Vec<String> = wanted.iter().map(|ty| ty.to_uppercase()).collect();
+                // Of the references, only null can be written.
+                let value = |ty: &String| match ty.starts_with('(') {
+                    true => "null".to_owned(),
+                    false => ty.to_uppercase(),
+                };
+                let values: Vec<String> = wanted.iter().map(value).collect();
                 format!(
                     "values stand behind the artifact: --invoke {} app.bls {}",
                     shell_word(name),

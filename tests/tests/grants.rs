@@ -211,7 +211,7 @@ fn what_a_guest_may_use_and_does_not_get_is_said() {
     let silent = home.load(&["--only-declared"], &artifact, &[]);
     assert!(silent.stdout.is_empty());
     let _ = silent.says(&[
-        "bls-load: grant: hello.bls may use more than it gets: \
+        "hello.bls may use more than it gets: \
          it does not declare that it needs stdout,stderr\n",
         "hint: bls-compile --needs stdout,stderr app.wasm declares it; \
          --deny stdout,stderr keeps it back without a word\n",
@@ -240,7 +240,7 @@ fn what_a_guest_may_use_and_does_not_get_is_said() {
     ]);
     let environ = home.compile(&fixtures().join("c/environ.wasm"), &["--needs", "stdout"]);
     let ended = home.load(&["--policy", &file], &environ, &[]);
-    let _ = ended.says(&["bls-load: grant: environ.bls may use more than it gets: ", "env:A"]);
+    let _ = ended.says(&["environ.bls may use more than it gets: ", "env:A"]);
 }
 
 #[test]
@@ -423,8 +423,8 @@ fn an_export_is_called_with_values_of_its_types() {
         (
             &["0"],
             [
-                "all takes 6 values (i32, i64, f32, f64, v128, externref), and 1 was given",
-                "hint: values stand behind the artifact: --invoke all app.bls I32 I64",
+                "all takes 6 values (i32, i64, f32, f64, v128, (ref null extern)), and 1 was given",
+                "hint: values stand behind the artifact: --invoke all app.bls I32 I64 F32 F64 V128 null",
             ],
         ),
     ] {
