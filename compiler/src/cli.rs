@@ -3,7 +3,8 @@
 //! Values are only split and converted here; whether a target or key exists is
 //! found out by the stage that needs it.
 
-mod help;
+pub(crate) mod help;
+pub mod run;
 
 use crate::assemble::{LEVEL_DEFAULT, LEVELS};
 use crate::keystore::DEFAULT_KEY;
@@ -16,6 +17,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use help::{
     HELP, HELP_AUDIT, HELP_CHECK, HELP_INSPECT, HELP_KEY, HELP_SIGN, HELP_TRUST, HELP_VERIFY,
 };
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// `--version`: all that decides whether two machines understand each other.
@@ -47,6 +49,9 @@ pub struct Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// `bls-compile run`
+    #[command(disable_help_flag = true)]
+    Run(RunArguments),
     /// `bls-compile check`
     Check(Check),
     /// `bls-compile audit`
@@ -157,6 +162,14 @@ impl From<Memory> for Bounds {
             Memory::Checked => Self::Checked,
         }
     }
+}
+
+/// `bls-compile run [OPTIONS] INPUT [ARGS]`
+#[derive(Debug, Args)]
+pub struct RunArguments {
+    /// All of them: [`run::Run`] reads them, for most are not ours.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub words: Vec<OsString>,
 }
 
 /// What `--emit` takes.
@@ -335,11 +348,12 @@ pub struct TrustSign {
     pub output: Option<PathBuf>,
 }
 
-/// A target, by its triple.
+/// A target, by its triple or its short name.
 fn target(text: &str) -> Result<Target, String> {
-    Target::from_triple(text).ok_or_else(|| {
-        let all = Target::ALL.map(Target::triple).join(", ");
-        format!("there is no such target; there are {all}")
+    Target::from_word(text).ok_or_else(|| {
+        let all = Target::ALL.map(Target::short).join(", ");
+        let triple = Target::X86_64.triple();
+        format!("there is no such target; there are {all}, also as triples such as {triple}")
     })
 }
 
@@ -431,13 +445,21 @@ mod tests {
         assert!(cli.command.is_none());
         let cli = Cli::try_parse_from(["bls-compile", "check", "check"]).unwrap();
         assert!(matches!(cli.command, Some(Command::Check(_))));
+        let cli = Cli::try_parse_from(["bls-compile", "a", "--target", "aarch64,x86_64"]).unwrap();
+        assert_eq!(cli.compile.target, [Target::Aarch64, Target::X86_64]);
+        let words = ["--help", "--dir", "a", "--", "-x"];
+        let line = ["bls-compile", "run"].into_iter().chain(words);
+        match Cli::try_parse_from(line).unwrap().command {
+            Some(Command::Run(run)) => assert_eq!(run.words, words),
+            other => panic!("{other:?}"),
+        }
         for wrong in [
             &["bls-compile"][..],
             &["bls-compile", "a", "b"],
             &["bls-compile", "check"],
             &["bls-compile", "a", "--compress=23"],
             &["bls-compile", "a", "--target", "sparc"],
-            &["bls-compile", "a", "--max-memory", "1"],
+            &["bls-compile", "a", "--max-memory", "1x"],
             &["bls-compile", "a", "--emit", "elf"],
             &["bls-compile", "a", "--memory", "none"],
             &["bls-compile", "a", "--expires", "soon"],

@@ -9,6 +9,7 @@ mod check;
 mod compile;
 mod inspect;
 mod key;
+mod run;
 mod sign;
 mod trust;
 mod verify;
@@ -21,10 +22,12 @@ use crate::keystore::{self, KeySource, KeyStoreError, SigningKey};
 use crate::needs::NeedsError;
 use crate::output::OutputError;
 use crate::pipeline;
+use bls_artifact::nearest::nearest;
 use bls_artifact::target::Target;
 use bls_artifact::text::{printable, printable_json, printable_lines};
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser as _};
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
@@ -97,9 +100,9 @@ impl From<OutputError> for Failure {
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
-    let mut words: Vec<std::ffi::OsString> = std::env::args_os().collect();
-    if words.len() == 2 && words[1] == "help" {
-        words[1] = "--help".into();
+    let mut words: Vec<OsString> = std::env::args_os().collect();
+    if let Err(failure) = help_first(&mut words) {
+        return failure.report();
     }
     let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
@@ -113,6 +116,7 @@ pub fn main() -> ExitCode {
     };
     let result = match &cli.command {
         None => or_json(cli.compile.json, compile::run(&cli.compile)),
+        Some(Command::Run(arguments)) => run::run(&arguments.words),
         Some(Command::Check(arguments)) => check::run(arguments),
         Some(Command::Audit(arguments)) => audit::run(arguments),
         Some(Command::Inspect(arguments)) => or_json(arguments.json, inspect::run(arguments)),
@@ -125,6 +129,36 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
+}
+
+/// `help` and `help COMMAND` are other words for `--help` and `COMMAND --help`.
+fn help_first(words: &mut Vec<OsString>) -> Result<(), Failure> {
+    if words.get(1).is_none_or(|word| word != "help") {
+        return Ok(());
+    }
+    match words.get(2).map(|word| word.to_string_lossy().into_owned()) {
+        None => words[1] = "--help".into(),
+        Some(command) if is_command(&command) => {
+            words.truncate(1);
+            words.extend([command.into(), "--help".into()]);
+        }
+        Some(word) => {
+            let near = nearest_command(&word);
+            return Err(Failure::usage(
+                format!("there is no command {word:?}"),
+                Some(near.map_or("see bls-compile --help".to_owned(), |near| {
+                    format!("did you mean bls-compile help {near}?")
+                })),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The command that a word may have been meant for.
+fn nearest_command(word: &str) -> Option<String> {
+    let cli = Cli::command();
+    nearest(word, cli.get_subcommands().map(|command| command.get_name())).map(str::to_owned)
 }
 
 /// A program that asked for JSON reads what failed there, too.
@@ -147,7 +181,10 @@ fn usage(error: &clap::Error) -> Failure {
     let mut hint = None;
     for line in text.lines().map(str::trim) {
         if let Some(tip) = line.strip_prefix("tip: ") {
-            hint = hint.or(Some(tip.to_owned()));
+            // The way to name a file like an option leads no one who wanted an option.
+            if !tip.contains("as a value") {
+                hint = hint.or(Some(tip.to_owned()));
+            }
         } else if let Some(usage) = line.strip_prefix("Usage: bls-compile ") {
             let verb = usage.split_whitespace().next().filter(|word| is_command(word));
             help = verb.map_or(help, |verb| format!("bls-compile {verb} --help"));
@@ -159,16 +196,26 @@ fn usage(error: &clap::Error) -> Failure {
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         what = vec!["something is missing"];
     }
+    if let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg)
+        && matches!(option.as_str(), "-v" | "--verbose")
+    {
+        return Failure::usage(
+            format!("there is no {option}"),
+            Some("--version says which release this is, --json what was done".to_owned()),
+        );
+    }
     // clap takes a second word for a subcommand that nobody has.
     if error.kind() == ErrorKind::ArgumentConflict
         && what.iter().any(|line| line.contains("the subcommand '"))
     {
+        let first = std::env::args().nth(1).unwrap_or_default();
+        let hint = match nearest_command(&first) {
+            Some(near) if near != first && !first.starts_with('-') => format!("if a command was meant: bls-compile help {near}"),
+            _ => "bls-compile app.wasm -o app.bls; bls-compile check --json app.wasm; a level is joined: --compress=3".to_owned(),
+        };
         return Failure::usage(
             "one INPUT at a time, and a subcommand stands before its options",
-            Some(
-                "bls-compile app.wasm; bls-compile check --json app.wasm; a level is joined: --compress=3"
-                    .to_owned(),
-            ),
+            Some(hint),
         );
     }
     Failure::usage(what.join(" "), hint.or(Some(format!("see {help}"))))

@@ -54,7 +54,8 @@ pub fn describe(module: &Validated) -> Result<Description, wasmparser::Error> {
     let has = |name: &str| {
         index.exports.iter().any(|export| export.kind == ExternalKind::Func && export.name == name)
     };
-    let kind = match (has("_start"), has("_initialize")) {
+    // The default export, whose name is empty, is what other hosts call first.
+    let kind = match (has("") || has("_start"), has("_initialize")) {
         (true, _) => Kind::Command,
         (false, true) => Kind::Reactor,
         (false, false) => Kind::Library,
@@ -321,5 +322,12 @@ mod tests {
             [Capability::Arguments, Capability::FilesRead, Capability::FilesWrite]
         );
         assert_eq!(description.module.kind, Kind::Reactor);
+        let kind = |exports: &[&str]| {
+            let exports = exports.iter().map(|name| format!("(func (export \"{name}\"))"));
+            of(&format!("(module {})", exports.collect::<String>())).module.kind
+        };
+        assert_eq!(kind(&["", "run"]), Kind::Command);
+        assert_eq!(kind(&["_initialize", "_start"]), Kind::Command);
+        assert_eq!(kind(&["run"]), Kind::Library);
     }
 }

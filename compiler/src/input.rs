@@ -78,7 +78,7 @@ impl InputError {
             Self::Read(_, error) if error.kind() == io::ErrorKind::NotFound => {
                 "name an existing .wasm or .wat file, or - for standard input"
             }
-            Self::Read(..) => return None,
+            Self::Read(..) => "name a file that you may read",
             Self::Folder(_) => "name the .wasm file inside it",
             Self::Empty => "did the step that writes it fail?",
             Self::TooLong => "strip debug information, or split the module",
@@ -88,7 +88,7 @@ impl InputError {
                 "components are not supported yet; build a core module, such as target wasm32-wasip1"
             }
             Self::Foreign("a .bls artifact") => {
-                "it is compiled already: bls-load runs it, bls-compile inspect shows it"
+                "it is compiled already: bls-load app.bls runs it, bls-compile inspect app.bls shows it"
             }
             Self::Foreign(kind) if kind.contains(".cwasm") => {
                 "give the .wasm it was made from: only what this tool compiled itself gets signed"
@@ -136,20 +136,29 @@ impl Source {
     /// # Errors
     /// [`InputError`].
     pub fn read(path: &Path) -> Result<Self, InputError> {
+        let label = if path == Path::new(STDIN) { "stdin".into() } else { path.to_string_lossy() };
+        Self::new(Self::read_bytes(path)?, &label)
+    }
+
+    /// The bytes of a file, or of standard input where `path` is `-`, whatever they are.
+    ///
+    /// # Errors
+    /// [`InputError`], when they cannot be read.
+    pub fn read_bytes(path: &Path) -> Result<Vec<u8>, InputError> {
         let label = path.display().to_string();
         let unreadable = |error| InputError::Read(label.clone(), error);
         let mut bytes = Vec::new();
         if path == Path::new(STDIN) {
             let stdin = io::stdin().lock();
             stdin.take(MODULE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-            return Self::new(bytes, "stdin");
+            return Ok(bytes);
         }
         let file = std::fs::File::open(path).map_err(unreadable)?;
         if file.metadata().map_err(unreadable)?.is_dir() {
             return Err(InputError::Folder(label));
         }
         file.take(MODULE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-        Self::new(bytes, &label)
+        Ok(bytes)
     }
 
     /// A name for the artifact, from the name of the input.

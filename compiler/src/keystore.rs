@@ -177,13 +177,16 @@ pub fn list() -> Result<Vec<Listed>, KeyStoreError> {
 
 /// The folder for this user's keys and trust file.
 fn user_folder() -> Result<PathBuf, KeyStoreError> {
+    Ok(home()?.join(passwd::USER_FOLDER))
+}
+
+/// This user's home folder, by the password database.
+pub(crate) fn home() -> Result<PathBuf, KeyStoreError> {
     let user = rustix::process::getuid().as_raw();
     let path = Path::new(passwd::DATABASE);
     let database = read_capped(path, PASSWD_BYTES_MAX)
         .map_err(|error| KeyStoreError::Read(path.to_owned(), error))?;
-    let home = passwd::home(&String::from_utf8_lossy(&database), user)
-        .ok_or(KeyStoreError::NoHome(user))?;
-    Ok(home.join(passwd::USER_FOLDER))
+    passwd::home(&String::from_utf8_lossy(&database), user).ok_or(KeyStoreError::NoHome(user))
 }
 
 /// Where the key of this name is, or would be.

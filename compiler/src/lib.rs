@@ -19,6 +19,7 @@
 
 pub mod assemble;
 pub mod audit;
+pub mod cache;
 pub mod cli;
 pub mod cmd;
 pub mod compile;

@@ -23,71 +23,13 @@ use std::time::Duration;
 pub(crate) use trust::Trust;
 pub(crate) use values::{Folder, Input, ReportTarget, UnknownImports};
 use values::{
-    budget, capabilities, digest, folder, input, machine, number, report, size, text,
+    budget, capabilities, count, digest, folder, input, machine, number, report, size, text,
     unknown_imports, variable,
 };
 
+pub(crate) mod help;
 mod trust;
 mod values;
-
-/// What `--help` prints.
-pub(crate) const HELP: &str = "\
-Verify, map and run an artifact.
-
-Usage: bls-load [OPTIONS] <ARTIFACT> [ARGS]...
-       bls-load verify [OPTIONS] <ARTIFACT|--all>
-       bls-load install [OPTIONS] <FILE|->
-       bls-load list [--json] | remove <NAME|sha256:HEX> | gc
-       bls-load trust <add|revoke|show|init|install|verify> ...
-
-ARTIFACT is a file where it holds a / or ends in .bls; else the name of what is installed,
-or its identity, sha256:HEX, of which 8 digits are enough where no other begins so; - is
-standard input.
-Everything after ARTIFACT belongs to the guest.
-Granted by default: arguments, stdin, stdout, stderr, clocks, random.
-
-Grants
-      --dir <HOST[::GUEST]>     grant a folder: files and folders, no devices
-      --dir-ro <HOST[::GUEST]>  the same, read-only; holds inside a --dir too
-      --env <K[=V]>             grant a variable
-      --stdin <FROM>            inherit | null | text:WORDS | FILE [default: inherit]
-                                FILE may be a device or FIFO, which no --dir reaches
-      --deny <CAPABILITY>       take one of the defaults away: random, clock.wall
-      --only-declared           grant nothing that the artifact does not say it needs
-      --policy <FILE>           policy, beside /etc/bls/policy.json where that exists
-Limits
-      --fuel <N>                stop after N units [default: count only]
-      --timeout <TIME>          such as 500ms, 2s [default: none]
-      --max-memory <SIZE>       memories, tables and objects together [default: 1GiB]
-      --max-stack <SIZE>        [default: 1MiB]
-      --max-output <SIZE>       bytes written, files grown, 4 KiB a name [default: none]
-      --max-descriptors <N>     open at once [default: 1024]
-Trust
-      --trust <FILE>            trust file or public key
-      --digest <sha256:HEX>     run only this exact file
-      --store <DIR>             store [default: /var/lib/bls, then ~/.local/share/bls]
-      --target <TRIPLE>         of the machine to verify or install for, if not this one
-      --clock-unset             run what expires though this machine's clock was never set
-      --require-fuel            run it only if it is metered
-      --require-deterministic   run it only if no CPU changes its results
-The run
-      --invoke <EXPORT>         call this export; ARGS are its arguments
-      --deterministic           clocks, randomness and listings by rule, not by chance
-      --seed <N>                of that randomness [default: 0]
-      --epoch <SECONDS>         when those clocks begin [default: 1600000000, September 2020]
-      --unknown-imports <HOW>   refuse | trap [default: refuse]
-      --report <FILE|fd:N>      outcome as JSON
-      --fuel-profile[=FILE]     fuel by function, on stderr; compile with --fuel-profile
-      --explain                 say what was checked, on stderr
-
-Exit codes: the guest's own; 123 out of fuel, 124 another limit (time, memory, output),
-  125 refused or bls-load failed, 134 trap. --report tells them apart.
-Examples:
-  bls-load app.bls arg1 --flag-for-guest
-  bls-load --dir ./data --fuel 1000000000 app.bls
-  bls-load --trust builder.pub verify app.bls
-  bls-load install app.bls && bls-load app arg1
-";
 
 /// What `--version` prints.
 pub(crate) fn version() -> String {
@@ -163,11 +105,15 @@ pub(crate) enum Artifact {
 }
 
 impl Artifact {
-    /// What a word means: a file where it holds a `/` or ends in `.bls`, whatever files
-    /// there are.
+    /// What a word means: a file where it holds a `/` or ends as files do, whatever files
+    /// there are. Modules are files too: so they are refused as what they are.
     fn from_word(word: OsString) -> Result<Self, UsageError> {
+        const FILES: [&[u8]; 3] = [b".bls", b".wasm", b".wat"];
         let bytes = word.as_bytes();
-        if word == STDIN || bytes.contains(&b'/') || bytes.ends_with(b".bls") {
+        if word == STDIN
+            || bytes.contains(&b'/')
+            || FILES.iter().any(|end| bytes.ends_with(end))
+        {
             return Ok(Self::File(word.into()));
         }
         wanted(&word).map(Self::Installed)
@@ -225,6 +171,7 @@ pub(crate) struct Options {
     /// The machine that it is verified or installed for, if it is not this one.
     pub(crate) target: Option<Target>,
     pub(crate) invoke: Option<String>,
+    pub(crate) argv0: Option<OsString>,
     pub(crate) unknown_imports: UnknownImports,
     pub(crate) report: Option<ReportTarget>,
     /// Whether fuel by function is shown; in this file, or on stderr.
@@ -256,10 +203,32 @@ impl Options {
             digest: None,
             target: None,
             invoke: None,
+            argv0: None,
             unknown_imports: UnknownImports::Refuse,
             report: None,
             fuel_profile: None,
             explain: false,
+        }
+    }
+
+    /// The values of the call that `--invoke` names: the words before a `--`.
+    pub(crate) fn values(&self) -> &[OsString] {
+        let words = &self.arguments;
+        match (&self.invoke, words.iter().position(|word| word == "--")) {
+            (None, _) => &[],
+            (Some(_), None) => words,
+            (Some(_), Some(end)) => &words[..end],
+        }
+    }
+
+    /// The guest's arguments behind argument 0: all words, or with `--invoke` those behind
+    /// a `--`.
+    pub(crate) fn guest_arguments(&self) -> &[OsString] {
+        let words = &self.arguments;
+        match (&self.invoke, words.iter().position(|word| word == "--")) {
+            (None, _) => words,
+            (Some(_), None) => &[],
+            (Some(_), Some(end)) => &words[end + 1..],
         }
     }
 }
@@ -284,6 +253,18 @@ impl Verb {
             "gc" => Self::Collect,
             _ => return None,
         })
+    }
+
+    /// What its `--help` prints.
+    fn help(self) -> &'static str {
+        let name = match self {
+            Self::Verify => "verify",
+            Self::Install => "install",
+            Self::List => "list",
+            Self::Remove => "remove",
+            Self::Collect => "gc",
+        };
+        help::of(name).unwrap_or(help::HELP)
     }
 }
 
@@ -314,15 +295,18 @@ pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Command, Us
         seed: None,
         epoch: None,
     };
+    let mut is_run = false;
     while let Some(argument) = parser.next().map_err(malformed)? {
         match argument {
-            Arg::Short('h') | Arg::Long("help") => return Ok(Command::Print(HELP.to_owned())),
+            Arg::Short('h') | Arg::Long("help") => return Ok(print(help::HELP)),
             Arg::Short('V') | Arg::Long("version") => return Ok(Command::Print(version() + "\n")),
             Arg::Long(name) => {
                 let name = name.to_owned();
                 words.option(name, &mut parser)?;
             }
-            Arg::Value(word) if word == "help" => return Ok(Command::Print(HELP.to_owned())),
+            Arg::Value(word) if is_run => return words.run(word, &mut parser),
+            Arg::Value(word) if word == "run" => is_run = true,
+            Arg::Value(word) if word == "help" => return help_about(&mut parser),
             Arg::Value(word) if word == "trust" => {
                 return trust::parse(&mut parser, words.options.trust);
             }
@@ -336,6 +320,23 @@ pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Command, Us
         }
     }
     Err(usage("no artifact is named"))
+}
+
+fn print(text: &str) -> Command {
+    Command::Print(text.to_owned())
+}
+
+/// `help`, and what about.
+fn help_about(parser: &mut Parser) -> Result<Command, UsageError> {
+    let Some(Arg::Value(word)) = parser.next().map_err(malformed)? else {
+        return Ok(print(help::HELP));
+    };
+    let word = word.to_string_lossy();
+    help::of(&word).map(print).ok_or_else(|| {
+        let near = help::nearest_command(&word);
+        let near = near.map_or(String::new(), |near| format!("; did you mean {near}?"));
+        usage(&format!("there is no command {word:?}{near}"))
+    })
 }
 
 impl Words {
@@ -386,7 +387,7 @@ impl Words {
         let mut operand = None;
         while let Some(argument) = parser.next().map_err(malformed)? {
             match argument {
-                Arg::Short('h') | Arg::Long("help") => return Ok(Command::Print(HELP.to_owned())),
+                Arg::Short('h') | Arg::Long("help") => return Ok(print(verb.help())),
                 Arg::Long(name) if operand.is_none() => {
                     let name = name.to_owned();
                     self.option(name, parser)?;
@@ -472,7 +473,7 @@ fn run_option(name: &str, options: &mut Options, parser: &mut Parser) -> Result<
             options.folders.push(folder(&value, name == "dir-ro")?);
         }
         "env" => options.variables.push(variable(&parser.value().map_err(malformed)?)?),
-        "fuel" => options.fuel = Some(budget(&text(parser, name)?)?),
+        "fuel" => options.fuel = Some(budget(parser, name)?),
         "timeout" => {
             let time = quantity::parse_time(&text(parser, name)?);
             options.timeout = Some(time.map_err(|what| usage(&format!("--timeout: {what}")))?);
@@ -487,7 +488,7 @@ fn run_option(name: &str, options: &mut Options, parser: &mut Parser) -> Result<
         }
         "max-output" => options.output_max = Some(size(parser, name)?),
         "max-descriptors" => {
-            let count = number(parser, name)?;
+            let count = count(parser, name)?;
             if !(u64::from(DESCRIPTORS_MIN)..=u64::from(DESCRIPTORS_MAX)).contains(&count) {
                 return Err(usage("--max-descriptors takes 3 to 1048576"));
             }
@@ -500,10 +501,11 @@ fn run_option(name: &str, options: &mut Options, parser: &mut Parser) -> Result<
         "require-deterministic" => options.require.push(Requirement::Deterministic),
         "policy" => options.policy = Some(parser.value().map_err(malformed)?.into()),
         "invoke" => options.invoke = Some(text(parser, name)?),
+        "argv0" => options.argv0 = Some(parser.value().map_err(malformed)?),
         "unknown-imports" => options.unknown_imports = unknown_imports(&text(parser, name)?)?,
         "fuel-profile" => options.fuel_profile = Some(parser.optional_value().map(PathBuf::from)),
         "report" => options.report = Some(report(parser.value().map_err(malformed)?)?),
-        _ => return Err(usage(&format!("there is no option --{name}"))),
+        _ => return Err(usage(&help::no_option(&format!("--{name}")))),
     }
     Ok(())
 }
@@ -539,7 +541,7 @@ fn malformed(error: lexopt::Error) -> UsageError {
         lexopt::Error::MissingValue { option: Some(option) } => {
             usage(&format!("{option} needs a value"))
         }
-        lexopt::Error::UnexpectedOption(option) => usage(&format!("there is no option {option}")),
+        lexopt::Error::UnexpectedOption(option) => usage(&help::no_option(&option)),
         other => usage(&other.to_string()),
     }
 }

@@ -13,7 +13,7 @@ use crate::error::{Cause, Failure, printable, say};
 use crate::explain::Stages;
 use crate::open::Opened;
 use crate::outcome::FAILED;
-use crate::store::{Installed, Stores, Wanted};
+use crate::store::{Installed, StoreError, Stores, Wanted};
 use crate::verify::{
     Checked, Policy, Reason, Verified, VerifyError, verify as verify_file, verify_for,
     verify_installed, verify_installed_for,
@@ -138,8 +138,24 @@ fn look_up<T>(
 /// A store that does not give what it should is no fault of the artifact.
 fn failure(error: VerifyError) -> Failure {
     match error.reason {
-        Reason::Store(error) => error.into(),
+        Reason::Store(error) => store_failure(error),
         _ => error.into(),
+    }
+}
+
+/// A word that no command has is taken for a name: it may have been meant for a command.
+fn store_failure(error: StoreError) -> Failure {
+    let command = match &error {
+        StoreError::NotInstalled(word, _) => cli::help::nearest_command(word),
+        _ => None,
+    };
+    let failure = Failure::from(error);
+    match command {
+        None => failure,
+        Some(command) => Failure {
+            hint: Some(format!("if a command was meant: bls-load help {command}")),
+            ..failure
+        },
     }
 }
 
@@ -182,7 +198,7 @@ fn print(text: &str) -> Result<(), Failure> {
             stage: "output",
             code: "output.closed",
             what: format!("cannot write to stdout: {error}"),
-            hint: None,
+            hint: Some("see where standard output goes, and that there is room".into()),
             cause: Cause::Failed,
         }),
         _ => Ok(()),

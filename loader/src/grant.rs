@@ -141,7 +141,7 @@ impl StageError for GrantError {
                 format!("whoever may change {} can allow it there", path.display())
             }
             Self::NotDeclared(what) => {
-                format!("its builder can declare it: bls-compile --needs {what}")
+                format!("its builder can declare it: bls-compile --needs {what} app.wasm")
             }
             Self::Needs(_, missing) => {
                 let hints: Vec<String> = missing.iter().map(hint_for_need).collect();
@@ -175,6 +175,44 @@ pub(crate) struct Granted {
     /// Everything granted, for `--explain` and the report. A folder's name in the guest's
     /// eyes may be one that no permission can have, such as `..`.
     pub(crate) permissions: Vec<String>,
+    /// What the artifact may use and does not get, though nobody named it: each with the
+    /// policy that does not allow it, or `None` where it is not declared.
+    pub(crate) kept_back: Vec<(Permission, Option<PathBuf>)>,
+}
+
+impl Granted {
+    /// What an operator should know before such a guest runs: else it would only be
+    /// silent. `None` where nothing is kept back.
+    pub(crate) fn notice(&self, artifact: &str) -> Option<String> {
+        let (_, policy) = self.kept_back.iter().max_by_key(|(_, policy)| policy.is_some())?;
+        let names = |these: &dyn Fn(&(Permission, Option<PathBuf>)) -> bool| {
+            let these = self.kept_back.iter().filter(|one| these(one));
+            these.map(|(permission, _)| permission.to_string()).collect::<Vec<_>>().join(",")
+        };
+        let mut reasons = Vec::new();
+        let mut hints = Vec::new();
+        let undeclared = names(&|(_, policy)| policy.is_none());
+        if !undeclared.is_empty() {
+            reasons.push(format!("it does not declare that it needs {undeclared}"));
+            hints.push(format!("bls-compile --needs {undeclared} app.wasm declares it"));
+        }
+        if let Some(path) = policy {
+            let forbidden = names(&|(_, policy)| policy.is_some());
+            reasons.push(format!("{} does not allow {forbidden}", path.display()));
+        }
+        let deniable = names(&|(permission, _)| permission.capability().is_default());
+        if !deniable.is_empty() {
+            hints.push(format!("--deny {deniable} keeps it back without a word"));
+        }
+        let mut text = format!(
+            "bls-load: grant: {artifact} may use more than it gets: {}",
+            reasons.join("; ")
+        );
+        if !hints.is_empty() {
+            text += &format!("\nhint: {}", hints.join("; "));
+        }
+        Some(text)
+    }
 }
 
 /// Decides what the guest gets. Redirects this process's standard input where that
@@ -199,8 +237,15 @@ pub(crate) fn grant(
         .filter(|capability| !withheld.contains(capability))
         .map(Permission::all)
         .collect();
-    let env = decision.environment(&mut permissions)?;
-    let preopens = decision.folders()?;
+    let mut kept_back: Vec<(Permission, Option<PathBuf>)> = withheld
+        .iter()
+        .filter(|capability| !options.denied.contains(capability))
+        .map(|capability| Permission::all(*capability))
+        .map(|permission| decision.kept_back(permission))
+        .collect();
+    let env = decision.environment(&mut permissions, &mut kept_back)?;
+    let preopens = decision.folders(&mut kept_back)?;
+    kept_back.retain(|(one, _)| facts.manifest.may_use.contains(&one.capability()));
     decision.check_needs(needs, &preopens, &permissions, &facts.name)?;
 
     if !withheld.contains(&Capability::Stdin) {
@@ -223,7 +268,7 @@ pub(crate) fn grant(
     };
     let permissions = permissions.iter().map(ToString::to_string);
     let permissions = permissions.chain(grants.preopens.iter().map(show_folder)).collect();
-    Ok(Granted { grants, permissions })
+    Ok(Granted { grants, permissions, kept_back })
 }
 
 /// Refuses what the operator demands and the artifact is not.
@@ -239,12 +284,13 @@ fn check_artifact(rules: &Rules, facts: &Facts) -> Result<(), GrantError> {
 
 /// The argument list: the artifact's name, and what stands behind it.
 fn arguments(options: &Options) -> Vec<Vec<u8>> {
-    let program = match &options.artifact {
-        Artifact::File(path) => path.file_name().unwrap_or_default().to_owned(),
-        Artifact::Installed(wanted) => wanted.to_string().into(),
+    let program = match (&options.argv0, &options.artifact) {
+        (Some(word), _) => word.clone(),
+        (None, Artifact::File(path)) => path.file_name().unwrap_or_default().to_owned(),
+        (None, Artifact::Installed(wanted)) => wanted.to_string().into(),
     };
     std::iter::once(&program)
-        .chain(&options.arguments)
+        .chain(options.guest_arguments())
         .map(|word| word.as_bytes().to_vec())
         .collect()
 }
@@ -264,6 +310,12 @@ impl Decision<'_> {
         self.options.denied.contains(&capability)
             || self.rules.forbids(&all).is_some()
             || !self.declares(&all)
+    }
+
+    /// What is kept back, and why.
+    fn kept_back(&self, permission: Permission) -> (Permission, Option<PathBuf>) {
+        let policy = self.rules.forbids(&permission).map(Path::to_owned);
+        (permission, policy)
     }
 
     /// Whether nothing but what is declared is granted, and this is not.
@@ -292,7 +344,11 @@ impl Decision<'_> {
     }
 
     /// Variables: the policies', then the options', the last word about one counting.
-    fn environment(&self, permissions: &mut Vec<Permission>) -> Result<Vec<Variable>, GrantError> {
+    fn environment(
+        &self,
+        permissions: &mut Vec<Permission>,
+        kept_back: &mut Vec<(Permission, Option<PathBuf>)>,
+    ) -> Result<Vec<Variable>, GrantError> {
         let permission = |name: &str| Permission::scoped(Capability::Environment, name);
         let mut environment: Vec<Variable> = Vec::new();
         let mut add = |name: &[u8], value: Vec<u8>| {
@@ -301,8 +357,12 @@ impl Decision<'_> {
         };
         for (name, value) in self.rules.variables() {
             // What nobody asked for is left out rather than refused.
-            if permission(name).is_ok_and(|wanted| self.check(&wanted).is_ok()) {
-                add(name.as_bytes(), value.as_bytes().to_vec());
+            match permission(name) {
+                Ok(wanted) if self.check(&wanted).is_ok() => {
+                    add(name.as_bytes(), value.as_bytes().to_vec());
+                }
+                Ok(wanted) => kept_back.push(self.kept_back(wanted)),
+                Err(_) => {}
             }
         }
         for (name, given) in &self.options.variables {
@@ -325,7 +385,10 @@ impl Decision<'_> {
     }
 
     /// Folders: the policies', then the options'; of two with one name, the last.
-    fn folders(&self) -> Result<Vec<Preopen>, GrantError> {
+    fn folders(
+        &self,
+        kept_back: &mut Vec<(Permission, Option<PathBuf>)>,
+    ) -> Result<Vec<Preopen>, GrantError> {
         let by_policy = self.rules.folders().map(|folder| {
             let (host, guest) = (folder.host.clone().into(), folder.guest.clone().into());
             (Folder { host, guest, read_only: !folder.write }, false)
@@ -337,6 +400,7 @@ impl Decision<'_> {
             let wanted = folder_permission(&guest_path, folder.read_only);
             if !wanted.as_ref().map_or(self.declared.is_none(), |wanted| self.declares(wanted)) {
                 if !asked {
+                    kept_back.extend(wanted.map(|wanted| (wanted, None)));
                     continue;
                 }
                 let shown = wanted.map_or(guest_path, |wanted| wanted.to_string());

@@ -21,8 +21,10 @@ use wasmtime::{Extern, ExternType, Func, FuncType, Store, Val, ValType};
 /// Why a module cannot be linked.
 #[derive(Debug)]
 pub(crate) enum LinkError {
-    /// Imports that no host has.
+    /// Functions that no host has.
     UnknownImports(Vec<String>),
+    /// Imports that are no functions: a host has nothing else.
+    ImportKind(Vec<String>),
     /// An import that the manifest does not list in this place.
     UndeclaredImport(String),
     /// An import of another type than the host's.
@@ -31,14 +33,14 @@ pub(crate) enum LinkError {
     NotMetered(String),
     /// Metered, and the counter is not there or not a mutable i64.
     Counter,
-    /// Nothing was named to call, and it has no `_start`.
+    /// Nothing was named to call, and it has neither a default export nor `_start`.
     NothingToCall(&'static str, Vec<String>),
     /// No such export, or none that is a function.
     NoSuchExport(String, Vec<String>),
     /// `_initialize` with parameters or results.
     Initialize(String),
-    /// `--invoke` with another number of arguments.
-    ArgumentCount(String, usize, usize),
+    /// A call with another number of values: the types it takes, and how many it got.
+    ArgumentCount(String, Vec<String>, usize),
     /// An argument that is not a value of its type.
     Argument(String, String),
     /// A parameter of a type that cannot be written on a command line.
@@ -49,14 +51,10 @@ impl fmt::Display for LinkError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownImports(names) => {
-                /// Names in one sentence.
-                const SHOWN: usize = 20;
-                let shown = &names[..names.len().min(SHOWN)];
-                write!(formatter, "no host function for {}", shown.join(", "))?;
-                match names.len() - shown.len() {
-                    0 => Ok(()),
-                    more => write!(formatter, " and {more} more"),
-                }
+                write!(formatter, "no host function for {}", some_of(names))
+            }
+            Self::ImportKind(names) => {
+                write!(formatter, "a host has functions only, and it imports {}", some_of(names))
             }
             Self::UndeclaredImport(name) => {
                 write!(formatter, "the code imports {name}, and its manifest does not say so")
@@ -75,7 +73,18 @@ impl fmt::Display for LinkError {
                 write!(formatter, "the artifact exports no function {name:?}")
             }
             Self::ArgumentCount(name, wanted, given) => {
-                write!(formatter, "{name} takes {wanted} arguments, and {given} were given")
+                let name = shell_word(name);
+                match wanted.len() {
+                    0 => write!(formatter, "{name} takes no value")?,
+                    1 => write!(formatter, "{name} takes 1 value ({})", wanted[0])?,
+                    count => {
+                        write!(formatter, "{name} takes {count} values ({})", wanted.join(", "))?;
+                    }
+                }
+                match given {
+                    1 => write!(formatter, ", and 1 was given"),
+                    _ => write!(formatter, ", and {given} were given"),
+                }
             }
             Self::Initialize(ty) => {
                 write!(formatter, "the export _initialize is a {ty}; it must take and give nothing")
@@ -94,6 +103,7 @@ impl StageError for LinkError {
     fn code(&self) -> &'static str {
         match self {
             Self::UnknownImports(_) => "link.unknown-import",
+            Self::ImportKind(_) => "link.import-kind",
             Self::UndeclaredImport(_) => "link.undeclared-import",
             Self::ImportType(..) => "link.import-type",
             Self::NotMetered(_) => "link.not-metered",
@@ -110,11 +120,17 @@ impl StageError for LinkError {
     fn hint(&self) -> Option<String> {
         let list = |exports: &[String]| match exports {
             [] => "it exports no function at all".to_owned(),
-            exports => format!("call one of its exports: --invoke {}", exports.join(" | ")),
+            exports => {
+                let exports: Vec<String> = exports.iter().map(|name| shell_word(name)).collect();
+                format!("call one of its exports: --invoke {}", exports.join(" | "))
+            }
         };
         Some(match self {
             Self::UnknownImports(_) => {
                 "if it does well without: --unknown-imports trap (a call to one traps)".into()
+            }
+            Self::ImportKind(_) => {
+                "build it to have memories, tables and globals of its own: no --import-memory, and no -shared".into()
             }
             Self::NotMetered(_) => "compile it without --no-fuel".into(),
             Self::NothingToCall(_, exports) | Self::NoSuchExport(_, exports) => list(exports),
@@ -124,15 +140,51 @@ impl StageError for LinkError {
             Self::UndeclaredImport(_) => {
                 "ask its builder; bls-compile does not write such manifests".into()
             }
-            Self::ImportType(..) | Self::Counter => {
-                "compile it again with the bls-compile of this release".into()
+            Self::ImportType(..) => {
+                "build the module for WASI preview 1: bls-compile check shows all that does not fit"
+                    .into()
             }
-            Self::ArgumentCount(name, ..) => {
-                format!("arguments stand behind the artifact: --invoke {name} app.bls 1 2")
+            Self::Counter => "compile it again with the bls-compile of this release".into(),
+            Self::ArgumentCount(name, wanted, _) if wanted.is_empty() => {
+                let name = shell_word(name);
+                format!("the guest's own arguments stand behind a --: --invoke {name} app.bls -- WORDS")
+            }
+            Self::ArgumentCount(name, wanted, _) => {
+                // Of the references, only null can be written.
+                let value = |ty: &String| match ty.starts_with('(') {
+                    true => "null".to_owned(),
+                    false => ty.to_uppercase(),
+                };
+                let values: Vec<String> = wanted.iter().map(value).collect();
+                format!(
+                    "values stand behind the artifact: --invoke {} app.bls {}",
+                    shell_word(name),
+                    values.join(" ")
+                )
             }
             Self::Initialize(_) => "it is no WASI reactor; build it as one, or as a library".into(),
             Self::ParameterType(..) => "call it through an export that takes numbers".into(),
         })
+    }
+}
+
+/// The first of many names, and how many more there are.
+fn some_of(names: &[String]) -> String {
+    /// Names in one sentence.
+    const SHOWN: usize = 20;
+    let shown = &names[..names.len().min(SHOWN)];
+    match names.len() - shown.len() {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+/// A name as it is written on a shell's command line.
+fn shell_word(name: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.:/@".contains(&byte);
+    match !name.is_empty() && name.bytes().all(plain) {
+        true => name.to_owned(),
+        false => format!("'{}'", name.replace('\'', r"'\''")),
     }
 }
 
@@ -197,6 +249,7 @@ pub(crate) fn link(
     let mut externs = Vec::with_capacity(mapped.module().imports().len());
     let mut unknown_imports = Vec::new();
     let mut refused = Vec::new();
+    let mut no_functions = Vec::new();
     let mut declared = manifest.module.imports.iter();
     for import in mapped.module().imports() {
         let name = printable_name(&format!("{}.{}", import.module(), import.name()));
@@ -205,9 +258,12 @@ pub(crate) fn link(
         }) {
             return Err(LinkError::UndeclaredImport(name));
         }
-        let ExternType::Func(ty) = import.ty() else {
-            refused.push(format!("{name} (not a function)"));
-            continue;
+        let ty = match import.ty() {
+            ExternType::Func(ty) => ty,
+            other => {
+                no_functions.push(format!("{name} (a {})", kind_of(&other)));
+                continue;
+            }
         };
         match host::provide(&mut store, import.module(), import.name()) {
             Some(function) if FuncType::matches(&function.ty(&store), &ty) => {
@@ -221,10 +277,25 @@ pub(crate) fn link(
             None => refused.push(name),
         }
     }
+    // First: no option helps with these.
+    if !no_functions.is_empty() {
+        return Err(LinkError::ImportKind(no_functions));
+    }
     if !refused.is_empty() {
         return Err(LinkError::UnknownImports(refused));
     }
     Ok(Linked { mapped, store, externs, entry, budget: limits.fuel, unknown_imports })
+}
+
+/// What an import is, in a word.
+fn kind_of(ty: &ExternType) -> &'static str {
+    match ty {
+        ExternType::Func(_) => "function",
+        ExternType::Global(_) => "global",
+        ExternType::Table(_) => "table",
+        ExternType::Memory(_) => "memory",
+        ExternType::Tag(_) => "tag",
+    }
 }
 
 /// Whether the module exports the counter as metering makes it.
@@ -243,51 +314,54 @@ fn trapping(store: &mut Store<State>, ty: FuncType, name: String) -> Func {
     Func::new(store, ty, move |_, _, _| Err(UnknownImport(name.clone()).into()))
 }
 
-/// What is called, with its arguments.
+/// What is called, with its values: the export that `--invoke` names; else the default
+/// export, whose name is empty, or `_start`. `_initialize` comes before it.
 fn entry(mapped: &Mapped, options: &Options) -> Result<Entry, LinkError> {
-    let kind = mapped.facts().manifest.module.kind;
-    let Some(name) = &options.invoke else {
-        let kind = match kind {
-            Kind::Command => {
-                let name = "_start".to_owned();
-                return match function(mapped, &name) {
-                    Some(ty) if ty.params().len() == 0 && ty.results().len() == 0 => Ok(Entry {
-                        name,
-                        arguments: Vec::new(),
-                        results: Vec::new(),
-                        initialize: false,
-                    }),
-                    _ => Err(LinkError::NoSuchExport(name, callable(mapped))),
-                };
-            }
-            Kind::Reactor => "reactor",
-            Kind::Library => "library",
-        };
-        return Err(LinkError::NothingToCall(kind, callable(mapped)));
+    let (name, ty) = match &options.invoke {
+        None => default_entry(mapped)?,
+        Some(name) => match function(mapped, name) {
+            Some(ty) => (name.clone(), ty),
+            None => return Err(LinkError::NoSuchExport(name.clone(), callable(mapped))),
+        },
     };
-    let ty = function(mapped, name)
-        .ok_or_else(|| LinkError::NoSuchExport(name.clone(), callable(mapped)))?;
-    if ty.params().len() != options.arguments.len() {
-        let given = options.arguments.len();
-        return Err(LinkError::ArgumentCount(name.clone(), ty.params().len(), given));
+    let values = options.values();
+    if ty.params().len() != values.len() {
+        let wanted = ty.params().map(|ty| ty.to_string()).collect();
+        return Err(LinkError::ArgumentCount(name, wanted, values.len()));
     }
-    let mut arguments = Vec::with_capacity(options.arguments.len());
-    for (ty, text) in ty.params().zip(&options.arguments) {
+    let mut arguments = Vec::with_capacity(values.len());
+    for (ty, text) in ty.params().zip(values) {
         let text = text.to_string_lossy();
         if !value::can_be_written(&ty) {
-            return Err(LinkError::ParameterType(name.clone(), ty.to_string()));
+            return Err(LinkError::ParameterType(name, ty.to_string()));
         }
         let value = value::read(&ty, &text);
         arguments
             .push(value.ok_or_else(|| LinkError::Argument(text.into_owned(), ty.to_string()))?);
     }
-    let initialize = kind == Kind::Reactor && name != "_initialize";
-    if let Some(ty) = function(mapped, "_initialize").filter(|_| initialize)
+    let initialize = function(mapped, "_initialize").filter(|_| name != "_initialize");
+    if let Some(ty) = &initialize
         && (ty.params().len() != 0 || ty.results().len() != 0)
     {
         return Err(LinkError::Initialize(ty.to_string()));
     }
-    Ok(Entry { name: name.clone(), arguments, results: ty.results().collect(), initialize })
+    Ok(Entry { name, arguments, results: ty.results().collect(), initialize: initialize.is_some() })
+}
+
+/// What is called where nothing is named: an export of the empty name comes first, as on
+/// other hosts.
+fn default_entry(mapped: &Mapped) -> Result<(String, FuncType), LinkError> {
+    for name in ["", "_start"] {
+        if let Some(ty) = function(mapped, name) {
+            return Ok((name.to_owned(), ty));
+        }
+    }
+    let kind = match mapped.facts().manifest.module.kind {
+        Kind::Command => "command without an entry",
+        Kind::Reactor => "reactor",
+        Kind::Library => "library",
+    };
+    Err(LinkError::NothingToCall(kind, callable(mapped)))
 }
 
 /// The type of an exported function that a person may call.
@@ -301,12 +375,17 @@ fn function(mapped: &Mapped, name: &str) -> Option<FuncType> {
     }
 }
 
+/// Whether calling it does something that is not done anyway.
+fn is_callable(mapped: &Mapped, name: &str) -> bool {
+    name != "_initialize" && function(mapped, name).is_some()
+}
+
 /// The exports that a person may call; some, where there are many.
 fn callable(mapped: &Mapped) -> Vec<String> {
     /// Names in one hint.
     const SHOWN: usize = 20;
     let names = mapped.module().exports().map(|export| export.name());
-    let names = names.filter(|name| function(mapped, name).is_some()).take(SHOWN + 1);
+    let names = names.filter(|name| is_callable(mapped, name)).take(SHOWN + 1);
     let mut names: Vec<String> = names.map(printable_name).collect();
     if names.len() > SHOWN {
         names[SHOWN] = "…".to_owned();

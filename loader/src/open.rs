@@ -7,7 +7,7 @@
 //! header announces. Does not look at signatures or parts.
 
 use crate::error::StageError;
-use bls_artifact::artifact::{Frame, FrameError, HEADER_LEN, Header};
+use bls_artifact::artifact::{Foreign, Frame, FrameError, HEADER_LEN, Header};
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{FileType, Mode, OFlags};
@@ -85,6 +85,11 @@ impl StageError for OpenError {
 
     fn hint(&self) -> Option<String> {
         Some(match self {
+            Self::System(name, rustix::io::Errno::NOENT)
+                if name.ends_with(".wasm") || name.ends_with(".wat") =>
+            {
+                "bls-compile run app.wasm compiles a module, and runs it".into()
+            }
             Self::System(_, rustix::io::Errno::NOENT) => {
                 "artifacts are made by bls-compile: bls-compile app.wasm writes app.bls".into()
             }
@@ -100,6 +105,12 @@ impl StageError for OpenError {
             }
             Self::NotRegular(..) => {
                 "name a file, or give it through a pipe: curl -fsS URL | bls-load install -".into()
+            }
+            // Text too: nobody else writes such files.
+            Self::Frame(name, FrameError::NotAnArtifact(kind))
+                if *kind == Foreign::Module || name.ends_with(".wat") =>
+            {
+                format!("compile it, and run it: bls-compile run {name}")
             }
             Self::Frame(_, error) => error.hint().into(),
         })

@@ -82,9 +82,17 @@ impl StageError for PolicyError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::File(error) => error.hint(),
-            Self::Contents(..) => {
-                r#"a policy is JSON that begins with {"version": 1, and README shows one"#.into()
+            Self::Contents(_, policy::PolicyError::Json(_)) => {
+                r#"a policy is JSON, such as {"version": 1, "limits": {"fuel": {"max": "1G"}}}"#
+                    .into()
             }
+            Self::Contents(path, policy::PolicyError::Version(_)) => {
+                format!(r#"use a newer bls-load, or write {} as "version": 1"#, path.display())
+            }
+            Self::Contents(path, policy::PolicyError::Default(limit)) => format!(
+                "in {}, lower the default of {limit}, or leave it out: then its max holds",
+                path.display()
+            ),
             Self::Beyond(option, _, max, _) => {
                 format!("ask for less: {option} {}", value(option, *max))
             }

@@ -351,7 +351,7 @@ fn print(values: &[Val]) -> Result<(), Failure> {
         stage: "run",
         code: "run.results",
         what: format!("cannot print the results: {error}"),
-        hint: None,
+        hint: Some("see where standard output goes, and that there is room".into()),
         cause: Cause::Failed,
     })
 }

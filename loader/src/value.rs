@@ -71,12 +71,10 @@ fn nan(text: &str, payload_bits: u32) -> Option<(u64, u64)> {
     (payload != 0 && payload >> payload_bits == 0).then_some((sign, payload))
 }
 
-/// A value in words: integers signed, and where that is negative unsigned as well;
-/// floats with as many digits as make them exact, and a point or an exponent.
+/// A value in words: integers signed; floats with as many digits as make them exact, and
+/// a point or an exponent.
 pub(crate) fn show(value: &Val) -> String {
     match value {
-        Val::I32(value) if *value < 0 => format!("{value} (unsigned {})", value.cast_unsigned()),
-        Val::I64(value) if *value < 0 => format!("{value} (unsigned {})", value.cast_unsigned()),
         Val::I32(value) => value.to_string(),
         Val::I64(value) => value.to_string(),
         Val::F32(bits) => show_nan(u64::from(bits >> 31), u64::from(bits & 0x7f_ffff), 23)
@@ -186,6 +184,14 @@ mod tests {
                 "{bits:#x} {shown}"
             );
         }
+        for value in [i32::MIN, -1, 0, i32::MAX] {
+            let shown = show(&Val::I32(value));
+            assert!(matches!(read(&ValType::I32, &shown), Some(Val::I32(read)) if read == value));
+        }
+        for value in [i64::MIN, -1, 0, i64::MAX] {
+            let shown = show(&Val::I64(value));
+            assert!(matches!(read(&ValType::I64, &shown), Some(Val::I64(read)) if read == value));
+        }
         let vector = Val::V128(V128::from(5_u128 << 100));
         assert!(matches!(read(&ValType::V128, &show(&vector)),
             Some(Val::V128(read)) if read.as_u128() == 5 << 100));
@@ -194,11 +200,8 @@ mod tests {
     #[test]
     fn words() {
         assert_eq!(show(&Val::I32(5)), "5");
-        assert_eq!(show(&Val::I32(-1)), "-1 (unsigned 4294967295)");
-        assert_eq!(
-            show(&Val::I64(i64::MIN)),
-            "-9223372036854775808 (unsigned 9223372036854775808)"
-        );
+        assert_eq!(show(&Val::I32(-1)), "-1");
+        assert_eq!(show(&Val::I64(i64::MIN)), "-9223372036854775808");
         assert_eq!(show(&Val::F64(2.0_f64.to_bits())), "2.0");
         assert!(read(&ValType::FUNCREF, "null").is_some());
         for wrong in ["", "0x", "0x+1", "1", "0x100000000000000000000000000000000"] {

@@ -265,7 +265,7 @@ impl StageError for VerifyError {
             }
             Reason::LyingKeyId { .. } => "do not run it; ask its builder".into(),
             Reason::Image(ImageError::System(..)) => {
-                "see ulimit -v, and the limits of its group".into()
+                "the system gave too little: see ulimit -v, and the limits of its group".into()
             }
             _ => again.to_owned(),
         })

@@ -35,7 +35,7 @@ pub(crate) fn start(recorder: Arc<Recorder>, timeout: Option<Duration>) -> Resul
             code: "run.watcher",
             what: format!("cannot start the thread that watches the time: {error}"),
             hint: Some(
-                "allow more processes and memory: ulimit -u, ulimit -v, the limits of its group; or run it without --timeout and --report"
+                "allow more threads: see ulimit -u, ulimit -v, and the limits of its group; or run it without --timeout and --report"
                     .into(),
             ),
             cause: Cause::Failed,

@@ -197,7 +197,9 @@ impl FrameError {
     #[must_use]
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::NotAnArtifact(Foreign::Module) => "compile it first: bls-compile app.wasm",
+            Self::NotAnArtifact(Foreign::Module) => {
+                "compile it, and run it: bls-compile run app.wasm"
+            }
             Self::NotAnArtifact(Foreign::Mangled) => "fetch it again, in binary mode",
             Self::NotAnArtifact(_) => {
                 "an artifact is what bls-compile writes: bls-compile app.wasm"

@@ -231,7 +231,7 @@ pub struct Fuel {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// Has a `_start` export: runs and ends.
+    /// Has a `_start` export, or one of the empty name: runs and ends.
     Command,
     /// Has an `_initialize` export, called once before any other.
     Reactor,

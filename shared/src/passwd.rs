@@ -11,6 +11,8 @@ use std::path::PathBuf;
 pub const DATABASE: &str = "/etc/passwd";
 /// The folder for our files inside a user's home.
 pub const USER_FOLDER: &str = ".config/bls";
+/// The folder for what can be made again inside a user's home.
+pub const CACHE_FOLDER: &str = ".cache/bls";
 /// The folder for installed artifacts inside a user's home.
 pub const DATA_FOLDER: &str = ".local/share/bls";
 

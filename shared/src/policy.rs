@@ -6,7 +6,9 @@
 //! bound. Reads no file and grants nothing: the programs do.
 
 use crate::capability::{Capability, Permission};
+use crate::quantity::{parse_count, parse_size, parse_time};
 use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, Visitor};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -80,8 +82,7 @@ pub struct FolderGrant {
 }
 
 /// A default for those who do not ask, and a bound for those who do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bound {
     /// What a run gets that does not ask; where it is absent, `max`.
     pub default: Option<u64>,
@@ -103,21 +104,92 @@ impl Bound {
     }
 }
 
+/// A number, or words that stand for one, as a command line takes them: `"64MiB"`.
+enum Amount {
+    Number(u64),
+    Words(String),
+}
+
+impl<'de> Deserialize<'de> for Amount {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl Visitor<'_> for Reader {
+            type Value = Amount;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a whole number, or text like \"64MiB\"")
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Amount, E> {
+                Ok(Amount::Number(number))
+            }
+
+            fn visit_str<E>(self, words: &str) -> Result<Amount, E> {
+                Ok(Amount::Words(words.to_owned()))
+            }
+        }
+        deserializer.deserialize_any(Reader)
+    }
+}
+
+/// How the words of a limit are read.
+type Parse = fn(&str) -> Result<u64, String>;
+
+/// Reads a bound whose words `parse` understands.
+fn bound<'de, D: Deserializer<'de>>(deserializer: D, parse: Parse) -> Result<Bound, D::Error> {
+    #[derive(Default, Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    struct Form {
+        default: Option<Amount>,
+        max: Option<Amount>,
+    }
+    let form = Form::deserialize(deserializer)?;
+    let number = |amount| match amount {
+        None => Ok(None),
+        Some(Amount::Number(number)) => Ok(Some(number)),
+        Some(Amount::Words(words)) => parse(&words).map(Some).map_err(D::Error::custom),
+    };
+    Ok(Bound { default: number(form.default)?, max: number(form.max)? })
+}
+
+fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bound, D::Error> {
+    bound(deserializer, parse_count)
+}
+
+fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bound, D::Error> {
+    bound(deserializer, parse_size)
+}
+
+fn milliseconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bound, D::Error> {
+    bound(deserializer, |words| {
+        let time = parse_time(words)?;
+        let whole =
+            u64::try_from(time.as_millis()).ok().filter(|_| time.subsec_nanos() % 1_000_000 == 0);
+        whole.ok_or_else(|| format!("{words:?} is not a whole number of milliseconds"))
+    })
+}
+
 /// Limits of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Bounds {
     /// Units of fuel.
+    #[serde(deserialize_with = "count")]
     pub fuel: Bound,
     /// Wall time, in milliseconds.
+    #[serde(deserialize_with = "milliseconds")]
     pub timeout_ms: Bound,
     /// All memories, tables and the collector's heap together, in bytes.
+    #[serde(deserialize_with = "size")]
     pub memory_bytes: Bound,
     /// Stack, in bytes.
+    #[serde(deserialize_with = "size")]
     pub stack_bytes: Bound,
     /// Bytes written over all descriptors.
+    #[serde(deserialize_with = "size")]
     pub output_bytes: Bound,
     /// Open descriptors, the standard streams included.
+    #[serde(deserialize_with = "count")]
     pub descriptors: Bound,
 }
 
@@ -243,6 +315,39 @@ mod tests {
         assert_eq!(limits.timeout_ms.settle(None), Ok(Some(100)));
         assert_eq!(limits.memory_bytes.settle(None), Ok(None));
         assert!(Policy::parse(br#"{"version": 1}"#).unwrap().allows_all(Capability::Stdin));
+    }
+
+    #[test]
+    fn limits_can_be_words() {
+        let limits = |text: &str| {
+            let text = format!(r#"{{"version": 1, "limits": {text}}}"#);
+            Policy::parse(text.as_bytes()).map(|policy| policy.limits)
+        };
+        let read = limits(
+            r#"{"fuel": {"default": "1M", "max": "1e9"}, "timeout_ms": {"max": "1h30m"},
+                "memory_bytes": {"max": "64MB"}, "stack_bytes": {"max": "64k"},
+                "output_bytes": {"default": 5, "max": "4294967296"}, "descriptors": {"max": "1k"}}"#,
+        )
+        .unwrap();
+        assert_eq!(read.fuel, Bound { default: Some(1_000_000), max: Some(1_000_000_000) });
+        assert_eq!(read.timeout_ms.max, Some(5_400_000));
+        assert_eq!(read.memory_bytes.max, Some(64 << 20));
+        assert_eq!(read.stack_bytes.max, Some(64 << 10));
+        assert_eq!(read.output_bytes, Bound { default: Some(5), max: Some(1 << 32) });
+        assert_eq!(read.descriptors.max, Some(1000));
+        for (wrong, words) in [
+            (r#"{"fuel": {"max": "64MiB"}}"#, "1_000_000"),
+            (r#"{"memory_bytes": {"max": "1h"}}"#, "64KiB"),
+            (r#"{"timeout_ms": {"max": "60"}}"#, "1h30m"),
+            (r#"{"timeout_ms": {"max": "1.5ms"}}"#, "milliseconds"),
+            (r#"{"fuel": {"max": 1.5}}"#, "a whole number, or text"),
+            (r#"{"fuel": {"max": true}}"#, "a whole number, or text"),
+            (r#"{"fuel": {"most": 1}}"#, "most"),
+            (r#"{"fuel": 5}"#, "invalid type"),
+        ] {
+            let sentence = limits(wrong).unwrap_err().to_string();
+            assert!(sentence.contains(words), "{wrong}: {sentence}");
+        }
     }
 
     #[test]

@@ -199,6 +199,26 @@ impl Target {
         Self::ALL.into_iter().find(|target| target.triple() == triple)
     }
 
+    /// The target that a person means: its triple, or its first word, or another name
+    /// of the architecture.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        match word {
+            "amd64" | "x86-64" => Some(Self::X86_64),
+            "arm64" => Some(Self::Aarch64),
+            "riscv64" => Some(Self::Riscv64),
+            _ => Self::ALL
+                .into_iter()
+                .find(|target| target.triple() == word || target.short() == word),
+        }
+    }
+
+    /// The first word of its triple, which no other target has.
+    #[must_use]
+    pub fn short(self) -> &'static str {
+        self.triple().split('-').next().unwrap_or_default()
+    }
+
     /// The native target of the system this program was built for. `None`
     /// where there is no native backend.
     #[must_use]
@@ -245,6 +265,27 @@ mod tests {
             assert_eq!(Target::from_triple(target.triple()), Some(target));
         }
         assert!(Feature::ALL.is_sorted_by(|a, b| a < b));
+    }
+
+    #[test]
+    fn a_target_has_a_short_name() {
+        for target in Target::ALL {
+            assert_eq!(Target::from_word(target.triple()), Some(target));
+            assert_eq!(Target::from_word(target.short()), Some(target));
+        }
+        for (word, target) in [
+            ("aarch64", Target::Aarch64),
+            ("arm64", Target::Aarch64),
+            ("amd64", Target::X86_64),
+            ("riscv64gc", Target::Riscv64),
+            ("riscv64", Target::Riscv64),
+            ("pulley64", Target::Pulley64),
+        ] {
+            assert_eq!(Target::from_word(word), Some(target));
+        }
+        for wrong in ["", "x86", "aarch64-", "aarch64-apple-darwin", "wasm32-wasip1"] {
+            assert_eq!(Target::from_word(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

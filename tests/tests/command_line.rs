@@ -24,10 +24,10 @@ fn the_compiler_explains_itself() {
         &[
             "Compile a WebAssembly module to a signed, metered native artifact.",
             "Usage: bls-compile [OPTIONS] <INPUT>",
-            "bls-compile <check|audit|inspect|sign|verify|key|trust>",
+            "bls-compile <run|check|audit|inspect|sign|verify|key|trust>",
             "-o, --output <FILE>",
             "--key <KEY>",
-            "--target <TRIPLE>",
+            "--target <TARGET>",
             "--max-memory <SIZE>",
             "--compress[=LEVEL]",
             "--no-fuel",
@@ -57,10 +57,12 @@ fn the_loader_explains_itself() {
         &[
             "Verify, map and run an artifact.",
             "Usage: bls-load [OPTIONS] <ARTIFACT> [ARGS]...",
-            "bls-load verify",
-            "bls-load trust <add|revoke|show|init|install|verify>",
+            "bls-load <COMMAND> ...",
             "Everything after ARTIFACT belongs to the guest.",
             "Granted by default: arguments, stdin, stdout, stderr, clocks, random.",
+            "Commands",
+            "verify ",
+            "trust ",
             "--dir <HOST[::GUEST]>",
             "--dir-ro",
             "--env <K[=V]>",
@@ -80,6 +82,58 @@ fn the_loader_explains_itself() {
     );
     let version = run(Command::new(loader()).arg("--version"), b"").expect(0).text();
     in_order(&version, &["bls-load", "wasmtime 48", "artifact format 1", "bls-fuel-4"]);
+}
+
+#[test]
+fn no_help_is_wider_than_a_terminal() {
+    let (compiler, loader) = (compiler(), loader());
+    for (program, commands) in [
+        (
+            &compiler,
+            &["", "run", "check", "audit", "inspect", "sign", "verify", "key", "trust"][..],
+        ),
+        (&loader, &["", "run", "verify", "install", "list", "remove", "gc", "trust"]),
+    ] {
+        let general = run(Command::new(program).arg("help"), b"").expect(0).text();
+        for command in commands {
+            let words = [*command, "--help"];
+            let words = if command.is_empty() { &words[1..] } else { &words[..] };
+            let text = run(Command::new(program).args(words), b"").expect(0).text();
+            for line in text.lines() {
+                assert!(line.chars().count() <= 80, "{words:?}: {line}");
+            }
+            let again = run(
+                Command::new(program)
+                    .args(["help", command].iter().filter(|word| !word.is_empty())),
+                b"",
+            );
+            assert_eq!(again.expect(0).text(), text, "help {command}");
+            assert!(general.contains(command), "{command} is not in the general text");
+        }
+    }
+}
+
+#[test]
+fn a_module_is_refused_with_the_way_to_run_it() {
+    let home = Home::new();
+    for (name, content) in [("app.wasm", "wat/hello.wasm"), ("app.wat", "wat/hello.wat")] {
+        std::fs::copy(fixtures().join(content), home.path(name)).unwrap();
+        let dotted = format!("./{name}");
+        for words in [&[name][..], &[&dotted], &["run", name], &["run", &dotted]] {
+            let mut command = Command::new(loader());
+            let ended = run(command.current_dir(home.path("")).args(words), b"").expect(125);
+            let file = words.last().unwrap();
+            let _ =
+                ended.says(&[&format!("hint: compile it, and run it: bls-compile run {file}\n")]);
+        }
+    }
+    let mut command = Command::new(loader());
+    let missing = run(command.current_dir(home.path("")).arg("missing.wasm"), b"").expect(125);
+    let _ = missing.says(&["missing.wasm", "hint: bls-compile run app.wasm"]);
+    let artifact = home.fixture("wat/hello.wat");
+    let mut command = Command::new(loader());
+    let command = command.arg("--trust").arg(home.public_key()).arg("run").arg(&artifact);
+    assert_eq!(run(command, b"").expect(0).text(), "hello\n");
 }
 
 #[test]
@@ -181,8 +235,8 @@ fn exports_can_be_called() {
     let home = Home::new();
     let library = home.fixture("wat/library.wat");
     for (export, arguments, printed) in [
-        ("add", &["2", "-3"][..], "-1 (unsigned 4294967295)\n"),
-        ("mul64", &["-3", "5000000000"], "-15000000000 (unsigned 18446744058709551616)\n"),
+        ("add", &["2", "-3"][..], "-1\n"),
+        ("mul64", &["-3", "5000000000"], "-15000000000\n"),
         ("fdiv", &["1", "4"], "0.25\n"),
         ("fib", &["20"], "6765\n"),
         ("sieve", &["1000"], "168\n"),
@@ -195,7 +249,10 @@ fn exports_can_be_called() {
         .load(&["--invoke", "nothing"], &library, &[])
         .expect(125)
         .says(&["nothing", "add", "sieve"]);
-    let _ = home.load(&["--invoke", "add"], &library, &["1"]).expect(125).says(&["2 arguments"]);
+    let _ = home
+        .load(&["--invoke", "add"], &library, &["1"])
+        .expect(125)
+        .says(&["add takes 2 values (i32, i32), and 1 was given"]);
     let _ = home.load(&["--invoke", "add"], &library, &["1", "x"]).expect(125).says(&["x"]);
     let reactor = home.fixture("wat/reactor.wat");
     let ended = home.load(&["--invoke", "answer"], &reactor, &[]).expect(0);
@@ -213,6 +270,19 @@ fn unknown_imports_are_refused_or_trap() {
         "--unknown-imports trap",
     ]);
     let _ = home.load(&["--unknown-imports", "trap"], &artifact, &[]).expect(0);
+    // An option that helps with functions helps with nothing else.
+    std::fs::write(
+        home.path("m.wat"),
+        r#"(module (import "env" "memory" (memory 1)) (func (export "_start")))"#,
+    )
+    .unwrap();
+    let memory = home.compile(&home.path("m.wat"), &[]);
+    for options in [&[][..], &["--unknown-imports", "trap"]] {
+        let refused = home.load(options, &memory, &[]).expect(125);
+        assert!(!refused.stderr.contains("--unknown-imports"), "{}", refused.stderr);
+        let _ =
+            refused.says(&["env.memory (a memory)", "--import-memory", "code: link.import-kind"]);
+    }
     let called = home.fixture("wat/unknown-import-called.wat");
     let _ = home.load(&["--unknown-imports", "trap"], &called, &[]).expect(134).says(&["mystery"]);
 }
@@ -247,6 +317,33 @@ fn check_writes_nothing_and_says_what_is_needed() {
     let guest = fixtures().join("c/files.wasm");
     let ended = run(command.arg("check").arg(&guest).current_dir(home.path("")), b"").expect(0);
     in_order(&ended.text(), &["files"]);
+    let unknown = |name: &str, text: &str| {
+        std::fs::write(home.path(name), text).unwrap();
+        let check = |options: &[&str]| {
+            let mut command = Command::new(compiler());
+            let ended = run(command.arg("check").args(options).arg(home.path(name)), b"");
+            ended.expect(0).text()
+        };
+        let json: serde_json::Value = serde_json::from_str(&check(&["--json"])).unwrap();
+        (check(&[]), json["not_in_loader"].as_array().unwrap().len())
+    };
+    let (text, count) = unknown("env.wat", r#"(module (import "env" "x" (func)))"#);
+    in_order(&text, &["not in bls-load", "env x  no host has it", "--unknown-imports trap"]);
+    assert_eq!(count, 1);
+    let (text, count) = unknown(
+        "kinds.wat",
+        r#"(module (import "env" "memory" (memory 1)) (import "env" "x" (func))
+            (import "wasi_snapshot_preview1" "fd_write" (func (param i32))))"#,
+    );
+    in_order(&text, &["env memory  no function", "env x  no host has it", "fd_write  of another"]);
+    assert!(!text.contains("trap"), "no option helps with a memory:\n{text}");
+    assert_eq!(count, 3);
+    let (text, count) = unknown(
+        "known.wat",
+        r#"(module (import "wasi_snapshot_preview1" "proc_exit" (func (param i32))))"#,
+    );
+    assert!(!text.contains("not in bls-load"), "{text}");
+    assert_eq!(count, 0);
     let mut command = Command::new(compiler());
     let refused = fixtures().join("refused/bad-type.wat");
     let _ = run(command.arg("check").arg(refused), b"").expect(1).says(&["hint: "]);
@@ -362,14 +459,23 @@ fn every_refusal_of_the_compiler_says_what_to_do() {
         (1, &["inspect", guest], &["not an artifact", "hint: "]),
         (1, &["inspect", "/nowhere.bls"], &["/nowhere.bls", "hint: "]),
         (1, &["check", artifact], &["artifact", "hint: "]),
-        (2, &["--max-memory", "5", guest], &["1GiB"]),
+        (2, &["--max-memory", "5x", guest], &["1GiB"]),
+        (2, &["-v", guest], &["there is no -v", "--version"]),
+        (2, &["--traget", "aarch64", guest], &["hint: ", "--target"]),
+        (2, &["chek", guest], &["if a command was meant: bls-compile help check"]),
+        (2, &["help", "chek"], &["bls-compile help check"]),
+        (1, &[artifact], &["it is compiled already"]),
+        (2, &["run"], &["no INPUT", "bls-compile run --help"]),
+        (2, &["run", "--fule", "1", guest], &["did you mean --fuel?"]),
+        (1, &["run", artifact], &["it is compiled already", "bls-load"]),
         (2, &["--compress=99", guest], &["99"]),
         (2, &["--emit", "text", guest], &["text"]),
         (2, &["--target", "x86_64-pc-windows-msvc", guest], &["x86_64-unknown-linux-gnu"]),
     ] {
         let mut command = Command::new(compiler());
         command.current_dir(home.path(""));
-        if !arguments.contains(&"--key") && !["inspect", "check"].contains(&arguments[0]) {
+        let takes_a_key = !["inspect", "check", "help", "run", "chek"].contains(&arguments[0]);
+        if !arguments.contains(&"--key") && takes_a_key {
             command.arg("--key").arg(home.key());
         }
         let ended = run(command.args(arguments), b"");
@@ -395,7 +501,15 @@ fn every_refusal_of_the_loader_says_what_to_do() {
         (&["--dir", artifact, artifact], &["hint: "]),
         (&["--digest", "md5:00", artifact], &["sha256", "hint: "]),
         (&["--digest", "sha256:00", artifact], &["hint: "]),
-        (&["--max-memory", "5", artifact], &["1GiB"]),
+        (&["--max-memory", "5x", artifact], &["1GiB"]),
+        (&["--fuel", "1Mi", artifact], &["1_000_000", "hint: "]),
+        (&["-v", artifact], &["--version", "hint: "]),
+        (&["--fule", "1", artifact], &["did you mean --fuel?", "hint: "]),
+        (
+            &["verfy", artifact],
+            &["not installed", "hint: if a command was meant: bls-load help verify"],
+        ),
+        (&["help", "instal"], &["did you mean install?", "hint: "]),
         (&["--max-stack", "1B", artifact], &["hint: "]),
         (&["--timeout", "0s", artifact], &["500ms"]),
         (&["--fuel", "99999999999999999999", artifact], &["hint: "]),

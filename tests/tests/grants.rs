@@ -204,6 +204,47 @@ fn only_what_is_declared() {
     let _ = home.load(&input, &artifact, &[]).expect(125).says(&["stdin"]);
 }
 
+/// Else a guest that declares nothing is only silent, and nobody knows why.
+#[test]
+fn what_a_guest_may_use_and_does_not_get_is_said() {
+    let home = Home::new();
+    let hello = fixtures().join("wat/hello.wat");
+    let artifact = home.compile(&hello, &[]);
+    let silent = home.load(&["--only-declared"], &artifact, &[]);
+    assert!(silent.stdout.is_empty());
+    let _ = silent.says(&[
+        "hello.bls may use more than it gets: \
+         it does not declare that it needs stdout,stderr\n",
+        "hint: bls-compile --needs stdout,stderr app.wasm declares it; \
+         --deny stdout,stderr keeps it back without a word\n",
+    ]);
+    // What the hints say: to declare it, and to mean it.
+    let declared = home.compile(&hello, &["--needs", "stdout,stderr"]);
+    let ended = home.load(&["--only-declared"], &declared, &[]).expect(0);
+    assert_eq!((ended.text().as_str(), ended.stderr.as_str()), ("hello\n", ""));
+    let artifact = home.compile(&hello, &[]);
+    let meant = home.load(&["--only-declared", "--deny", "stdout,stderr"], &artifact, &[]);
+    assert_eq!((meant.text().as_str(), meant.stderr.as_str()), ("", ""));
+    // What was taken away by name needs no word, and what it cannot use neither.
+    let denied = home.load(&["--deny", "stdin,random"], &artifact, &[]).expect(0);
+    assert_eq!((denied.text().as_str(), denied.stderr.as_str()), ("hello\n", ""));
+
+    let file = policy(
+        &home,
+        r#"{"version": 1, "require": ["only-declared"], "allow": ["stdin", "stdout", "env:A"],
+            "env": {"A": "1"}, "folders": [{"host": "/", "guest": "/data"}]}"#,
+    );
+    let bounded = home.load(&["--policy", &file], &artifact, &[]);
+    let _ = bounded.says(&[
+        "it does not declare that it needs stdout; ",
+        "policy.json does not allow stderr\n",
+        "--deny stdout,stderr",
+    ]);
+    let environ = home.compile(&fixtures().join("c/environ.wasm"), &["--needs", "stdout"]);
+    let ended = home.load(&["--policy", &file], &environ, &[]);
+    let _ = ended.says(&["environ.bls may use more than it gets: ", "env:A"]);
+}
+
 #[test]
 fn what_an_operator_can_demand() {
     let home = Home::new();
@@ -447,17 +488,19 @@ fn an_export_is_called_with_values_of_its_types() {
     let artifact = home.compile(&path, &[]);
     let call = |arguments: &[&str]| home.load(&["--invoke", "all"], &artifact, arguments);
     let ended = call(&["4294967295", "-1", "0.1", "1e300", "0x10", "null"]).expect(0);
-    assert_eq!(
-        ended.text(),
-        "-1 (unsigned 4294967295)\n-1 (unsigned 18446744073709551615)\n0.1\n1e300\n\
-         0x00000000000000000000000000000010\nnull\n"
-    );
+    assert_eq!(ended.text(), "-1\n-1\n0.1\n1e300\n0x00000000000000000000000000000010\nnull\n");
     let ended = call(&["7", "0x7f", "nan:0x200000", "-inf", "0x0", "null"]).expect(0);
     assert!(ended.text().starts_with("7\n127\nnan:0x200000\n-inf\n"), "{}", ended.text());
     for (arguments, words) in [
         (&["1.5", "0", "0", "0", "0x0", "null"][..], ["\"1.5\" is no i32", "hint: "]),
         (&["0", "0", "0", "0", "7", "null"], ["\"7\" is no v128", "hint: "]),
-        (&["0"], ["takes 6 arguments, and 1 were given", "hint: "]),
+        (
+            &["0"],
+            [
+                "all takes 6 values (i32, i64, f32, f64, v128, (ref null extern)), and 1 was given",
+                "hint: values stand behind the artifact: --invoke all app.bls I32 I64 F32 F64 V128 null",
+            ],
+        ),
     ] {
         let _ = call(arguments).expect(125).says(&words);
     }

@@ -1,24 +1,36 @@
 //! The help texts, one for each subcommand.
 //!
-//! Written by hand: their order is part of the interface, and tests read them.
+//! Written by hand: their order is part of the interface, and tests read them. A line has
+//! at most 80 columns.
 
 pub(super) const HELP: &str = "\
 Compile a WebAssembly module to a signed, metered native artifact.
 
 Usage: bls-compile [OPTIONS] <INPUT>
-       bls-compile <check|audit|inspect|sign|verify|key|trust> ...
+       bls-compile <run|check|audit|inspect|sign|verify|key|trust> ...
 
 INPUT is .wasm, .wat or - (stdin). A file called \"check\" is ./check.
 
+  run       compile and run, in one step
+  check     what a module is and needs; write nothing
+  audit     prove that a metered module counts
+  inspect   everything that is in an artifact
+  sign      add your signature to what you have rebuilt
+  verify    was it made from this source, to the byte?
+  key       your signing keys
+  trust     sign a trust file
+  help      the text of one of these: bls-compile help run
+
   -o, --output <FILE>     [default: STEM.bls in this folder; - is stdout]
-      --key <KEY>         name, FILE or env:V [default: yours, made on first use]
-      --target <TRIPLE>   [default: this system, baseline CPU]
+      --key <KEY>         name, FILE or env:V [default: yours, made at once]
+      --target <TARGET>   aarch64, x86_64, riscv64gc, s390x, pulley64, pulley32,
+                          with commas for more [default: this system]
       --max-memory <SIZE> limit written into the manifest
       --needs <CAP:WHAT>  never to start without: fs.write:/data, env:TOKEN
       --policy <FILE>     needs from a JSON file (README)
       --compress[=LEVEL]  store native code as zstd
       --no-fuel           no metering; the manifest says so
-      --fuel-profile      count by function too: bls-load --fuel-profile shows it
+      --fuel-profile      count by function too, for bls-load --fuel-profile
       --fast-nans         do not canonicalise NaNs
       --memory <KIND>     guard | checked [default: guard: faster, and takes
                           4 GiB of address space for each memory; checked:
@@ -29,10 +41,10 @@ INPUT is .wasm, .wat or - (stdin). A file called \"check\" is ./check.
 About the release, signed with it
       --name <NAME>       [default: STEM, with - for what no name has]
       --sequence <N>      rises with each release, against rollback
-      --expires <DATE>    when that day begins: 2027-01-31; or 2027-01-31T12:00:00Z,
-                          or seconds since 1970
+      --expires <DATE>    when that day begins: 2027-01-31; or
+                          2027-01-31T12:00:00Z, or seconds since 1970
       --sbom <FILE>       names the source's bill of materials, by digest
-      --provenance <FILE> names the record of how the source was built, by digest
+      --provenance <FILE> names the record of how it was built, by digest
 
 The time it was made is written where SOURCE_DATE_EPOCH is set, and only there.
 Exit codes: 0 done, 1 refused or failed, 2 usage
@@ -43,6 +55,38 @@ Examples:
   bls-compile key export > builder.pub
 ";
 
+pub(crate) const HELP_RUN: &str = "\
+Compile a module and run it, in one step. What was compiled is kept, and found
+again as long as module, settings, key and versions are the same.
+
+Usage: bls-compile run [OPTIONS] <INPUT> [ARGS]...
+
+INPUT is .wasm, .wat or - (stdin). Everything after INPUT belongs to the guest.
+
+Compiling
+      --key <KEY>         name, FILE or env:V [default: yours, made at once]
+      --name <NAME>       [default: STEM.local, so that no installed release of
+                          that name stands in the way]
+      --needs <CAP:WHAT>  never to start without: fs.write:/data, env:TOKEN
+      --no-fuel           no metering
+      --fast-nans         do not canonicalise NaNs
+Running: as bls-load takes them (bls-load help run)
+      --dir --dir-ro --env --stdin --deny --only-declared --policy
+      --fuel --timeout --max-memory --max-stack --max-output --max-descriptors
+      --trust --store --clock-unset --require-fuel --require-deterministic
+      --invoke --argv0 --deterministic --seed --epoch --unknown-imports
+      --report --fuel-profile --explain
+
+bls-load is looked for beside this program, then in PATH, and verifies what was
+compiled as it does any artifact. Kept are at most 1 GiB, in ~/.cache/bls: what
+was not used for longest goes first.
+Exit codes: as bls-load's; 1 it could not be compiled, 2 usage
+Examples:
+  bls-compile run app.wasm
+  bls-compile run --dir ./data --fuel 3G app.wasm arg1 --flag-for-guest
+  bls-compile run --invoke add library.wat 1 2
+";
+
 pub(super) const HELP_CHECK: &str = "\
 Say what a module is and needs, and whether it would compile; write nothing.
 
@@ -50,7 +94,7 @@ Usage: bls-compile check [OPTIONS] <INPUT>
 
 INPUT is .wasm, .wat or - (stdin).
 
-      --target <TRIPLE>   [default: this system]
+      --target <TARGET>   [default: this system]
       --json              result as JSON on stdout
 
 Exit codes: 0 it would compile, 1 it is refused, 2 usage
@@ -60,14 +104,15 @@ Examples:
 ";
 
 pub(super) const HELP_AUDIT: &str = "\
-Prove that a metered module counts what it consumes. Trusts nothing but its bytes.
+Prove that a metered module counts what it consumes. Trusts nothing but its
+bytes.
 
 Usage: bls-compile audit [OPTIONS] <INPUT>
 
 INPUT is .wasm, .wat or - (stdin), as --emit wasm writes it. Every compile does
 the same before it signs. FUEL.md has the rules, by name.
 
-      --target <TRIPLE>   [default: this system]
+      --target <TARGET>   [default: this system]
       --json              result as JSON on stdout
 
 Exit codes: 0 proved, 1 a rule is broken, 2 usage
@@ -90,19 +135,20 @@ Examples:
 ";
 
 pub(super) const HELP_SIGN: &str = "\
-Add your signature to another builder's artifact, once you have rebuilt it: compiled
-from the source with the settings in its manifest, it must be the same to the byte.
+Add your signature to another builder's artifact, once you have rebuilt it:
+compiled from the source with the settings in its manifest, it must be the same
+to the byte.
 
 Usage: bls-compile sign [OPTIONS] --rebuild <INPUT> <ARTIFACT>
 
       --rebuild <INPUT>   the source: .wasm, .wat or - (stdin)
   -o, --output <FILE>     [default: ARTIFACT itself; - is stdout]
-      --key <KEY>         name, FILE or env:V [default: yours, made on first use]
+      --key <KEY>         name, FILE or env:V [default: yours, made at once]
       --json              result as JSON on stdout
   -q, --quiet             errors only
 
-Signed by this key already, it stays as it is. The signatures of others are kept, and
-not checked: bls-load does that.
+Signed by this key already, it stays as it is. The signatures of others are
+kept, and not checked: bls-load does that.
 
 Exit codes: 0 signed, 1 refused or not the same, 2 usage
 Examples:
@@ -111,8 +157,9 @@ Examples:
 ";
 
 pub(super) const HELP_VERIFY: &str = "\
-Show that an artifact was made from a source: compile it again with the settings in its
-manifest, and compare every byte. Takes no key; bls-load verify says whom to trust.
+Show that an artifact was made from a source: compile it again with the settings
+in its manifest, and compare every byte. Takes no key; bls-load verify says whom
+to trust.
 
 Usage: bls-compile verify [OPTIONS] --rebuild <INPUT> <ARTIFACT>
 
@@ -126,7 +173,8 @@ Examples:
 ";
 
 pub(super) const HELP_KEY: &str = "\
-Your signing keys: NAME.pem in .config/bls of your home folder, PKCS#8, mode 0600.
+Your signing keys: NAME.pem in .config/bls of your home folder, PKCS#8, mode
+0600.
 
 Usage: bls-compile key [--key <KEY>]       show one; yours is made on first use
        bls-compile key new [NAME]          make one
@@ -134,7 +182,8 @@ Usage: bls-compile key [--key <KEY>]       show one; yours is made on first use
        bls-compile key export [KEY]        print the public key in PEM
        bls-compile key import <FILE> [NAME]  keep a private key; FILE - is stdin
 
-KEY is a name, a file or env:VARIABLE; NAME is letters, digits, - and _ [default: key].
+KEY is a name, a file or env:VARIABLE; NAME is letters, digits, - and _
+[default: key].
 No key is ever overwritten. openssl reads these keys, and makes them:
 openssl genpkey -algorithm ed25519 -out key.pem
 
@@ -150,7 +199,8 @@ Sign a trust file with a root key.
 
 Usage: bls-compile trust sign --key <FILE|env:V> [OPTIONS] <FILE>
 
-FILE is a plain trust file (bls-load trust init), or one that other roots have signed.
+FILE is a plain trust file (bls-load trust init), or one that other roots have
+signed.
 
       --key <FILE|env:V>  the root key
   -o, --output <FILE>     [default: stdout]
@@ -160,3 +210,35 @@ Examples:
   openssl genpkey -algorithm ed25519 -out root.pem && chmod 600 root.pem
   bls-compile trust sign trust.json --key root.pem -o trust.signed.json
 ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_is_wider_than_a_terminal() {
+        let texts = [
+            HELP,
+            HELP_RUN,
+            HELP_CHECK,
+            HELP_AUDIT,
+            HELP_INSPECT,
+            HELP_SIGN,
+            HELP_VERIFY,
+            HELP_KEY,
+            HELP_TRUST,
+        ];
+        for line in texts.iter().flat_map(|text| text.lines()) {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_options_of_a_run_are_named() {
+        for (name, _) in bls_artifact::options::RUN {
+            let option = format!("--{name}");
+            let is_named = HELP_RUN.split_whitespace().any(|word| word == option);
+            assert!(is_named, "{option}");
+        }
+    }
+}

@@ -6,7 +6,8 @@ use crate::describe::{Description, describe};
 use crate::input::Source;
 use crate::pipeline::{self, Error, Front, Options};
 use bls_artifact::capability::{Capability, Permission};
-use bls_artifact::manifest::{Kind, Memory, Module};
+use bls_artifact::manifest::{Import, Kind, Memory, Module};
+use bls_artifact::preview1::{Provided, provided};
 use bls_artifact::quantity::show_size;
 use bls_artifact::text::{NAME_BYTES_SHOWN, shortened};
 use serde_json::json;
@@ -52,6 +53,15 @@ fn accepted(front: &Front, description: &Description, options: &Options) -> serd
         "functions": description.functions,
         "module": description.module,
         "may_use": description.may_use,
+        "not_in_loader": description
+            .module
+            .imports
+            .iter()
+            .filter_map(|import| {
+                let why = unprovided(import)?;
+                Some(json!({ "module": import.module, "name": import.name, "why": why }))
+            })
+            .collect::<Vec<_>>(),
         "fuel": front.audited.fuel(),
         "targets": options.targets,
     })
@@ -69,6 +79,7 @@ fn table(front: &Front, description: &Description) -> String {
     let _ = writeln!(text, "sha256     {}", source.given());
     let _ = writeln!(text, "functions  {}", description.functions);
     write_module(&mut text, &description.module, &description.may_use, &[]);
+    write_unprovided(&mut text, &description.module);
     if let Some(fuel) = front.audited.fuel() {
         let _ = writeln!(
             text,
@@ -83,6 +94,36 @@ fn table(front: &Front, description: &Description) -> String {
     text
 }
 
+/// What an import wants that no loader has; `None` where one has it.
+fn unprovided(import: &Import) -> Option<&'static str> {
+    match provided(&import.module, &import.name, &import.ty) {
+        Provided::Fits => None,
+        Provided::OtherType => Some("of another type than the host's"),
+        Provided::Unknown if import.ty.starts_with("func") => Some(UNKNOWN),
+        Provided::Unknown => Some("no function, and a host has nothing else"),
+    }
+}
+
+/// What is said of a function with which a guest may still start.
+const UNKNOWN: &str = "no host has it";
+
+/// The lines about imports with which bls-load would refuse it.
+fn write_unprovided(text: &mut String, module: &Module) {
+    let missing: Vec<(&Import, &str)> =
+        module.imports.iter().filter_map(|import| Some((import, unprovided(import)?))).collect();
+    if missing.is_empty() {
+        return;
+    }
+    let _ = writeln!(text, "not in bls-load, which refuses to run it with them:");
+    for (import, why) in &missing {
+        let (from, name) = (import.module.escape_default(), import.name.escape_default());
+        let _ = writeln!(text, "  {from} {name}  {why}");
+    }
+    if missing.iter().all(|(_, why)| *why == UNKNOWN) {
+        let _ = writeln!(text, "  if it does well without: bls-load --unknown-imports trap");
+    }
+}
+
 /// The lines about a module from outside; `inspect` has the same.
 pub(super) fn write_module(
     text: &mut String,
@@ -91,6 +132,9 @@ pub(super) fn write_module(
     needs: &[Permission],
 ) {
     let kind = match module.kind {
+        Kind::Command if module.exports.iter().any(|export| export.name.is_empty()) => {
+            "command (has a default export)"
+        }
         Kind::Command => "command (has _start)",
         Kind::Reactor => "reactor (has _initialize)",
         Kind::Library => "library (neither _start nor _initialize)",

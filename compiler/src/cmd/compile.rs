@@ -6,7 +6,7 @@ use crate::documents;
 use crate::effort::Effort;
 use crate::input::{STDIN, Source};
 use crate::needs;
-use crate::output::Destination;
+use crate::output::{Destination, OutputError};
 use crate::pipeline::{self, Built, Options, Stage};
 use crate::progress::Progress;
 use bls_artifact::date::Date;
@@ -34,7 +34,12 @@ pub(super) fn run(arguments: &Compile) -> Result<(), Failure> {
             Some("name a file with -o".to_owned()),
         ));
     }
-    destination.check((input != Path::new(STDIN)).then_some(input))?;
+    let checked = destination.check((input != Path::new(STDIN)).then_some(input));
+    if matches!(checked, Err(OutputError::IsInput(_))) {
+        // An artifact would replace itself: then it is no module, which says more.
+        let _ = Source::read(input)?;
+    }
+    checked?;
 
     let progress = Progress::start(&input.display().to_string(), !arguments.quiet);
     progress.stage(Stage::Input);

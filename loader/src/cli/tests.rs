@@ -23,10 +23,12 @@ fn name(name: &str) -> Wanted {
 
 #[test]
 fn a_word_is_a_file_or_a_name_whatever_files_there_are() {
-    for word in ["app.bls", "./app", "/app", "a/b", ".bls", "verify.bls", "./sha256:x"] {
+    for word in
+        ["app.bls", "./app", "/app", "a/b", ".bls", "verify.bls", "./sha256:x", "app.wasm", "a.wat"]
+    {
         assert_eq!(run(&[word]).artifact, file(word), "{word}");
     }
-    for word in ["app", "app.wasm", "app.bls.old", "bls"] {
+    for word in ["app", "app.bls.old", "bls", "wasm"] {
         assert_eq!(run(&[word]).artifact, Artifact::Installed(name(word)), "{word}");
     }
     let hex = "0123456789abcdef".repeat(4);
@@ -66,6 +68,23 @@ fn everything_after_the_artifact_is_the_guests() {
 }
 
 #[test]
+fn a_call_has_values_and_the_guest_has_arguments() {
+    let words = |words: &[&str]| {
+        let options = run(words);
+        let text = |words: &[OsString]| {
+            words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+        };
+        (text(options.values()), text(options.guest_arguments()))
+    };
+    let pair = |values: &str, arguments: &str| (values.to_owned(), arguments.to_owned());
+    assert_eq!(words(&["x.bls", "1", "--", "a"]), pair("", "1 -- a"));
+    assert_eq!(words(&["--invoke", "f", "x.bls", "1", "2"]), pair("1 2", ""));
+    assert_eq!(words(&["--invoke", "f", "x.bls", "1", "--", "a", "--"]), pair("1", "a --"));
+    assert_eq!(words(&["--invoke", "f", "x.bls", "--", "a"]), pair("", "a"));
+    assert_eq!(run(&["--argv0", "", "x.bls"]).argv0, Some("".into()));
+}
+
+#[test]
 fn grants() {
     let options = run(&["--dir", "a", "--dir-ro=/b::/data", "--env", "K=V=W", "--env=HOME", "x"]);
     let folder = |host: &str, guest: &str, read_only| Folder {
@@ -88,7 +107,66 @@ fn commands() {
     );
     let list = Trust::Show { file: None, json: false };
     assert_eq!(parse_words(&["trust", "list"]), Ok(Command::Trust(Box::new(list))));
-    assert_eq!(parse_words(&["--help"]), Ok(Command::Print(HELP.into())));
+    assert_eq!(parse_words(&["--help"]), Ok(Command::Print(help::HELP.into())));
+}
+
+#[test]
+fn numbers_sizes_and_times_are_written_as_people_do() {
+    for fuel in ["1000000", "1_000_000", "1M", "1e6"] {
+        assert_eq!(run(&["--fuel", fuel, "x"]).fuel, Some(1_000_000), "{fuel}");
+    }
+    for size in ["65536", "64k", "64KB", "64KiB"] {
+        assert_eq!(run(&["--max-memory", size, "x"]).memory_max, Some(65536), "{size}");
+    }
+    assert_eq!(run(&["--timeout", "1h30m", "x"]).timeout, Some(Duration::from_secs(5400)));
+    assert_eq!(run(&["--max-descriptors", "1k", "x"]).descriptors_max, Some(1000));
+}
+
+#[test]
+fn run_is_the_same_as_no_command() {
+    let options = run(&["--fuel", "7", "run", "--explain", "app.bls", "run", "--fuel=9"]);
+    assert_eq!(options.artifact, file("app.bls"));
+    assert_eq!((options.fuel, options.explain), (Some(7), true));
+    assert_eq!(options.arguments, ["run", "--fuel=9"]);
+    assert_eq!(run(&["run", "./verify"]).artifact, file("./verify"));
+}
+
+#[test]
+fn each_command_has_its_help() {
+    for (command, text) in help::COMMANDS {
+        let printed = Ok(Command::Print(text.into()));
+        assert_eq!(parse_words(&["help", command]), printed, "help {command}");
+        assert_eq!(parse_words(&[command, "--help"]), printed, "{command} --help");
+        assert_eq!(parse_words(&[command, "-h"]), printed, "{command} -h");
+    }
+    let wrong = parse_words(&["help", "instal"]).unwrap_err().to_string();
+    assert!(wrong.contains("did you mean install?"), "{wrong}");
+}
+
+#[test]
+fn every_option_of_a_run_is_read() {
+    use bls_artifact::options::{RUN, Takes};
+    for (name, takes) in RUN {
+        let option = format!("--{name}");
+        // What is known takes a word that fits, or complains about that word.
+        let words: &[&str] = match takes {
+            Takes::Value => &[&option, "fd:x", "./app"],
+            Takes::Nothing | Takes::MaybeValue => &[&option, "./app"],
+        };
+        match parse_words(words) {
+            Ok(Command::Run(options)) => assert_eq!(options.artifact, file("./app"), "{name}"),
+            Ok(other) => panic!("{name}: {other:?}"),
+            Err(error) => {
+                let error = error.to_string();
+                assert!(!error.contains("there is no option"), "{name}: {error}");
+                assert!(error.contains(&option), "{name}: {error}");
+            }
+        }
+        if takes == Takes::Nothing {
+            let valued = parse_words(&[&format!("{option}=yes"), "./app"]);
+            assert!(valued.is_err(), "{name} takes nothing");
+        }
+    }
 }
 
 #[test]
@@ -99,7 +177,12 @@ fn nonsense_is_refused() {
         &["--fuel", "-1", "x"],
         &["--fuel", &long, "x"],
         &["--timeout", "5", "x"],
-        &["--max-memory", "5", "x"],
+        &["--max-memory", "5x", "x"],
+        &["--fuel", "1.5", "x"],
+        &["--max-descriptors", "2", "x"],
+        &["run"],
+        &["run", "verify"],
+        &["help", "nonsense"],
         &["--max-stack", "1KiB", "x"],
         &["--digest", "abc", "x"],
         &["--unknown-imports", "ignore", "x"],

@@ -14,25 +14,24 @@ use lexopt::{Arg, Parser};
 use std::path::PathBuf;
 
 /// What `trust --help` prints.
-pub(super) const HELP: &str = "\
+pub(in crate::cli) const HELP: &str = "\
 Say whose signatures count on this machine.
 
 Usage: bls-load trust add <KEY> [OPTIONS]
        bls-load trust remove <KEY>...
-       bls-load trust revoke [--undo] <KEY|sha256:DIGEST>... [--compiler <RANGE>]
-                             [--engine <RANGE>]
+       bls-load trust revoke [OPTIONS] <KEY|sha256:DIGEST>...
        bls-load trust show [--json] [FILE]
        bls-load trust init [OPTIONS]
        bls-load trust install [--system] [--replace] <FILE>
        bls-load trust verify [--system] <FILE>
 
-KEY is the file of a public key, - for standard input, or, of a key that the file
-knows, its id: 8 of its digits are enough where no other begins so.
+KEY is the file of a public key, - for standard input, or, of a key that the
+file knows, its id: 8 of its digits are enough where no other begins so.
 add, remove, revoke and init change your own file.
       --system                /etc/bls/trust.json, which decides for everybody
       --file <FILE>           the one that is named
-A file that root keys sign is made so: init --root, add; bls-compile trust sign; and
-then install.
+A file that root keys sign is made so: init --root, add; bls-compile trust sign;
+and then install.
 
 add: a key whose signatures count
       --role <ROLE>           compiler | author [default: compiler]
@@ -48,19 +47,21 @@ revoke: keys, artifacts (by identity, source or image), or what versions made
       --engine <RANGE>        of wasmtime, as the artifact names it
 init: a new file
       --threshold <N>         so many keys must sign an artifact [default: 1]
-      --clock <HOW>           refuse | ignore what has a time, where the clock is wrong
-      --root <KEY.pub>        a key that signs this file; more than once for more
+      --clock <HOW>           refuse | ignore what has a time, where the clock
+                              is wrong
+      --root <KEY.pub>        a key that signs this file; once for each
       --root-threshold <N>    so many of them must [default: 1]
 install, verify: a signed file, against what was accepted before
       --system                /etc/bls/trust.json, not your own
-      --replace               though keys of the plain file in its place are forgotten
+      --replace               though keys of the plain file in its place are
+                              forgotten
 
 Examples:
   bls-load trust add builder.pub
   bls-compile key export | ssh device bls-load trust add -
   bls-load trust add --prefix example. --may stdout,random builder.pub
   bls-load trust revoke --engine \">=48.0.0, <48.0.9\"
-  bls-load trust init --file trust.json --root a.pub --root b.pub --root-threshold 2
+  bls-load trust init --file trust.json --root a.pub --root b.pub
 ";
 
 /// So many digits of an id stand for it.

@@ -62,10 +62,14 @@ pub(super) fn size(parser: &mut Parser, option: &str) -> Result<u64, UsageError>
         .map_err(|what| usage(&format!("--{option}: {what}")))
 }
 
-pub(super) fn budget(value: &str) -> Result<u64, UsageError> {
-    let number: u64 = value
-        .parse()
-        .map_err(|_| usage(&format!("--fuel takes a number of units, not {value:?}")))?;
+/// How many: a plain number, or one like `1M`.
+pub(super) fn count(parser: &mut Parser, option: &str) -> Result<u64, UsageError> {
+    quantity::parse_count(&text(parser, option)?)
+        .map_err(|what| usage(&format!("--{option}: {what}")))
+}
+
+pub(super) fn budget(parser: &mut Parser, option: &str) -> Result<u64, UsageError> {
+    let number = count(parser, option)?;
     if number > fuel::BUDGET_MAX {
         return Err(usage(&format!("--fuel takes at most {} units", fuel::BUDGET_MAX)));
     }

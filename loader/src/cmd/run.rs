@@ -6,7 +6,7 @@
 
 use super::Named;
 use crate::cli::Options;
-use crate::error::{Cause, Failure, printable};
+use crate::error::{Cause, Failure, printable, say};
 use crate::explain::Stages;
 use crate::fuel_profile::Sink;
 use crate::grant::Granted;
@@ -84,6 +84,9 @@ fn pipeline(
     let profile = Sink::open(options, verified.facts())?;
     let granted = grant::grant(options, rules, limits, verified.facts())?;
     note_granted(recorder, &granted, options);
+    if let Some(notice) = granted.notice(&printable(&verified.facts().name)) {
+        say(&notice);
+    }
     stages.done("grant", || explain_granted(&granted, options));
 
     let mapped = map_within(verified, limits.stack, limits.memory)?;

@@ -1,0 +1,250 @@
+//! The help texts, one for each command.
+//!
+//! Written by hand: their order is part of the interface. Guarantees (tests) that a line
+//! has at most 80 columns, and that the options named here are those that are read.
+
+use bls_artifact::{nearest, options};
+
+/// The commands, with what `bls-load help COMMAND` prints.
+pub(crate) const COMMANDS: [(&str, &str); 8] = [
+    ("run", HELP),
+    ("verify", VERIFY),
+    ("install", INSTALL),
+    ("list", LIST),
+    ("remove", REMOVE),
+    ("gc", GC),
+    ("trust", super::trust::HELP),
+    ("help", HELP),
+];
+
+/// Options that a run does not have, or only with a file, without their dashes.
+const BESIDE_RUN: [&str; 5] = ["digest", "all", "json", "help", "version"];
+
+/// What `bls-load --help` prints.
+pub(crate) const HELP: &str = "\
+Verify, map and run an artifact.
+
+Usage: bls-load [OPTIONS] <ARTIFACT> [ARGS]...
+       bls-load <COMMAND> ...
+
+ARTIFACT is a file where it holds a / or ends in .bls, .wasm or .wat; else the
+name of what is installed, or its identity, sha256:HEX, of which 8 digits are
+enough where no other begins so; - is standard input.
+Everything after ARTIFACT belongs to the guest.
+Granted by default: arguments, stdin, stdout, stderr, clocks, random.
+
+Commands
+  verify    check an artifact, or all that is installed; run nothing
+  install   keep an artifact, to be run by its name
+  list      what is installed
+  remove    an installed name
+  gc        remove what no name refers to
+  trust     whose signatures count
+  help      the text of one of these: bls-load help install
+  run       the same as no command
+Grants
+      --dir <HOST[::GUEST]>     grant a folder: files and folders, no devices
+      --dir-ro <HOST[::GUEST]>  the same, read-only; holds inside a --dir too
+      --env <K[=V]>             grant a variable
+      --stdin <FROM>            inherit | null | text:WORDS | FILE
+                                [default: inherit]; FILE may be a device or
+                                FIFO, which no --dir reaches
+      --deny <CAPABILITY>       take a default away: random, clock.wall
+      --only-declared           grant nothing that the artifact does not say
+                                it needs
+      --policy <FILE>           policy, beside /etc/bls/policy.json
+Limits
+      --fuel <N>                stop after N units; a unit is about a third of
+                                a nanosecond: 1M, 1e9 [default: count only]
+      --timeout <TIME>          such as 500ms, 2s, 1h30m [default: none]
+      --max-memory <SIZE>       memories, tables and objects together
+                                [default: 1GiB]
+      --max-stack <SIZE>        [default: 1MiB]
+      --max-output <SIZE>       bytes written, files grown, 4 KiB a name
+                                [default: none]
+      --max-descriptors <N>     open at once [default: 1024]
+Trust
+      --trust <FILE>            trust file or public key
+      --digest <sha256:HEX>     run only this exact file
+      --store <DIR>             [default: /var/lib/bls, then ~/.local/share/bls]
+      --clock-unset             run what expires though the clock was never set
+      --require-fuel            run it only if it is metered
+      --require-deterministic   run it only if no CPU changes its results
+The run
+      --invoke <EXPORT>         call this export: ARGS are its values, and
+                                behind a -- the guest's arguments
+      --argv0 <WORD>            the guest's argument 0 [default: ARTIFACT]
+      --deterministic           clocks, randomness and listings by rule
+      --seed <N>                of that randomness [default: 0]
+      --epoch <SECONDS>         when those clocks begin
+                                [default: 1600000000, September 2020]
+      --unknown-imports <HOW>   refuse | trap [default: refuse]
+      --report <FILE|fd:N>      outcome as JSON
+      --fuel-profile[=FILE]     fuel by function, on stderr; compile with
+                                --fuel-profile
+      --explain                 say what was checked, on stderr
+  -h, --help
+  -V, --version
+
+Exit codes: the guest's own; 123 out of fuel, 124 another limit (time, memory,
+  output), 125 refused or bls-load failed, 134 trap. --report tells them apart.
+Examples:
+  bls-load app.bls arg1 --flag-for-guest
+  bls-load --dir ./data --fuel 3G app.bls
+  bls-load --invoke add app.bls 1 2
+  bls-load install app.bls && bls-load app arg1
+";
+
+const VERIFY: &str = "\
+Check an artifact, all of it, as a run would; run nothing.
+
+Usage: bls-load verify [OPTIONS] <ARTIFACT>
+       bls-load verify [OPTIONS] --all
+
+ARTIFACT may be -, for standard input.
+
+      --all                     everything that is installed
+      --trust <FILE>            trust file or public key
+      --digest <sha256:HEX>     only this exact file
+      --store <DIR>             [default: /var/lib/bls, then ~/.local/share/bls]
+      --target <TARGET>         as that machine would: aarch64
+      --clock-unset             though this machine's clock was never set
+      --explain                 say what was checked, on stderr
+
+Exit codes: 0 it would run here, 125 refused
+Examples:
+  bls-load verify app.bls
+  bls-load --trust builder.pub verify app.bls
+  bls-load verify --all
+";
+
+const INSTALL: &str = "\
+Verify an artifact and keep it, to be run by its name: bls-load NAME.
+
+Usage: bls-load install [OPTIONS] <FILE|->
+
+Root installs for the machine, everybody else for themselves.
+
+      --store <DIR>             [default: /var/lib/bls, or ~/.local/share/bls]
+      --trust <FILE>            trust file or public key
+      --digest <sha256:HEX>     only this exact file
+      --target <TARGET>         for that machine, into a --store: aarch64
+      --clock-unset             though this machine's clock was never set
+      --explain                 say what was checked, on stderr
+
+Exit codes: 0 installed, 125 refused
+Examples:
+  bls-load install app.bls && bls-load app arg1
+  curl -fsS https://example.org/app.bls | sudo bls-load install -
+  bls-load install --store rootfs/var/lib/bls --target aarch64 app.bls
+";
+
+const LIST: &str = "\
+Show what is installed: names, releases, identities.
+
+Usage: bls-load list [OPTIONS]
+
+      --json                    as JSON
+      --store <DIR>             [default: /var/lib/bls, then ~/.local/share/bls]
+
+Examples:
+  bls-load list
+  bls-load list --json
+";
+
+const REMOVE: &str = "\
+Remove something that is installed. The highest release that was seen of its
+name stays known.
+
+Usage: bls-load remove [OPTIONS] <NAME|sha256:HEX>
+
+      --store <DIR>             [default: /var/lib/bls, or ~/.local/share/bls]
+
+Examples:
+  bls-load remove app
+";
+
+const GC: &str = "\
+Remove from a store what no name refers to.
+
+Usage: bls-load gc [OPTIONS]
+
+      --store <DIR>             [default: /var/lib/bls, or ~/.local/share/bls]
+
+Examples:
+  bls-load gc
+";
+
+/// What `bls-load help COMMAND` prints; `None` where there is no such command.
+pub(crate) fn of(command: &str) -> Option<&'static str> {
+    COMMANDS.iter().find(|(name, _)| *name == command).map(|(_, text)| *text)
+}
+
+/// The command that a word may have been meant for.
+pub(crate) fn nearest_command(word: &str) -> Option<&'static str> {
+    nearest::nearest(word, COMMANDS.map(|(name, _)| name))
+}
+
+/// Says that there is no such option, and which one may have been meant. `option` has its
+/// dashes.
+pub(super) fn no_option(option: &str) -> String {
+    if matches!(option, "-v" | "--verbose") {
+        return format!(
+            "there is no {option}: --version says which release this is, --explain what is done"
+        );
+    }
+    let known = options::RUN.iter().map(|(name, _)| *name).chain(BESIDE_RUN);
+    match nearest::nearest(option.trim_start_matches('-'), known) {
+        Some(near) => format!("there is no option {option}; did you mean --{near}?"),
+        None => format!("there is no option {option}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// The options that a text explains: those that begin a line.
+    fn explained(text: &str) -> BTreeSet<&str> {
+        text.lines()
+            .filter_map(|line| {
+                let line = line.trim_start();
+                let line = line.strip_prefix("-h, ").or(line.strip_prefix("-V, ")).unwrap_or(line);
+                let name = line.strip_prefix("--")?;
+                Some(name.split([' ', '[', '=']).next().unwrap())
+            })
+            .collect()
+    }
+
+    #[test]
+    fn no_text_is_wider_than_a_terminal() {
+        for (command, text) in COMMANDS {
+            for line in text.lines() {
+                assert!(line.chars().count() <= 80, "{command}: {line}");
+            }
+            assert!(text.contains("Usage: bls-load"), "{command}");
+            assert!(text.contains("Examples:"), "{command}");
+        }
+    }
+
+    #[test]
+    fn the_options_of_a_run_are_those_that_are_explained() {
+        let known = options::RUN.iter().map(|(name, _)| *name);
+        let known: BTreeSet<&str> = known.chain(["digest", "help", "version"]).collect();
+        assert_eq!(explained(HELP), known);
+    }
+
+    #[test]
+    fn what_was_meant_is_found() {
+        assert_eq!(no_option("--fule"), "there is no option --fule; did you mean --fuel?");
+        assert_eq!(
+            no_option("--max-mem"),
+            "there is no option --max-mem; did you mean --max-memory?"
+        );
+        assert_eq!(no_option("--colour"), "there is no option --colour");
+        assert!(no_option("-v").contains("--version"));
+        assert_eq!(nearest_command("instal"), Some("install"));
+        assert_eq!(nearest_command("application"), None);
+    }
+}
