@@ -95,6 +95,7 @@ impl From<OutputError> for Failure {
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
+    crate::sys::fail_at_size_limit();
     let mut words: Vec<std::ffi::OsString> = std::env::args_os().collect();
     if words.len() == 2 && words[1] == "help" {
         words[1] = "--help".into();
@@ -184,6 +185,9 @@ fn say(text: &str) {
 
 /// Prints on standard output; a reader that went away is no reason to panic.
 fn print(text: &str) -> Result<(), Failure> {
+    if crate::sys::stdout_was_closed() {
+        return Err(OutputError::Closed.into());
+    }
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         // It has read enough.

@@ -174,7 +174,7 @@ fn line(built: &Built, destination: &Destination, begin: Instant) -> String {
         };
     let optimised = match built.effort {
         Effort::Full => "",
-        Effort::Least => "not optimised (too many globals set between branches), ",
+        Effort::Least => "not optimised (that would take too long), ",
     };
     format!(
         "{destination}  {} → {}, {} ms, {metered}{optimised}signed by {}",
