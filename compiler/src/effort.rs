@@ -6,7 +6,8 @@
 //! minutes, and the time grows with the cube. What branches carry and long rows of
 //! branches and allocations ([`time`]) cost its optimiser and its register allocator more
 //! than their number. Such a module is compiled without optimisation, by an allocator that
-//! looks at each instruction once: its results and its fuel are the same, its code is slower.
+//! looks at each instruction once: its results and its fuel are the same, its code is slower,
+//! and its frames are larger, so that deep recursion may need a larger `--max-stack`.
 //! Real ones are among them: a language with objects may keep thousands of them in globals.
 //!
 //! Guarantees: depends on nothing but the module, so that the same input gives the same
