@@ -73,7 +73,7 @@ fn rows_of_branches_and_allocations_are_compiled_without_optimising() {
         let made = run(home.compile_command(&input).arg("-o").arg(&artifact), b"").expect(0);
         assert!(made.stderr.contains(", not optimised ("), "{}", made.stderr);
         // The allocator of one pass reuses no slot: frames are larger.
-        let _ = home.load(&["--max-stack", "67108864"], &artifact, &[]).expect(0);
+        let _ = home.load(&["--max-stack", "64MiB"], &artifact, &[]).expect(0);
     }
 }
 
