@@ -157,6 +157,7 @@ pub struct Findings {
 pub struct Audited {
     ready: Ready,
     findings: Option<Findings>,
+    joining: u64,
     /// The same with counters by function, when there is to be a profile.
     profile: Option<Vec<u8>>,
 }
@@ -166,6 +167,12 @@ impl Audited {
     #[must_use]
     pub fn wasm(&self) -> &[u8] {
         self.profile.as_deref().unwrap_or_else(|| self.ready.wasm())
+    }
+
+    /// What its source's branches carry ([`Validated::joining`]).
+    #[must_use]
+    pub fn joining(&self) -> u64 {
+        self.joining
     }
 
     /// Whether it also counts by function.
@@ -211,7 +218,7 @@ pub fn audit(source: &Validated, ready: Ready) -> Result<Audited, AuditError> {
             None
         }
     };
-    Ok(Audited { ready, findings, profile: None })
+    Ok(Audited { ready, findings, joining: source.joining(), profile: None })
 }
 
 /// Audits a metered module, whoever made it, from its bytes alone.

@@ -100,6 +100,7 @@ impl From<OutputError> for Failure {
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
+    crate::sys::fail_at_size_limit();
     let mut words: Vec<OsString> = std::env::args_os().collect();
     if let Err(failure) = help_first(&mut words) {
         return failure.report();
@@ -240,6 +241,9 @@ fn shown(path: &Path) -> String {
 /// Prints on standard output; a reader that went away is no reason to panic. Foreign text
 /// in it has gone through [`printable`], as for [`say`].
 fn print(text: &str) -> Result<(), Failure> {
+    if crate::sys::stdout_was_closed() {
+        return Err(OutputError::Closed.into());
+    }
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(printable_lines(text).as_bytes()).and_then(|()| stdout.flush()) {
         // It has read enough.

@@ -9,16 +9,16 @@
 
 use crate::audit::Audited;
 use crate::effort::{Effort, effort};
-use crate::hints::hinted;
+use crate::hints::Hinted;
 use crate::sys;
-use bls_artifact::limits::IMAGE_BYTES_MAX;
+use bls_artifact::limits::{IMAGE_BYTES_MAX, IMAGE_ZEROS_MAX};
 use bls_artifact::target::{EngineProfile, Target};
 use cranelift_codegen::isa;
 use cranelift_codegen::settings::{self, Configurable as _};
 use object::{Object as _, ObjectSection as _};
-use std::borrow::Cow;
 use std::fmt;
-use wasmtime::{Engine, OptLevel, Strategy};
+use wasmparser::{BinaryReaderError, Parser, Payload};
+use wasmtime::{Engine, OptLevel, RegallocAlgorithm, Strategy};
 
 /// Why a module cannot be compiled.
 #[derive(Debug)]
@@ -144,16 +144,24 @@ pub fn compile(
     target: Target,
     profile: &EngineProfile,
 ) -> Result<Image, CompileError> {
-    let effort =
-        effort(module.wasm()).map_err(|error| CompileError::Module(target, error.to_string()))?;
-    let wasm =
-        hinted(module.wasm()).map_err(|error| CompileError::Module(target, error.to_string()))?;
-    // A guest's own hints are not read: they say where its code was before it was metered.
-    let has_hints = matches!(wasm, Cow::Owned(_));
-    let engine = engine(target, profile, effort, has_hints)
+    let refused = |what: &dyn fmt::Display| CompileError::Module(target, what.to_string());
+    let effort = effort(module.wasm(), module.joining()).map_err(|error| refused(&error))?;
+    let memories = memories(module.wasm()).map_err(|error| refused(&error))?;
+    let hinted = Hinted::of(module).map_err(|error| refused(&error))?;
+    // Where the system gives no threads, this one does the work.
+    let threads = rayon::ThreadPoolBuilder::new().build().ok();
+    let settings = Settings {
+        effort,
+        // A guest's own hints are not read: they say where its code was before it was metered.
+        has_hints: hinted.has_hints(),
+        zeros_max: IMAGE_ZEROS_MAX / memories.max(1),
+        is_parallel: threads.is_some(),
+    };
+    let engine = engine(target, profile, settings)
         .map_err(|error| CompileError::Settings(target, format!("{error:#}")))?;
-    let bytes = engine
-        .precompile_module(&wasm)
+    let precompile = || engine.precompile_module(hinted.wasm());
+    let bytes = threads
+        .map_or_else(precompile, |threads| threads.install(precompile))
         .map_err(|error| CompileError::Module(target, format!("{error:#}")))?;
     if bytes.len() as u64 > IMAGE_BYTES_MAX {
         return Err(CompileError::TooLong(target, bytes.len() as u64));
@@ -164,24 +172,47 @@ pub fn compile(
     Ok(Image { target, profile: profile.clone(), cpu_features, page_size, effort, bytes })
 }
 
-/// An engine that generates code for a target.
-fn engine(
-    target: Target,
-    profile: &EngineProfile,
+/// How many memories a module defines.
+fn memories(wasm: &[u8]) -> Result<u64, BinaryReaderError> {
+    for payload in Parser::new(0).parse_all(wasm) {
+        match payload? {
+            Payload::MemorySection(section) => return Ok(section.count().into()),
+            Payload::CodeSectionStart { .. } => break,
+            _ => {}
+        }
+    }
+    Ok(0)
+}
+
+/// What of an engine depends on the module, or on the machine that compiles.
+#[derive(Clone, Copy, Debug)]
+struct Settings {
     effort: Effort,
     has_hints: bool,
-) -> wasmtime::Result<Engine> {
+    /// Bytes of one memory that the image may hold where most of them are zero.
+    zeros_max: u64,
+    /// Changes nothing of the image.
+    is_parallel: bool,
+}
+
+/// An engine that generates code for a target.
+fn engine(target: Target, profile: &EngineProfile, settings: Settings) -> wasmtime::Result<Engine> {
     let mut config = profile.config();
     config
         .target(target.triple())?
         .strategy(Strategy::Cranelift)
-        .cranelift_opt_level(match effort {
+        .cranelift_opt_level(match settings.effort {
             Effort::Full => OptLevel::Speed,
             Effort::Least => OptLevel::None,
         })
         .cranelift_nan_canonicalization(profile.canonical_nans())
-        .wasm_branch_hinting(has_hints)
-        .parallel_compilation(true);
+        .cranelift_regalloc_algorithm(match settings.effort {
+            Effort::Full => RegallocAlgorithm::Backtracking,
+            Effort::Least => RegallocAlgorithm::SinglePass,
+        })
+        .wasm_branch_hinting(settings.has_hints)
+        .memory_guaranteed_dense_image_size(settings.zeros_max)
+        .parallel_compilation(settings.is_parallel);
     sys::enable(&mut config, flags(target));
     Engine::new(&config)
 }

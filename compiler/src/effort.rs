@@ -3,21 +3,36 @@
 //! Cranelift's alias analysis keeps, for each block of a function, who last wrote each
 //! global, memory and table, and begins again behind every place where two ways disagree. A
 //! function of a few thousand globals and as many branches or allocations takes it
-//! minutes, and the time grows with the cube. Such a module is compiled without
-//! optimisation: its results and its fuel are the same, its code is slower. Real ones are
-//! among them: a language with objects may keep thousands of them in globals.
+//! minutes, and the time grows with the cube. What branches carry and long rows of
+//! branches and allocations ([`time`]) cost its optimiser and its register allocator more
+//! than their number. Such a module is compiled without optimisation, by an allocator that
+//! looks at each instruction once: its results and its fuel are the same, its code is slower,
+//! and its frames are larger, so that deep recursion may need a larger `--max-stack`.
+//! Real ones are among them: a language with objects may keep thousands of them in globals.
 //!
 //! Guarantees: depends on nothing but the module, so that the same input gives the same
 //! bytes. May assume a valid module. An estimate: it judges time, not correctness.
 
 use crate::cost;
+use time::Time;
 use wasmparser::{BinaryReaderError, ConstExpr, Operator, Parser, Payload, TypeRef};
 
-/// Above this the code generator does not optimise. What stands just below takes it a few
+mod time;
+
+/// Above so much of the alias analysis the code generator does not optimise. What stands just below takes it a few
 /// seconds (`cargo xtask bench bombs`).
 const WORK_MAX: u64 = 1 << 34;
 /// A function of no more work does not count: there are many in any module.
 const WORK_OF_ANY: u64 = WORK_MAX >> 6;
+/// Steps of [`Time`] that a module may take: so many, about a second, and so many for each
+/// of its bytes. Ten times what real programs do (yosys 0.70: 353 million, in 84 MiB).
+const STEPS_MAX: u64 = 1 << 31;
+const STEPS_PER_BYTE_MAX: u64 = 1 << 6;
+/// The same for what branches carry ([`Validated::joining`](crate::validate::Validated)):
+/// the better allocator takes up to half a microsecond for each, about a hundredth of that
+/// in real programs (yosys: 29 for each byte).
+const JOINING_MAX: u64 = 1 << 23;
+const JOINING_PER_BYTE_MAX: u64 = 1 << 8;
 /// An operator of this weight and above has ways of its own in native code: a check that
 /// calls, or the two of an allocation.
 const WEIGHT_OF_WAYS: u64 = 4;
@@ -35,11 +50,38 @@ pub enum Effort {
     Least,
 }
 
-/// What is worth trying for a module.
+/// What is worth trying for a module, whose branches carry `joining`.
 ///
 /// # Errors
 /// When the module cannot be read, so that it is not valid.
-pub(crate) fn effort(wasm: &[u8]) -> Result<Effort, BinaryReaderError> {
+pub(crate) fn effort(wasm: &[u8], joining: u64) -> Result<Effort, BinaryReaderError> {
+    let carries_much = joining > JOINING_MAX + JOINING_PER_BYTE_MAX * wasm.len() as u64;
+    if carries_much || aliases_are_too_many(wasm)? || rows_are_too_long(wasm)? {
+        return Ok(Effort::Least);
+    }
+    Ok(Effort::Full)
+}
+
+/// Whether rows of branches or allocations would take too long.
+fn rows_are_too_long(wasm: &[u8]) -> Result<bool, BinaryReaderError> {
+    let most = STEPS_MAX + STEPS_PER_BYTE_MAX * wasm.len() as u64;
+    let mut steps = 0_u64;
+    for payload in Parser::new(0).parse_all(wasm) {
+        let Payload::CodeSectionEntry(body) = payload? else { continue };
+        let mut time = Time::new();
+        for operator in body.get_operators_reader()? {
+            time.add(&operator?);
+        }
+        steps = steps.saturating_add(time.steps());
+        if steps > most {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether the alias analysis would take too long.
+fn aliases_are_too_many(wasm: &[u8]) -> Result<bool, BinaryReaderError> {
     let mut globals = 0;
     // Memories and tables: there are few, so all count as used.
     let mut others = 0;
@@ -86,10 +128,10 @@ pub(crate) fn effort(wasm: &[u8]) -> Result<Effort, BinaryReaderError> {
             _ => {}
         }
         if work > WORK_MAX {
-            return Ok(Effort::Least);
+            return Ok(true);
         }
     }
-    Ok(Effort::Full)
+    Ok(false)
 }
 
 /// What is counted of one function.
@@ -173,7 +215,7 @@ mod tests {
     use super::*;
 
     fn effort_of(text: &str) -> Effort {
-        effort(&wat::parse_str(text).unwrap()).unwrap()
+        effort(&wat::parse_str(text).unwrap(), 0).unwrap()
     }
 
     /// Each global is set behind a branch whose arms are not alike.
@@ -216,6 +258,29 @@ mod tests {
         assert_eq!(effort_of(&functions(1, 700, 700)), Effort::Full);
         assert_eq!(effort_of(&functions(20, 700, 700)), Effort::Least);
         assert_eq!(effort_of(&functions(1000, 20, 100)), Effort::Full);
+    }
+
+    #[test]
+    fn rows_of_branches_and_allocations_are_too_long() {
+        let row = |one: &str, count: usize| {
+            let row = one.repeat(count);
+            effort_of(&format!("(module (type $s (struct)) (func (param i32) (block {row})))"))
+        };
+        let branch = "(br_if 0 (i32.eqz (local.get 0)))";
+        assert_eq!(row(branch, 20_000), Effort::Full);
+        assert_eq!(row(branch, 80_000), Effort::Least);
+        let arm = "(if (local.get 0) (then (br 1)))";
+        assert_eq!(row(arm, 10_000), Effort::Full);
+        assert_eq!(row(arm, 40_000), Effort::Least);
+        assert_eq!(row("(drop (struct.new $s))", 2000), Effort::Full);
+        assert_eq!(row("(drop (struct.new $s))", 10_000), Effort::Least);
+    }
+
+    #[test]
+    fn what_branches_carry_counts_beside_the_modules_length() {
+        let wasm = wat::parse_str("(module)").unwrap();
+        assert_eq!(effort(&wasm, JOINING_MAX).unwrap(), Effort::Full);
+        assert_eq!(effort(&wasm, JOINING_MAX + 4096).unwrap(), Effort::Least);
     }
 
     #[test]

@@ -9,8 +9,12 @@
 //!
 //! May assume an audited module; recognises the text by its form. A hint says where code
 //! lies and nothing about what it does: whatever stands here changes no result and no fuel.
+//! Guarantees that a [`Hinted`] is its audited module and hints, and nothing else: it is read
+//! again and compared.
 
+use crate::audit::Audited;
 use std::borrow::Cow;
+use std::fmt;
 use wasm_encoder::{BranchHint, BranchHints, Module, RawSection};
 use wasmparser::{BinaryReaderError, FunctionBody, Operator, Parser, Payload, TypeRef};
 
@@ -19,11 +23,85 @@ const NAME: &str = "metadata.code.branch_hint";
 /// The bytes of what a copy's exit ends with: `br 2  end`.
 const END_OF_EXIT: [u8; 3] = [0x0c, 2, 0x0b];
 
+/// Why there are no hints: each is a defect of ours.
+#[derive(Debug)]
+pub(crate) enum HintError {
+    /// The module cannot be read, so that it is not valid.
+    Malformed(BinaryReaderError),
+    /// Without the hints it is not the module that was audited.
+    Differs,
+}
+
+impl fmt::Display for HintError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed(error) => error.fmt(f),
+            Self::Differs => {
+                write!(f, "internal error: without its hints it is not the module that was audited")
+            }
+        }
+    }
+}
+
+impl From<BinaryReaderError> for HintError {
+    fn from(error: BinaryReaderError) -> Self {
+        Self::Malformed(error)
+    }
+}
+
+/// An audited module with hints: the only thing that is handed to the code generator.
+#[derive(Debug)]
+pub(crate) struct Hinted<'a>(Cow<'a, [u8]>);
+
+impl<'a> Hinted<'a> {
+    /// Adds hints, where there is something to tell.
+    ///
+    /// # Errors
+    /// [`HintError`].
+    pub(crate) fn of(module: &'a Audited) -> Result<Self, HintError> {
+        let wasm = hinted(module.wasm())?;
+        if let Cow::Owned(wasm) = &wasm {
+            same_but_for_hints(module.wasm(), wasm)?;
+        }
+        Ok(Self(wasm))
+    }
+
+    /// The binary module.
+    pub(crate) fn wasm(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Whether any were added. A guest's own do not count.
+    pub(crate) fn has_hints(&self) -> bool {
+        matches!(self.0, Cow::Owned(_))
+    }
+}
+
+/// Shows that `hinted` has the sections of `audited`, each with the same bytes, and one
+/// section of hints more.
+fn same_but_for_hints(audited: &[u8], hinted: &[u8]) -> Result<(), HintError> {
+    let mut sections = sections(hinted)?;
+    let before = sections.len();
+    sections.retain(|(_, is_hints, _)| !is_hints);
+    let is_same = before == sections.len() + 1 && sections == self::sections(audited)?;
+    if is_same { Ok(()) } else { Err(HintError::Differs) }
+}
+
+/// The sections of a module: number, whether it holds hints, contents.
+fn sections(wasm: &[u8]) -> Result<Vec<(u8, bool, &[u8])>, BinaryReaderError> {
+    let mut sections = Vec::new();
+    for payload in Parser::new(0).parse_all(wasm) {
+        let payload = payload?;
+        let is_hints = matches!(&payload, Payload::CustomSection(custom) if custom.name() == NAME);
+        if let Some((id, range)) = payload.as_section() {
+            sections.push((id, is_hints, &wasm[range]));
+        }
+    }
+    Ok(sections)
+}
+
 /// The module with hints, where there is something to tell.
-///
-/// # Errors
-/// When the module cannot be read, so that it is not valid.
-pub(crate) fn hinted(wasm: &[u8]) -> Result<Cow<'_, [u8]>, BinaryReaderError> {
+fn hinted(wasm: &[u8]) -> Result<Cow<'_, [u8]>, BinaryReaderError> {
     let mut hints = BranchHints::new();
     let mut function = 0_u32;
     for payload in Parser::new(0).parse_all(wasm) {
@@ -119,6 +197,9 @@ mod tests {
         let wasm = meter(&validate(source, &engine).unwrap()).unwrap().wasm;
         let hinted = hinted(&wasm).unwrap();
         recheck(&hinted, engine.wasm_features()).unwrap();
+        if let Cow::Owned(hinted) = &hinted {
+            same_but_for_hints(&wasm, hinted).unwrap();
+        }
         let (mut found, mut bodies) = (Vec::new(), Vec::new());
         for payload in Parser::new(0).parse_all(&hinted) {
             match payload.unwrap() {
@@ -170,5 +251,30 @@ mod tests {
         let wasm = meter(&validate(source, &engine).unwrap()).unwrap().wasm;
         let Cow::Owned(once) = hinted(&wasm).unwrap() else { panic!("no hints") };
         assert!(matches!(hinted(&once).unwrap(), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn whatever_else_was_changed_is_found() {
+        let of = |text: &str| wat::parse_str(text).unwrap();
+        let section = |name: &str| {
+            let custom = wasm_encoder::CustomSection { name: name.into(), data: (&[][..]).into() };
+            let mut bytes = Vec::new();
+            wasm_encoder::Section::append_to(&custom, &mut bytes);
+            bytes
+        };
+        let audited = of("(module (func (nop)))");
+        let hints = section(NAME);
+        let with = |module: &[u8], more: &[u8]| [module, more].concat();
+        assert!(same_but_for_hints(&audited, &with(&audited, &hints)).is_ok());
+        for other in [
+            audited.clone(),
+            with(&with(&audited, &hints), &hints),
+            with(&audited, &section("metadata.code.other")),
+            with(&of("(module (func (unreachable)))"), &hints),
+            with(&with(&audited, &hints), &section("more")),
+        ] {
+            let compared = same_but_for_hints(&audited, &other);
+            assert!(matches!(compared, Err(HintError::Differs)), "{other:?}");
+        }
     }
 }

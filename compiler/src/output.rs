@@ -1,10 +1,11 @@
 //! Writing a result: whole or not at all.
 //!
 //! A temporary file in the destination's folder, then a rename: nobody ever sees
-//! half an artifact, and a failure leaves what was there before. Mode 0644
-//! whatever the umask. Refuses to replace the input. A destination that exists and
+//! half an artifact, and a failure leaves what was there before. The umask decides who may read
+//! it, as with other compilers. Refuses to replace the input. A destination that exists and
 //! is no regular file (`/dev/null`, a FIFO) is written to, not replaced.
 
+use crate::sys;
 use std::fmt;
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, IsTerminal, Write};
@@ -24,6 +25,8 @@ pub enum OutputError {
     Terminal,
     /// Standard output cannot be written.
     Stdout(io::Error),
+    /// Standard output was closed before the program began.
+    Closed,
 }
 
 impl fmt::Display for OutputError {
@@ -39,6 +42,7 @@ impl fmt::Display for OutputError {
             }
             Self::Terminal => write!(f, "the result is binary, and standard output is a terminal"),
             Self::Stdout(error) => write!(f, "cannot write to standard output: {error}"),
+            Self::Closed => write!(f, "standard output is closed"),
         }
     }
 }
@@ -57,7 +61,7 @@ impl OutputError {
                 Some(format!("name a file: -o {}", path.join("app.bls").display()))
             }
             Self::IsInput(_) => Some("name another file with -o".to_owned()),
-            Self::Terminal => Some("name a file with -o, or redirect".to_owned()),
+            Self::Terminal | Self::Closed => Some("name a file with -o, or redirect".to_owned()),
             Self::Write(..) => {
                 Some("see that you may write there, and that there is room".to_owned())
             }
@@ -91,7 +95,11 @@ impl Destination {
     /// [`OutputError`].
     pub fn check(&self, input: Option<&Path>) -> Result<(), OutputError> {
         let Self::File(path) = self else {
-            return if io::stdout().is_terminal() { Err(OutputError::Terminal) } else { Ok(()) };
+            return match io::stdout() {
+                _ if sys::stdout_was_closed() => Err(OutputError::Closed),
+                stdout if stdout.is_terminal() => Err(OutputError::Terminal),
+                _ => Ok(()),
+            };
         };
         let Ok(existing) = fs::metadata(path) else { return Ok(()) };
         if existing.is_dir() {
@@ -136,11 +144,14 @@ fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
     };
-    let mut file =
-        tempfile::Builder::new().prefix(".bls-compile-").tempfile_in(folder).map_err(plain)?;
+    let mut file = tempfile::Builder::new()
+        .prefix(".bls-compile-")
+        // Less what the umask takes away.
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(folder)
+        .map_err(plain)?;
     // Not through the wrapper, whose errors name it.
     file.as_file_mut().write_all(bytes)?;
-    file.as_file().set_permissions(Permissions::from_mode(0o644))?;
     file.as_file().sync_all()?;
     file.persist(&path).map_err(|error| error.error)?;
     Ok(())
@@ -165,7 +176,10 @@ mod tests {
             destination.write(contents.as_bytes()).unwrap();
             assert_eq!(fs::read_to_string(&path).unwrap(), contents);
         }
-        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o644);
+        fs::File::create(folder.path().join("other")).unwrap();
+        let mode = |name: &str| fs::metadata(folder.path().join(name)).unwrap().mode() & 0o7777;
+        assert_eq!(mode("out.bls"), mode("other"));
+        fs::remove_file(folder.path().join("other")).unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 

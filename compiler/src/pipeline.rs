@@ -6,7 +6,7 @@
 use crate::assemble::{self, AssembleError, Assembled, Choices, assemble};
 use crate::audit::{AuditError, Audited, audit};
 use crate::compile::{CompileError, Image, compile};
-use crate::describe::describe;
+use crate::describe::{Description, describe};
 use crate::effort::Effort;
 use crate::fuel_profile::{ProfileError, fuel_profile};
 use crate::input::{InputError, Source};
@@ -16,7 +16,7 @@ use crate::sign::{Artifact, SignError, sign};
 use crate::validate::{ValidateError, Validated, validate};
 use bls_artifact::capability::Permission;
 use bls_artifact::key::PrivateKey;
-use bls_artifact::limits::{JSON_INTEGER_MAX, PARTS_MAX};
+use bls_artifact::limits::{INTERFACE_BYTES_MAX, JSON_INTEGER_MAX, PARTS_MAX};
 use bls_artifact::manifest::{Document, Limits};
 use bls_artifact::name::{self, NameError};
 use bls_artifact::target::{Bounds, EngineProfile, Nans, Target};
@@ -282,6 +282,8 @@ impl Options {
 pub struct Front {
     /// The module as given.
     pub validated: Validated,
+    /// The same from outside.
+    pub description: Description,
     /// The module to be compiled.
     pub audited: Audited,
 }
@@ -367,8 +369,7 @@ fn assemble_timed(
     clock: &mut Clock<'_>,
 ) -> Result<Unsigned, Error> {
     let name = options.artifact_name(&source)?;
-    let Front { validated, audited } = front_timed(source, options, clock)?;
-    let description = describe(&validated).map_err(Error::Describe)?;
+    let Front { validated, description, audited } = front_timed(source, options, clock)?;
     let needs = needs::settle(options.needs.clone(), &description.may_use).map_err(Error::Needs)?;
 
     let images = clock.run(Stage::Compile, || {
@@ -414,6 +415,17 @@ fn front_timed(source: Source, options: &Options, clock: &mut Clock<'_>) -> Resu
     let profile = options.profile(options.targets[0]);
     let validated =
         clock.run(Stage::Validate, || validate(source, &profile).map_err(Error::Validate))?;
+    let description = describe(&validated).map_err(Error::Describe)?;
+    // Before the work that would be for nothing.
+    let interface = serde_json::to_vec(&description.module).map_or(0, |json| json.len() as u64);
+    if interface > INTERFACE_BYTES_MAX {
+        return Err(Error::Validate(ValidateError::Cap {
+            what: "bytes of imports and exports in the manifest",
+            found: interface,
+            most: INTERFACE_BYTES_MAX,
+            function: None,
+        }));
+    }
     let ready =
         clock.run(Stage::Meter, || ready(&validated, options.metered).map_err(Error::Meter))?;
     let mut audited = clock.run(Stage::Audit, || audit(&validated, ready).map_err(Error::Audit))?;
@@ -422,7 +434,7 @@ fn front_timed(source: Source, options: &Options, clock: &mut Clock<'_>) -> Resu
         audited = clock
             .run(Stage::Profile, || fuel_profile(audited, features).map_err(Error::Profile))?;
     }
-    Ok(Front { validated, audited })
+    Ok(Front { validated, description, audited })
 }
 
 /// Measures stages and tells of them.

@@ -1,8 +1,8 @@
 //! A progress line for what takes longer than half a second.
 //!
 //! Drawn on standard error, only when that is a terminal, and gone when the work
-//! is done. The code generator does not say how far it is, so the line shows the
-//! stage and the time. Changes nothing of the result.
+//! is done. The code generator does not say how far it is, and takes nearly all of the time:
+//! so the line shows the stage and the time, and no bar that would stand still. Changes nothing of the result.
 
 use crate::pipeline::Stage;
 use bls_artifact::text::printable_name;
@@ -67,15 +67,13 @@ fn draw(name: &str, stages: &Receiver<Stage>) {
             Err(RecvTimeoutError::Disconnected) => return,
         }
     }
-    let bar =
-        ProgressBar::with_draw_target(Some(Stage::ALL.len() as u64), ProgressDrawTarget::stderr());
-    if let Ok(style) = ProgressStyle::with_template("{prefix}  [{bar:12}] {msg} {elapsed}") {
-        bar.set_style(style.progress_chars("=> "));
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix}  {msg} {elapsed}") {
+        bar.set_style(style);
     }
     bar.set_prefix(printable_name(name));
     let bar = bar.with_elapsed(begin.elapsed());
     loop {
-        bar.set_position(stage as u64);
         bar.set_message(stage.name());
         bar.tick();
         match stages.recv_timeout(TICK) {

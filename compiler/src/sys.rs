@@ -1,12 +1,44 @@
-//! The one `unsafe` of this crate: code generator flags.
+//! The `unsafe` of this crate: code generator flags, and what a parent leaves a process.
 //!
 //! May assume that the flags come from [`crate::compile`]'s table, which is
 //! constant. Does not take a flag from a user.
 
-#![allow(unsafe_code, reason = "wasmtime marks Cranelift's flags unsafe")]
+#![allow(
+    unsafe_code,
+    reason = "wasmtime marks Cranelift's flags unsafe; signals and what runs before main are"
+)]
 
 use crate::compile::Flag;
+use std::sync::atomic::{AtomicBool, Ordering};
 use wasmtime::Config;
+
+static STDOUT_WAS_CLOSED: AtomicBool = AtomicBool::new(false);
+
+/// Looks at standard output before Rust's own start puts `/dev/null` in the place of a
+/// descriptor that is closed.
+extern "C" fn look_at_stdout() {
+    // SAFETY: reads the flags of a descriptor by its number; one that is closed is an error.
+    let flags = unsafe { libc::fcntl(libc::STDOUT_FILENO, libc::F_GETFD) };
+    STDOUT_WAS_CLOSED.store(flags == -1, Ordering::Relaxed);
+}
+
+// SAFETY: the loader calls each function of this section once, before `main`, with arguments
+// that it ignores. It uses nothing that is set up later: no allocation, no standard library.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static LOOK_AT_STDOUT: extern "C" fn() = look_at_stdout;
+
+/// Whether standard output was closed when the process began.
+pub(crate) fn stdout_was_closed() -> bool {
+    STDOUT_WAS_CLOSED.load(Ordering::Relaxed)
+}
+
+/// Lets a write beyond the limit on a file's size (`ulimit -f`) fail, instead of ending the
+/// process. For a program's beginning: it holds for the whole process.
+pub(crate) fn fail_at_size_limit() {
+    // SAFETY: ignoring a signal installs no handler, and no other code here sets this one.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
 
 /// Turns code generator flags on.
 pub(crate) fn enable(config: &mut Config, flags: &[Flag]) {

@@ -9,11 +9,12 @@
 use crate::input::Source;
 use bls_artifact::fuel::RESERVED_PREFIX;
 use bls_artifact::limits::{
-    BLOCKS_BY_LOCALS_MAX, EXPORTS_MAX, FUNCTION_BYTES_MAX, FUNCTIONS_MAX, GLOBALS_MAX, IMPORTS_MAX,
-    JOINED_MAX, LOCALS_MAX, NESTING_MAX, OPERANDS_MAX, PASSED_MORE_MAX, TABLE_TARGETS_MAX,
-    TYPES_MAX,
+    BLOCKS_BY_LOCALS_MAX, CARRIED_MORE_MAX, CARRIED_PER_BYTE_MAX, EXPORTS_MAX, FUNCTION_BYTES_MAX,
+    FUNCTIONS_MAX, GLOBALS_MAX, IMAGE_ELEMENTS_MAX, IMPORTS_MAX, LOCALS_MAX, NESTING_MAX,
+    OPERANDS_MAX, PASSED_MORE_MAX, TABLE_TARGETS_MAX, TYPES_MAX, WIDE_LABELS_MAX,
 };
 use bls_artifact::target::EngineProfile;
+use elements::precomputed;
 use joins::Joins;
 use passed::passed;
 use std::fmt;
@@ -23,6 +24,7 @@ use wasmparser::{
     Validator, ValidatorResources, WasmFeatures, WasmModuleResources as _,
 };
 
+mod elements;
 mod joins;
 mod passed;
 
@@ -137,6 +139,7 @@ impl ValidateError {
                 "the tool that made the module has a defect, or the file is damaged; wasm-tools validate says the same".to_owned()
             }
             Self::Truncated { .. } => "fetch or build the file again".to_owned(),
+            Self::Cap { function: None, .. } => "split the module".to_owned(),
             Self::Cap { .. } => "split it, or lower the compiler's inlining".to_owned(),
             Self::SharedMemory(_) => {
                 "build without threads: no --shared-memory, no -pthread".to_owned()
@@ -153,9 +156,17 @@ impl ValidateError {
 pub struct Validated {
     source: Source,
     features: WasmFeatures,
+    joining: u64,
 }
 
 impl Validated {
+    /// About what the code generator's better allocator does for the values that branches
+    /// carry: for each function the power 3/2 of how many there are, all added up.
+    #[must_use]
+    pub fn joining(&self) -> u64 {
+        self.joining
+    }
+
     /// The binary module.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
@@ -181,8 +192,8 @@ impl Validated {
 /// [`ValidateError`], with place, function and proposal where there are any.
 pub fn validate(source: Source, profile: &EngineProfile) -> Result<Validated, ValidateError> {
     let features = profile.wasm_features();
-    check(source.wasm(), features)?;
-    Ok(Validated { source, features })
+    let joining = check(source.wasm(), features)?;
+    Ok(Validated { source, features, joining })
 }
 
 /// Whether bytes of our own making are valid: no caps and no reserved names.
@@ -193,14 +204,18 @@ pub fn recheck(wasm: &[u8], features: WasmFeatures) -> Result<(), wasmparser::Er
     Validator::new_with_features(features).validate_all(wasm).map(|_| ())
 }
 
-/// One pass over the module: wasmparser's rules and ours together.
-fn check(wasm: &[u8], features: WasmFeatures) -> Result<(), ValidateError> {
+/// One pass over the module: wasmparser's rules and ours together. Gives
+/// [`Validated::joining`].
+fn check(wasm: &[u8], features: WasmFeatures) -> Result<u64, ValidateError> {
     let mut validator = Validator::new_with_features(features);
     let mut parser = Parser::new(0);
     parser.set_features(features);
     let mut allocations = FuncValidatorAllocations::default();
     let mut function = None;
-    let mut joined = 0_u64;
+    let mut carried = 0_u64;
+    let mut wide = 0_u64;
+    let mut joining = 0_u64;
+    let carried_max = CARRIED_MORE_MAX + CARRIED_PER_BYTE_MAX * wasm.len() as u64;
     let mut values = 0_u64;
     let values_max = PASSED_MORE_MAX + wasm.len() as u64;
     for payload in parser.parse_all(wasm) {
@@ -210,16 +225,24 @@ fn check(wasm: &[u8], features: WasmFeatures) -> Result<(), ValidateError> {
             if let ValidPayload::Func(to_validate, body) = validator.payload(&payload)? {
                 function = Some(to_validate.index);
                 let work = body_check(to_validate, &body, &mut allocations)?;
-                joined = joined.saturating_add(work.joins);
-                cap("steps to join what branches carry", joined, JOINED_MAX)?;
+                carried = carried.saturating_add(work.carried);
+                cap("values carried to where branches meet", carried, carried_max)?;
+                let power = work.carried.saturating_mul(work.carried.isqrt());
+                joining = joining.saturating_add(power);
+                wide = wide.saturating_add(work.wide);
+                cap("values of labels that have more than 16", wide, WIDE_LABELS_MAX)?;
                 values = values.saturating_add(work.passed);
-                cap("values passed to functions and back", values, values_max)?;
+                cap("values passed to functions and back or made by default", values, values_max)?;
             }
             Ok(())
         });
         checked.map_err(|problem| problem.into_error(wasm, features, function))?;
     }
-    Ok(())
+    let elements = precomputed(wasm).map_err(Problem::Parser);
+    elements
+        .and_then(|elements| cap("table elements in the image", elements, IMAGE_ELEMENTS_MAX))
+        .map_err(|problem| problem.into_error(wasm, features, None))?;
+    Ok(joining)
 }
 
 /// A defect before the parts that take time to find out.
@@ -332,8 +355,10 @@ fn reserved(name: &str) -> bool {
 
 /// What a function costs the code generator, beyond its length.
 struct Work {
-    /// [`Joins::work`].
-    joins: u64,
+    /// [`Joins::carried`].
+    carried: u64,
+    /// [`Joins::wide`].
+    wide: u64,
     /// Values of its own signature and of all its calls.
     passed: u64,
 }
@@ -382,7 +407,7 @@ fn body_check(
     }
     reader.finish_expression(&validator.visitor(reader.original_position()))?;
     *allocations = validator.into_allocations();
-    Ok(Work { joins: joins.work(), passed: values })
+    Ok(Work { carried: joins.carried(), wide: joins.wide(), passed: values })
 }
 
 /// How many values a branch brings to the label that an operator opens.
@@ -577,7 +602,8 @@ mod tests {
         ];
         for (at, module) in more.iter().enumerate() {
             let message = refusal(module);
-            let is_said = message.contains("values passed to functions and back in function");
+            let is_said = message
+                .contains("values passed to functions and back or made by default in function");
             assert!(is_said, "{at}: {message}");
         }
     }
@@ -590,14 +616,20 @@ mod tests {
             let branches = "(br_if 0 (local.get 0))".repeat(branches);
             format!("(func (local {}) (block {sets} {branches}))", "i32 ".repeat(locals))
         };
-        // (607 + 1) × 609 = 370 272, whose square is just below 2^37.
-        let below = carried(609, 607);
-        assert!(check_wat(&format!("(module {below})"), Target::X86_64).is_ok());
-        let message = refusal(&format!("(module {})", carried(609, 608)));
-        assert!(message.contains("to join what branches carry in function 0"), "{message}");
+        // (4095 + 1) × 4096 = 2^24, and there are eight for each byte.
+        let refused = |functions: &str| refusal(&format!("(module {functions})"));
+        assert!(check_wat(&format!("(module {})", carried(4096, 4095)), Target::X86_64).is_ok());
+        let message = refused(&carried(4200, 4200));
+        assert!(
+            message.contains("values carried to where branches meet in function 0"),
+            "{message}"
+        );
         // All functions count together.
-        let message = refusal(&format!("(module {below} {below})"));
-        assert!(message.contains("to join what branches carry in function 1"), "{message}");
+        let message = refused(&format!("{0} {0}", carried(3000, 3000)));
+        assert!(
+            message.contains("values carried to where branches meet in function 1"),
+            "{message}"
+        );
         // Blocks and loops of types bring their values.
         let values = "i64 ".repeat(1000);
         let gets: String = (0..1000).map(|local| format!("(local.get {local})")).collect();
@@ -608,9 +640,9 @@ mod tests {
                 "loop (type $t) end ".repeat(count)
             )
         };
-        assert!(check_wat(&loops(300), Target::X86_64).is_ok());
-        let message = refusal(&loops(400));
-        assert!(message.contains("to join what branches carry in function 0"), "{message}");
+        assert!(check_wat(&loops(262), Target::X86_64).is_ok());
+        let message = refusal(&loops(263));
+        assert!(message.contains("values of labels that have more than 16"), "{message}");
     }
 
     #[test]

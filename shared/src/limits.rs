@@ -75,8 +75,9 @@ pub const LOCALS_MAX: u32 = 49_000;
 pub const FUNCTIONS_MAX: u32 = 990_000;
 /// Most imports of one module.
 pub const IMPORTS_MAX: u32 = 100_000;
-/// Most exports of one module. wasmparser allows 1 000 000.
-pub const EXPORTS_MAX: u32 = 990_000;
+/// Most exports of one module, as of imports. wasmparser allows 1 000 000; the manifest, which
+/// names each, has no room for many more ([`INTERFACE_BYTES_MAX`]).
+pub const EXPORTS_MAX: u32 = 100_000;
 /// Most defined globals. wasmparser allows 1 000 000; the code generator tells at most
 /// 65 535 places in memory apart in one function, and fails on more.
 pub const GLOBALS_MAX: u32 = 50_000;
@@ -88,15 +89,31 @@ pub const TABLE_TARGETS_MAX: u64 = 100_000;
 /// Most blocks of one function, times its locals, parameters included: where ways meet the
 /// code generator may keep something for each local.
 pub const BLOCKS_BY_LOCALS_MAX: u64 = 1 << 24;
-/// Most that a module's joins may cost: for each function the square of how many values its
-/// ways carry to where they meet, all added up. The code generator's time grows with that:
-/// what is just below takes it about a minute, and real programs stay below a twentieth.
-pub const JOINED_MAX: u64 = 1 << 37;
+/// How many values all ways of a module may carry to where they meet, all together, beyond
+/// [`CARRIED_PER_BYTE_MAX`] for each byte. Each may be a move in the image.
+pub const CARRIED_MORE_MAX: u64 = 1 << 24;
+/// See [`CARRIED_MORE_MAX`]. Real programs carry a quarter for each byte.
+pub const CARRIED_PER_BYTE_MAX: u64 = 8;
+/// How many values the labels of a module may have, each once for each way to it, that have
+/// more than 16: the code generator's memory grows with the square. Real programs hardly
+/// have such labels.
+pub const WIDE_LABELS_MAX: u64 = 1 << 18;
 /// Most operands on the stack of one function at a time. The code generator's time grows
 /// faster than their number: 16 000 that live across as many branches take it a second and
 /// a half. `array.new_fixed` takes 10 000 at most.
 pub const OPERANDS_MAX: u64 = 16_384;
-/// How many values functions and calls may take and give, all together, beyond one for each
+/// Most table elements that an image holds, all together: four bytes each, and it may take a
+/// segment of one function to reach the last of a million.
+pub const IMAGE_ELEMENTS_MAX: u64 = 1 << 23;
+/// Bytes of zeros between data segments that an image may hold so that memory need only be
+/// mapped: over all memories.
+pub const IMAGE_ZEROS_MAX: u64 = 16 << 20;
+/// Longest list of a module's imports, exports, memories and tables, in bytes of the
+/// manifest's JSON. The manifest has 3 MiB, which are [`ENVELOPE_BYTES_MAX`] in base64, and
+/// this leaves the rest of it three eighths of a MiB.
+pub const INTERFACE_BYTES_MAX: u64 = 21 << 17;
+/// How many values functions and calls may take and give, and objects be made with by
+/// default, all together, beyond one for each
 /// byte of the module. Whatever makes a value has a byte or two, and real programs pass one
 /// for every ten bytes; each costs the code generator about ten microseconds.
 pub const PASSED_MORE_MAX: u64 = 1 << 19;

@@ -2,7 +2,7 @@
 
 use super::{Failure, print, print_json, targets};
 use crate::cli::Check;
-use crate::describe::{Description, describe};
+use crate::describe::Description;
 use crate::input::Source;
 use crate::pipeline::{self, Error, Front, Options};
 use bls_artifact::capability::{Capability, Permission};
@@ -18,16 +18,10 @@ pub(super) fn run(arguments: &Check) -> Result<(), Failure> {
     let checked = Source::read(&arguments.input)
         .map_err(Error::Input)
         .and_then(|source| options.artifact_name(&source).map(|_| source))
-        .and_then(|source| pipeline::front(source, &options, &mut |_| {}))
-        .and_then(|front| {
-            let description = describe(&front.validated).map_err(Error::Describe)?;
-            Ok((front, description))
-        });
+        .and_then(|source| pipeline::front(source, &options, &mut |_| {}));
     match checked {
-        Ok((front, description)) if arguments.json => {
-            print_json(&accepted(&front, &description, &options))
-        }
-        Ok((front, description)) => print(&table(&front, &description)),
+        Ok(front) if arguments.json => print_json(&accepted(&front, &front.description, &options)),
+        Ok(front) => print(&table(&front, &front.description)),
         Err(error) => {
             if arguments.json {
                 print_json(&json!({

@@ -182,7 +182,7 @@ fn line(built: &Built, destination: &Destination, begin: Instant) -> String {
         };
     let optimised = match built.effort {
         Effort::Full => "",
-        Effort::Least => "not optimised (too many globals set between branches), ",
+        Effort::Least => "not optimised (that would take too long), ",
     };
     let destination = printable(&destination.to_string());
     format!(

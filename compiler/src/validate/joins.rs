@@ -1,15 +1,22 @@
 //! How much is carried to where ways join: what a register allocator pays for most.
 //!
 //! Where several ways lead to one place, each brings along every local that may differ
-//! there, and the values of the label. The code generator's allocator takes a time that
-//! grows with the square of all that one function's ways bring: 500 locals that 500
-//! branches carry out of one block, 9 KB of bytecode, took it half a minute, and twice as
-//! many of both would take it eight. So the sum of these squares has a limit.
+//! there, and the values of the label: 500 locals that 500 branches carry out of one block
+//! are 250 000 moves, from 9 KB of bytecode. How many there are has a limit, for each is code
+//! in the image; and the code generator's better allocator takes a time that grows faster
+//! than their number, so there are modules for which the other one is taken
+//! ([`crate::effort`]).
 //!
 //! Counts at least as much as there is: a local that is set inside counts for all ways to
 //! the end. May assume a valid function. Knows no types; arities are told.
 
 use wasmparser::Operator;
+
+/// What a call takes for each clause around it, in values: it ends its block, and has a
+/// way to each.
+const CLAUSE: u64 = 8;
+/// A label of more values than this is wide.
+const WIDE: u64 = 16;
 
 /// The labels of one function that are open, and what was counted of it.
 #[derive(Debug)]
@@ -22,6 +29,7 @@ pub(super) struct Joins {
     /// Clauses of all open `try_table`s.
     clauses: u64,
     carried: u64,
+    wide: u64,
 }
 
 /// One that is open.
@@ -51,6 +59,7 @@ impl Joins {
             set: vec![0; locals as usize],
             clauses: 0,
             carried: 0,
+            wide: 0,
         }
     }
 
@@ -86,15 +95,20 @@ impl Joins {
                 self.branch(targets.default());
             }
             Operator::Call { .. } | Operator::CallIndirect { .. } | Operator::CallRef { .. } => {
-                self.carried = self.carried.saturating_add(self.clauses);
+                self.carried = self.carried.saturating_add(self.clauses.saturating_mul(CLAUSE));
             }
             _ => {}
         }
     }
 
-    /// The square of what has been counted.
-    pub(super) fn work(&self) -> u64 {
-        self.carried.saturating_mul(self.carried)
+    /// The values that all ways bring to where they join.
+    pub(super) fn carried(&self) -> u64 {
+        self.carried
+    }
+
+    /// The same of what is the labels' own, where that is much.
+    pub(super) fn wide(&self) -> u64 {
+        self.wide
     }
 
     fn begin(&mut self, arity: u64, clauses: u64, is_if: bool) {
@@ -108,6 +122,9 @@ impl Joins {
         let Some(label) = self.open.pop() else { return };
         self.clauses -= label.clauses;
         let ways = label.branches + 1 + u64::from(label.is_if);
+        if label.arity > WIDE {
+            self.wide = self.wide.saturating_add(ways.saturating_mul(label.arity));
+        }
         let locals = if ways > 1 { label.locals } else { 0 };
         self.carried = self.carried.saturating_add(ways.saturating_mul(locals + label.arity));
     }
@@ -181,6 +198,6 @@ mod tests {
     fn calls_count_for_each_clause_around_them() {
         let text = "(module (tag $e) (func $f (block (try_table (catch $e 0) (catch_all 0)
             (call $f) (call $f)) (call $f))))";
-        assert_eq!(carried(text), 4);
+        assert_eq!(carried(text), 4 * CLAUSE);
     }
 }

@@ -2,12 +2,12 @@
 //! however few bytes a call has.
 //!
 //! A call of a function of 1000 parameters and 1000 results has two bytes where the results
-//! of one are the parameters of the next, and so has a function of such a type. May assume
+//! of one are the parameters of the next, and so has a function of such a type, or an object of as many fields. May assume
 //! valid operators.
 
 use wasmparser::{CompositeInnerType, Operator, ValidatorResources, WasmModuleResources as _};
 
-/// The values that an operator passes to a function and back.
+/// The values that an operator passes to a function and back, or makes by default.
 pub(super) fn passed(operator: &Operator<'_>, resources: &ValidatorResources) -> u64 {
     match operator {
         Operator::Call { function_index } | Operator::ReturnCall { function_index } => resources
@@ -17,6 +17,13 @@ pub(super) fn passed(operator: &Operator<'_>, resources: &ValidatorResources) ->
         | Operator::ReturnCallIndirect { type_index, .. }
         | Operator::CallRef { type_index }
         | Operator::ReturnCallRef { type_index } => by_type(*type_index, resources),
+        // Each is written for itself.
+        Operator::StructNewDefault { struct_type_index } => {
+            match resources.sub_type_at(*struct_type_index).map(|ty| &ty.composite_type.inner) {
+                Some(CompositeInnerType::Struct(ty)) => ty.fields.len() as u64,
+                _ => 0,
+            }
+        }
         _ => 0,
     }
 }
