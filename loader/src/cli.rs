@@ -110,10 +110,7 @@ impl Artifact {
     fn from_word(word: OsString) -> Result<Self, UsageError> {
         const FILES: [&[u8]; 3] = [b".bls", b".wasm", b".wat"];
         let bytes = word.as_bytes();
-        if word == STDIN
-            || bytes.contains(&b'/')
-            || FILES.iter().any(|end| bytes.ends_with(end))
-        {
+        if word == STDIN || bytes.contains(&b'/') || FILES.iter().any(|end| bytes.ends_with(end)) {
             return Ok(Self::File(word.into()));
         }
         wanted(&word).map(Self::Installed)
