@@ -4,7 +4,7 @@
 //! global, memory and table, and begins again behind every place where two ways disagree. A
 //! function of a few thousand globals and as many branches or allocations takes it
 //! minutes, and the time grows with the cube. What branches carry and long rows of
-//! branches and allocations ([`time`]) cost its optimiser and its register allocator more
+//! branches and allocations (`time`) cost its optimiser and its register allocator more
 //! than their number. Such a module is compiled without optimisation, by an allocator that
 //! looks at each instruction once: its results and its fuel are the same, its code is slower,
 //! and its frames are larger, so that deep recursion may need a larger `--max-stack`.

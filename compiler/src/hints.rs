@@ -87,8 +87,11 @@ fn same_but_for_hints(audited: &[u8], hinted: &[u8]) -> Result<(), HintError> {
     if is_same { Ok(()) } else { Err(HintError::Differs) }
 }
 
-/// The sections of a module: number, whether it holds hints, contents.
-fn sections(wasm: &[u8]) -> Result<Vec<(u8, bool, &[u8])>, BinaryReaderError> {
+/// A section: number, whether it holds hints, contents.
+type Section<'a> = (u8, bool, &'a [u8]);
+
+/// The sections of a module.
+fn sections(wasm: &[u8]) -> Result<Vec<Section<'_>>, BinaryReaderError> {
     let mut sections = Vec::new();
     for payload in Parser::new(0).parse_all(wasm) {
         let payload = payload?;

@@ -168,6 +168,10 @@ fn hint_for_need((need, missing): &(Permission, Missing)) -> String {
     }
 }
 
+/// What a guest may use and does not get, with the policy that does not allow it; `None`
+/// where it is not declared.
+type KeptBack = (Permission, Option<PathBuf>);
+
 /// What was decided, and what was kept back.
 #[derive(Debug)]
 pub(crate) struct Granted {
@@ -175,9 +179,8 @@ pub(crate) struct Granted {
     /// Everything granted, for `--explain` and the report. A folder's name in the guest's
     /// eyes may be one that no permission can have, such as `..`.
     pub(crate) permissions: Vec<String>,
-    /// What the artifact may use and does not get, though nobody named it: each with the
-    /// policy that does not allow it, or `None` where it is not declared.
-    pub(crate) kept_back: Vec<(Permission, Option<PathBuf>)>,
+    /// What the artifact may use and does not get, though nobody named it.
+    pub(crate) kept_back: Vec<KeptBack>,
 }
 
 impl Granted {
@@ -185,7 +188,7 @@ impl Granted {
     /// silent. `None` where nothing is kept back.
     pub(crate) fn notice(&self, artifact: &str) -> Option<String> {
         let (_, policy) = self.kept_back.iter().max_by_key(|(_, policy)| policy.is_some())?;
-        let names = |these: &dyn Fn(&(Permission, Option<PathBuf>)) -> bool| {
+        let names = |these: &dyn Fn(&KeptBack) -> bool| {
             let these = self.kept_back.iter().filter(|one| these(one));
             these.map(|(permission, _)| permission.to_string()).collect::<Vec<_>>().join(",")
         };
@@ -237,7 +240,7 @@ pub(crate) fn grant(
         .filter(|capability| !withheld.contains(capability))
         .map(Permission::all)
         .collect();
-    let mut kept_back: Vec<(Permission, Option<PathBuf>)> = withheld
+    let mut kept_back: Vec<KeptBack> = withheld
         .iter()
         .filter(|capability| !options.denied.contains(capability))
         .map(|capability| Permission::all(*capability))
@@ -313,7 +316,7 @@ impl Decision<'_> {
     }
 
     /// What is kept back, and why.
-    fn kept_back(&self, permission: Permission) -> (Permission, Option<PathBuf>) {
+    fn kept_back(&self, permission: Permission) -> KeptBack {
         let policy = self.rules.forbids(&permission).map(Path::to_owned);
         (permission, policy)
     }
@@ -347,7 +350,7 @@ impl Decision<'_> {
     fn environment(
         &self,
         permissions: &mut Vec<Permission>,
-        kept_back: &mut Vec<(Permission, Option<PathBuf>)>,
+        kept_back: &mut Vec<KeptBack>,
     ) -> Result<Vec<Variable>, GrantError> {
         let permission = |name: &str| Permission::scoped(Capability::Environment, name);
         let mut environment: Vec<Variable> = Vec::new();
@@ -385,10 +388,7 @@ impl Decision<'_> {
     }
 
     /// Folders: the policies', then the options'; of two with one name, the last.
-    fn folders(
-        &self,
-        kept_back: &mut Vec<(Permission, Option<PathBuf>)>,
-    ) -> Result<Vec<Preopen>, GrantError> {
+    fn folders(&self, kept_back: &mut Vec<KeptBack>) -> Result<Vec<Preopen>, GrantError> {
         let by_policy = self.rules.folders().map(|folder| {
             let (host, guest) = (folder.host.clone().into(), folder.guest.clone().into());
             (Folder { host, guest, read_only: !folder.write }, false)

@@ -339,7 +339,7 @@ fn hints_lead_somewhere() {
     if !is_root() {
         let unreadable = home.path("secret.bls");
         std::fs::copy(&artifact, &unreadable).unwrap();
-        let none = std::os::unix::fs::PermissionsExt::from_mode(0);
+        let none = std::os::unix::fs::PermissionsExt::from_mode(0o0);
         std::fs::set_permissions(&unreadable, none).unwrap();
         let ended = load(&home, &["secret.bls"], b"").expect(125);
         let _ = ended.says(&["code: file.unreadable\n", "hint: see that you may read it"]);

@@ -3,7 +3,7 @@
 
 use bls_tests::programs::Home;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What a module imports, by the names below.
 const IMPORTS: &str = r#"
@@ -44,7 +44,7 @@ fn module(home: &Home, flags: u32, call: &str, times: usize) -> PathBuf {
     home.compile(&path, &[])
 }
 
-fn consumed(home: &Home, options: &[&str], artifact: &PathBuf, code: i32) -> u64 {
+fn consumed(home: &Home, options: &[&str], artifact: &Path, code: i32) -> u64 {
     let folder = home.path("folder");
     fs::create_dir_all(&folder).expect("a folder");
     let grant = format!("{}::/", folder.display());
@@ -76,7 +76,7 @@ fn a_write_to_a_file_pays_for_the_disk_it_may_touch() {
         assert_eq!(price(flags, &write), 512 + 8 + 65_536 + 1000, "flags {flags}");
     }
     let read = format!("(call $fd_pread (i32.const 4) {ONE} (i64.const 0) (i32.const 8))");
-    assert_eq!(price(SYNC, &format!("{read}")), 512 + 8 + 1024);
+    assert_eq!(price(SYNC, &read), 512 + 8 + 1024);
 }
 
 #[test]

@@ -34,7 +34,6 @@ const PRIVATE: &str = r#"
 /// A folder that everybody reads, with both programs, an artifact, its key and another.
 struct Scene {
     folder: PathBuf,
-    home: Home,
 }
 
 impl Scene {
@@ -56,7 +55,7 @@ impl Scene {
             std::fs::copy(from, folder.join(name)).unwrap();
             std::fs::set_permissions(folder.join(name), Permissions::from_mode(mode)).unwrap();
         }
-        Self { folder, home }
+        Self { folder }
     }
 
     /// Runs a script in namespaces of its own; `None` where that cannot be had.
@@ -319,14 +318,11 @@ fn a_signed_file_asks_before_it_forgets_keys() {
         return;
     }
     let scene = Scene::new("bls-forget");
-    for (seed, name) in [(11, "root")] {
-        let key = PrivateKey::from_seed(&[seed; 32]);
-        std::fs::write(scene.folder.join(format!("{name}.pem")), key.to_pem()).unwrap();
-        let private = scene.folder.join(format!("{name}.pem"));
-        std::fs::set_permissions(private, Permissions::from_mode(0o600)).unwrap();
-        let public = key.public().to_pem();
-        std::fs::write(scene.folder.join(format!("{name}.pub")), public).unwrap();
-    }
+    let root = PrivateKey::from_seed(&[11; 32]);
+    let private = scene.folder.join("root.pem");
+    std::fs::write(&private, root.to_pem()).unwrap();
+    std::fs::set_permissions(private, Permissions::from_mode(0o600)).unwrap();
+    std::fs::write(scene.folder.join("root.pub"), root.public().to_pem()).unwrap();
     let own = PrivateKey::from_seed(&[7; 32]).public().id();
     scene.passes(&format!(
         r#"

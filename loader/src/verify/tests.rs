@@ -2,7 +2,7 @@
 //! serve as an image.
 
 use super::*;
-use crate::image::ImageBytes;
+use crate::image::{ImageBytes, ImageError};
 use crate::open::OpenError;
 use bls_artifact::artifact;
 use bls_artifact::fuel;
