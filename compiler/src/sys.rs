@@ -5,7 +5,7 @@
 
 #![allow(
     unsafe_code,
-    reason = "wasmtime marks Cranelift's flags unsafe; signals and what runs before main are"
+    reason = "wasmtime marks Cranelift's flags unsafe, libc its calls; a section can run code before main"
 )]
 
 use crate::compile::Flag;
@@ -22,8 +22,8 @@ extern "C" fn look_at_stdout() {
     STDOUT_WAS_CLOSED.store(flags == -1, Ordering::Relaxed);
 }
 
-// SAFETY: the loader calls each function of this section once, before `main`, with arguments
-// that it ignores. It uses nothing that is set up later: no allocation, no standard library.
+// SAFETY: the dynamic linker, or the C library's start in a static program, calls each
+// function of this section once, before `main`, with arguments that it ignores. It uses nothing that is set up later: no allocation, no standard library.
 #[used]
 #[unsafe(link_section = ".init_array")]
 static LOOK_AT_STDOUT: extern "C" fn() = look_at_stdout;

@@ -15,7 +15,8 @@
 //! while it runs, and what stands under the name afterwards is compared with what was
 //! written. May assume that [`Destination::write`] is called when the guest can run no
 //! more. Does not allocate while it writes, for the guest's thread may have been stopped
-//! with the allocator's lock.
+//! with the allocator's lock. (To say why it could not write takes memory; where that is
+//! not to be had, the run ends without the sentence, see `watch::end`.)
 
 use crate::cli::ReportTarget;
 use crate::sys;

@@ -10,7 +10,8 @@ use bls_artifact::text::printable_lines;
 pub(crate) use bls_artifact::text::{printable, printable_name};
 use std::fmt;
 
-/// Whose fault it is that nothing ran: the report's word for an end that is none of a guest's.
+/// Whether a run was refused or failed: `outcome.kind` in the report where the guest did not
+/// decide it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// What was given is not what may run here: the same again is refused again.

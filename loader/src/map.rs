@@ -25,8 +25,8 @@ pub enum MapError {
     Engine(wasmtime::Error),
     /// The system does not map it.
     System(Errno, wasmtime::Error),
-    /// It would have to be copied into memory that an engine which exists does not make
-    /// executable.
+    /// The image is in this process's memory, and the given engine may expect code to be
+    /// mapped from a file.
     NoFile,
 }
 

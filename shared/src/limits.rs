@@ -94,16 +94,15 @@ pub const BLOCKS_BY_LOCALS_MAX: u64 = 1 << 24;
 pub const CARRIED_MORE_MAX: u64 = 1 << 24;
 /// See [`CARRIED_MORE_MAX`]. Real programs carry a quarter for each byte.
 pub const CARRIED_PER_BYTE_MAX: u64 = 8;
-/// How many values the labels of a module may have, each once for each way to it, that have
-/// more than 16: the code generator's memory grows with the square. Real programs hardly
-/// have such labels.
+/// Most values of labels that take more than 16, a label counted once for each branch to it:
+/// the code generator's memory grows with the square. Real programs hardly have such labels.
 pub const WIDE_LABELS_MAX: u64 = 1 << 18;
 /// Most operands on the stack of one function at a time. The code generator's time grows
 /// faster than their number: 16 000 that live across as many branches take it a second and
 /// a half. `array.new_fixed` takes 10 000 at most.
 pub const OPERANDS_MAX: u64 = 16_384;
-/// Most table elements that an image holds, all together: four bytes each, and it may take a
-/// segment of one function to reach the last of a million.
+/// Most table elements that an image holds, all together: four bytes each. A segment of
+/// one function at index 999 999 takes four megabytes.
 pub const IMAGE_ELEMENTS_MAX: u64 = 1 << 23;
 /// Bytes of zeros between data segments that an image may hold so that memory need only be
 /// mapped: over all memories.

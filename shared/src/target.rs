@@ -193,12 +193,6 @@ impl Target {
         }
     }
 
-    /// The target that has this triple.
-    #[must_use]
-    pub fn from_triple(triple: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|target| target.triple() == triple)
-    }
-
     /// The target that a person means: its triple, or its first word, or another name
     /// of the architecture.
     #[must_use]
@@ -262,7 +256,6 @@ mod tests {
     fn triples_are_the_json_names() {
         for target in Target::ALL {
             assert_eq!(serde_json::to_string(&target).unwrap(), format!("\"{target}\""));
-            assert_eq!(Target::from_triple(target.triple()), Some(target));
         }
         assert!(Feature::ALL.is_sorted_by(|a, b| a < b));
     }

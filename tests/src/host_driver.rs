@@ -25,9 +25,6 @@ use std::path::Path;
 use std::sync::OnceLock;
 use wasmtime::{Extern, Func, Instance, Memory, Module, Store, Val};
 
-/// Bytes of a page of WebAssembly.
-pub const PAGE_BYTES: usize = 1 << 16;
-
 /// The memory that the driving module has, and the interface it imports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {

@@ -346,9 +346,8 @@ fn hints_lead_somewhere() {
         return;
     }
     // Read as nobody.
-    let folder = PathBuf::from("/var/tmp/bls-hints");
-    let _ = std::fs::remove_dir_all(&folder);
-    std::fs::create_dir(&folder).unwrap();
+    let temporary = tempfile::tempdir_in("/var/tmp").unwrap();
+    let folder = temporary.path().to_owned();
     let mode = |path: &Path, mode: u32| {
         let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
         std::fs::set_permissions(path, mode).unwrap();
@@ -375,7 +374,6 @@ fn hints_lead_somewhere() {
     command.args(["-m", "sh", "-c", script, "sh"]).arg(loader()).arg("--trust");
     command.arg(home.public_key()).args(["--store", "/mnt/bls", "install"]);
     let ended = run(command.arg(folder.join("hello.bls")), b"");
-    std::fs::remove_dir_all(&folder).unwrap();
     if ended.code != Some(77) {
         let _ = ended.expect(125).says(&["Read-only file system", "name another store"]);
     }

@@ -8,7 +8,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// What a guest would like to be believed.
@@ -142,6 +142,28 @@ fn nothing_lies_beside_a_report_while_the_guest_runs() {
     child.kill().unwrap();
     let _ = child.wait().unwrap();
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 0, "and nothing is in its place");
+}
+
+#[test]
+fn a_report_takes_the_place_of_nothing_that_is_read() {
+    let home = Home::new();
+    let artifact = home.fixture("wat/hello.wat");
+    let policy = home.path("policy.json");
+    fs::write(&policy, r#"{"version": 1}"#).unwrap();
+    let link = home.path("link");
+    symlink(&artifact, &link).unwrap();
+    let before = fs::read(&artifact).unwrap();
+    for written in [&artifact, &policy, &link] {
+        for option in ["--report", "--fuel-profile"] {
+            let option = format!("{option}={}", text(written));
+            let options = [option.as_str(), "--policy", text(&policy)];
+            let ended = home.load(&options, &artifact, &[]).expect(125);
+            let _ = ended.says(&["would replace", "hint: name another file"]);
+        }
+    }
+    assert_eq!(fs::read(&artifact).unwrap(), before);
+    assert_eq!(fs::read(&policy).unwrap(), br#"{"version": 1}"#);
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
 }
 
 #[test]
@@ -343,11 +365,24 @@ fn what_ends_a_process_ends_process_1() {
             let guest = child_of(&parent);
             std::thread::sleep(Duration::from_millis(300));
             kill_process(guest, signal).unwrap();
-            let status = parent.wait().unwrap();
+            let status = wait_at_most(&mut parent, Duration::from_secs(20));
             let seen = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
             assert_eq!(seen, Some(128 + signal.as_raw()), "{options:?}");
         }
     }
+}
+
+/// How a process ended; it is given up when that takes longer.
+fn wait_at_most(process: &mut std::process::Child, patience: Duration) -> ExitStatus {
+    let deadline = Instant::now() + patience;
+    while Instant::now() < deadline {
+        if let Some(status) = process.try_wait().unwrap() {
+            return status;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    process.kill().unwrap();
+    process.wait().unwrap()
 }
 
 /// The one child of a process, once it has one.

@@ -34,14 +34,14 @@ const PRIVATE: &str = r#"
 /// A folder that everybody reads, with both programs, an artifact, its key and another.
 struct Scene {
     folder: PathBuf,
+    _temporary: tempfile::TempDir,
 }
 
 impl Scene {
-    fn new(name: &str) -> Self {
+    fn new() -> Self {
         let home = Home::new();
-        let folder = Path::new("/var/tmp").join(name);
-        let _ = std::fs::remove_dir_all(&folder);
-        std::fs::create_dir(&folder).unwrap();
+        let temporary = tempfile::tempdir_in("/var/tmp").unwrap();
+        let folder = temporary.path().to_owned();
         std::fs::set_permissions(&folder, Permissions::from_mode(0o755)).unwrap();
         let other = home.path("other.pub");
         std::fs::write(&other, PrivateKey::from_seed(&[9; 32]).public().to_pem()).unwrap();
@@ -55,7 +55,7 @@ impl Scene {
             std::fs::copy(from, folder.join(name)).unwrap();
             std::fs::set_permissions(folder.join(name), Permissions::from_mode(mode)).unwrap();
         }
-        Self { folder }
+        Self { folder, _temporary: temporary }
     }
 
     /// Runs a script in namespaces of its own; `None` where that cannot be had.
@@ -78,19 +78,13 @@ impl Scene {
     }
 }
 
-impl Drop for Scene {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
-}
-
 /// Containers from scratch have no `/etc/passwd`; in a user namespace it is nobody's.
 #[test]
 fn what_a_run_does_not_need_does_not_stop_it() {
     if !may_make_users() {
         return;
     }
-    let scene = Scene::new("bls-needless");
+    let scene = Scene::new();
     scene.passes(
         r#"
         user="setpriv --reuid 54321 --regid 54321 --clear-groups"
@@ -141,7 +135,7 @@ fn links_and_folders_are_judged_as_the_file_is() {
     if !may_make_users() {
         return;
     }
-    let scene = Scene::new("bls-links");
+    let scene = Scene::new();
     scene.passes(
         r#"
         "$load" trust add --file trust.json key.pub >out || exit 1
@@ -201,7 +195,7 @@ fn the_folders_of_a_users_own_file_are_judged() {
     if !may_make_users() {
         return;
     }
-    let scene = Scene::new("bls-own");
+    let scene = Scene::new();
     let user = FreshUser::new("blsfolders", 61_020);
     let load = |words: &[&str]| {
         let mut command = Command::new("./bls-load");
@@ -317,7 +311,7 @@ fn a_signed_file_asks_before_it_forgets_keys() {
     if !may_make_users() {
         return;
     }
-    let scene = Scene::new("bls-forget");
+    let scene = Scene::new();
     let root = PrivateKey::from_seed(&[11; 32]);
     let private = scene.folder.join("root.pem");
     std::fs::write(&private, root.to_pem()).unwrap();
@@ -371,7 +365,7 @@ fn the_readmes_installing_works_for_a_user_and_for_root() {
         block.lines().map(|line| line.split('#').next().unwrap().trim()).collect();
     assert!(lines[0].starts_with("bls-compile key export") && lines.len() == 4, "{lines:?}");
 
-    let scene = Scene::new("bls-readme");
+    let scene = Scene::new();
     let user = FreshUser::new("blsreadme", 61_022);
     // What begins with sudo is root's; the rest is the user's.
     let users: String = lines
@@ -420,7 +414,7 @@ fn trust_of_the_machine_is_changed_by_name() {
     if !may_make_users() {
         return;
     }
-    let scene = Scene::new("bls-system");
+    let scene = Scene::new();
     scene.passes(
         r#"
         rmdir /etc/bls; umask 077

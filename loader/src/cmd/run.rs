@@ -5,7 +5,7 @@
 //! grant, map, link, run.
 
 use super::Named;
-use crate::cli::Options;
+use crate::cli::{Artifact, Input, Options, ReportTarget};
 use crate::error::{Cause, Failure, printable, say};
 use crate::explain::Stages;
 use crate::fuel_profile::Sink;
@@ -22,7 +22,8 @@ use crate::{grant, run, sys, trust, value, watch};
 use bls_artifact::manifest::Encoding;
 use bls_artifact::quantity::show_size;
 use serde_json::json;
-use std::path::Path;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Stack that the loader and the host functions need beside the guest's, in
@@ -32,6 +33,7 @@ const STACK_RESERVE: u64 = 512 << 10;
 /// Runs an artifact and leaves with its exit code. Gives a failure only from
 /// before there was a run.
 pub(super) fn run(options: &Options) -> Result<(), Failure> {
+    keep_what_is_read(options)?;
     let recorder =
         Arc::new(Recorder::open(options.report.as_ref(), options.determinism.is_some())?);
     watch::report_panics(Arc::clone(&recorder));
@@ -43,6 +45,43 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
         }
     }
     watch::end(&recorder, outcome, None)
+}
+
+/// Refuses a report or a profile that would take the place of a file that is read.
+fn keep_what_is_read(options: &Options) -> Result<(), Failure> {
+    let report = match &options.report {
+        Some(ReportTarget::File(path)) => Some(path),
+        _ => None,
+    };
+    let written = [report, options.fuel_profile.as_ref().and_then(Option::as_ref)];
+    let artifact = match &options.artifact {
+        Artifact::File(path) => Some(path),
+        Artifact::Installed(_) => None,
+    };
+    let stdin = match &options.stdin {
+        Input::File(path) => Some(path),
+        _ => None,
+    };
+    let read = [artifact, options.trust.as_ref(), options.policy.as_ref(), stdin];
+    for written in written.into_iter().flatten() {
+        let Ok(target) = std::fs::metadata(written) else { continue };
+        // A terminal or a pipe may well be both.
+        let is_same = |path: &PathBuf| {
+            std::fs::metadata(path).is_ok_and(|file| {
+                file.is_file() && (file.dev(), file.ino()) == (target.dev(), target.ino())
+            })
+        };
+        if let Some(path) = read.into_iter().flatten().find(|path| is_same(path)) {
+            return Err(Failure {
+                stage: "usage",
+                code: "usage.words",
+                what: format!("what this run writes would replace {}", path.display()),
+                hint: Some("name another file for it".into()),
+                cause: Cause::Failed,
+            });
+        }
+    }
+    Ok(())
 }
 
 /// What must be known before anything is opened: how long, and on which stack.

@@ -67,7 +67,8 @@ pub(crate) fn fd_advise(
         2 => (Advice::Random, length),
         // A length of 0 means all there is.
         3 => (Advice::WillNeed, length.wrapping_sub(1).min(ADVISED_BYTES_MAX - 1) + 1),
-        // Not to be needed any more is less than not to be kept, and touches this file alone.
+        // `dontneed` would drop pages from a cache that all processes share; `noreuse` concerns
+        // this file only.
         4 | 5 => (Advice::NoReuse, length),
         _ => return Err(Errno::Inval.into()),
     };

@@ -19,8 +19,8 @@ pub(crate) struct Holding {
 }
 
 impl Holding {
-    /// Opens it for a call of a guest whose limit on memory has this much left, what is held
-    /// left out.
+    /// Sets the most for one call: `left` is what the guest's limit leaves beside its own
+    /// memories.
     pub(crate) fn open(&mut self, left: u64) {
         self.bytes_max = left.saturating_add(HELD_BYTES_FREE);
     }

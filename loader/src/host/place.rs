@@ -31,6 +31,10 @@ use std::ops::Deref;
 /// follows more; here each begins the way anew, and nobody pays for that.
 const LINKS_MAX: u32 = 8;
 
+/// Most folders above one that are looked at to find the grant that decides. Nobody nests
+/// folders deeper, and nobody pays for the way.
+const FOLDERS_ABOVE_MAX: u32 = 256;
+
 /// A folder that was judged, and a name in it.
 #[derive(Debug)]
 pub(crate) struct Place<'a> {
@@ -313,12 +317,13 @@ impl Roots {
     }
 }
 
-/// What is known of a folder, or of the first above it of which anything is.
+/// What is known of a folder, or of the first above it of which anything is. `perm` where
+/// that is further up than anybody nests folders: nobody pays for the way.
 fn climb<T>(folder: impl AsFd, known: impl Fn(Identity) -> Option<T>) -> Outcome<Option<T>> {
     const FLAGS: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
     let mut here = Identity::of(&folder)?;
     let mut held: Option<OwnedFd> = None;
-    loop {
+    for _ in 0..FOLDERS_ABOVE_MAX {
         if let Some(value) = known(here) {
             return Ok(Some(value));
         }
@@ -333,6 +338,7 @@ fn climb<T>(folder: impl AsFd, known: impl Fn(Identity) -> Option<T>) -> Outcome
         }
         (here, held) = (identity, Some(above));
     }
+    Err(Errno::Perm.into())
 }
 
 #[cfg(test)]

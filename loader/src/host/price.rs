@@ -1,9 +1,9 @@
 //! What host calls cost in fuel: the host's own work, taken off the guest's counter.
 //!
 //! FUEL.md ("What a host charges") is normative. A price is a function of what was asked
-//! and answered, never of time. Guarantees that a call which costs more than it can be
-//! known to find is not begun when the guest cannot pay; all others are paid for when
-//! they are done, and the guest's next check sees it. A guest that is not metered pays
+//! and answered, never of time. Guarantees that work whose size the guest chooses
+//! (random bytes, reserved space, entries sorted or passed over) is not begun when the guest
+//! cannot pay for it; all else is paid for when it is done, and the guest's next check sees it. A guest that is not metered pays
 //! nothing. The entries of the table are in the order of the specification.
 
 use crate::host::errno::{Failure, Outcome};
@@ -254,6 +254,50 @@ impl Purse {
 mod tests {
     use super::*;
     use crate::host::FUNCTIONS;
+
+    /// Whether `name` is one of the names in a cell of FUEL.md, in which a star stands for
+    /// any ending.
+    fn is_named(cell: &str, name: &str) -> bool {
+        cell.split(['`', ',', ';', ' ']).any(|word| match word.strip_suffix('*') {
+            Some(beginning) => !beginning.is_empty() && name.starts_with(beginning),
+            None => word == name,
+        })
+    }
+
+    #[test]
+    fn the_first_table_of_the_document_is_this_one() {
+        let text = include_str!("../../../FUEL.md");
+        let (_, section) = text.split_once("## What a host charges").expect("the section");
+        let (_, table) = section.split_once("|---:|---|\n").expect("a table");
+        let rows: Vec<(u64, &str)> = table
+            .lines()
+            .map_while(|line| line.strip_prefix("| ")?.strip_suffix(" |")?.split_once(" | "))
+            .map(|(units, names)| (units.replace(' ', "").parse().expect("units"), names))
+            .collect();
+        assert_eq!(rows.len(), 6);
+        let opens = |how| Price::of("path_open").units(&[0, 0, 0, 0, how]);
+        for (units, flags) in [
+            (opens(TRUNCATE), "the flag `trunc`"),
+            (opens(CREATE), "without `trunc`"),
+            (opens(0), "neither"),
+        ] {
+            let row =
+                rows.iter().find(|(_, names)| names.contains("path_open") && names.contains(flags));
+            assert_eq!(row.map(|(units, _)| *units), Some(units), "{flags}");
+        }
+        for (name, _) in FUNCTIONS.iter().filter(|(name, _)| *name != "path_open") {
+            // Named rows first; then those of every other.
+            let named = rows
+                .iter()
+                .find(|(_, cell)| !cell.starts_with("every other") && is_named(cell, name));
+            let other = rows.iter().find(|(_, cell)| {
+                cell.strip_prefix("every other ")
+                    .is_some_and(|rest| rest == "call" || is_named(rest, name))
+            });
+            let (units, _) = named.or(other).expect("the last row is every other call");
+            assert_eq!(Price::of(name).units(&[]), *units, "{name}");
+        }
+    }
 
     #[test]
     fn every_function_has_a_price() {

@@ -45,7 +45,7 @@ pub(crate) fn map(engine: &Engine, image: VerifiedImage) -> wasmtime::Result<Mod
     // There are two ways to a `VerifiedImage`. A sealed one is made only by `image.rs`,
     // which compares SHA-256 of exactly these bytes with the digest in a signed manifest.
     // It is a memory file with the write, grow and shrink seals, whose only descriptors are
-    // wasmtime's and the one that `map_code` closes; or it is in a `Vec` of ours, which
+    // wasmtime's and the one that is dropped at the end of this function; or it is in a `Vec` of ours, which
     // wasmtime copies into memory of its own. A stored one is made only by
     // `StoredImage::check`: its bytes were a sealed image's when root installed them
     // under their SHA-256, and since then only root could write the file, or put another
@@ -75,9 +75,10 @@ fn map_code(module: &Module, file: &File) -> io::Result<()> {
         return Ok(());
     }
     let offset = code.as_ptr().addr() - module.image_range().start.addr();
-    // SAFETY: the range is in the module's own mapping of this file, which it begins, and
-    // gets the same bytes of it: wasmtime relocates nothing, and has made the whole
-    // mapping read-only by now. So what lives there (`module.text()`) stays what it is. The
+    // SAFETY: the range lies in the module's own mapping of this file. That mapping begins at
+    // the file's first byte, so `offset` is where the code stands in the file, and the new
+    // mapping shows the same bytes: wasmtime refuses relocations of code, and has made the
+    // whole mapping read-only by now. So what lives there (`module.text()`) stays what it is. The
     // kernel refuses a range that does not begin at a page; a last page that the code
     // does not fill gets the file's bytes in full, too. Nothing executes there yet. Where
     // the call fails the module is dropped, and unmaps all of its range, mapped or not.

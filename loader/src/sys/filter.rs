@@ -5,8 +5,9 @@
 ///
 /// The engine initialises memories from such a file where it has no other. It does without
 /// on a kernel that has no such call; but it fails where a filter forbids the call with
-/// another error, or where the file cannot grow (`ulimit -f`). The answer of the filter
-/// that was added last counts. Where the system takes no filter nothing changes.
+/// another error, or where the file cannot grow (`ulimit -f`). Of filters that
+/// answer with an error, the one that was added last counts. (One that kills would have done
+/// so when `image.rs` asked for a memory file.) Where the system takes no filter nothing changes.
 pub(crate) fn without_memory_files() {
     let operation = |code: u32, jump_unless: u8, operand: u32| libc::sock_filter {
         code: code as u16,

@@ -17,8 +17,9 @@ pub(crate) enum Event {
     Timeout,
 }
 
-/// The signals by which a process is ended from outside. Not among them are those that a
-/// fault of its own sends, and SIGKILL, which nobody can wait for.
+/// The signals by which a process is usually ended from outside. Not among them are
+/// SIGKILL, which nobody can wait for, those that a fault of its own sends, and real-time
+/// signals, the last of which is [`stop`]'s.
 const ENDING: [libc::c_int; 13] = [
     libc::SIGHUP,
     libc::SIGINT,

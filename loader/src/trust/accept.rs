@@ -23,7 +23,7 @@ pub(crate) struct Acceptance {
     pub(crate) before: Option<u64>,
     /// Keys that the file in its place trusts and this one does not, with their comments.
     pub(crate) forgotten: Vec<TrustedKey>,
-    /// The text of a plain file whose keys are forgotten: nobody's roots wait for it.
+    /// The plain file that is replaced, where keys are forgotten and it names no root keys.
     plain: Option<Vec<u8>>,
     accepted: Accepted,
     text: Vec<u8>,
