@@ -116,7 +116,7 @@ impl Misfit {
         match self {
             Self::Architecture(target) => format!(
                 "compile it for this machine: bls-compile --target {host} app.wasm; to verify it \
-                 for its own: bls-load verify --target {target}"
+                 for its own: bls-load verify --target {target} app.bls"
             ),
             Self::OtherTarget(_, wanted) => {
                 format!("compile it for that machine: bls-compile --target {wanted} app.wasm")

@@ -28,6 +28,7 @@ use std::ffi::CString;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// How long a reader may keep the end of a run waiting.
@@ -38,17 +39,29 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) enum Destination {
     /// A pipe, a terminal, a device, a socket, or a descriptor that came open: what is
     /// written is added there.
-    Stream(OwnedFd),
+    Stream(Stream),
     /// A file that a link leads to, or that cannot be replaced: its contents are.
     Contents(OwnedFd, CString),
     /// A file that is made anew.
     New(NewFile),
 }
 
+/// What is written behind what is there.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    to: OwnedFd,
+    /// Whether it is a file, and nothing stands behind the place where it is written: then
+    /// nothing may in the end, and the file must still have a name. A guest may be granted
+    /// the folder that it lies in.
+    is_last_of_file: bool,
+}
+
 /// A file to be made in a folder that is open.
 #[derive(Debug)]
 pub(crate) struct NewFile {
     folder: OwnedFd,
+    /// Given back before the file is made: the guest may have used all others up.
+    spare: Mutex<Option<OwnedFd>>,
     name: CString,
     /// Names that nobody knows before the guest has ended.
     temporary: CString,
@@ -62,7 +75,7 @@ impl Destination {
     pub(crate) fn open(target: &ReportTarget) -> io::Result<Self> {
         match target {
             ReportTarget::Descriptor(number) => {
-                Ok(Self::Stream(sys::descriptor::duplicate(*number)?.into()))
+                Stream::open(sys::descriptor::duplicate(*number)?.into()).map(Self::Stream)
             }
             ReportTarget::File(path) => Self::open_path(path),
         }
@@ -76,7 +89,7 @@ impl Destination {
             Err(error) => return Err(error.into()),
         };
         if let Some(stream) = standard_stream(path) {
-            return Ok(Self::Stream(stream?));
+            return Stream::open(stream?).map(Self::Stream);
         }
         if file_type(&named) == FileType::RegularFile {
             match NewFile::open(path) {
@@ -101,7 +114,7 @@ impl Destination {
             opened => opened,
         }?;
         if file_type(&rustix::fs::fstat(&opened)?) != FileType::RegularFile {
-            return Ok(Self::Stream(opened));
+            return Stream::open(opened).map(Self::Stream);
         }
         rustix::fs::ftruncate(&opened, 0)?;
         Ok(Self::Contents(opened, c_string(path)?))
@@ -110,7 +123,7 @@ impl Destination {
     /// Writes all of it.
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<()> {
         match self {
-            Self::Stream(stream) => write_within(stream.as_fd(), bytes, Some(PATIENCE)),
+            Self::Stream(stream) => stream.write(bytes),
             Self::Contents(file, path) => {
                 rustix::fs::ftruncate(file, 0)?;
                 let file = file.as_fd();
@@ -122,20 +135,55 @@ impl Destination {
     }
 }
 
+impl Stream {
+    fn open(to: OwnedFd) -> io::Result<Self> {
+        // A descriptor that came open may be for reading only.
+        if rustix::fs::fcntl_getfl(&to)? & OFlags::ACCMODE == OFlags::RDONLY {
+            return Err(Errno::BADF.into());
+        }
+        let is_file = file_type(&rustix::fs::fstat(&to)?) == FileType::RegularFile;
+        let is_last_of_file = is_file && Self::ends_here(&to)?;
+        Ok(Self { to, is_last_of_file })
+    }
+
+    /// Whether nothing stands behind the place where it is written next.
+    fn ends_here(file: &OwnedFd) -> io::Result<bool> {
+        let end = u64::try_from(rustix::fs::fstat(file)?.st_size).unwrap_or(0);
+        let is_appended_to = rustix::fs::fcntl_getfl(file)?.contains(OFlags::APPEND);
+        Ok(is_appended_to || rustix::fs::tell(file)? >= end)
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        if self.is_last_of_file && !Self::ends_here(&self.to)? {
+            return Err(io::Error::other("something was written behind it during the run"));
+        }
+        write_within(self.to.as_fd(), bytes, Some(PATIENCE))?;
+        if self.is_last_of_file && rustix::fs::fstat(&self.to)?.st_nlink == 0 {
+            return Err(moved());
+        }
+        Ok(())
+    }
+}
+
 /// What the umask leaves of it.
 const FILE_MODE: Mode = Mode::from_raw_mode(0o666);
 
 impl NewFile {
     /// Opens the folder, removes the file, and sees that one can be made.
     fn open(path: &Path) -> Result<Self, Errno> {
+        if path.as_os_str().as_bytes().ends_with(b"/") {
+            return Err(Errno::ISDIR);
+        }
         let name = path.file_name().ok_or(Errno::INVAL)?;
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         let parent = parent.unwrap_or(Path::new("."));
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = rustix::fs::open(parent, flags, Mode::empty())?;
         let secret = secret()?;
+        let spare = rustix::io::fcntl_dupfd_cloexec(&folder, 0)?;
         let new = Self {
             folder,
+            spare: Mutex::new(Some(spare)),
             name: CString::new(name.as_bytes()).map_err(|_| Errno::INVAL)?,
             temporary: secret_name(secret, "new"),
             aside: secret_name(secret, "aside"),
@@ -169,6 +217,7 @@ impl NewFile {
     }
 
     fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        drop(self.spare.try_lock().ok().and_then(|mut spare| spare.take()));
         let file = self.create()?;
         let placed = write_within(file.as_fd(), bytes, Some(PATIENCE))
             .and_then(|()| self.place().map_err(Into::into));
@@ -238,8 +287,12 @@ fn must_be_at(file: BorrowedFd<'_>, path: &CString) -> io::Result<()> {
     let ours = rustix::fs::fstat(file)?;
     match rustix::fs::statat(CWD, path, AtFlags::empty()) {
         Ok(found) if is_same(&ours, &found) => Ok(()),
-        _ => Err(io::Error::other("its folder, or the file, was moved during the run")),
+        _ => Err(moved()),
     }
+}
+
+fn moved() -> io::Error {
+    io::Error::other("its folder, or the file, was moved during the run")
 }
 
 /// Writes all of it; waits no longer than `patience` altogether, where there is one, for

@@ -110,7 +110,10 @@ impl StageError for OpenError {
             Self::Frame(name, FrameError::NotAnArtifact(kind))
                 if *kind == Foreign::Module || name.ends_with(".wat") =>
             {
-                format!("compile it, and run it: bls-compile run {name}")
+                match name.contains(char::is_whitespace) {
+                    true => "compile it, and run it: bls-compile run app.wasm".into(),
+                    false => format!("compile it, and run it: bls-compile run {name}"),
+                }
             }
             Self::Frame(_, error) => error.hint().into(),
         })
@@ -343,7 +346,7 @@ fn fill_from_stream(
 ) -> Result<(), rustix::io::Errno> {
     while bytes.len() < length {
         let room = (length - bytes.len()).min(FIRST_READ);
-        bytes.reserve(room);
+        bytes.try_reserve(room).map_err(|_| rustix::io::Errno::NOMEM)?;
         let end = bytes.len();
         // It may have been opened so that nothing waits; and a FIFO that nobody has opened
         // for writing yet looks as though it had ended.

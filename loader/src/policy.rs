@@ -42,7 +42,7 @@ impl fmt::Display for PolicyError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(error) => error.fmt(formatter),
-            Self::Contents(path, error) => write!(formatter, "{} is {error}", path.display()),
+            Self::Contents(path, error) => write!(formatter, "{}: {error}", path.display()),
             Self::Beyond(option, asked, max, path) => write!(
                 formatter,
                 "{option} asks for {}, and {} allows at most {}",

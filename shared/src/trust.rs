@@ -152,9 +152,7 @@ impl TrustError {
             Self::Reset(_) => r#"write {"name": "app", "sequence": 3}"#,
             Self::ResetUnsigned => "name the root keys, and have them sign",
             Self::Revoked(_) => "whoever holds it should make a new key; what is revoked stays so",
-            Self::OtherTerms(_) => {
-                "take its entry out of the file first, if these terms shall hold"
-            }
+            Self::OtherTerms(_) => "bls-load trust remove takes it out; then add it on these terms",
         }
     }
 }

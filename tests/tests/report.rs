@@ -167,6 +167,36 @@ fn a_report_takes_the_place_of_nothing_that_is_read() {
 }
 
 #[test]
+fn a_report_behind_what_is_there_is_still_there_in_the_end() {
+    let home = Home::new();
+    let artifact = home.fixture("wat/hello.wat");
+    let out = home.path("out");
+    let load = |redirected: &str, option: &str| {
+        let loader = home.load_command(&["--report", option], &artifact);
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("exec \"$0\" \"$@\" {redirected}")]);
+        run(command.arg(loader.get_program()).args(loader.get_args()), b"")
+    };
+    let out_text = text(&out);
+    let _ = load(&format!("3>'{out_text}'"), "fd:3").expect(0);
+    assert_eq!(read(&out)["outcome"]["exit_code"], 0);
+    let _ = load(&format!("3>>'{out_text}'"), "fd:3").expect(0);
+    // What stood behind it before the run is nobody's forgery.
+    let _ = load(&format!("3<>'{out_text}'"), "fd:3").expect(0);
+    // What has lost its name is no report; nor is what can only be read, or a folder.
+    let gone = format!("3>'{out_text}'; rm '{out_text}'");
+    let loader = home.load_command(&["--report", "fd:3"], &artifact);
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("exec {gone}; exec \"$0\" \"$@\"")]);
+    let ended = run(command.arg(loader.get_program()).args(loader.get_args()), b"");
+    let _ = ended.expect(125).says(&["report.unwritable", "moved"]);
+    let _ = load("3</dev/null", "fd:3").expect(125).says(&["report.unwritable"]);
+    let folder = format!("{}/", text(&home.path("none")));
+    let _ = load("", &folder).expect(125).says(&["report.unwritable"]);
+    assert!(!home.path("none").exists());
+}
+
+#[test]
 fn links_lead_to_the_report_and_stay() {
     let home = Home::new();
     let artifact = home.fixture("wat/hello.wat");

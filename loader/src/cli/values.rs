@@ -78,12 +78,8 @@ pub(super) fn budget(parser: &mut Parser, option: &str) -> Result<u64, UsageErro
 
 /// A target, by its triple or by what comes before the first `-` of it.
 pub(super) fn machine(value: &str) -> Result<Target, UsageError> {
-    let found = Target::ALL.into_iter().find(|target| {
-        let triple = target.triple();
-        triple == value || triple.split('-').next() == Some(value)
-    });
-    found.ok_or_else(|| {
-        let all: Vec<&str> = Target::ALL.iter().map(|target| target.triple()).collect();
+    Target::from_word(value).ok_or_else(|| {
+        let all: Vec<&str> = Target::ALL.iter().map(|target| target.short()).collect();
         usage(&format!("--target takes one of {}, not {value:?}", all.join(", ")))
     })
 }

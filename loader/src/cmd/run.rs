@@ -74,7 +74,7 @@ fn keep_what_is_read(options: &Options) -> Result<(), Failure> {
         if let Some(path) = read.into_iter().flatten().find(|path| is_same(path)) {
             return Err(Failure {
                 stage: "usage",
-                code: "usage.words",
+                code: "usage.same-file",
                 what: format!("what this run writes would replace {}", path.display()),
                 hint: Some("name another file for it".into()),
                 cause: Cause::Failed,

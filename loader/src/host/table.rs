@@ -124,6 +124,8 @@ pub(crate) struct Table {
     /// What was granted, whatever has become of its numbers.
     pub(crate) roots: Roots,
     slots: Vec<Option<Descriptor>>,
+    /// No number below this one is free: nobody pays for looking from the first on.
+    free_from: Cell<usize>,
     /// Most descriptors, granted ones included.
     slots_max: usize,
     ran_out: Cell<bool>,
@@ -153,7 +155,7 @@ impl Table {
         }));
         // What was granted is there, whatever the limit.
         let slots_max = (slots_max as usize).max(slots.len());
-        Table { roots, slots, slots_max, ran_out: Cell::new(false) }
+        Table { roots, slots, free_from: Cell::new(0), slots_max, ran_out: Cell::new(false) }
     }
 
     /// Whether there was no room for a descriptor at any time.
@@ -204,7 +206,7 @@ impl Table {
     /// `mfile` unless another descriptor fits. Asked before anything is opened,
     /// so that a full table leaves no new file behind.
     pub(crate) fn check_room(&self) -> Outcome<()> {
-        if self.slots.len() < self.slots_max || self.slots.iter().any(Option::is_none) {
+        if self.lowest_free() < self.slots_max {
             return Ok(());
         }
         self.ran_out.set(true);
@@ -214,21 +216,28 @@ impl Table {
     /// Gives `descriptor` the lowest free number.
     pub(crate) fn insert(&mut self, descriptor: Descriptor) -> Outcome<u32> {
         self.check_room()?;
-        let index = match self.slots.iter().position(Option::is_none) {
-            Some(index) => index,
-            None => {
-                self.slots.push(None);
-                self.slots.len() - 1
-            }
-        };
+        let index = self.lowest_free();
+        if index == self.slots.len() {
+            self.slots.push(None);
+        }
         let number = u32::try_from(index).map_err(|_| Errno::Mfile)?;
         *self.slot(number)? = Some(descriptor);
         Ok(number)
     }
 
+    /// The lowest number that is free, or was never used.
+    fn lowest_free(&self) -> usize {
+        let from = self.free_from.get();
+        let taken = self.slots[from..].iter().take_while(|slot| slot.is_some()).count();
+        self.free_from.set(from + taken);
+        from + taken
+    }
+
     /// Frees `number` and gives what it stood for.
     pub(crate) fn remove(&mut self, number: u32) -> Outcome<Descriptor> {
-        Ok(self.slot(number)?.take().ok_or(Errno::Badf)?)
+        let removed = self.slot(number)?.take().ok_or(Errno::Badf)?;
+        self.free_from.set(self.free_from.get().min(number as usize));
+        Ok(removed)
     }
 
     /// Lets `to` stand for what `from` stands for, and frees `from`; gives what `to` stood

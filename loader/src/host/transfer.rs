@@ -85,8 +85,8 @@ pub(crate) fn fd_write(
     result: u32,
 ) -> Outcome<()> {
     let mut left = host.output_left;
-    let mut gathered = memory.gather(buffers, count, left.bytes())?;
     memory.check_u32(result)?;
+    let mut gathered = memory.gather(buffers, count, left.bytes())?;
     host.purse.owe_buffers(gathered.looked_at);
     let written = match host.table.get(descriptor)? {
         Descriptor::File(file) => {
@@ -123,8 +123,8 @@ pub(crate) fn fd_pwrite(
     result: u32,
 ) -> Outcome<()> {
     let mut left = host.output_left;
-    let mut gathered = memory.gather(buffers, count, left.bytes())?;
     memory.check_u32(result)?;
+    let mut gathered = memory.gather(buffers, count, left.bytes())?;
     host.purse.owe_buffers(gathered.looked_at);
     let file = match host.table.get(descriptor)? {
         Descriptor::File(file) => file,

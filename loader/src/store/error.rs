@@ -186,7 +186,11 @@ impl StageError for StoreError {
                     path.display()
                 )
             }
-            Self::Kind(path, _) => format!("remove {}, and install again", path.display()),
+            Self::Kind(path, _) => format!(
+                "{} belongs to no store: take it away and install again, or name another store: \
+                 --store DIR",
+                path.display()
+            ),
             Self::TooLong(path) | Self::Damaged(path) | Self::Missing(path) => {
                 let store = path.parent().and_then(Path::parent);
                 let store = store.map_or_else(String::new, |path| path.display().to_string());

@@ -8,7 +8,7 @@
 use super::{
     Checked, Integrity, Policy, Reason, Verified, VerifyError, admit, check_signed, choose,
 };
-use crate::image::{self, VerifiedImage};
+use crate::image::{self, ImageError, VerifiedImage};
 use crate::store::{Folder, FoundImage, Installed, StoreError, Wanted};
 use bls_artifact::manifest::Manifest;
 use bls_artifact::target::Target;
@@ -61,7 +61,15 @@ fn check_installed(
         }
         found => {
             let (file, oddity) = found.into_file();
-            let copy = image::copy_file(&file, image).map_err(Reason::Image)?;
+            let copy = image::copy_file(&file, image).map_err(|error| match error {
+                // What was signed was there when it was installed.
+                ImageError::ImageDigest | ImageError::StoredDigest | ImageError::Shrunk => {
+                    let name = image.sha256.to_string();
+                    let path = installed.store.path_of(Folder::Images, &name);
+                    Reason::Store(StoreError::Damaged(path))
+                }
+                error => Reason::Image(error),
+            })?;
             let integrity = Integrity::of(&copy, oddity);
             (VerifiedImage::Sealed(copy), integrity)
         }
