@@ -9,7 +9,7 @@ use bls_tests::programs::{Ended, Home, compiler, fixtures, loader, run};
 use bls_tests::users::{FreshUser, may_make_users};
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 /// What each script begins with: `hello` runs what no word trusts, by the machine's files.
