@@ -4,7 +4,7 @@ use bls_tests::installed::{Shelf, is_root, release};
 use bls_tests::programs::{Ended, Home, fixtures, loader, make_fifo, run};
 use std::io::Write as _;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
