@@ -110,7 +110,7 @@ fn write_unprovided(text: &mut String, module: &Module) {
     }
     let _ = writeln!(text, "not in bls-load, which refuses to run it with them:");
     for (import, why) in &missing {
-        let (from, name) = (import.module.escape_default(), import.name.escape_default());
+        let (from, name) = (escaped(&import.module), escaped(&import.name));
         let _ = writeln!(text, "  {from} {name}  {why}");
     }
     if missing.iter().all(|(_, why)| *why == UNKNOWN) {
