@@ -234,6 +234,7 @@ fn call(
     };
     let State { host, limiter, .. } = caller.data_mut();
     limiter.host_holds(host.holding.counted());
+    host.purse.owe_folders(host.table.roots.take_looked_at());
     if let (Some(counter), Some(left)) = (counter, host.purse.close(base)) {
         counter.set(&mut *caller, Val::I64(left))?;
     }

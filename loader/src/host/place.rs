@@ -24,16 +24,13 @@ use cap_std::fs::{Dir, File, Metadata, OpenOptions, OpenOptionsExt};
 use rustix::fd::{AsFd, AsRawFd as _, OwnedFd};
 use rustix::fs::{Mode, OFlags, fstat, open, openat};
 use rustix::io;
+use std::cell::Cell;
 use std::io::ErrorKind;
 use std::ops::Deref;
 
 /// Links that one path may lead through at its end where its folder matters. The kernel
 /// follows more; here each begins the way anew, and nobody pays for that.
 const LINKS_MAX: u32 = 8;
-
-/// Most folders above one that are looked at to find the grant that decides. Nobody nests
-/// folders deeper, and nobody pays for the way.
-const FOLDERS_ABOVE_MAX: u32 = 256;
 
 /// A folder that was judged, and a name in it.
 #[derive(Debug)]
@@ -216,7 +213,11 @@ impl Identity {
 /// in another, and the innermost decides, by whatever way a guest comes. Empty where all
 /// are of one kind, and nothing is asked of the system then.
 #[derive(Debug)]
-pub(crate) struct Roots(Vec<Root>);
+pub(crate) struct Roots {
+    roots: Vec<Root>,
+    /// Folders that were looked at on the way up, and are not paid for yet.
+    looked_at: Cell<u64>,
+}
 
 /// One of them.
 #[derive(Debug)]
@@ -228,22 +229,27 @@ enum Root {
 }
 
 impl Roots {
+    /// How many folders were looked at since this was asked last.
+    pub(crate) fn take_looked_at(&self) -> u64 {
+        self.looked_at.take()
+    }
+
     /// Whether it matters in which folder something changes.
     pub(crate) fn matter(&self) -> bool {
-        !self.0.is_empty()
+        !self.roots.is_empty()
     }
 
     /// Those among these grants.
     pub(crate) fn of(preopens: &[Preopen]) -> Self {
         let read_only = preopens.iter().filter(|preopen| preopen.read_only).count();
         if read_only == 0 || read_only == preopens.len() {
-            return Self(Vec::new());
+            return Self { roots: Vec::new(), looked_at: Cell::new(0) };
         }
         let root = |preopen: &Preopen| match preopen.read_only {
             true => Root::ReadOnly(preopen.identity, preopen.dir.try_clone().ok()),
             false => Root::Changeable(preopen.identity),
         };
-        Self(preopens.iter().map(root).collect())
+        Self { roots: preopens.iter().map(root).collect(), looked_at: Cell::new(0) }
     }
 
     /// The folder of a path in which something is going to change, and the name of that.
@@ -271,13 +277,16 @@ impl Roots {
     /// one that may only be read. Goes up from it, to the first granted folder: the kernel
     /// knows the way, out of mounts as well.
     pub(crate) fn protect(&self, start: &Directory, folder: impl AsFd) -> Outcome<bool> {
-        if self.0.is_empty() {
+        if self.roots.is_empty() {
             return Ok(false);
         }
         let start = Identity::of(&start.dir)?;
-        let read_only = climb(folder, |here| match self.find(here) {
-            Some(root) => Some(matches!(root, Root::ReadOnly(..))),
-            None => (here == start).then_some(false),
+        let read_only = climb(folder, |here| {
+            self.looked_at.set(self.looked_at.get() + 1);
+            match self.find(here) {
+                Some(root) => Some(matches!(root, Root::ReadOnly(..))),
+                None => (here == start).then_some(false),
+            }
         });
         Ok(read_only?.unwrap_or(false))
     }
@@ -285,7 +294,7 @@ impl Roots {
     /// `perm` for a name that stands for a folder which may only be read, or in which one
     /// lies: it would be gone, or stand under another name.
     pub(crate) fn check_movable(&self, place: &Place<'_>) -> Outcome<()> {
-        if self.0.is_empty() {
+        if self.roots.is_empty() {
             return Ok(());
         }
         let Some(moved) = Found::at(&place.folder, place.bare_name(), false)? else {
@@ -295,7 +304,7 @@ impl Roots {
             return Ok(());
         }
         let moved = Identity::of(&moved.file)?;
-        for root in &self.0 {
+        for root in &self.roots {
             let Root::ReadOnly(_, dir) = root else { continue };
             let dir = dir.as_ref().ok_or(Errno::Perm)?;
             let holds = climb(dir, |here| match self.find(here) {
@@ -311,19 +320,18 @@ impl Roots {
     }
 
     fn find(&self, folder: Identity) -> Option<&Root> {
-        self.0.iter().find(|root| match root {
+        self.roots.iter().find(|root| match root {
             Root::Changeable(identity) | Root::ReadOnly(identity, _) => *identity == folder,
         })
     }
 }
 
-/// What is known of a folder, or of the first above it of which anything is. `perm` where
-/// that is further up than anybody nests folders: nobody pays for the way.
+/// What is known of a folder, or of the first above it of which anything is.
 fn climb<T>(folder: impl AsFd, known: impl Fn(Identity) -> Option<T>) -> Outcome<Option<T>> {
     const FLAGS: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
     let mut here = Identity::of(&folder)?;
     let mut held: Option<OwnedFd> = None;
-    for _ in 0..FOLDERS_ABOVE_MAX {
+    loop {
         if let Some(value) = known(here) {
             return Ok(Some(value));
         }
@@ -338,7 +346,6 @@ fn climb<T>(folder: impl AsFd, known: impl Fn(Identity) -> Option<T>) -> Outcome
         }
         (here, held) = (identity, Some(above));
     }
-    Err(Errno::Perm.into())
 }
 
 #[cfg(test)]

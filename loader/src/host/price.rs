@@ -40,6 +40,8 @@ const JUMP: u64 = 14_336;
 const FILE_READ: u64 = 1024;
 /// On top, for a write to a file: it may be to a block that nobody has touched.
 const FILE_WRITE: u64 = 4096;
+/// For each folder on the way up to the grant that decides.
+const FOLDER_ABOVE: u64 = 512;
 /// For each argument or variable.
 const STRING: u64 = 8;
 /// For each random byte.
@@ -222,6 +224,11 @@ impl Purse {
     /// So many bytes of a file are read ahead.
     pub(crate) fn owe_read_ahead(&mut self, bytes: u64) {
         self.owe(bytes / BYTES_PER_UNIT);
+    }
+
+    /// So many folders were looked at to find the grant that decides.
+    pub(crate) fn owe_folders(&mut self, count: u64) {
+        self.owe(count.saturating_mul(FOLDER_ABOVE));
     }
 
     /// So many arguments or variables are given, in so many bytes.
