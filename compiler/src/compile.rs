@@ -5,10 +5,12 @@
 //! cache. Guarantees: the same module, target and profile give the same image on
 //! any machine with any number of threads. The code generator's flags are one
 //! constant table, `flags`, and how hard it tries depends on the module alone
-//! ([`crate::effort`]): no user chooses them.
+//! ([`crate::compile::effort`]): no user chooses them.
+
+pub mod effort;
 
 use crate::audit::Audited;
-use crate::effort::{Effort, effort};
+use crate::compile::effort::{Effort, effort};
 use crate::hints::Hinted;
 use crate::sys;
 use bls_artifact::limits::{IMAGE_BYTES_MAX, IMAGE_ZEROS_MAX};

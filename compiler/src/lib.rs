@@ -8,8 +8,8 @@
 //! Each arrow is one module named for its verb. The constructor of what it gives
 //! is private to it and the next stage takes nothing else, so "validate before
 //! meter", "audit before compile" and "the tool signs only what it compiled
-//! itself" are facts that the Rust compiler checks. [`pipeline`] reads as the story of them all; [`cmd`] is
-//! the program around it.
+//! itself" are facts that the Rust compiler checks. [`pipeline`] reads as the
+//! story of them all; [`program`] is the program around it.
 //!
 //! Guarantees: the same bytes, settings, version and key give the same artifact,
 //! whatever the machine, folder, user, umask or number of threads. No input
@@ -19,24 +19,18 @@
 
 pub mod assemble;
 pub mod audit;
-pub mod cache;
-pub mod cli;
-pub mod cmd;
 pub mod compile;
 pub mod cost;
 pub mod describe;
 pub mod documents;
-pub mod effort;
 pub mod fuel_profile;
 pub mod given;
 mod hints;
 pub mod input;
-pub mod keystore;
 pub mod meter;
 pub mod needs;
-pub mod output;
 pub mod pipeline;
-pub mod progress;
+pub mod program;
 pub mod ready;
 pub mod rebuild;
 pub mod sign;

@@ -1,5 +1,5 @@
 //! The `bls-compile` program. Everything is in the library.
 
 fn main() -> std::process::ExitCode {
-    bls_compiler::cmd::main()
+    bls_compiler::program::main()
 }

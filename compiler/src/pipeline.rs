@@ -7,7 +7,7 @@ use crate::assemble::{self, AssembleError, Assembled, Choices, assemble};
 use crate::audit::{AuditError, Audited, audit};
 use crate::compile::{CompileError, Image, compile};
 use crate::describe::{Description, describe};
-use crate::effort::Effort;
+use crate::compile::effort::Effort;
 use crate::fuel_profile::{ProfileError, fuel_profile};
 use crate::input::{InputError, Source};
 use crate::needs::{self, NeedsError};

@@ -5,8 +5,6 @@
 //! `hint:` line, and a `code:` line with the name that stays the same when words change
 //! (SECURITY.md, "Refusals").
 
-use crate::deliver::write_within;
-use bls_artifact::text::printable_lines;
 pub(crate) use bls_artifact::text::{printable, printable_name};
 use std::fmt;
 
@@ -67,15 +65,4 @@ impl fmt::Display for Failure {
         }
         write!(formatter, "\ncode: {}", self.code)
     }
-}
-
-/// Prints a line, or several, to stderr. A closed stderr is no reason to fail. Foreign
-/// text in it has gone through [`printable`]; whatever has not reaches no terminal as it
-/// is, but could begin a line.
-pub(crate) fn say(line: &dyn fmt::Display) {
-    use std::os::fd::AsFd as _;
-    // One write for one line, so that lines of two programs do not mix.
-    let text = format!("{line}\n");
-    // Not through the lock of `Stderr`: whoever holds it may wait for a reader.
-    let _ = write_within(std::io::stderr().as_fd(), printable_lines(&text).as_bytes(), None);
 }

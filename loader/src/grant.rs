@@ -6,7 +6,7 @@
 //! would grant it. Folders are opened here, once, by the operator's own words; from
 //! there on `cap-std` guards the way. Does not decide what an import may do.
 
-use crate::cli::{Artifact, Folder, Input, Options};
+use crate::program::cli::{Artifact, Folder, Input, Options};
 use crate::error::StageError;
 use crate::host::{Grants, Preopen, Variable, kernel_filesystem};
 use crate::policy::{Limits, Rules};

@@ -5,14 +5,14 @@
 //! arguments fit; and that only what the module imports was made. Does not run any
 //! of the guest's code: instantiation is the run's.
 
-use crate::cli::{Options, UnknownImports};
+use crate::program::cli::{Options, UnknownImports};
 use crate::error::{StageError, printable_name};
 use crate::host::{self, Grants, Host};
-use crate::limit::Limiter;
+use crate::host::limit::Limiter;
 use crate::map::Mapped;
 use crate::policy::Limits;
-use crate::state::State;
-use crate::value;
+use crate::host::state::State;
+use crate::run::value;
 use bls_artifact::fuel;
 use bls_artifact::manifest::Kind;
 use std::fmt;

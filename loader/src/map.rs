@@ -7,7 +7,6 @@
 //! anything.
 
 use crate::error::StageError;
-use crate::outcome::FRAMES_MAX;
 use crate::sys;
 use crate::verify::{Facts, Verified};
 use bls_artifact::limits::{MEMORY_BYTES_DEFAULT, STACK_BYTES_DEFAULT};
@@ -17,6 +16,9 @@ use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 use std::fmt;
 use wasmtime::{Config, Engine, Module};
+
+/// The most functions that a trap names: the engine is told to keep them.
+pub(crate) const FRAMES_MAX: usize = 20;
 
 /// Why a verified image cannot be mapped.
 #[derive(Debug)]

@@ -6,7 +6,7 @@
 //! where nothing is asked the narrowest default holds. Does not know the artifact:
 //! `grant.rs` brings the two together.
 
-use crate::cli::Options;
+use crate::program::cli::Options;
 use crate::error::StageError;
 use crate::guarded::{GuardError, read, read_place};
 use bls_artifact::capability::Permission;

@@ -5,16 +5,20 @@
 //! set before the first operator runs, that no call ends well with less than nothing left,
 //! and that every way to end becomes one [`Outcome`]. Does not watch the clock: `watch.rs` does.
 
-use crate::demangle::readable;
+pub(crate) mod demangle;
+pub(crate) mod fuel_profile;
+pub(crate) mod outcome;
+pub(crate) mod value;
+
 use crate::error::{Cause, Failure, printable_name};
-use crate::fuel_profile::FuelProfile;
 use crate::host::{CannotPay, Exit, Fault, OutputLimit};
-use crate::limit::Exceeded;
+use crate::host::limit::Exceeded;
 use crate::link::{Entry, Linked, UnknownImport};
-use crate::outcome::{FRAMES_MAX, Frame, Limit, Outcome, TrapReport, trap_kind};
-use crate::state::State;
-use crate::value;
+use outcome::{FRAMES_MAX, Frame, Limit, Outcome, TrapReport, trap_kind};
+use crate::host::state::State;
 use bls_artifact::fuel;
+use demangle::readable;
+use fuel_profile::FuelProfile;
 use bls_artifact::target::Bounds;
 use rustix::io::Errno;
 use serde_json::{Value, json};

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Files are never changed: they are written elsewhere, brought to the disk, and get
-//! their name then ([`mod@write`]). So whoever has one open keeps what it was. Nothing in a
+//! their name then (`install.rs`). So whoever has one open keeps what it was. Nothing in a
 //! store is believed because it lies there: the envelope's signatures are verified at
 //! each run, and the code is hashed, unless nobody but root can have touched it
 //! (`guard.rs`). Does not judge artifacts, and maps nothing.
@@ -19,7 +19,6 @@ mod error;
 mod guard;
 mod read;
 pub mod record;
-pub mod write;
 
 pub use disk::{Disk, System};
 pub use error::StoreError;

@@ -11,7 +11,7 @@
 //! memory, or in a file that only root could have written since it was installed. Does
 //! not look inside images.
 
-use crate::compatibility::{self, Misfit};
+use crate::clock::clock;
 use crate::freshness::Seen;
 use crate::image::{self, SealedImage, VerifiedImage};
 use crate::open::Opened;
@@ -23,10 +23,12 @@ use bls_artifact::key::{KeyId, SignatureError};
 use bls_artifact::manifest::{Manifest, Part, Statement};
 use bls_artifact::target::Target;
 use bls_artifact::trust::{Clock, Doubt, Refusal, Signers, Trust};
+use compatibility::Misfit;
 use error::rebuild;
 pub use error::{Reason, VerifyError};
 pub use installed::{verify_installed, verify_installed_for};
 
+mod compatibility;
 mod error;
 mod installed;
 
@@ -51,18 +53,6 @@ impl<'a> Policy<'a> {
     pub fn of(trust: &'a Trust) -> Self {
         Self { trust, digest: None, clock: clock(false), stores: None, every_part: false }
     }
-}
-
-/// Seconds since 1970. A clock that stands before is at 0, which no trust file takes for
-/// a time: what has one is refused.
-pub(crate) fn now() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| since.as_secs())
-}
-
-/// What this machine's clock says. Where it was never set, what expires may pass.
-pub(crate) fn clock(unset_passes: bool) -> Clock {
-    Clock { now: now(), unset_passes }
 }
 
 /// What is known about an artifact once it is verified.

@@ -18,7 +18,7 @@ use bls_compiler::pipeline::{self, Options};
 use bls_loader::host::{self, Exit, FUNCTIONS, Fault, Grants, Host, Kind, OutputLimit, Preopen};
 use bls_loader::map::map;
 use bls_loader::open::Opened;
-use bls_loader::state::State;
+use bls_loader::host::State;
 use bls_loader::verify::{Policy, verify};
 use std::fmt::Write as _;
 use std::path::Path;

@@ -21,7 +21,7 @@ use bls_artifact::limits::SEQUENCE_JUMP_MAX;
 use bls_artifact::target::Target;
 use bls_loader::open::Opened;
 use bls_loader::store::record::Record;
-use bls_loader::store::write::{self, can_be_called};
+use bls_loader::install::{self, can_be_called};
 use bls_loader::store::{Folder, Store, StoreError, Stores, System, Wanted};
 use bls_loader::verify::{Policy, Verified, VerifyError, verify, verify_installed};
 use damage::Damage;

@@ -18,7 +18,7 @@ use bls_compiler::ready::ready;
 use bls_compiler::validate::validate;
 use bls_compiler::{cost, meter};
 use bls_loader::host::{self, Determinism, Exit, Grants, Host, Preopen};
-use bls_loader::state::State;
+use bls_loader::host::State;
 use bls_tests::programs::shared;
 use bls_tests::runs::{self, Run};
 use std::collections::HashMap;

@@ -1,5 +1,6 @@
 //! What the architecture promises of the source tree (ARCHITECTURE.md).
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -80,6 +81,88 @@ fn arrows_run_one_way() {
         };
         for word in forbidden {
             assert!(!text.contains(word), "{name} speaks of {word}");
+        }
+    }
+}
+
+/// The top-level modules of a crate that each of them names, tests and comments aside.
+fn arrows_between_folders(member: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let prefix = format!("{member}/src/");
+    let mut arrows: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (name, text) in sources() {
+        let Some(path) = name.strip_prefix(&prefix) else { continue };
+        let own = path.split(['/', '.']).next().unwrap_or_default().to_owned();
+        if own == "lib" || own == "main" || path.ends_with("tests.rs") {
+            continue;
+        }
+        let code: String =
+            text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect();
+        let code = code.split("#[cfg(test)]mod tests").next().unwrap_or_default();
+        for rest in code.split("crate::").skip(1) {
+            let word = |text: &str| {
+                let end = text.find(|letter: char| !(letter.is_alphanumeric() || letter == '_'));
+                text[..end.unwrap_or(text.len())].to_owned()
+            };
+            let named = match rest.strip_prefix('{') {
+                None => vec![word(rest)],
+                Some(list) => top_level_items(list).iter().map(|item| word(item.trim())).collect(),
+            };
+            let others = named.into_iter().filter(|one| *one != own && is_lower(one));
+            arrows.entry(own.clone()).or_default().extend(others);
+        }
+    }
+    arrows
+}
+
+/// Whether a name is a module's: all others begin with a capital letter.
+fn is_lower(name: &str) -> bool {
+    name.starts_with(|letter: char| letter.is_ascii_lowercase())
+}
+
+/// The items of `a, b::{c, d}, e}`, up to the brace that ends the list.
+fn top_level_items(list: &str) -> Vec<&str> {
+    let (mut items, mut depth, mut start) = (Vec::new(), 0_usize, 0);
+    for (at, letter) in list.char_indices() {
+        match letter {
+            '{' => depth += 1,
+            '}' if depth == 0 => {
+                items.push(&list[start..at]);
+                break;
+            }
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                items.push(&list[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    items
+}
+
+#[test]
+fn stages_use_each_other_in_one_direction() {
+    for (member, least) in [("shared", 10), ("compiler", 20), ("loader", 20)] {
+        let mut arrows = arrows_between_folders(member);
+        let count: usize = arrows.values().map(BTreeSet::len).sum();
+        assert!(count >= least, "{member}: only {count} arrows were found");
+        // What uses nothing that is left is taken away, until nothing is left.
+        loop {
+            let names: BTreeSet<String> = arrows.keys().cloned().collect();
+            arrows.retain(|_, uses| uses.iter().any(|used| names.contains(used)));
+            if arrows.len() == names.len() {
+                break;
+            }
+        }
+        assert!(arrows.is_empty(), "{member}: these use each other in a circle: {arrows:#?}");
+    }
+}
+
+#[test]
+fn nothing_uses_a_program() {
+    for member in ["compiler", "loader"] {
+        for (module, uses) in arrows_between_folders(member) {
+            assert!(!uses.contains("program"), "{member}: {module} uses the program around it");
         }
     }
 }

@@ -5,7 +5,7 @@
 //! are 250 000 moves, from 9 KB of bytecode. How many there are has a limit, for each is code
 //! in the image; and the code generator's better allocator takes a time that grows faster
 //! than their number, so there are modules for which the other one is taken
-//! ([`crate::effort`]).
+//! ([`crate::compile::effort`]).
 //!
 //! Counts at least as much as there is: a local that is set inside counts for all ways to
 //! the end. May assume a valid function. Knows no types; arities are told.

@@ -1,6 +1,6 @@
 //! The operations by which a store changes, and nothing else.
 //!
-//! [`Disk`] is all that the writer ([`super::write`]) can do to a store, so that a test
+//! [`Disk`] is all that the writer ([`crate::install`]) can do to a store, so that a test
 //! can fail each operation, or cut the power behind it. [`System`] is the real one: it
 //! holds the store's lock, and creates what it makes with modes that no umask changes.
 

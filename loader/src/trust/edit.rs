@@ -59,7 +59,7 @@ pub(crate) fn init(
     }
     if !keys.is_empty() {
         trust.root = Some(Roots { threshold: root_threshold.unwrap_or(1), keys });
-        trust.touch(crate::verify::now());
+        trust.touch(crate::clock::now());
     }
     held.write(&trust)?;
     Ok(held.path)
@@ -207,7 +207,7 @@ impl Held {
     fn take(&mut self) -> Trust {
         match self.present.take() {
             Some(mut trust) => {
-                trust.touch(crate::verify::now());
+                trust.touch(crate::clock::now());
                 trust
             }
             None => Trust::default(),

@@ -2,7 +2,7 @@
 //!
 //! Pure. Guarantees a stable code and a hint for each reason. Judges nothing.
 
-use crate::compatibility::Misfit;
+use crate::verify::compatibility::Misfit;
 use crate::error::{Cause, StageError};
 use crate::freshness::Stale;
 use crate::image::ImageError;

@@ -1,0 +1,13 @@
+//! The program `bls-compile`: the command line, the keys on disk, files, progress, and
+//! everything that prints or exits.
+//!
+//! One user of [`crate::pipeline`] among others. Nothing outside this folder may use it.
+
+pub mod cache;
+pub mod cli;
+mod cmd;
+pub mod keystore;
+pub mod output;
+pub mod progress;
+
+pub use cmd::main;

@@ -1,0 +1,476 @@
+//! The command line: what may be said, and the help texts.
+//!
+//! Values are only split and converted here; whether a target or key exists is
+//! found out by the stage that needs it.
+
+pub(crate) mod help;
+pub mod run;
+
+use crate::assemble::{LEVEL_DEFAULT, LEVELS};
+use crate::program::keystore::DEFAULT_KEY;
+use bls_artifact::capability::{Permission, PermissionError};
+use bls_artifact::date;
+use bls_artifact::limits::JSON_INTEGER_MAX;
+use bls_artifact::quantity::parse_size;
+use bls_artifact::target::{Bounds, Target};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use help::{
+    HELP, HELP_AUDIT, HELP_CHECK, HELP_INSPECT, HELP_KEY, HELP_SIGN, HELP_TRUST, HELP_VERIFY,
+};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// `--version`: all that decides whether two machines understand each other.
+/// A test holds the three constants to those of the shared crate.
+pub const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (wasmtime 48.0.8, artifact format 1, fuel model bls-fuel-4)"
+);
+
+/// What the command line says.
+#[derive(Debug, Parser)]
+#[command(
+    name = "bls-compile",
+    version = VERSION,
+    override_help = HELP,
+    disable_help_subcommand = true,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
+pub struct Cli {
+    /// A subcommand; without one, compile.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// What to compile, and how.
+    #[command(flatten)]
+    pub compile: Compile,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// `bls-compile run`
+    #[command(disable_help_flag = true)]
+    Run(RunArguments),
+    /// `bls-compile check`
+    Check(Check),
+    /// `bls-compile audit`
+    Audit(Audit),
+    /// `bls-compile inspect`
+    Inspect(Inspect),
+    /// `bls-compile sign`
+    Sign(Sign),
+    /// `bls-compile verify`
+    Verify(Verify),
+    /// `bls-compile key`
+    Key(Key),
+    /// `bls-compile trust`
+    Trust(Trust),
+}
+
+/// `bls-compile INPUT`
+#[derive(Debug, Args)]
+pub struct Compile {
+    /// The module.
+    #[arg(value_name = "INPUT", required = true)]
+    pub input: Option<PathBuf>,
+    /// Where the result goes.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// The signing key.
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+    /// The artifact's name.
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// The number of the release.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        allow_negative_numbers = true,
+        value_parser = clap::value_parser!(u64).range(..=JSON_INTEGER_MAX)
+    )]
+    pub sequence: u64,
+    /// When it ends to be good, in seconds since 1970.
+    #[arg(long, value_name = "DATE", value_parser = point_in_time)]
+    pub expires: Option<u64>,
+    /// Bills of materials.
+    #[arg(long, value_name = "FILE")]
+    pub sbom: Vec<PathBuf>,
+    /// Records of how the source was built.
+    #[arg(long, value_name = "FILE")]
+    pub provenance: Vec<PathBuf>,
+    /// What to compile for.
+    #[arg(long, value_name = "TRIPLE", value_delimiter = ',', value_parser = target)]
+    pub target: Vec<Target>,
+    /// The memory limit for the manifest.
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub max_memory: Option<u64>,
+    /// What a loader must grant.
+    #[arg(long, value_name = "CAPABILITY", value_delimiter = ',', value_parser = permission)]
+    pub needs: Vec<Permission>,
+    /// A file that says what a loader must grant.
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// The zstd level.
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "",
+        value_parser = level
+    )]
+    pub compress: Option<u32>,
+    /// No metering.
+    #[arg(long)]
+    pub no_fuel: bool,
+    /// Counters by function.
+    #[arg(long)]
+    pub fuel_profile: bool,
+    /// No NaN canonicalisation.
+    #[arg(long)]
+    pub fast_nans: bool,
+    /// How the code keeps to its memories.
+    #[arg(long, value_name = "KIND", default_value = "guard")]
+    pub memory: Memory,
+    /// What to write.
+    #[arg(long, value_name = "KIND", default_value = "artifact")]
+    pub emit: Emit,
+    /// The result as JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Errors only.
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// What `--memory` takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Memory {
+    /// Address space that nothing is mapped into.
+    Guard,
+    /// Comparisons.
+    Checked,
+}
+
+impl From<Memory> for Bounds {
+    fn from(memory: Memory) -> Self {
+        match memory {
+            Memory::Guard => Self::Guard,
+            Memory::Checked => Self::Checked,
+        }
+    }
+}
+
+/// `bls-compile run [OPTIONS] INPUT [ARGS]`
+#[derive(Debug, Args)]
+pub struct RunArguments {
+    /// All of them: [`run::Run`] reads them, for most are not ours.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub words: Vec<OsString>,
+}
+
+/// What `--emit` takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Emit {
+    /// The signed artifact.
+    Artifact,
+    /// The metered module.
+    Wasm,
+}
+
+/// `bls-compile check INPUT`
+#[derive(Debug, Args)]
+#[command(override_help = HELP_CHECK)]
+pub struct Check {
+    /// The module.
+    #[arg(value_name = "INPUT")]
+    pub input: PathBuf,
+    /// What it would be compiled for.
+    #[arg(long, value_name = "TRIPLE", value_delimiter = ',', value_parser = target)]
+    pub target: Vec<Target>,
+    /// The result as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `bls-compile audit INPUT`
+#[derive(Debug, Args)]
+#[command(override_help = HELP_AUDIT)]
+pub struct Audit {
+    /// The metered module.
+    #[arg(value_name = "INPUT")]
+    pub input: PathBuf,
+    /// What it would be compiled for.
+    #[arg(long, value_name = "TRIPLE", value_delimiter = ',', value_parser = target)]
+    pub target: Vec<Target>,
+    /// The result as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `bls-compile inspect ARTIFACT`
+#[derive(Debug, Args)]
+#[command(override_help = HELP_INSPECT)]
+pub struct Inspect {
+    /// The artifact.
+    #[arg(value_name = "ARTIFACT")]
+    pub artifact: PathBuf,
+    /// The result as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `bls-compile sign ARTIFACT`
+#[derive(Debug, Args)]
+#[command(override_help = HELP_SIGN)]
+pub struct Sign {
+    /// The artifact.
+    #[arg(value_name = "ARTIFACT")]
+    pub artifact: PathBuf,
+    /// Its source.
+    #[arg(long, value_name = "INPUT")]
+    pub rebuild: PathBuf,
+    /// Where the result goes.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// The signing key.
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+    /// The result as JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Errors only.
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// `bls-compile verify ARTIFACT`
+#[derive(Debug, Args)]
+#[command(override_help = HELP_VERIFY)]
+pub struct Verify {
+    /// The artifact.
+    #[arg(value_name = "ARTIFACT")]
+    pub artifact: PathBuf,
+    /// Its source.
+    #[arg(long, value_name = "INPUT")]
+    pub rebuild: PathBuf,
+    /// The result as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `bls-compile key`
+#[derive(Debug, Args)]
+#[command(
+    override_help = HELP_KEY,
+    disable_help_subcommand = true,
+    args_conflicts_with_subcommands = true
+)]
+pub struct Key {
+    /// What to do with it; without, show it.
+    #[command(subcommand)]
+    pub action: Option<KeyAction>,
+    /// Another key than the user's own.
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+}
+
+/// The subcommands of `key`.
+#[derive(Debug, Subcommand)]
+pub enum KeyAction {
+    /// Make one.
+    #[command(override_help = HELP_KEY)]
+    New {
+        /// Its name.
+        #[arg(value_name = "NAME", default_value = DEFAULT_KEY)]
+        name: String,
+    },
+    /// Show all of the user's.
+    #[command(override_help = HELP_KEY)]
+    List {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the public key in PEM.
+    #[command(override_help = HELP_KEY)]
+    Export {
+        /// Which; the user's own where none is named.
+        #[arg(value_name = "KEY", conflicts_with = "key")]
+        named: Option<String>,
+        /// The same.
+        #[arg(long, value_name = "KEY")]
+        key: Option<String>,
+    },
+    /// Keep a private key.
+    #[command(override_help = HELP_KEY)]
+    Import {
+        /// Its file; `-` for standard input.
+        #[arg(value_name = "FILE")]
+        from: PathBuf,
+        /// Its name here.
+        #[arg(value_name = "NAME", default_value = DEFAULT_KEY)]
+        name: String,
+    },
+}
+
+/// `bls-compile trust`
+#[derive(Debug, Args)]
+#[command(override_help = HELP_TRUST, disable_help_subcommand = true)]
+pub struct Trust {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: TrustAction,
+}
+
+/// The subcommands of `trust`.
+#[derive(Debug, Subcommand)]
+pub enum TrustAction {
+    /// Sign a trust file.
+    #[command(override_help = HELP_TRUST)]
+    Sign(TrustSign),
+}
+
+/// `bls-compile trust sign FILE`
+#[derive(Debug, Args)]
+pub struct TrustSign {
+    /// The trust file.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The root key.
+    #[arg(long, value_name = "FILE|env:V")]
+    pub key: String,
+    /// Where the signed file goes.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// A target, by its triple or its short name.
+fn target(text: &str) -> Result<Target, String> {
+    Target::from_word(text).ok_or_else(|| {
+        let all = Target::ALL.map(Target::short).join(", ");
+        let triple = Target::X86_64.triple();
+        format!("there is no such target; there are {all}, also as triples such as {triple}")
+    })
+}
+
+/// A capability, with what it is about.
+fn permission(text: &str) -> Result<Permission, PermissionError> {
+    Permission::parse(text)
+}
+
+/// A day, a day with a time, or seconds since 1970.
+fn point_in_time(text: &str) -> Result<u64, String> {
+    // A number is always one of seconds, even where a year was meant; `parse` would take a sign.
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    let seconds = if is_number { text.parse().ok() } else { date::parse(text) };
+    seconds.ok_or_else(|| {
+        format!(
+            "{text:?} is no time in UTC; write 2027-01-31, 2027-01-31T12:00:00Z, or seconds since 1970"
+        )
+    })
+}
+
+/// A zstd level; empty for the default.
+fn level(text: &str) -> Result<u32, String> {
+    if text.is_empty() {
+        return Ok(LEVEL_DEFAULT);
+    }
+    text.parse()
+        .ok()
+        .filter(|level| LEVELS.contains(level))
+        .ok_or_else(|| format!("a zstd level is {} to {}", LEVELS.start(), LEVELS.end()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_version_names_what_is_built_in() {
+        use bls_artifact::{artifact::FORMAT_VERSION, fuel::MODEL, target::ENGINE_RELEASE};
+        let expected = format!(
+            "{} (wasmtime {ENGINE_RELEASE}, artifact format {FORMAT_VERSION}, fuel model {MODEL})",
+            env!("CARGO_PKG_VERSION")
+        );
+        assert_eq!(VERSION, expected);
+    }
+
+    /// Days are the shared crate's to read; a plain number is one of seconds here.
+    #[test]
+    fn points_in_time_are_read() {
+        for (text, seconds) in [
+            ("0", 0),
+            ("2027", 2027),
+            ("1700000000", 1_700_000_000),
+            ("2027-01-31", 1_801_353_600),
+            ("2027-01-31T12:00:01Z", 1_801_396_801),
+        ] {
+            assert_eq!(point_in_time(text), Ok(seconds), "{text}");
+        }
+        let beyond = format!("{}0", u64::MAX);
+        for wrong in ["", "soon", "-1", "+1", "2027-02-29", "2027-01-31T12:00:00+01:00", &beyond] {
+            let words = point_in_time(wrong).unwrap_err();
+            assert!(words.contains("2027-01-31T12:00:00Z"), "{words}");
+        }
+    }
+
+    #[test]
+    fn options_are_read() {
+        let cli = Cli::try_parse_from([
+            "bls-compile",
+            "--compress",
+            "a.wasm",
+            "--target",
+            "pulley64,pulley32",
+            "--target",
+            "x86_64-unknown-linux-gnu",
+            "--max-memory=64MiB",
+        ])
+        .unwrap();
+        assert_eq!(cli.compile.compress, Some(LEVEL_DEFAULT));
+        assert_eq!(cli.compile.input, Some("a.wasm".into()));
+        assert_eq!(cli.compile.target, [Target::Pulley64, Target::Pulley32, Target::X86_64]);
+        assert_eq!(cli.compile.max_memory, Some(64 << 20));
+        let cli = Cli::try_parse_from(["bls-compile", "./check"]).unwrap();
+        assert!(cli.command.is_none());
+        let cli = Cli::try_parse_from(["bls-compile", "check", "check"]).unwrap();
+        assert!(matches!(cli.command, Some(Command::Check(_))));
+        let cli = Cli::try_parse_from(["bls-compile", "a", "--target", "aarch64,x86_64"]).unwrap();
+        assert_eq!(cli.compile.target, [Target::Aarch64, Target::X86_64]);
+        let words = ["--help", "--dir", "a", "--", "-x"];
+        let line = ["bls-compile", "run"].into_iter().chain(words);
+        match Cli::try_parse_from(line).unwrap().command {
+            Some(Command::Run(run)) => assert_eq!(run.words, words),
+            other => panic!("{other:?}"),
+        }
+        for wrong in [
+            &["bls-compile"][..],
+            &["bls-compile", "a", "b"],
+            &["bls-compile", "check"],
+            &["bls-compile", "a", "--compress=23"],
+            &["bls-compile", "a", "--target", "sparc"],
+            &["bls-compile", "a", "--max-memory", "1x"],
+            &["bls-compile", "a", "--emit", "elf"],
+            &["bls-compile", "a", "--memory", "none"],
+            &["bls-compile", "a", "--expires", "soon"],
+            &["bls-compile", "a", "--sequence", "-1"],
+            &["bls-compile", "sign", "a.bls"],
+            &["bls-compile", "verify", "a.bls"],
+            &["bls-compile", "key", "forget"],
+            &["bls-compile", "key", "--key", "k", "new"],
+            &["bls-compile", "key", "export", "a", "--key", "b"],
+        ] {
+            assert_eq!(Cli::try_parse_from(wrong).unwrap_err().exit_code(), 2, "{wrong:?}");
+        }
+    }
+}

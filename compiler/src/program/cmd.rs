@@ -1,0 +1,289 @@
+//! The program around the pipeline: one file for each subcommand.
+//!
+//! What fails says `bls-compile: <stage>: <what>` on standard error, and a
+//! `hint:` line where there is something to do about it. Exit codes: 0 done, 1
+//! refused or failed, 2 usage.
+
+mod audit;
+mod check;
+mod compile;
+mod inspect;
+mod key;
+mod run;
+mod sign;
+mod trust;
+mod verify;
+
+use crate::program::cli::{Cli, Command};
+use crate::documents::DocumentError;
+use crate::given::GivenError;
+use crate::input::InputError;
+use crate::program::keystore::{self, KeySource, KeyStoreError, SigningKey};
+use crate::needs::NeedsError;
+use crate::program::output::OutputError;
+use crate::pipeline;
+use bls_artifact::nearest::nearest;
+use bls_artifact::target::Target;
+use bls_artifact::text::{printable, printable_json, printable_lines};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory as _, Parser as _};
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// What is said when something fails.
+#[derive(Debug)]
+struct Failure {
+    stage: &'static str,
+    what: String,
+    hint: Option<String>,
+    code: u8,
+}
+
+impl Failure {
+    /// Refused or failed: exit code 1.
+    fn new(stage: &'static str, what: impl ToString, hint: Option<String>) -> Self {
+        Self { stage, what: what.to_string(), hint, code: 1 }
+    }
+
+    /// A command line that makes no sense: exit code 2.
+    fn usage(what: impl ToString, hint: Option<String>) -> Self {
+        Self { stage: "usage", what: what.to_string(), hint, code: 2 }
+    }
+
+    fn report(&self) -> ExitCode {
+        say(&format!("bls-compile: {}: {}", self.stage, printable(&self.what)));
+        if let Some(hint) = &self.hint {
+            say(&format!("hint: {}", printable(hint)));
+        }
+        ExitCode::from(self.code)
+    }
+}
+
+impl From<pipeline::Error> for Failure {
+    fn from(error: pipeline::Error) -> Self {
+        Self::new(error.stage(), &error, error.hint())
+    }
+}
+
+impl From<InputError> for Failure {
+    fn from(error: InputError) -> Self {
+        pipeline::Error::Input(error).into()
+    }
+}
+
+impl From<NeedsError> for Failure {
+    fn from(error: NeedsError) -> Self {
+        pipeline::Error::Needs(error).into()
+    }
+}
+
+impl From<KeyStoreError> for Failure {
+    fn from(error: KeyStoreError) -> Self {
+        Self::new("key", &error, error.hint())
+    }
+}
+
+impl From<DocumentError> for Failure {
+    fn from(error: DocumentError) -> Self {
+        Self::new("documents", &error, Some(error.hint().to_owned()))
+    }
+}
+
+impl From<OutputError> for Failure {
+    fn from(error: OutputError) -> Self {
+        Self::new("output", &error, error.hint())
+    }
+}
+
+/// Runs the program.
+#[must_use]
+pub fn main() -> ExitCode {
+    crate::sys::fail_at_size_limit();
+    let mut words: Vec<OsString> = std::env::args_os().collect();
+    if let Err(failure) = help_first(&mut words) {
+        return failure.report();
+    }
+    let cli = match Cli::try_parse_from(words) {
+        Ok(cli) => cli,
+        Err(error) if !error.use_stderr() => {
+            return match print(&error.render().to_string()) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(failure) => failure.report(),
+            };
+        }
+        Err(error) => return usage(&error).report(),
+    };
+    let result = match &cli.command {
+        None => or_json(cli.compile.json, compile::run(&cli.compile)),
+        Some(Command::Run(arguments)) => run::run(&arguments.words),
+        Some(Command::Check(arguments)) => check::run(arguments),
+        Some(Command::Audit(arguments)) => audit::run(arguments),
+        Some(Command::Inspect(arguments)) => or_json(arguments.json, inspect::run(arguments)),
+        Some(Command::Sign(arguments)) => sign::run(arguments),
+        Some(Command::Verify(arguments)) => verify::run(arguments),
+        Some(Command::Key(arguments)) => key::run(arguments),
+        Some(Command::Trust(arguments)) => trust::run(arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+/// `help` and `help COMMAND` are other words for `--help` and `COMMAND --help`.
+fn help_first(words: &mut Vec<OsString>) -> Result<(), Failure> {
+    if words.get(1).is_none_or(|word| word != "help") {
+        return Ok(());
+    }
+    match words.get(2).map(|word| word.to_string_lossy().into_owned()) {
+        None => words[1] = "--help".into(),
+        Some(command) if is_command(&command) => {
+            words.truncate(1);
+            words.extend([command.into(), "--help".into()]);
+        }
+        Some(word) => {
+            let near = nearest_command(&word);
+            return Err(Failure::usage(
+                format!("there is no command {word:?}"),
+                Some(near.map_or("see bls-compile --help".to_owned(), |near| {
+                    format!("did you mean bls-compile help {near}?")
+                })),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The command that a word may have been meant for.
+fn nearest_command(word: &str) -> Option<String> {
+    let cli = Cli::command();
+    nearest(word, cli.get_subcommands().map(|command| command.get_name())).map(str::to_owned)
+}
+
+/// A program that asked for JSON reads what failed there, too.
+fn or_json(json: bool, result: Result<(), Failure>) -> Result<(), Failure> {
+    if let (true, Err(failure)) = (json, &result) {
+        print_json(&serde_json::json!({
+            "stage": failure.stage,
+            "error": failure.what,
+            "hint": failure.hint,
+        }))?;
+    }
+    result
+}
+
+/// Puts clap's words into ours.
+fn usage(error: &clap::Error) -> Failure {
+    let text = error.render().to_string();
+    let mut help = "bls-compile --help".to_owned();
+    let mut what = Vec::new();
+    let mut hint = None;
+    for line in text.lines().map(str::trim) {
+        if let Some(tip) = line.strip_prefix("tip: ") {
+            // The way to name a file like an option leads no one who wanted an option.
+            if !tip.contains("as a value") {
+                hint = hint.or(Some(tip.to_owned()));
+            }
+        } else if let Some(usage) = line.strip_prefix("Usage: bls-compile ") {
+            let verb = usage.split_whitespace().next().filter(|word| is_command(word));
+            help = verb.map_or(help, |verb| format!("bls-compile {verb} --help"));
+            break;
+        } else if !line.is_empty() && !line.starts_with("For more information") {
+            what.push(line.strip_prefix("error: ").unwrap_or(line));
+        }
+    }
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        what = vec!["something is missing"];
+    }
+    if let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg)
+        && matches!(option.as_str(), "-v" | "--verbose")
+    {
+        return Failure::usage(
+            format!("there is no {option}"),
+            Some("--version says which release this is, --json what was done".to_owned()),
+        );
+    }
+    // clap takes a second word for a subcommand that nobody has.
+    if error.kind() == ErrorKind::ArgumentConflict
+        && what.iter().any(|line| line.contains("the subcommand '"))
+    {
+        let first = std::env::args().nth(1).unwrap_or_default();
+        let hint = match nearest_command(&first) {
+            Some(near) if near != first && !first.starts_with('-') => format!("if a command was meant: bls-compile help {near}"),
+            _ => "bls-compile app.wasm -o app.bls; bls-compile check --json app.wasm; a level is joined: --compress=3".to_owned(),
+        };
+        return Failure::usage(
+            "one INPUT at a time, and a subcommand stands before its options",
+            Some(hint),
+        );
+    }
+    Failure::usage(what.join(" "), hint.or(Some(format!("see {help}"))))
+}
+
+fn is_command(word: &str) -> bool {
+    Cli::command().find_subcommand(word).is_some()
+}
+
+/// Says something on standard error. Nobody is left to be told when that is
+/// closed, and the work is no worse for it. Foreign text in it has gone through
+/// [`printable`]; whatever has not reaches no terminal as it is, but could begin a line.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{}", printable_lines(text));
+}
+
+/// A path as one line of plain characters.
+fn shown(path: &Path) -> String {
+    printable(&path.to_string_lossy())
+}
+
+/// Prints on standard output; a reader that went away is no reason to panic. Foreign text
+/// in it has gone through [`printable`], as for [`say`].
+fn print(text: &str) -> Result<(), Failure> {
+    if crate::sys::stdout_was_closed() {
+        return Err(OutputError::Closed.into());
+    }
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(printable_lines(text).as_bytes()).and_then(|()| stdout.flush()) {
+        // It has read enough.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.map_err(|error| OutputError::Stdout(error).into()),
+    }
+}
+
+/// Prints JSON on standard output.
+fn print_json(value: &serde_json::Value) -> Result<(), Failure> {
+    print(&printable_json(&format!("{value:#}\n")))
+}
+
+/// What a stage says of a file that is no artifact.
+fn artifact_error(stage: &'static str) -> impl Fn(GivenError) -> Failure {
+    move |error| Failure::new(stage, &error, Some(error.hint().to_owned()))
+}
+
+/// Opens the signing key that was asked for; says so when it was made just now.
+fn open_key(value: Option<&str>, quiet: bool) -> Result<SigningKey, Failure> {
+    let signing = keystore::open(&value.map_or(KeySource::Default, KeySource::parse))?;
+    if let (Some(made), false) = (&signing.made, quiet) {
+        say(&made.to_string());
+    }
+    Ok(signing)
+}
+
+/// The targets that were asked for, or this system's.
+fn targets(given: &[Target]) -> Result<Vec<Target>, Failure> {
+    if given.is_empty() {
+        let host = Target::host().ok_or_else(|| {
+            Failure::usage(
+                "this system has no native target",
+                Some("--target pulley64 runs on any 64-bit CPU".to_owned()),
+            )
+        })?;
+        return Ok(vec![host]);
+    }
+    let mut targets = given.to_vec();
+    targets.sort_unstable();
+    targets.dedup();
+    Ok(targets)
+}

@@ -1,0 +1,247 @@
+//! `bls-compile INPUT`: read, build, write, say so.
+
+use super::{Failure, print_json, targets};
+use crate::program::cli::{Compile, Emit};
+use crate::documents;
+use crate::compile::effort::Effort;
+use crate::input::{STDIN, Source};
+use crate::needs;
+use crate::program::output::{Destination, OutputError};
+use crate::pipeline::{self, Built, Options, Stage};
+use crate::program::progress::Progress;
+use bls_artifact::date::Date;
+use bls_artifact::digest::Sha256;
+use bls_artifact::quantity::show_size;
+use bls_artifact::target::Nans;
+use bls_artifact::text::printable;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::time::{Instant, SystemTime};
+
+/// A clock that stands before 2026 was never set: it judges nothing.
+const CLOCK_MIN: u64 = 1_767_225_600;
+
+pub(super) fn run(arguments: &Compile) -> Result<(), Failure> {
+    let begin = Instant::now();
+    let Some(input) = arguments.input.as_deref() else {
+        return Err(Failure::usage("no INPUT", None));
+    };
+    let options = options(arguments)?;
+    let destination = destination(arguments, input);
+    if arguments.json && destination == Destination::Stdout {
+        return Err(Failure::usage(
+            "the result and its JSON cannot both go to standard output",
+            Some("name a file with -o".to_owned()),
+        ));
+    }
+    let checked = destination.check((input != Path::new(STDIN)).then_some(input));
+    if matches!(checked, Err(OutputError::IsInput(_))) {
+        // An artifact would replace itself: then it is no module, which says more.
+        let _ = Source::read(input)?;
+    }
+    checked?;
+
+    let progress = Progress::start(&input.display().to_string(), !arguments.quiet);
+    progress.stage(Stage::Input);
+    let reading = Instant::now();
+    let source = Source::read(input)?;
+    let read_time = reading.elapsed();
+    match arguments.emit {
+        Emit::Wasm => {
+            let given_bytes = source.given_bytes();
+            let given = source.given();
+            let front = pipeline::front(source, &options, &mut |stage| progress.stage(stage))?;
+            drop(progress);
+            let wasm = front.audited.wasm();
+            destination.write(wasm)?;
+            if arguments.json {
+                return print_json(&json!({
+                    "output": destination.to_string(),
+                    "source_sha256": given,
+                    "sha256": Sha256::of(wasm),
+                    "sizes": { "source": given_bytes, "compiled": wasm.len() },
+                    "fuel": front.audited.fuel(),
+                }));
+            }
+            let sizes = format!("{} → {}", show_size(given_bytes), show_size(wasm.len() as u64));
+            let destination = printable(&destination.to_string());
+            say(arguments, &format!("{destination}  {sizes}, metered, {} ms", milliseconds(begin)));
+        }
+        Emit::Artifact => {
+            // Before a key is made for an artifact that cannot be.
+            let _ = options.artifact_name(&source)?;
+            let signing = super::open_key(arguments.key.as_deref(), arguments.quiet)?;
+            let mut built =
+                pipeline::build_source(source, &options, &[&signing.key], &mut |stage| {
+                    progress.stage(stage);
+                })?;
+            drop(progress);
+            built.times.insert(0, (Stage::Input, read_time));
+            destination.write(built.artifact.bytes())?;
+            if arguments.json {
+                return print_json(&result(&built, &destination));
+            }
+            say(arguments, &line(&built, &destination, begin));
+        }
+    }
+    Ok(())
+}
+
+/// The pipeline's options, from the command line and `SOURCE_DATE_EPOCH`.
+fn options(arguments: &Compile) -> Result<Options, Failure> {
+    if arguments.emit == Emit::Wasm && arguments.no_fuel {
+        return Err(Failure::usage(
+            "--emit wasm writes the metered module, and --no-fuel asks for none",
+            Some("drop one of the two".to_owned()),
+        ));
+    }
+    if arguments.fuel_profile && (arguments.no_fuel || arguments.emit == Emit::Wasm) {
+        let other = if arguments.no_fuel { "--no-fuel" } else { "--emit wasm" };
+        return Err(Failure::usage(
+            format!("--fuel-profile makes a metered artifact for bls-load, and {other} does not"),
+            Some("drop one of the two".to_owned()),
+        ));
+    }
+    let created = match std::env::var_os("SOURCE_DATE_EPOCH") {
+        None => None,
+        Some(text) => {
+            let seconds = text.to_str().and_then(|text| text.parse().ok());
+            Some(seconds.ok_or_else(|| {
+                Failure::usage(
+                    format!("SOURCE_DATE_EPOCH is {text:?}, not a number of seconds since 1970"),
+                    Some("unset it, or SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)".to_owned()),
+                )
+            })?)
+        }
+    };
+    if let Some(expires) = arguments.expires {
+        refuse_the_past(expires)?;
+    }
+    let mut wanted = arguments.needs.clone();
+    if let Some(path) = &arguments.policy {
+        wanted.extend(needs::read(path)?);
+    }
+    Ok(Options {
+        targets: targets(&arguments.target)?,
+        metered: !arguments.no_fuel,
+        fuel_profile: arguments.fuel_profile,
+        nans: if arguments.fast_nans { Nans::Fast } else { Nans::Canonical },
+        bounds: arguments.memory.into(),
+        compression: arguments.compress,
+        memory_max: arguments.max_memory,
+        name: arguments.name.clone(),
+        sequence: arguments.sequence,
+        created,
+        expires: arguments.expires,
+        documents: documents::read(&arguments.sbom, &arguments.provenance)?,
+        needs: wanted,
+    })
+}
+
+/// An artifact that nobody could run is a mistake, where this machine's clock can tell.
+fn refuse_the_past(expires: u64) -> Result<(), Failure> {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let now = now.map_or(0, |now| now.as_secs());
+    if now < CLOCK_MIN || expires > now {
+        return Ok(());
+    }
+    Err(Failure::new(
+        "options",
+        format!("it would have expired already, on {}", Date(expires)),
+        Some("--expires takes a time to come, such as 2030-12-31".to_owned()),
+    ))
+}
+
+/// Where the result goes: `STEM.bls` in this folder unless said otherwise.
+fn destination(arguments: &Compile, input: &Path) -> Destination {
+    match &arguments.output {
+        Some(path) if path == Path::new("-") => Destination::Stdout,
+        Some(path) => Destination::File(path.clone()),
+        None if input == Path::new(STDIN) => Destination::Stdout,
+        None => {
+            let mut name = input.file_stem().unwrap_or_default().to_owned();
+            name.push(match arguments.emit {
+                Emit::Artifact => ".bls",
+                Emit::Wasm => ".metered.wasm",
+            });
+            Destination::File(PathBuf::from(name))
+        }
+    }
+}
+
+/// One line for a person.
+fn line(built: &Built, destination: &Destination, begin: Instant) -> String {
+    let artifact = &built.artifact;
+    let keys: Vec<String> =
+        artifact.key_ids().iter().map(|id| format!("{}…", &id.to_string()[..12])).collect();
+    let metered =
+        match (artifact.manifest().fuel.is_some(), artifact.manifest().counts_by_function()) {
+            (false, _) => "not metered, ",
+            (true, false) => "",
+            (true, true) => "counts fuel by function, ",
+        };
+    let optimised = match built.effort {
+        Effort::Full => "",
+        Effort::Least => "not optimised (that would take too long), ",
+    };
+    let destination = printable(&destination.to_string());
+    format!(
+        "{destination}  {} → {}, {} ms, {metered}{optimised}signed by {}",
+        show_size(built.source_bytes),
+        show_size(artifact.bytes().len() as u64),
+        milliseconds(begin),
+        keys.join(", "),
+    )
+}
+
+/// The result for a program.
+fn result(built: &Built, destination: &Destination) -> Value {
+    let artifact = &built.artifact;
+    let manifest = artifact.manifest();
+    let parts: Vec<Value> = manifest
+        .parts
+        .iter()
+        .map(|part| {
+            json!({
+                "target": part.target,
+                "encoding": part.stored.encoding,
+                "stored": part.stored.length,
+                "image": part.image.length,
+            })
+        })
+        .collect();
+    let times: serde_json::Map<String, Value> = built
+        .times
+        .iter()
+        .map(|(stage, time)| (stage.name().to_owned(), json!(time.as_micros() as u64)))
+        .collect();
+    json!({
+        "name": manifest.name,
+        "output": destination.to_string(),
+        "identity": artifact.identity(),
+        "sha256": artifact.file_digest(),
+        "key_ids": artifact.key_ids(),
+        "source_sha256": manifest.source,
+        "compiled_sha256": manifest.compiled,
+        "sizes": {
+            "source": built.source_bytes,
+            "compiled": built.compiled_bytes,
+            "artifact": artifact.bytes().len(),
+        },
+        "parts": parts,
+        "fuel": manifest.fuel,
+        "optimised": built.effort == Effort::Full,
+        "time_us": times,
+    })
+}
+
+/// Says what was done, on standard error.
+fn say(arguments: &Compile, text: &str) {
+    if !arguments.quiet {
+        super::say(text);
+    }
+}
+
+fn milliseconds(begin: Instant) -> u128 {
+    begin.elapsed().as_millis()
+}

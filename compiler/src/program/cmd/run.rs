@@ -1,0 +1,133 @@
+//! `bls-compile run INPUT`: compile, or find what was compiled, and become bls-load.
+//!
+//! Guarantees that what is run is verified as any artifact: bls-load gets a file, and
+//! trusts nothing because it comes from here. This process is replaced: exit code, signals
+//! and streams are bls-load's.
+
+use super::{Failure, print, say, targets};
+use crate::program::cache::{Cache, CacheError, key};
+use crate::program::cli::VERSION;
+use crate::program::cli::help::HELP_RUN;
+use crate::program::cli::run::{Run, RunWords};
+use crate::input::{STDIN, Source, artifact_name};
+use crate::pipeline::{self, Error, Options, Stage};
+use crate::program::progress::Progress;
+use bls_artifact::digest::Sha256;
+use bls_artifact::name::{self, is_name};
+use bls_artifact::target::Nans;
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+use std::{env, io};
+
+/// The program that runs artifacts.
+const LOADER: &str = "bls-load";
+
+impl From<CacheError> for Failure {
+    fn from(error: CacheError) -> Self {
+        Self::new("cache", &error, Some(error.hint()))
+    }
+}
+
+/// Does not come back where it succeeds.
+pub(super) fn run(words: &[OsString]) -> Result<(), Failure> {
+    let run = match Run::parse(words.iter().cloned()) {
+        Ok(run) => run,
+        Err(RunWords::Help) => return print(HELP_RUN),
+        Err(RunWords::Wrong(what)) => {
+            return Err(Failure::usage(what, Some("see bls-compile run --help".to_owned())));
+        }
+    };
+    let artifact = artifact(&run)?;
+    let mut command = Command::new(loader());
+    command.args(&run.options);
+    if !run.argv0 {
+        command.arg("--argv0").arg(Path::new(&run.input).file_name().unwrap_or(&run.input));
+    }
+    let error = command.arg(artifact).args(&run.arguments).exec();
+    let hint = match error.kind() {
+        io::ErrorKind::NotFound => {
+            "put bls-load beside bls-compile, or into a folder of PATH".to_owned()
+        }
+        _ => format!("see that you may run {}", Path::new(command.get_program()).display()),
+    };
+    Err(Failure::new(
+        "run",
+        format!("cannot run {}: {error}", Path::new(command.get_program()).display()),
+        Some(hint),
+    ))
+}
+
+/// The loader beside this program; else whichever PATH has.
+fn loader() -> PathBuf {
+    let beside = env::current_exe().ok().map(|program| program.with_file_name(LOADER));
+    beside.filter(|path| path.is_file()).unwrap_or_else(|| LOADER.into())
+}
+
+/// The artifact of a module: kept from before, or compiled now.
+fn artifact(run: &Run) -> Result<PathBuf, Failure> {
+    let begin = Instant::now();
+    let bytes = Source::read_bytes(Path::new(&run.input))?;
+    let label = match Path::new(&run.input) == Path::new(STDIN) {
+        true => "stdin".into(),
+        false => run.input.to_string_lossy(),
+    };
+    if !bytes.starts_with(b"\0asm") {
+        // What is no module is refused before a key is made for it.
+        let _ = Source::new(bytes.clone(), &label)?;
+    }
+    let options = options(run, &label)?;
+    let name = options.name.as_deref().unwrap_or_default();
+    let signing = super::open_key(run.key.as_deref(), false)?;
+    let cache = Cache::of_user()?;
+    let key = key(Sha256::of(&bytes), &options, signing.key.public().id(), VERSION);
+    if let Some(found) = cache.find(name, key) {
+        explain(run, "found in", &found, begin);
+        return Ok(found);
+    }
+    let progress = Progress::start(&label, true);
+    progress.stage(Stage::Input);
+    let source = Source::new(bytes, &label)?;
+    let built = pipeline::build_source(source, &options, &[&signing.key], &mut |stage| {
+        progress.stage(stage);
+    })?;
+    drop(progress);
+    let kept = cache.keep(name, key, built.artifact.bytes())?;
+    explain(run, "compiled to", &kept, begin);
+    Ok(kept)
+}
+
+/// How to compile it. Its name is none that would be installed: a release of the same name
+/// must not keep what is being worked on from running.
+fn options(run: &Run, label: &str) -> Result<Options, Failure> {
+    let name = match &run.name {
+        Some(name) => match name::check(name) {
+            Ok(()) => name.clone(),
+            Err(why) => return Err(Error::Name(why, name.clone(), true).into()),
+        },
+        None => {
+            let local = format!("{}.local", artifact_name(label));
+            if is_name(&local) { local } else { "module.local".to_owned() }
+        }
+    };
+    Ok(Options {
+        metered: !run.no_fuel,
+        fuel_profile: run.fuel_profile,
+        nans: if run.fast_nans { Nans::Fast } else { Nans::Canonical },
+        name: Some(name),
+        needs: run.needs.clone(),
+        ..Options::new(targets(&[])?)
+    })
+}
+
+fn explain(run: &Run, what: &str, path: &Path, begin: Instant) {
+    if run.explain {
+        say(&format!(
+            "bls-compile: run: {what} {} ({} µs)",
+            path.display(),
+            begin.elapsed().as_micros()
+        ));
+    }
+}

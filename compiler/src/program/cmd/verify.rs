@@ -1,0 +1,138 @@
+//! `bls-compile verify --rebuild`: was this artifact made from that source?
+
+use super::{Failure, artifact_error, print, print_json};
+use crate::program::cli::Verify;
+use crate::given::{self, Given};
+use crate::input::Source;
+use crate::pipeline;
+use crate::program::progress::Progress;
+use crate::rebuild::{self, Comparison, PartResult, RebuildError};
+use bls_artifact::quantity::show_size;
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::path::Path;
+
+/// Fields that are shown to a person, where many differ.
+const FIELDS_SHOWN: usize = 8;
+
+pub(super) fn run(arguments: &Verify) -> Result<(), Failure> {
+    let refused = artifact_error("verify");
+    let bytes = given::read(&arguments.artifact).map_err(&refused)?;
+    let given = Given::parse(&bytes, &arguments.artifact).map_err(&refused)?;
+    let outcome = rebuilt(&given, &arguments.rebuild, "verify", true);
+    if arguments.json {
+        print_json(&match &outcome {
+            Ok(comparison) => json_of(&given, comparison),
+            Err(failure) => json!({
+                "identical": false,
+                "identity": given.envelope.identity(),
+                "stage": failure.stage,
+                "error": failure.what,
+                "hint": failure.hint,
+            }),
+        })?;
+    }
+    let comparison = outcome?;
+    if !arguments.json {
+        print(&table(&given, &comparison))?;
+    }
+    if comparison.confirmed().is_some() {
+        return Ok(());
+    }
+    Err(other_bytes("verify", &arguments.rebuild, &comparison))
+}
+
+/// Builds what `given` says it is from the source in `input`, and compares.
+pub(super) fn rebuilt<'a>(
+    given: &'a Given<'a>,
+    input: &Path,
+    stage: &'static str,
+    progress: bool,
+) -> Result<Comparison<'a>, Failure> {
+    let source = Source::read(input)?;
+    let refused = |error: RebuildError| Failure::new(stage, &error, Some(error.hint()));
+    let options = rebuild::options(&given.manifest, &source).map_err(refused)?;
+    let progress = Progress::start(&input.display().to_string(), progress);
+    let assembled =
+        pipeline::assemble_source(source, &options, &mut |stage| progress.stage(stage))?;
+    drop(progress);
+    Ok(rebuild::compare(given, &assembled))
+}
+
+/// What is said when the rebuilt artifact is another.
+pub(super) fn other_bytes(
+    stage: &'static str,
+    input: &Path,
+    comparison: &Comparison<'_>,
+) -> Failure {
+    Failure::new(
+        stage,
+        format!("{} gives another artifact: {}", input.display(), comparison.first_difference()),
+        Some(
+            "it was not compiled from this source by this bls-compile: do not run it before you know why"
+                .to_owned(),
+        ),
+    )
+}
+
+/// What was compared, for a program.
+fn json_of(given: &Given<'_>, comparison: &Comparison<'_>) -> Value {
+    let fields: Vec<Value> = comparison
+        .fields()
+        .iter()
+        .map(|one| json!({ "field": one.field, "artifact": one.given, "rebuilt": one.rebuilt }))
+        .collect();
+    let parts: Vec<Value> = comparison
+        .parts()
+        .iter()
+        .map(|(target, result)| {
+            let (result, offset) = match result {
+                PartResult::Identical => ("identical", None),
+                PartResult::Stripped => ("stripped", None),
+                PartResult::Differs(at) => ("differs", Some(*at)),
+            };
+            json!({ "target": target, "result": result, "offset": offset })
+        })
+        .collect();
+    json!({
+        "identical": comparison.confirmed().is_some(),
+        "identity": given.envelope.identity(),
+        "source_sha256": given.manifest.source,
+        "compiler": given.manifest.compiler,
+        "manifest": { "identical": fields.is_empty(), "differs": fields },
+        "parts": parts,
+    })
+}
+
+/// What was compared, for a person.
+fn table(given: &Given<'_>, comparison: &Comparison<'_>) -> String {
+    let mut text = String::new();
+    // Writing to a String does not fail.
+    let _ = writeln!(text, "identity   {}", given.envelope.identity());
+    let _ = writeln!(text, "source     {} identical", given.manifest.source);
+    let fields = comparison.fields();
+    if fields.is_empty() {
+        let _ = writeln!(text, "manifest   identical ({} bytes)", given.envelope.payload().len());
+    }
+    for one in fields.iter().take(FIELDS_SHOWN) {
+        let _ = writeln!(
+            text,
+            "manifest   {} differs: {} in the artifact, {} rebuilt",
+            one.field.escape_default(),
+            one.given,
+            one.rebuilt
+        );
+    }
+    if fields.len() > FIELDS_SHOWN {
+        let _ = writeln!(text, "manifest   {} more fields differ", fields.len() - FIELDS_SHOWN);
+    }
+    for ((target, result), part) in comparison.parts().iter().zip(&given.manifest.parts) {
+        let result = match result {
+            PartResult::Identical => format!("identical ({})", show_size(part.stored.length)),
+            PartResult::Stripped => "stripped from this file".to_owned(),
+            PartResult::Differs(at) => format!("differs from byte {at:#x} on"),
+        };
+        let _ = writeln!(text, "part       {target} {result}");
+    }
+    text
+}

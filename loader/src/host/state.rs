@@ -1,0 +1,36 @@
+//! What one running guest owns: the store's data.
+//!
+//! Guarantees: `memory` is the guest's exported `memory`, resolved once after
+//! instantiation, so that no host call looks an export up by name.
+
+use crate::host::Host;
+use crate::host::limit::Limiter;
+use wasmtime::{Global, Memory};
+
+/// The data of the one store of a run.
+#[derive(Debug)]
+pub struct State {
+    /// The WASI host: everything the guest was granted.
+    pub(crate) host: Host,
+    /// The guest's exported linear memory, if it exports one. `None` until
+    /// instantiation is over.
+    pub(crate) memory: Option<Memory>,
+    /// The guest's fuel counter, where it is metered: host calls are paid from it.
+    pub(crate) counter: Option<Global>,
+    /// What the guest may allocate, and how much it has.
+    pub(crate) limiter: Limiter,
+}
+
+impl State {
+    /// For a guest that is not instantiated yet, and gets `memory_max` bytes. For
+    /// those who drive the host without a run.
+    #[must_use]
+    pub fn new(host: Host, memory_max: u64) -> Self {
+        Self { host, memory: None, counter: None, limiter: Limiter::new(memory_max) }
+    }
+
+    /// Names the memory that pointers are into, once there is an instance.
+    pub fn set_memory(&mut self, memory: Option<Memory>) {
+        self.memory = memory;
+    }
+}

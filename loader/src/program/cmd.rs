@@ -1,0 +1,207 @@
+//! The commands, one file each.
+
+mod gc;
+mod install;
+mod list;
+mod remove;
+mod run;
+mod trust;
+mod verify;
+
+use crate::program::cli::{self, Artifact, Command};
+use crate::error::{Cause, Failure, printable};
+use crate::program::say;
+use crate::program::explain::Stages;
+use crate::open::Opened;
+use crate::run::outcome::FAILED;
+use crate::store::{Installed, StoreError, Stores, Wanted};
+use crate::verify::{
+    Checked, Policy, Reason, Verified, VerifyError, verify as verify_file, verify_for,
+    verify_installed, verify_installed_for,
+};
+use bls_artifact::target::Target;
+use bls_artifact::text::{printable_json, printable_lines};
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::path::Path;
+
+/// Does what the command line says.
+pub(crate) fn main(words: impl Iterator<Item = OsString>) -> u8 {
+    let result = match cli::parse(words) {
+        Ok(Command::Run(options)) => run::run(&options),
+        Ok(Command::Verify(options)) => verify::verify(&options),
+        Ok(Command::VerifyAll(options)) => verify::verify_all(&options),
+        Ok(Command::Install(options)) => install::install(&options),
+        Ok(Command::List(store, json)) => list::list(store.as_deref(), json),
+        Ok(Command::Remove(store, wanted)) => remove::remove(store.as_deref(), &wanted),
+        Ok(Command::Collect(store)) => gc::collect(store.as_deref()),
+        Ok(Command::Trust(what)) => trust::run(*what),
+        Ok(Command::Print(text)) => print(&text),
+        Err(error) => Err(error.into()),
+    };
+    match result {
+        Ok(()) => 0,
+        Err(failure) => {
+            say(&failure);
+            FAILED
+        }
+    }
+}
+
+/// How often something that is installed is looked up before it counts as missing.
+const LOOKUPS: u32 = 3;
+
+/// What the command line names.
+enum Named<'a> {
+    /// A file that is open.
+    File(Opened),
+    /// Something that is to be found in a store.
+    Installed(&'a Wanted),
+}
+
+impl<'a> Named<'a> {
+    /// Opens it, if it is a file.
+    fn open(artifact: &'a Artifact, stages: &mut Stages<'_>) -> Result<Self, Failure> {
+        match artifact {
+            Artifact::Installed(wanted) => Ok(Self::Installed(wanted)),
+            Artifact::File(path) => {
+                let opened = match path.as_os_str() == cli::STDIN {
+                    true => Opened::from_stdin()?,
+                    false => Opened::open(path)?,
+                };
+                stages.done("open", || format!("{}: framing fits", opened.name()));
+                Ok(Self::File(opened))
+            }
+        }
+    }
+}
+
+/// Verifies it, to be run.
+fn verified(
+    named: Named<'_>,
+    stores: &Stores,
+    policy: &Policy<'_>,
+    stages: &mut Stages<'_>,
+) -> Result<Verified, Failure> {
+    match named {
+        Named::File(opened) => verify_file(opened, policy).map_err(failure),
+        Named::Installed(wanted) => {
+            look_up(wanted, stores, stages, &|installed| verify_installed(installed, policy))
+        }
+    }
+}
+
+/// Verifies it for this machine, or for another.
+fn checked(
+    named: Named<'_>,
+    stores: &Stores,
+    policy: &Policy<'_>,
+    target: Option<Target>,
+    stages: &mut Stages<'_>,
+) -> Result<Checked, Failure> {
+    match named {
+        Named::File(opened) => verify_for(opened, policy, target).map_err(failure),
+        Named::Installed(wanted) => look_up(wanted, stores, stages, &|installed| {
+            verify_installed_for(installed, policy, target)
+        }),
+    }
+}
+
+/// Finds something that is installed, and verifies it.
+fn look_up<T>(
+    wanted: &Wanted,
+    stores: &Stores,
+    stages: &mut Stages<'_>,
+    verify: &dyn Fn(Installed<'_>) -> Result<T, VerifyError>,
+) -> Result<T, Failure> {
+    // What is found can be replaced and collected before all of it is open; then there
+    // is something newer to be found.
+    let mut lookups = 1;
+    loop {
+        let found = stores.find(wanted).map_err(VerifyError::from).and_then(|installed| {
+            stages.done("open", || {
+                let place = installed.store.path().display();
+                format!("{wanted}: sha256:{} in {place}", installed.identity)
+            });
+            verify(installed)
+        });
+        let error = match found {
+            Err(error) => error,
+            Ok(verified) => return Ok(verified),
+        };
+        if !error.is_missing() || lookups == LOOKUPS {
+            return Err(failure(error));
+        }
+        lookups += 1;
+    }
+}
+
+/// A store that does not give what it should is no fault of the artifact.
+fn failure(error: VerifyError) -> Failure {
+    match error.reason {
+        Reason::Store(error) => store_failure(error),
+        _ => error.into(),
+    }
+}
+
+/// A word that no command has is taken for a name: it may have been meant for a command.
+fn store_failure(error: StoreError) -> Failure {
+    let command = match &error {
+        StoreError::NotInstalled(word, _) => cli::help::nearest_command(word),
+        _ => None,
+    };
+    let failure = Failure::from(error);
+    match command {
+        None => failure,
+        Some(command) => Failure {
+            hint: Some(format!("if a command was meant: bls-load help {command}")),
+            ..failure
+        },
+    }
+}
+
+/// Fails where some of what is installed is not as it was.
+fn some_refused(bad: usize, stage: &'static str) -> Result<(), Failure> {
+    if bad == 0 {
+        return Ok(());
+    }
+    Err(Failure {
+        stage,
+        code: "store.some-refused",
+        what: format!("{bad} of what is installed cannot be run as it is"),
+        hint: Some("each has its own hint above".into()),
+        cause: Cause::Refused,
+    })
+}
+
+/// What is said before waiting for a store's lock.
+fn wait_for(store: &Path) {
+    let store = shown(store);
+    say(&format_args!("bls-load: store: waiting for another that writes to {store}"));
+}
+
+/// Writes JSON to stdout, a line or several.
+fn print_json(json: &str) -> Result<(), Failure> {
+    print(&printable_json(json))
+}
+
+/// A path as one line of plain characters.
+fn shown(path: &Path) -> String {
+    printable(&path.to_string_lossy())
+}
+
+/// Writes `text` to stdout. A reader that has read enough is no failure. Foreign text in
+/// it has gone through [`printable`](crate::error::printable), as for `say`.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut output = std::io::stdout();
+    match output.write_all(printable_lines(text).as_bytes()).and_then(|()| output.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure {
+            stage: "output",
+            code: "output.closed",
+            what: format!("cannot write to stdout: {error}"),
+            hint: Some("see where standard output goes, and that there is room".into()),
+            cause: Cause::Failed,
+        }),
+        _ => Ok(()),
+    }
+}

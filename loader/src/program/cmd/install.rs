@@ -1,0 +1,71 @@
+//! `bls-load install FILE|-`: verifies an artifact and puts it into a store.
+//!
+//! Guarantees that only what was verified here and now is installed, that no older
+//! release takes the place of a newer one, and that it is on the disk when it says so.
+
+use super::Named;
+use crate::clock::clock;
+use crate::program::cli::Options;
+use crate::error::Failure;
+use crate::program::say;
+use crate::program::explain::Stages;
+use crate::program::report::Recorder;
+use crate::install;
+use crate::store::{self, Stores, System, Wanted};
+use crate::trust;
+use crate::verify::{Facts, Policy};
+
+/// Installs, and says what it is called now.
+pub(super) fn install(options: &Options) -> Result<(), Failure> {
+    let recorder = Recorder::open(None, false)?;
+    let mut stages = Stages::new(&recorder, options.explain);
+    let named = Named::open(&options.artifact, &mut stages)?;
+    let trusted = trust::load(options.trust.as_deref())?;
+    let policy = Policy {
+        digest: options.digest,
+        clock: clock(options.clock_unset),
+        ..Policy::of(&trusted.trust)
+    };
+    // Which releases were seen is asked under the lock of the store that remembers.
+    let nowhere = Stores::default();
+    let verified = super::checked(named, &nowhere, &policy, options.target, &mut stages)?;
+    stages.done("verify", || {
+        let target = verified.facts().part().target;
+        format!("code for {target} checked, keys trusted by {}", trusted.path.display())
+    });
+
+    let place = store::place_to_write(options.store.as_deref())?;
+    let mut disk = System::create(&place, || super::wait_for(&place))?;
+    let facts = verified.facts();
+    let reset = trusted.trust.reset_for(&facts.manifest.name);
+    let record = install::install(&mut disk, &verified, reset)?;
+    drop(disk);
+    stages.done("install", || format!("on the disk in {}", place.display()));
+
+    let release = match facts.manifest.sequence {
+        0 => String::new(),
+        sequence => format!(", release {sequence},"),
+    };
+    super::print(&format!(
+        "{}{release} is installed in {}: sha256:{}\n",
+        record.name,
+        super::shown(&place),
+        facts.identity
+    ))?;
+    if options.store.is_none() { warn_if_hidden(facts) } else { Ok(()) }
+}
+
+/// A user's own store comes after the machine's.
+fn warn_if_hidden(facts: &Facts) -> Result<(), Failure> {
+    let name = &facts.manifest.name;
+    let stores = Stores::open(None)?;
+    let found = stores.find(&Wanted::Name(name.clone()))?;
+    if found.identity != facts.identity {
+        say(&format_args!(
+            "bls-load: install: {} has {name} too, and comes first; this one runs as sha256:{}",
+            super::shown(found.store.path()),
+            facts.identity,
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! The watcher: ends a run that a signal or the clock ends.
+//!
+//! One thread that sleeps in the kernel until a signal that ends a process, or the
+//! deadline. It exists only when there is a timeout or a report to write. Assumes that it
+//! is started before any other thread, so that all of them have those signals
+//! blocked. Guarantees that the run ends even while the guest is in a busy loop or
+//! blocked in a system call: it claims the run, stops the guest, writes the report and
+//! leaves with `_exit`; and where another has claimed it, that it does not take longer
+//! than a second from then on. What a busy guest has burned is in a register, so fuel is a
+//! lower bound.
+
+use crate::program::deliver::write_within;
+use crate::error::{Cause, Failure};
+use crate::program::say;
+use crate::run::outcome::{FAILED, Limit, Outcome};
+use crate::program::report::Recorder;
+use crate::sys::signal::{self, Event, Signals};
+use std::os::fd::AsFd as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Bytes of stack for the watcher: it formats a report.
+const STACK_BYTES: usize = 256 << 10;
+/// How long whoever reads standard error and the report may keep a run that is to end.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Starts the watcher. The time counts from now.
+pub(crate) fn start(recorder: Arc<Recorder>, timeout: Option<Duration>) -> Result<(), Failure> {
+    let awaited = signal::block();
+    std::thread::Builder::new()
+        .stack_size(STACK_BYTES)
+        .spawn(move || watch(&recorder, &awaited, timeout))
+        .map(|_| ())
+        .map_err(|error| Failure {
+            stage: "run",
+            code: "run.watcher",
+            what: format!("cannot start the thread that watches the time: {error}"),
+            hint: Some(
+                "allow more threads: see ulimit -u, ulimit -v, and the limits of its group; or run it without --timeout and --report"
+                    .into(),
+            ),
+            cause: Cause::Failed,
+        })
+}
+
+fn watch(recorder: &Arc<Recorder>, awaited: &Signals, timeout: Option<Duration>) -> ! {
+    let outcome = match signal::wait(awaited, timeout) {
+        Event::Signal(number) => Outcome::Signal(number),
+        Event::Timeout => {
+            let time = timeout.unwrap_or_default();
+            Outcome::Limit(Limit::Time, format!("stopped after {time:?}"))
+        }
+    };
+    if recorder.claim(outcome.exit_code()) {
+        leave_at_last(Arc::clone(recorder));
+        end(recorder, outcome, Some(PATIENCE))
+    }
+    // The run has ended, and whoever ended it may be saying so to a pipe that nobody reads.
+    std::thread::sleep(PATIENCE);
+    signal::leave(recorder.exit_code())
+}
+
+/// Ends the process when saying why takes too long after all: another process may write to
+/// the same pipe in the very moment, and files may be on a network.
+fn leave_at_last(recorder: Arc<Recorder>) {
+    let late = move || {
+        std::thread::sleep(2 * PATIENCE);
+        signal::leave(recorder.exit_code())
+    };
+    // Where there is no thread to be had, what is waited for has bounds of its own.
+    let _ = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(late);
+}
+
+/// Says what happened, writes the report and leaves. For the one who holds the claim.
+/// Whoever reads standard error is waited for no longer than `patience`, where there is
+/// one; else until the watcher's patience is at an end, or a signal comes, as with any
+/// other program.
+pub(crate) fn end(recorder: &Recorder, outcome: Outcome, patience: Option<Duration>) -> ! {
+    let report = recorder.compose(&outcome);
+    let message = outcome.message().map(|message| message + "\n");
+    recorder.stop_guest();
+    // Until there is a report, a run that was to have one has failed.
+    recorder.ends_with(FAILED);
+    let written = report.write();
+    if written.is_ok() {
+        recorder.ends_with(outcome.exit_code());
+    }
+    if let Some(message) = message {
+        tell(&message, patience);
+    }
+    if let Err(error) = written {
+        let failed = Outcome::Failed(error.into());
+        tell(&(failed.message().unwrap_or_default() + "\n"), patience);
+    }
+    signal::leave(recorder.exit_code())
+}
+
+/// Says something on standard error, whether somebody hears it or not.
+fn tell(text: &str, patience: Option<Duration>) {
+    let _ = write_within(std::io::stderr().as_fd(), text.as_bytes(), patience);
+}
+
+/// Makes a panic, which is a bug of ours, end the run with a sentence, a report
+/// and exit code 125.
+pub(crate) fn report_panics(recorder: Arc<Recorder>) {
+    std::panic::set_hook(Box::new(move |information| {
+        let failure = Failure {
+            stage: "internal error",
+            code: "internal.panic",
+            what: information.to_string(),
+            hint: Some("this is a bug in bls-load; please report it".into()),
+            cause: Cause::Failed,
+        };
+        let outcome = Outcome::Failed(failure);
+        if recorder.claim(outcome.exit_code()) {
+            end(&recorder, outcome, Some(PATIENCE));
+        }
+        say(&outcome.message().unwrap_or_default());
+        signal::leave(outcome.exit_code())
+    }));
+}

@@ -1,0 +1,222 @@
+//! How a run ended, in the words of the report and as an exit code.
+//!
+//! Guarantees that every way to end has exactly one kind, and that the exit code
+//! is a function of it. The codes are documented in `--help`; where a guest's own
+//! code looks like one of ours, the report tells them apart.
+
+use crate::error::{Cause, Failure, printable};
+use serde_json::{Value, json};
+use std::fmt;
+use wasmtime::Trap;
+
+/// Exit code when the budget was used up.
+const OUT_OF_FUEL: u8 = 123;
+/// Exit code at any other limit.
+const LIMIT: u8 = 124;
+/// Exit code when the artifact is refused or the loader fails.
+pub(crate) const FAILED: u8 = 125;
+/// Exit code of a trap: 128 + SIGABRT, as wasmtime has it.
+const TRAP: u8 = 134;
+
+/// How a run ended.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// The guest returned, or called `proc_exit` with this code.
+    Exited(u32),
+    /// The guest trapped.
+    Trapped(TrapReport),
+    /// The budget was used up.
+    OutOfFuel,
+    /// Another limit was reached.
+    Limit(Limit, String),
+    /// A signal that ends a process came, by number.
+    Signal(i32),
+    /// Refused, or the loader itself failed.
+    Failed(Failure),
+}
+
+/// A limit that is not fuel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limit {
+    Time,
+    Memory,
+    Table,
+    Output,
+}
+
+impl Limit {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Time => "time",
+            Self::Memory => "memory",
+            Self::Table => "table",
+            Self::Output => "output",
+        }
+    }
+}
+
+/// A trap and where it happened.
+#[derive(Debug)]
+pub(crate) struct TrapReport {
+    /// The kind, as a word of the report.
+    pub(crate) kind: &'static str,
+    /// The kind, in a sentence.
+    pub(crate) what: String,
+    /// Where: the function it happened in, then who called whom; the first
+    /// [`FRAMES_MAX`].
+    pub(crate) frames: Vec<Frame>,
+    /// Whether there were more.
+    pub(crate) has_more_frames: bool,
+}
+
+pub(crate) use crate::map::FRAMES_MAX;
+
+/// A call of a function that had not returned.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    /// Index of the function, imports counted first.
+    pub(crate) function: u32,
+    /// Its name as it is read, where the module has names.
+    pub(crate) name: Option<String>,
+}
+
+impl Frame {
+    fn to_json(&self) -> Value {
+        json!({ "function": self.function, "name": self.name })
+    }
+}
+
+impl fmt::Display for Frame {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "function {}", self.function)?;
+        self.name.as_ref().map_or(Ok(()), |name| write!(formatter, " {name}"))
+    }
+}
+
+impl TrapReport {
+    fn to_json(&self) -> Value {
+        let first = self.frames.first();
+        json!({
+            "kind": self.kind,
+            "message": self.what,
+            "function": first.map(|frame| frame.function),
+            "name": first.and_then(|frame| frame.name.as_deref()),
+            "frames": self.frames.iter().map(Frame::to_json).collect::<Vec<_>>(),
+            "more_frames": self.has_more_frames,
+        })
+    }
+
+    fn message(&self) -> String {
+        let mut text = format!("bls-load: run: trap: {}", printable(&self.what));
+        for (number, frame) in self.frames.iter().enumerate() {
+            let before = if number == 0 { " in" } else { "\n  called by" };
+            text += &format!("{before} {frame}");
+        }
+        if self.has_more_frames {
+            text += "\n  and so on";
+        }
+        text
+    }
+}
+
+impl Outcome {
+    /// The exit code of bls-load.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Exited(code) => (code & 0xff) as u8,
+            Self::Trapped(_) => TRAP,
+            Self::OutOfFuel => OUT_OF_FUEL,
+            Self::Limit(..) => LIMIT,
+            // What a shell gives for a program that a signal ended.
+            Self::Signal(number) => 128 + (number & 0x7f) as u8,
+            Self::Failed(_) => FAILED,
+        }
+    }
+
+    /// The kind, as a word of the report.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Exited(_) => "exited",
+            Self::Trapped(_) => "trap",
+            Self::OutOfFuel => "out-of-fuel",
+            Self::Limit(..) => "limit",
+            Self::Signal(_) => "signal",
+            Self::Failed(failure) => match failure.cause {
+                Cause::Refused => "refused",
+                Cause::Failed => "failed",
+            },
+        }
+    }
+
+    /// The report's part about the outcome.
+    pub(crate) fn to_json(&self) -> Value {
+        let mut json = json!({ "kind": self.kind(), "process_exit_code": self.exit_code() });
+        match self {
+            Self::Exited(code) => json["exit_code"] = json!(code),
+            Self::Trapped(trap) => json["trap"] = trap.to_json(),
+            Self::OutOfFuel => {}
+            Self::Limit(limit, what) => {
+                json["limit"] = json!(limit.name());
+                json["message"] = json!(what);
+            }
+            Self::Signal(number) => json["signal"] = json!(number),
+            Self::Failed(failure) => {
+                json["error"] = json!({
+                    "stage": failure.stage,
+                    "code": failure.code,
+                    "message": failure.what,
+                    "hint": failure.hint,
+                });
+            }
+        }
+        json
+    }
+
+    /// What bls-load says about it on stderr; nothing when the guest had its own
+    /// way.
+    pub(crate) fn message(&self) -> Option<String> {
+        match self {
+            Self::Exited(_) => None,
+            Self::Trapped(trap) => Some(trap.message()),
+            Self::OutOfFuel => Some(
+                "bls-load: run: out of fuel\nhint: if it may do more, give it more: --fuel N"
+                    .to_owned(),
+            ),
+            Self::Limit(limit, what) => {
+                let option = match limit {
+                    Limit::Time => "\nhint: if it may take longer, give it more: --timeout TIME",
+                    Limit::Memory => {
+                        "\nhint: if it may have more: --max-memory SIZE (no more than it was compiled with)"
+                    }
+                    Limit::Table => "",
+                    Limit::Output => "\nhint: if it may write more: --max-output SIZE",
+                };
+                Some(format!("bls-load: run: {} limit: {what}{option}", limit.name()))
+            }
+            Self::Signal(number) => Some(format!("bls-load: run: ended by signal {number}")),
+            Self::Failed(failure) => Some(failure.to_string()),
+        }
+    }
+}
+
+/// The report's word for a trap.
+pub(crate) fn trap_kind(trap: Trap) -> &'static str {
+    match trap {
+        Trap::StackOverflow => "stack-overflow",
+        Trap::MemoryOutOfBounds => "memory-out-of-bounds",
+        Trap::HeapMisaligned => "unaligned-atomic",
+        Trap::TableOutOfBounds => "table-out-of-bounds",
+        Trap::IndirectCallToNull => "indirect-call-to-null",
+        Trap::BadSignature => "indirect-call-type-mismatch",
+        Trap::IntegerOverflow => "integer-overflow",
+        Trap::IntegerDivisionByZero => "integer-division-by-zero",
+        Trap::BadConversionToInteger => "invalid-conversion-to-integer",
+        Trap::UnreachableCodeReached => "unreachable",
+        Trap::AtomicWaitNonSharedMemory => "atomic-wait-on-unshared-memory",
+        Trap::NullReference => "null-reference",
+        Trap::ArrayOutOfBounds => "array-out-of-bounds",
+        Trap::AllocationTooLarge => "allocation-too-large",
+        Trap::CastFailure => "cast-failure",
+        _ => "other",
+    }
+}
