@@ -5,9 +5,9 @@
 
 use crate::assemble::{self, AssembleError, Assembled, Choices, assemble};
 use crate::audit::{AuditError, Audited, audit};
+use crate::compile::effort::Effort;
 use crate::compile::{CompileError, Image, compile};
 use crate::describe::{Description, describe};
-use crate::compile::effort::Effort;
 use crate::fuel_profile::{ProfileError, fuel_profile};
 use crate::input::{InputError, Source};
 use crate::needs::{self, NeedsError};

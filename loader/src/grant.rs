@@ -6,18 +6,16 @@
 //! would grant it. Folders are opened here, once, by the operator's own words; from
 //! there on `cap-std` guards the way. Does not decide what an import may do.
 
-use crate::program::cli::{Artifact, Folder, Input, Options};
 use crate::error::StageError;
 use crate::host::{Grants, Preopen, Variable, kernel_filesystem};
 use crate::policy::{Limits, Rules};
+use crate::request::{Folder, Request};
 use crate::verify::Facts;
 use bls_artifact::capability::{Capability, Permission, path_covers, plain_path};
 use bls_artifact::policy::Requirement;
-use rustix::fs::{MemfdFlags, SeekFrom, memfd_create, readlinkat};
+use rustix::fs::readlinkat;
 use std::ffi::OsString;
 use std::fmt;
-use std::fs::File;
-use std::io::Write as _;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
@@ -35,8 +33,6 @@ pub(crate) enum GrantError {
     GuestPath(OsString),
     /// No such variable in our own environment.
     Variable(OsString),
-    /// Standard input cannot be opened.
-    Stdin(PathBuf, std::io::Error),
     /// An option that a policy does not allow: what, and whose policy.
     Forbidden(String, PathBuf),
     /// An option for what the artifact does not declare.
@@ -82,9 +78,6 @@ impl fmt::Display for GrantError {
             Self::Variable(name) => {
                 write!(formatter, "there is no variable {} to pass on", name.display())
             }
-            Self::Stdin(path, error) => {
-                write!(formatter, "cannot read standard input from {}: {error}", path.display())
-            }
             Self::Forbidden(what, path) => {
                 write!(formatter, "{} does not allow {what}", path.display())
             }
@@ -115,7 +108,6 @@ impl StageError for GrantError {
             Self::Contradiction(..) => "grant.contradiction",
             Self::GuestPath(_) => "grant.guest-path",
             Self::Variable(_) => "grant.variable",
-            Self::Stdin(..) => "grant.stdin",
             Self::Forbidden(..) => "grant.forbidden",
             Self::NotDeclared(_) => "grant.not-declared",
             Self::Needs(..) => "grant.need",
@@ -136,7 +128,6 @@ impl StageError for GrantError {
             }
             Self::GuestPath(_) => "give it another name in the guest: --dir HOST::/data".into(),
             Self::Variable(name) => format!("give it a value: --env {}=VALUE", name.display()),
-            Self::Stdin(..) => "--stdin takes inherit, null, text:WORDS or a file".into(),
             Self::Forbidden(_, path) => {
                 format!("whoever may change {} can allow it there", path.display())
             }
@@ -218,10 +209,9 @@ impl Granted {
     }
 }
 
-/// Decides what the guest gets. Redirects this process's standard input where that
-/// is asked.
+/// Decides what the guest gets.
 pub(crate) fn grant(
-    options: &Options,
+    request: &Request,
     rules: &Rules,
     limits: &Limits,
     facts: &Facts,
@@ -229,7 +219,7 @@ pub(crate) fn grant(
     check_artifact(rules, facts)?;
     let needs = &facts.manifest.needs;
     let declared = rules.requires(Requirement::OnlyDeclared).then_some(needs.as_slice());
-    let decision = Decision { options, rules, declared };
+    let decision = Decision { request, rules, declared };
 
     let withheld: Vec<Capability> = Capability::DEFAULT
         .into_iter()
@@ -242,7 +232,7 @@ pub(crate) fn grant(
         .collect();
     let mut kept_back: Vec<KeptBack> = withheld
         .iter()
-        .filter(|capability| !options.denied.contains(capability))
+        .filter(|capability| !request.denied.contains(capability))
         .map(|capability| Permission::all(*capability))
         .map(|permission| decision.kept_back(permission))
         .collect();
@@ -251,14 +241,12 @@ pub(crate) fn grant(
     kept_back.retain(|(one, _)| facts.manifest.may_use.contains(&one.capability()));
     decision.check_needs(needs, &preopens, &permissions, &facts.name)?;
 
-    if !withheld.contains(&Capability::Stdin) {
-        redirect(&options.stdin)?;
-    } else if options.stdin != Input::Inherit {
+    if request.own_stdin && withheld.contains(&Capability::Stdin) {
         return Err(decision.stdin_refused());
     }
     let args = match withheld.contains(&Capability::Arguments) {
         true => Vec::new(),
-        false => arguments(options),
+        false => arguments(request),
     };
     let grants = Grants {
         args,
@@ -267,7 +255,7 @@ pub(crate) fn grant(
         withheld,
         output_max: limits.output,
         descriptors_max: limits.descriptors,
-        determinism: options.determinism,
+        determinism: request.determinism,
     };
     let permissions = permissions.iter().map(ToString::to_string);
     let permissions = permissions.chain(grants.preopens.iter().map(show_folder)).collect();
@@ -285,22 +273,17 @@ fn check_artifact(rules: &Rules, facts: &Facts) -> Result<(), GrantError> {
     Ok(())
 }
 
-/// The argument list: the artifact's name, and what stands behind it.
-fn arguments(options: &Options) -> Vec<Vec<u8>> {
-    let program = match (&options.argv0, &options.artifact) {
-        (Some(word), _) => word.clone(),
-        (None, Artifact::File(path)) => path.file_name().unwrap_or_default().to_owned(),
-        (None, Artifact::Installed(wanted)) => wanted.to_string().into(),
-    };
-    std::iter::once(&program)
-        .chain(options.guest_arguments())
+/// The argument list: argument 0, and what stands behind it.
+fn arguments(request: &Request) -> Vec<Vec<u8>> {
+    std::iter::once(&request.program)
+        .chain(&request.arguments)
         .map(|word| word.as_bytes().to_vec())
         .collect()
 }
 
 /// Everything that has a say.
 struct Decision<'a> {
-    options: &'a Options,
+    request: &'a Request,
     rules: &'a Rules,
     /// What the artifact declares, where it gets nothing else.
     declared: Option<&'a [Permission]>,
@@ -310,7 +293,7 @@ impl Decision<'_> {
     /// Whether a default grant is kept back.
     fn withholds(&self, capability: Capability) -> bool {
         let all = Permission::all(capability);
-        self.options.denied.contains(&capability)
+        self.request.denied.contains(&capability)
             || self.rules.forbids(&all).is_some()
             || !self.declares(&all)
     }
@@ -368,7 +351,7 @@ impl Decision<'_> {
                 Err(_) => {}
             }
         }
-        for (name, given) in &self.options.variables {
+        for (name, given) in &self.request.variables {
             let shown = name.to_string_lossy();
             match permission(&shown) {
                 Ok(wanted) => self.check(&wanted)?,
@@ -393,7 +376,7 @@ impl Decision<'_> {
             let (host, guest) = (folder.host.clone().into(), folder.guest.clone().into());
             (Folder { host, guest, read_only: !folder.write }, false)
         });
-        let by_option = self.options.folders.iter().map(|folder| (folder.clone(), true));
+        let by_option = self.request.folders.iter().map(|folder| (folder.clone(), true));
         let mut preopens: Vec<Preopen> = Vec::new();
         for (folder, asked) in by_policy.chain(by_option) {
             let guest_path = folder.guest.into_string().map_err(GrantError::GuestPath)?;
@@ -470,7 +453,7 @@ impl Decision<'_> {
     }
 
     fn why_missing(&self, need: &Permission) -> Missing {
-        if self.options.denied.contains(&need.capability()) {
+        if self.request.denied.contains(&need.capability()) {
             return Missing::Denied;
         }
         // A policy names folders by their paths on this machine.
@@ -525,29 +508,4 @@ fn folder_for(need: &Permission, preopens: &[Preopen]) -> bool {
         .max_by_key(|preopen| plain(preopen).map_or(0, |path| path.len()));
     innermost
         .is_some_and(|preopen| need.capability() == Capability::FilesRead || !preopen.read_only)
-}
-
-/// Puts what the guest reads in the place of this process's standard input.
-fn redirect(input: &Input) -> Result<(), GrantError> {
-    let (path, opened) = match input {
-        Input::Inherit => return Ok(()),
-        Input::Null => (Path::new("/dev/null"), File::open("/dev/null")),
-        Input::Text(words) => (Path::new("text"), in_memory(words)),
-        Input::File(path) => (path.as_path(), File::open(path)),
-    };
-    let redirected = opened.and_then(|file| {
-        if file.metadata()?.is_dir() {
-            return Err(rustix::io::Errno::ISDIR.into());
-        }
-        Ok(rustix::stdio::dup2_stdin(file)?)
-    });
-    redirected.map_err(|error| GrantError::Stdin(path.to_owned(), error))
-}
-
-/// A file that holds these bytes and has no name.
-fn in_memory(bytes: &[u8]) -> std::io::Result<File> {
-    let mut file = File::from(memfd_create(c"stdin", MemfdFlags::CLOEXEC)?);
-    file.write_all(bytes)?;
-    rustix::fs::seek(&file, SeekFrom::Start(0))?;
-    Ok(file)
 }

@@ -27,6 +27,7 @@ pub mod map;
 pub mod open;
 mod policy;
 mod program;
+mod request;
 mod run;
 pub mod store;
 #[allow(unsafe_code, reason = "the one place for it; each block carries its argument")]

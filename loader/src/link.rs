@@ -5,13 +5,13 @@
 //! arguments fit; and that only what the module imports was made. Does not run any
 //! of the guest's code: instantiation is the run's.
 
-use crate::program::cli::{Options, UnknownImports};
 use crate::error::{StageError, printable_name};
-use crate::host::{self, Grants, Host};
 use crate::host::limit::Limiter;
+use crate::host::state::State;
+use crate::host::{self, Grants, Host};
 use crate::map::Mapped;
 use crate::policy::Limits;
-use crate::host::state::State;
+use crate::request::{Request, UnknownImports};
 use crate::run::value;
 use bls_artifact::fuel;
 use bls_artifact::manifest::Kind;
@@ -231,7 +231,7 @@ pub(crate) fn link(
     mapped: Mapped,
     grants: Grants,
     limits: &Limits,
-    options: &Options,
+    request: &Request,
 ) -> Result<Linked, LinkError> {
     let manifest = &mapped.facts().manifest;
     if manifest.fuel.is_none() && limits.fuel.is_some() {
@@ -241,7 +241,7 @@ pub(crate) fn link(
         return Err(LinkError::Counter);
     }
     let limiter = Limiter::new(limits.memory.min(manifest.limits.memory.unwrap_or(u64::MAX)));
-    let entry = entry(&mapped, options)?;
+    let entry = entry(&mapped, request)?;
 
     let state = State { host: Host::new(grants), memory: None, counter: None, limiter };
     let mut store = Store::new(mapped.engine(), state);
@@ -270,7 +270,7 @@ pub(crate) fn link(
                 externs.push(function.into());
             }
             Some(_) => return Err(LinkError::ImportType(name, ty.to_string())),
-            None if options.unknown_imports == UnknownImports::Trap => {
+            None if request.unknown_imports == UnknownImports::Trap => {
                 externs.push(trapping(&mut store, ty, name.clone()).into());
                 unknown_imports.push(name);
             }
@@ -316,15 +316,15 @@ fn trapping(store: &mut Store<State>, ty: FuncType, name: String) -> Func {
 
 /// What is called, with its values: the export that `--invoke` names; else the default
 /// export, whose name is empty, or `_start`. `_initialize` comes before it.
-fn entry(mapped: &Mapped, options: &Options) -> Result<Entry, LinkError> {
-    let (name, ty) = match &options.invoke {
+fn entry(mapped: &Mapped, request: &Request) -> Result<Entry, LinkError> {
+    let (name, ty) = match &request.invoke {
         None => default_entry(mapped)?,
         Some(name) => match function(mapped, name) {
             Some(ty) => (name.clone(), ty),
             None => return Err(LinkError::NoSuchExport(name.clone(), callable(mapped))),
         },
     };
-    let values = options.values();
+    let values = &request.values;
     if ty.params().len() != values.len() {
         let wanted = ty.params().map(|ty| ty.to_string()).collect();
         return Err(LinkError::ArgumentCount(name, wanted, values.len()));

@@ -6,9 +6,9 @@
 //! where nothing is asked the narrowest default holds. Does not know the artifact:
 //! `grant.rs` brings the two together.
 
-use crate::program::cli::Options;
 use crate::error::StageError;
 use crate::guarded::{GuardError, read, read_place};
+use crate::request::AskedLimits;
 use bls_artifact::capability::Permission;
 use bls_artifact::fuel::BUDGET_MAX;
 use bls_artifact::limits::{
@@ -121,12 +121,13 @@ pub(crate) struct Limits {
 #[derive(Debug)]
 pub(crate) struct Rules {
     files: Vec<(PathBuf, Policy)>,
-    /// What the options demand.
+    /// What this run demands beside them.
     require: Vec<Requirement>,
 }
 
-/// Reads the policies that hold.
-pub(crate) fn load(options: &Options) -> Result<Rules, PolicyError> {
+/// Reads the policies that hold: the machine's, and `named`. `require` is what is demanded
+/// beside them.
+pub(crate) fn load(named: Option<&Path>, require: &[Requirement]) -> Result<Rules, PolicyError> {
     let mut files = Vec::new();
     let mut add = |path: &Path, text: &[u8]| match Policy::parse(text) {
         Ok(policy) => {
@@ -139,35 +140,37 @@ pub(crate) fn load(options: &Options) -> Result<Rules, PolicyError> {
     if let Some(text) = read_place(system, POLICY_BYTES_MAX, &[0])? {
         add(system, &text)?;
     }
-    if let Some(path) = &options.policy {
+    if let Some(path) = named {
         add(path, &read(path, POLICY_BYTES_MAX)?)?;
     }
-    if options.clock_unset
-        && let Some((path, _)) =
-            files.iter().find(|(_, policy)| policy.requires(Requirement::Clock))
-    {
-        return Err(PolicyError::NotAllowed("--clock-unset", path.clone()));
-    }
-    let mut require = options.require.clone();
-    if options.determinism.is_some() {
-        require.push(Requirement::Deterministic);
-    }
-    Ok(Rules { files, require })
+    Ok(Rules { files, require: require.to_vec() })
 }
 
 impl Rules {
-    /// The limits of a run with these options.
-    pub(crate) fn limits(&self, options: &Options) -> Result<Limits, PolicyError> {
+    /// Refuses to take a clock that was never set for one that says nothing against what
+    /// expires, where a policy demands a clock.
+    pub(crate) fn check_clock(&self, unset_passes: bool) -> Result<(), PolicyError> {
+        let mut files = self.files.iter();
+        match files.find(|(_, policy)| policy.requires(Requirement::Clock)) {
+            Some((path, _)) if unset_passes => {
+                Err(PolicyError::NotAllowed("--clock-unset", path.clone()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The limits of a run that asks for these.
+    pub(crate) fn limits(&self, asked: &AskedLimits) -> Result<Limits, PolicyError> {
         // A time that is finer than a millisecond is above a bound that it is above by less.
-        let timeout_ms = options.timeout.map(|time| {
+        let timeout_ms = asked.timeout.map(|time| {
             u64::try_from(time.as_nanos().div_ceil(NANOSECONDS_PER_MILLISECOND)).unwrap_or(u64::MAX)
         });
         let settled_ms = self.settle("--timeout", timeout_ms, |bounds| bounds.timeout_ms)?;
-        let fuel = self.settle("--fuel", options.fuel, |bounds| bounds.fuel)?;
+        let fuel = self.settle("--fuel", asked.fuel, |bounds| bounds.fuel)?;
         let limits = Limits {
             fuel: fuel.map(|units| in_range("fuel", units, 0, BUDGET_MAX)).transpose()?,
             // What was asked for may be finer than a millisecond.
-            timeout: match (options.timeout, settled_ms) {
+            timeout: match (asked.timeout, settled_ms) {
                 (Some(asked), _) => Some(asked),
                 (None, Some(ms)) => {
                     Some(Duration::from_millis(in_range("timeout_ms", ms, 1, TIMEOUT_MS_MAX)?))
@@ -175,23 +178,20 @@ impl Rules {
                 (None, None) => None,
             },
             memory: self
-                .settle("--max-memory", options.memory_max, |bounds| bounds.memory_bytes)?
+                .settle("--max-memory", asked.memory, |bounds| bounds.memory_bytes)?
                 .unwrap_or(MEMORY_BYTES_DEFAULT),
             stack: in_range(
                 "stack_bytes",
-                self.settle("--max-stack", options.stack_max, |bounds| bounds.stack_bytes)?
+                self.settle("--max-stack", asked.stack, |bounds| bounds.stack_bytes)?
                     .unwrap_or(STACK_BYTES_DEFAULT),
                 STACK_BYTES_MIN,
                 STACK_BYTES_MAX,
             )? as usize,
-            output: self
-                .settle("--max-output", options.output_max, |bounds| bounds.output_bytes)?,
+            output: self.settle("--max-output", asked.output, |bounds| bounds.output_bytes)?,
             descriptors: in_range(
                 "descriptors",
-                self.settle("--max-descriptors", options.descriptors_max, |bounds| {
-                    bounds.descriptors
-                })?
-                .unwrap_or(u64::from(DESCRIPTORS_DEFAULT)),
+                self.settle("--max-descriptors", asked.descriptors, |bounds| bounds.descriptors)?
+                    .unwrap_or(u64::from(DESCRIPTORS_DEFAULT)),
                 u64::from(DESCRIPTORS_MIN),
                 u64::from(DESCRIPTORS_MAX),
             )? as u32,

@@ -10,6 +10,7 @@ mod deliver;
 mod explain;
 mod profile;
 mod report;
+mod stdin;
 mod watch;
 
 use crate::run::outcome;

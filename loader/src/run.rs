@@ -11,15 +11,15 @@ pub(crate) mod outcome;
 pub(crate) mod value;
 
 use crate::error::{Cause, Failure, printable_name};
-use crate::host::{CannotPay, Exit, Fault, OutputLimit};
 use crate::host::limit::Exceeded;
-use crate::link::{Entry, Linked, UnknownImport};
-use outcome::{FRAMES_MAX, Frame, Limit, Outcome, TrapReport, trap_kind};
 use crate::host::state::State;
+use crate::host::{CannotPay, Exit, Fault, OutputLimit};
+use crate::link::{Entry, Linked, UnknownImport};
 use bls_artifact::fuel;
+use bls_artifact::target::Bounds;
 use demangle::readable;
 use fuel_profile::FuelProfile;
-use bls_artifact::target::Bounds;
+use outcome::{FRAMES_MAX, Frame, Limit, Outcome, TrapReport, trap_kind};
 use rustix::io::Errno;
 use serde_json::{Value, json};
 use wasmtime::{

@@ -19,9 +19,9 @@ use crate::faulty::{Fault, Faulty, Unsynced};
 use bls_artifact::digest::Sha256;
 use bls_artifact::limits::SEQUENCE_JUMP_MAX;
 use bls_artifact::target::Target;
+use bls_loader::install::{self, can_be_called};
 use bls_loader::open::Opened;
 use bls_loader::store::record::Record;
-use bls_loader::install::{self, can_be_called};
 use bls_loader::store::{Folder, Store, StoreError, Stores, System, Wanted};
 use bls_loader::verify::{Policy, Verified, VerifyError, verify, verify_installed};
 use damage::Damage;
@@ -248,7 +248,7 @@ impl Scene {
             && (before.highest == 0 || release.sequence - before.highest <= SEQUENCE_JUMP_MAX);
         let bytes_before = std::fs::read(self.store().join(&record)).ok();
         let Some((result, happened)) =
-            self.write(fault, |disk| write::install(disk, verified, None))
+            self.write(fault, |disk| install::install(disk, verified, None))
         else {
             assert!(self.damaged.contains("."), "the store cannot be opened");
             return;
@@ -299,11 +299,11 @@ impl Scene {
             Wanted::Name(name) => store.record(name).ok()?.and_then(|record| record.installed),
         });
         let Some(identity) = identity else { return };
-        self.write_names(Some(identity), fault, |disk| write::remove(disk, identity));
+        self.write_names(Some(identity), fault, |disk| install::remove(disk, identity));
     }
 
     fn collect(&mut self, fault: Option<(Fault, usize)>) {
-        self.write_names(None, fault, write::collect);
+        self.write_names(None, fault, install::collect);
         if self.damaged.is_empty() && fault.is_none() {
             let used: BTreeSet<Sha256> =
                 self.names.values().filter_map(|known| known.installed).collect();

@@ -9,8 +9,9 @@
 
 use bls_artifact::key::PublicKey;
 use bls_artifact::trust::Trust;
+use bls_loader::install;
 use bls_loader::open::Opened;
-use bls_loader::store::{Disk, Folder, StoreError, System, write};
+use bls_loader::store::{Disk, Folder, StoreError, System};
 use bls_loader::verify::{Policy, Verified, verify};
 use bls_tests::faulty::{Fault, Faulty};
 use bls_tests::installed::{Shelf, is_root, release, resigned};
@@ -53,12 +54,12 @@ impl Scene {
 
     fn apply<D: Disk>(&self, operation: Operation, disk: &mut D) -> Result<(), StoreError> {
         match operation {
-            Operation::Install => write::install(disk, &self.verified(&self.new), None).map(drop),
+            Operation::Install => install::install(disk, &self.verified(&self.new), None).map(drop),
             Operation::Remove => {
                 let identity = self.verified(&self.old).facts().identity;
-                write::remove(disk, identity).map(drop)
+                install::remove(disk, identity).map(drop)
             }
-            Operation::Collect => write::collect(disk).map(drop),
+            Operation::Collect => install::collect(disk).map(drop),
         }
     }
 

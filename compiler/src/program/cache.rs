@@ -12,8 +12,8 @@
 //! holds at most [`BYTES_MAX`] and [`ENTRIES_MAX`], but for what was used in the last
 //! minute. Says nothing of whom to trust: bls-load verifies each entry as any artifact.
 
-use crate::program::keystore;
 use crate::pipeline::Options;
+use crate::program::keystore;
 use bls_artifact::digest::Sha256;
 use bls_artifact::key::KeyId;
 use bls_artifact::limits::ARTIFACT_BYTES_MAX;

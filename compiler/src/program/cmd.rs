@@ -14,14 +14,14 @@ mod sign;
 mod trust;
 mod verify;
 
-use crate::program::cli::{Cli, Command};
 use crate::documents::DocumentError;
 use crate::given::GivenError;
 use crate::input::InputError;
-use crate::program::keystore::{self, KeySource, KeyStoreError, SigningKey};
 use crate::needs::NeedsError;
-use crate::program::output::OutputError;
 use crate::pipeline;
+use crate::program::cli::{Cli, Command};
+use crate::program::keystore::{self, KeySource, KeyStoreError, SigningKey};
+use crate::program::output::OutputError;
 use bls_artifact::nearest::nearest;
 use bls_artifact::target::Target;
 use bls_artifact::text::{printable, printable_json, printable_lines};

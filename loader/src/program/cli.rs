@@ -6,8 +6,8 @@
 
 use crate::error::StageError;
 use crate::host::Determinism;
+use crate::request::Request;
 use crate::store::Wanted;
-use bls_artifact::capability::Capability;
 use bls_artifact::digest::Sha256;
 use bls_artifact::limits::{DESCRIPTORS_MAX, DESCRIPTORS_MIN, STACK_BYTES_MAX, STACK_BYTES_MIN};
 use bls_artifact::name::is_name;
@@ -19,9 +19,8 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
-use std::time::Duration;
 pub(crate) use trust::Trust;
-pub(crate) use values::{Folder, Input, ReportTarget, UnknownImports};
+pub(crate) use values::{Input, ReportTarget};
 use values::{
     budget, capabilities, count, digest, folder, input, machine, number, report, size, text,
     unknown_imports, variable,
@@ -148,28 +147,16 @@ pub(crate) struct Options {
     pub(crate) artifact: Artifact,
     pub(crate) store: Option<PathBuf>,
     pub(crate) clock_unset: bool,
-    pub(crate) arguments: Vec<OsString>,
-    pub(crate) folders: Vec<Folder>,
-    /// Names, and values where they are given.
-    pub(crate) variables: Vec<(OsString, Option<OsString>)>,
-    pub(crate) fuel: Option<u64>,
-    pub(crate) timeout: Option<Duration>,
-    pub(crate) memory_max: Option<u64>,
-    pub(crate) stack_max: Option<u64>,
-    pub(crate) output_max: Option<u64>,
-    pub(crate) descriptors_max: Option<u64>,
+    /// What is asked for the guest.
+    pub(crate) request: Request,
+    /// What `--argv0` says, until it is the request's.
+    argv0: Option<OsString>,
     pub(crate) stdin: Input,
-    pub(crate) denied: Vec<Capability>,
-    pub(crate) require: Vec<Requirement>,
     pub(crate) policy: Option<PathBuf>,
-    pub(crate) determinism: Option<Determinism>,
     pub(crate) trust: Option<PathBuf>,
     pub(crate) digest: Option<Sha256>,
     /// The machine that it is verified or installed for, if it is not this one.
     pub(crate) target: Option<Target>,
-    pub(crate) invoke: Option<String>,
-    pub(crate) argv0: Option<OsString>,
-    pub(crate) unknown_imports: UnknownImports,
     pub(crate) report: Option<ReportTarget>,
     /// Whether fuel by function is shown; in this file, or on stderr.
     pub(crate) fuel_profile: Option<Option<PathBuf>>,
@@ -182,51 +169,35 @@ impl Options {
             artifact: Artifact::File(PathBuf::new()),
             store: None,
             clock_unset: false,
-            arguments: Vec::new(),
-            folders: Vec::new(),
-            variables: Vec::new(),
-            fuel: None,
-            timeout: None,
-            memory_max: None,
-            stack_max: None,
-            output_max: None,
-            descriptors_max: None,
+            request: Request::default(),
+            argv0: None,
             stdin: Input::Inherit,
-            denied: Vec::new(),
-            require: Vec::new(),
             policy: None,
-            determinism: None,
             trust: None,
             digest: None,
             target: None,
-            invoke: None,
-            argv0: None,
-            unknown_imports: UnknownImports::Refuse,
             report: None,
             fuel_profile: None,
             explain: false,
         }
     }
 
-    /// The values of the call that `--invoke` names: the words before a `--`.
-    pub(crate) fn values(&self) -> &[OsString] {
-        let words = &self.arguments;
-        match (&self.invoke, words.iter().position(|word| word == "--")) {
-            (None, _) => &[],
-            (Some(_), None) => words,
-            (Some(_), Some(end)) => &words[..end],
-        }
-    }
-
-    /// The guest's arguments behind argument 0: all words, or with `--invoke` those behind
-    /// a `--`.
-    pub(crate) fn guest_arguments(&self) -> &[OsString] {
-        let words = &self.arguments;
-        match (&self.invoke, words.iter().position(|word| word == "--")) {
-            (None, _) => words,
-            (Some(_), None) => &[],
-            (Some(_), Some(end)) => &words[end + 1..],
-        }
+    /// Takes the words behind the artifact: the guest's arguments; with `--invoke` the values
+    /// of the call, and behind a `--` the guest's arguments.
+    fn take_words(&mut self, words: Vec<OsString>) {
+        let request = &mut self.request;
+        request.program = match (self.argv0.take(), &self.artifact) {
+            (Some(word), _) => word,
+            (None, Artifact::File(path)) => path.file_name().unwrap_or_default().to_owned(),
+            (None, Artifact::Installed(wanted)) => wanted.to_string().into(),
+        };
+        (request.values, request.arguments) = match &request.invoke {
+            None => (Vec::new(), words),
+            Some(_) => {
+                let mut parts = words.splitn(2, |word| word == "--").map(<[_]>::to_vec);
+                (parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
+            }
+        };
     }
 }
 
@@ -374,8 +345,12 @@ impl Words {
         }
         self.options.artifact = Artifact::from_word(word)?;
         self.check_digest()?;
-        self.options.arguments = parser.raw_args().map_err(malformed)?.collect();
-        self.options.determinism = determinism(self.deterministic, self.seed, self.epoch)?;
+        self.options.take_words(parser.raw_args().map_err(malformed)?.collect());
+        let determinism = determinism(self.deterministic, self.seed, self.epoch)?;
+        if determinism.is_some() {
+            self.options.request.require.push(Requirement::Deterministic);
+        }
+        self.options.request.determinism = determinism;
         Ok(Command::Run(Box::new(self.options)))
     }
 
@@ -464,42 +439,47 @@ impl Words {
 
 /// One option that only a run has.
 fn run_option(name: &str, options: &mut Options, parser: &mut Parser) -> Result<(), UsageError> {
+    let request = &mut options.request;
     match name {
         "dir" | "dir-ro" => {
             let value = parser.value().map_err(malformed)?;
-            options.folders.push(folder(&value, name == "dir-ro")?);
+            request.folders.push(folder(&value, name == "dir-ro")?);
         }
-        "env" => options.variables.push(variable(&parser.value().map_err(malformed)?)?),
-        "fuel" => options.fuel = Some(budget(parser, name)?),
+        "env" => request.variables.push(variable(&parser.value().map_err(malformed)?)?),
+        "fuel" => request.limits.fuel = Some(budget(parser, name)?),
         "timeout" => {
             let time = quantity::parse_time(&text(parser, name)?);
-            options.timeout = Some(time.map_err(|what| usage(&format!("--timeout: {what}")))?);
+            request.limits.timeout =
+                Some(time.map_err(|what| usage(&format!("--timeout: {what}")))?);
         }
-        "max-memory" => options.memory_max = Some(size(parser, name)?),
+        "max-memory" => request.limits.memory = Some(size(parser, name)?),
         "max-stack" => {
             let bytes = size(parser, name)?;
             if !(STACK_BYTES_MIN..=STACK_BYTES_MAX).contains(&bytes) {
                 return Err(usage("--max-stack takes 16KiB to 256MiB"));
             }
-            options.stack_max = Some(bytes);
+            request.limits.stack = Some(bytes);
         }
-        "max-output" => options.output_max = Some(size(parser, name)?),
+        "max-output" => request.limits.output = Some(size(parser, name)?),
         "max-descriptors" => {
             let count = count(parser, name)?;
             if !(u64::from(DESCRIPTORS_MIN)..=u64::from(DESCRIPTORS_MAX)).contains(&count) {
                 return Err(usage("--max-descriptors takes 3 to 1048576"));
             }
-            options.descriptors_max = Some(count);
+            request.limits.descriptors = Some(count);
         }
-        "stdin" => options.stdin = input(parser.value().map_err(malformed)?),
-        "deny" => options.denied.extend(capabilities(&text(parser, name)?)?),
-        "only-declared" => options.require.push(Requirement::OnlyDeclared),
-        "require-fuel" => options.require.push(Requirement::Fuel),
-        "require-deterministic" => options.require.push(Requirement::Deterministic),
+        "stdin" => {
+            options.stdin = input(parser.value().map_err(malformed)?);
+            request.own_stdin = options.stdin != Input::Inherit;
+        }
+        "deny" => request.denied.extend(capabilities(&text(parser, name)?)?),
+        "only-declared" => request.require.push(Requirement::OnlyDeclared),
+        "require-fuel" => request.require.push(Requirement::Fuel),
+        "require-deterministic" => request.require.push(Requirement::Deterministic),
         "policy" => options.policy = Some(parser.value().map_err(malformed)?.into()),
-        "invoke" => options.invoke = Some(text(parser, name)?),
+        "invoke" => request.invoke = Some(text(parser, name)?),
         "argv0" => options.argv0 = Some(parser.value().map_err(malformed)?),
-        "unknown-imports" => options.unknown_imports = unknown_imports(&text(parser, name)?)?,
+        "unknown-imports" => request.unknown_imports = unknown_imports(&text(parser, name)?)?,
         "fuel-profile" => options.fuel_profile = Some(parser.optional_value().map(PathBuf::from)),
         "report" => options.report = Some(report(parser.value().map_err(malformed)?)?),
         _ => return Err(usage(&help::no_option(&format!("--{name}")))),

@@ -8,11 +8,11 @@ mod run;
 mod trust;
 mod verify;
 
-use crate::program::cli::{self, Artifact, Command};
 use crate::error::{Cause, Failure, printable};
-use crate::program::say;
-use crate::program::explain::Stages;
 use crate::open::Opened;
+use crate::program::cli::{self, Artifact, Command};
+use crate::program::explain::Stages;
+use crate::program::say;
 use crate::run::outcome::FAILED;
 use crate::store::{Installed, StoreError, Stores, Wanted};
 use crate::verify::{

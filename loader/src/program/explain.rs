@@ -4,8 +4,8 @@
 //! report. Builds no text that nobody reads.
 
 use crate::error::printable;
-use crate::program::say;
 use crate::program::report::Recorder;
+use crate::program::say;
 use serde_json::{Map, Value};
 use std::time::Instant;
 

@@ -8,9 +8,9 @@
 //! [`LIST_BYTES_MAX`], and `left_out` says how much of it is missing. Where and how it is
 //! written is [`Destination`]'s. Without `--report` it collects nothing.
 
+use crate::error::{Cause, StageError};
 use crate::program::cli::ReportTarget;
 use crate::program::deliver::Destination;
-use crate::error::{Cause, StageError};
 use crate::run::outcome::Outcome;
 use crate::sys;
 use crate::sys::signal::Thread;

@@ -9,11 +9,11 @@
 //! than a second from then on. What a busy guest has burned is in a register, so fuel is a
 //! lower bound.
 
-use crate::program::deliver::write_within;
 use crate::error::{Cause, Failure};
+use crate::program::deliver::write_within;
+use crate::program::report::Recorder;
 use crate::program::say;
 use crate::run::outcome::{FAILED, Limit, Outcome};
-use crate::program::report::Recorder;
 use crate::sys::signal::{self, Event, Signals};
 use std::os::fd::AsFd as _;
 use std::sync::Arc;

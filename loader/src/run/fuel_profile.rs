@@ -6,8 +6,8 @@
 //! are in use. Writes nothing.
 
 use crate::error::printable_name;
-use crate::run::Burned;
 use crate::host::state::State;
+use crate::run::Burned;
 use bls_artifact::fuel::PROFILE_EXPORT;
 use serde_json::{Value, json};
 use std::cmp::Reverse;

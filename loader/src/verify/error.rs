@@ -2,12 +2,12 @@
 //!
 //! Pure. Guarantees a stable code and a hint for each reason. Judges nothing.
 
-use crate::verify::compatibility::Misfit;
 use crate::error::{Cause, StageError};
 use crate::freshness::Stale;
 use crate::image::ImageError;
 use crate::open::ReadError;
 use crate::store::StoreError;
+use crate::verify::compatibility::Misfit;
 use bls_artifact::artifact::FrameError;
 use bls_artifact::digest::Sha256;
 use bls_artifact::envelope::EnvelopeError;

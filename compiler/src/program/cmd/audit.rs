@@ -5,9 +5,9 @@
 
 use super::{Failure, print, print_json, targets};
 use crate::audit::{AuditError, Findings, examine};
-use crate::program::cli::Audit;
 use crate::input::Source;
 use crate::pipeline::Options;
+use crate::program::cli::Audit;
 use bls_artifact::fuel::{MODEL, PLAN};
 use serde_json::json;
 

@@ -1,10 +1,10 @@
 //! `bls-compile check`: what a module is and needs, without writing anything.
 
 use super::{Failure, print, print_json, targets};
-use crate::program::cli::Check;
 use crate::describe::Description;
 use crate::input::Source;
 use crate::pipeline::{self, Error, Front, Options};
+use crate::program::cli::Check;
 use bls_artifact::capability::{Capability, Permission};
 use bls_artifact::manifest::{Import, Kind, Memory, Module};
 use bls_artifact::preview1::{Provided, provided};

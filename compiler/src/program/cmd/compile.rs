@@ -1,13 +1,13 @@
 //! `bls-compile INPUT`: read, build, write, say so.
 
 use super::{Failure, print_json, targets};
-use crate::program::cli::{Compile, Emit};
-use crate::documents;
 use crate::compile::effort::Effort;
+use crate::documents;
 use crate::input::{STDIN, Source};
 use crate::needs;
-use crate::program::output::{Destination, OutputError};
 use crate::pipeline::{self, Built, Options, Stage};
+use crate::program::cli::{Compile, Emit};
+use crate::program::output::{Destination, OutputError};
 use crate::program::progress::Progress;
 use bls_artifact::date::Date;
 use bls_artifact::digest::Sha256;

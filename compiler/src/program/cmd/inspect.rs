@@ -5,8 +5,8 @@
 
 use super::check::write_module;
 use super::{Failure, print, print_json};
-use crate::program::cli::Inspect;
 use crate::given::{self, Given};
+use crate::program::cli::Inspect;
 use bls_artifact::artifact::FORMAT_VERSION;
 use bls_artifact::date::Date;
 use bls_artifact::digest::Sha256;

@@ -1,8 +1,8 @@
 //! `bls-compile key`: make, list, export and import signing keys.
 
 use super::{Failure, open_key, print, print_json, say};
-use crate::program::cli::{Key, KeyAction};
 use crate::input::STDIN;
+use crate::program::cli::{Key, KeyAction};
 use crate::program::keystore::{self, SigningKey};
 use bls_artifact::text::printable;
 use serde_json::{Value, json};

@@ -5,12 +5,12 @@
 //! and streams are bls-load's.
 
 use super::{Failure, print, say, targets};
+use crate::input::{STDIN, Source, artifact_name};
+use crate::pipeline::{self, Error, Options, Stage};
 use crate::program::cache::{Cache, CacheError, key};
 use crate::program::cli::VERSION;
 use crate::program::cli::help::HELP_RUN;
 use crate::program::cli::run::{Run, RunWords};
-use crate::input::{STDIN, Source, artifact_name};
-use crate::pipeline::{self, Error, Options, Stage};
 use crate::program::progress::Progress;
 use bls_artifact::digest::Sha256;
 use bls_artifact::name::{self, is_name};

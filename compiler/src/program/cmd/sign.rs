@@ -4,10 +4,10 @@
 //! signature over the payload that came out of the rebuild.
 
 use super::{Failure, artifact_error, open_key, print_json, verify};
-use crate::program::cli::Sign;
 use crate::given::{self, Given};
-use crate::program::output::Destination;
 use crate::pipeline;
+use crate::program::cli::Sign;
+use crate::program::output::Destination;
 use crate::sign::countersign;
 use bls_artifact::key::KeyId;
 use bls_artifact::text::printable;

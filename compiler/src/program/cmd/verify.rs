@@ -1,10 +1,10 @@
 //! `bls-compile verify --rebuild`: was this artifact made from that source?
 
 use super::{Failure, artifact_error, print, print_json};
-use crate::program::cli::Verify;
 use crate::given::{self, Given};
 use crate::input::Source;
 use crate::pipeline;
+use crate::program::cli::Verify;
 use crate::program::progress::Progress;
 use crate::rebuild::{self, Comparison, PartResult, RebuildError};
 use bls_artifact::quantity::show_size;

@@ -1,6 +1,8 @@
 //! The command line, word by word.
 
 use super::*;
+use crate::request::Folder;
+use std::time::Duration;
 
 fn parse_words(words: &[&str]) -> Result<Command, UsageError> {
     parse(words.iter().map(OsString::from))
@@ -63,8 +65,8 @@ fn what_is_installed() {
 fn everything_after_the_artifact_is_the_guests() {
     let options = run(&["--fuel", "7", "app.bls", "--help", "-x", "--", "--fuel=9"]);
     assert_eq!(options.artifact, file("app.bls"));
-    assert_eq!(options.arguments, ["--help", "-x", "--", "--fuel=9"]);
-    assert_eq!(options.fuel, Some(7));
+    assert_eq!(options.request.arguments, ["--help", "-x", "--", "--fuel=9"]);
+    assert_eq!(options.request.limits.fuel, Some(7));
 }
 
 #[test]
@@ -74,14 +76,14 @@ fn a_call_has_values_and_the_guest_has_arguments() {
         let text = |words: &[OsString]| {
             words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
         };
-        (text(options.values()), text(options.guest_arguments()))
+        (text(&options.request.values), text(&options.request.arguments))
     };
     let pair = |values: &str, arguments: &str| (values.to_owned(), arguments.to_owned());
     assert_eq!(words(&["x.bls", "1", "--", "a"]), pair("", "1 -- a"));
     assert_eq!(words(&["--invoke", "f", "x.bls", "1", "2"]), pair("1 2", ""));
     assert_eq!(words(&["--invoke", "f", "x.bls", "1", "--", "a", "--"]), pair("1", "a --"));
     assert_eq!(words(&["--invoke", "f", "x.bls", "--", "a"]), pair("", "a"));
-    assert_eq!(run(&["--argv0", "", "x.bls"]).argv0, Some("".into()));
+    assert_eq!(run(&["--argv0", "", "x.bls"]).request.program, "");
 }
 
 #[test]
@@ -92,8 +94,11 @@ fn grants() {
         guest: guest.into(),
         read_only,
     };
-    assert_eq!(options.folders, [folder("a", "a", false), folder("/b", "/data", true)]);
-    assert_eq!(options.variables, [("K".into(), Some("V=W".into())), ("HOME".into(), None)]);
+    assert_eq!(options.request.folders, [folder("a", "a", false), folder("/b", "/data", true)]);
+    assert_eq!(
+        options.request.variables,
+        [("K".into(), Some("V=W".into())), ("HOME".into(), None)]
+    );
 }
 
 #[test]
@@ -113,21 +118,24 @@ fn commands() {
 #[test]
 fn numbers_sizes_and_times_are_written_as_people_do() {
     for fuel in ["1000000", "1_000_000", "1M", "1e6"] {
-        assert_eq!(run(&["--fuel", fuel, "x"]).fuel, Some(1_000_000), "{fuel}");
+        assert_eq!(run(&["--fuel", fuel, "x"]).request.limits.fuel, Some(1_000_000), "{fuel}");
     }
     for size in ["65536", "64k", "64KB", "64KiB"] {
-        assert_eq!(run(&["--max-memory", size, "x"]).memory_max, Some(65536), "{size}");
+        assert_eq!(run(&["--max-memory", size, "x"]).request.limits.memory, Some(65536), "{size}");
     }
-    assert_eq!(run(&["--timeout", "1h30m", "x"]).timeout, Some(Duration::from_secs(5400)));
-    assert_eq!(run(&["--max-descriptors", "1k", "x"]).descriptors_max, Some(1000));
+    assert_eq!(
+        run(&["--timeout", "1h30m", "x"]).request.limits.timeout,
+        Some(Duration::from_secs(5400))
+    );
+    assert_eq!(run(&["--max-descriptors", "1k", "x"]).request.limits.descriptors, Some(1000));
 }
 
 #[test]
 fn run_is_the_same_as_no_command() {
     let options = run(&["--fuel", "7", "run", "--explain", "app.bls", "run", "--fuel=9"]);
     assert_eq!(options.artifact, file("app.bls"));
-    assert_eq!((options.fuel, options.explain), (Some(7), true));
-    assert_eq!(options.arguments, ["run", "--fuel=9"]);
+    assert_eq!((options.request.limits.fuel, options.explain), (Some(7), true));
+    assert_eq!(options.request.arguments, ["run", "--fuel=9"]);
     assert_eq!(run(&["run", "./verify"]).artifact, file("./verify"));
 }
 

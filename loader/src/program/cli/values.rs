@@ -4,6 +4,7 @@
 //! look at files or the environment.
 
 use super::{UsageError, malformed, usage};
+use crate::request::{Folder, UnknownImports};
 use bls_artifact::capability::Capability;
 use bls_artifact::digest::Sha256;
 use bls_artifact::target::Target;
@@ -12,14 +13,6 @@ use lexopt::Parser;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::PathBuf;
-
-/// A folder to grant.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Folder {
-    pub(crate) host: PathBuf,
-    pub(crate) guest: OsString,
-    pub(crate) read_only: bool,
-}
 
 /// Where the guest's standard input comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,16 +25,6 @@ pub(crate) enum Input {
     Text(Vec<u8>),
     /// This file.
     File(PathBuf),
-}
-
-/// What happens with imports that no host has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub(crate) enum UnknownImports {
-    /// The guest does not start.
-    #[default]
-    Refuse,
-    /// The guest starts, and traps when it calls one.
-    Trap,
 }
 
 /// Where the report goes.

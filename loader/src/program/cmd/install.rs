@@ -5,12 +5,12 @@
 
 use super::Named;
 use crate::clock::clock;
-use crate::program::cli::Options;
 use crate::error::Failure;
-use crate::program::say;
+use crate::install;
+use crate::program::cli::Options;
 use crate::program::explain::Stages;
 use crate::program::report::Recorder;
-use crate::install;
+use crate::program::say;
 use crate::store::{self, Stores, System, Wanted};
 use crate::trust;
 use crate::verify::{Facts, Policy};

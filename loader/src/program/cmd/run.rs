@@ -5,23 +5,24 @@
 //! grant, map, link, run.
 
 use super::Named;
-use crate::program::cli::{Artifact, Input, Options, ReportTarget};
 use crate::clock::clock;
 use crate::error::{Cause, Failure, printable};
-use crate::program::say;
-use crate::program::explain::Stages;
-use crate::program::profile::Sink;
 use crate::grant::Granted;
 use crate::link::{Linked, link};
 use crate::map::map_within;
-use crate::run::outcome::Outcome;
 use crate::policy::{self, Limits, Rules};
+use crate::program::cli::{Artifact, Input, Options, ReportTarget};
+use crate::program::explain::Stages;
+use crate::program::profile::Sink;
 use crate::program::report::Recorder;
+use crate::program::say;
+use crate::program::stdin::redirect;
+use crate::program::watch;
+use crate::run::outcome::Outcome;
+use crate::run::value;
 use crate::run::{Burned, Consumption};
 use crate::store::Stores;
 use crate::verify::{Facts, Integrity, Policy};
-use crate::program::watch;
-use crate::run::value;
 use crate::{grant, run, sys, trust};
 use bls_artifact::manifest::Encoding;
 use bls_artifact::quantity::show_size;
@@ -39,7 +40,7 @@ const STACK_RESERVE: u64 = 512 << 10;
 pub(super) fn run(options: &Options) -> Result<(), Failure> {
     keep_what_is_read(options)?;
     let recorder =
-        Arc::new(Recorder::open(options.report.as_ref(), options.determinism.is_some())?);
+        Arc::new(Recorder::open(options.report.as_ref(), options.request.determinism.is_some())?);
     watch::report_panics(Arc::clone(&recorder));
     let outcome = prepared(options, &recorder).unwrap_or_else(Outcome::Failed);
     if !recorder.claim(outcome.exit_code()) {
@@ -92,8 +93,9 @@ fn keep_what_is_read(options: &Options) -> Result<(), Failure> {
 fn prepared(options: &Options, recorder: &Arc<Recorder>) -> Result<Outcome, Failure> {
     sys::allocator::share_one_heap();
     let mut stages = Stages::new(recorder, options.explain);
-    let rules = policy::load(options)?;
-    let limits = rules.limits(options)?;
+    let rules = policy::load(options.policy.as_deref(), &options.request.require)?;
+    rules.check_clock(options.clock_unset)?;
+    let limits = rules.limits(&options.request.limits)?;
     stages.done("policy", || explain_rules(&rules));
     if limits.timeout.is_some() || options.report.is_some() {
         watch::start(Arc::clone(recorder), limits.timeout)?;
@@ -125,7 +127,8 @@ fn pipeline(
     stages.done("verify", || explain_verified(verified.facts(), &trusted.path));
 
     let profile = Sink::open(options, verified.facts())?;
-    let granted = grant::grant(options, rules, limits, verified.facts())?;
+    let granted = grant::grant(&options.request, rules, limits, verified.facts())?;
+    redirect(&options.stdin)?;
     note_granted(recorder, &granted, options);
     if let Some(notice) = granted.notice(&printable(&verified.facts().name)) {
         say(&notice);
@@ -142,7 +145,7 @@ fn pipeline(
         format!("{image} mapped, no page writable and executable")
     });
 
-    let linked = link(mapped, granted.grants, limits, options)?;
+    let linked = link(mapped, granted.grants, limits, &options.request)?;
     note_linked(recorder, &linked);
     stages.done("link", || {
         let unknown = linked.unknown_imports.len();
@@ -246,7 +249,7 @@ fn note_granted(recorder: &Recorder, granted: &Granted, options: &Options) {
     recorder.set("granted", || {
         granted.permissions.iter().map(|permission| json!(permission)).collect()
     });
-    if let Some(start) = options.determinism {
+    if let Some(start) = options.request.determinism {
         recorder
             .set("deterministic", || json!({ "seed": start.seed, "epoch": start.epoch_seconds }));
     }
@@ -317,7 +320,7 @@ fn explain_granted(granted: &Granted, options: &Options) -> String {
     for capability in &granted.grants.withheld {
         text += &format!(", no {capability}");
     }
-    if let Some(start) = options.determinism {
+    if let Some(start) = options.request.determinism {
         text +=
             &format!("; deterministic from seed {} and epoch {}", start.seed, start.epoch_seconds);
     }

@@ -1,7 +1,7 @@
 //! `bls-load trust`: whom this user, or this machine, trusts.
 
-use crate::program::cli::Trust as Command;
 use crate::error::{Failure, printable};
+use crate::program::cli::Trust as Command;
 use crate::program::say;
 use crate::trust::{self, Revocation, Which};
 use bls_artifact::date::Date;

@@ -7,11 +7,11 @@
 
 use super::Named;
 use crate::clock::clock;
-use crate::program::cli::Options;
 use crate::error::{Failure, printable};
-use crate::program::say;
+use crate::program::cli::Options;
 use crate::program::explain::Stages;
 use crate::program::report::Recorder;
+use crate::program::say;
 use crate::store::{Folder, Installed, Store, StoreError, Stores, Wanted};
 use crate::trust;
 use crate::verify::{Facts, Policy, VerifyError, verify_installed_for};
@@ -39,7 +39,7 @@ pub(super) fn verify(options: &Options) -> Result<(), Failure> {
 
 fn policy<'a>(options: &Options, trust: &'a Trust, stores: Option<&'a Stores>) -> Policy<'a> {
     let clock = clock(options.clock_unset);
-    Policy { trust, digest: options.digest, stores, every_part: true }
+    Policy { trust, digest: options.digest, clock, stores, every_part: true }
 }
 
 /// Verifies everything that is installed, one line each.
