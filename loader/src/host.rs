@@ -70,7 +70,7 @@ use price::{Price, Purse};
 pub use state::State;
 use std::fmt;
 use table::Table;
-use wasmtime::{Caller, Func, Store, Val};
+use wasmtime::{Caller, FuncType, Linker, Val, ValType};
 
 /// What a guest is granted. The default is all that is granted by default, and no
 /// arguments.
@@ -257,6 +257,15 @@ pub enum Kind {
     I64,
 }
 
+impl Kind {
+    fn is(self, ty: &ValType) -> bool {
+        match self {
+            Self::I32 => ty.is_i32(),
+            Self::I64 => ty.is_i64(),
+        }
+    }
+}
+
 /// The calling convention's name of a Rust type.
 macro_rules! kind {
     (u32) => {
@@ -270,7 +279,20 @@ macro_rules! kind {
     };
 }
 
-/// Makes [`provide`] and [`FUNCTIONS`] from one list. All functions answer with
+/// Whether the host's function of this name has this type; `None` when there is no such
+/// function.
+#[must_use]
+pub fn has_type(module: &str, name: &str, ty: &FuncType) -> Option<bool> {
+    Edition::of(module).filter(|edition| edition.has(name))?;
+    let (_, parameters) = FUNCTIONS.iter().find(|(known, _)| *known == name)?;
+    let results: &[Kind] = if name == "proc_exit" { &[] } else { &[Kind::I32] };
+    let fit = |kinds: &[Kind], types: &mut dyn ExactSizeIterator<Item = ValType>| {
+        kinds.len() == types.len() && kinds.iter().zip(types).all(|(kind, ty)| kind.is(&ty))
+    };
+    Some(fit(parameters, &mut ty.params()) && fit(results, &mut ty.results()))
+}
+
+/// Makes [`define`] and [`FUNCTIONS`] from one list. All functions answer with
 /// an errno, but for `proc_exit`, which does not come back.
 macro_rules! functions {
     ($($group:ident :: $function:ident ( $($parameter:ident : $type:ident),* );)*) => {
@@ -281,13 +303,24 @@ macro_rules! functions {
             ("proc_exit", &[Kind::I32]),
         ];
 
-        /// The host function that an import asks for, from `wasi_snapshot_preview1` or
-        /// `wasi_unstable`; `None` when there is no such function.
-        pub fn provide(store: &mut Store<State>, module: &str, name: &str) -> Option<Func> {
-            let edition = Edition::of(module).filter(|edition| edition.has(name))?;
-            Some(match name {
-                $(stringify!($function) => Func::wrap(
-                    store,
+        /// Gives `linker` the host function that an import asks for, from
+        /// `wasi_snapshot_preview1` or `wasi_unstable`; `false` when there is no such
+        /// function.
+        ///
+        /// # Errors
+        /// The engine's, when there is no memory for it.
+        pub fn define(
+            linker: &mut Linker<State>,
+            module: &str,
+            name: &str,
+        ) -> wasmtime::Result<bool> {
+            let Some(edition) = Edition::of(module).filter(|edition| edition.has(name)) else {
+                return Ok(false);
+            };
+            match name {
+                $(stringify!($function) => linker.func_wrap(
+                    module,
+                    name,
                     move |mut caller: Caller<'_, State> $(, $parameter: $type)*| {
                         const PRICE: Price = Price::of(stringify!($function));
                         let units = PRICE.units(&[$(i128::from($parameter)),*]);
@@ -295,18 +328,20 @@ macro_rules! functions {
                             $group::$function(host, memory $(, $parameter)*)
                         })
                     },
-                ),)*
-                "proc_exit" => Func::wrap(
-                    store,
+                )?,)*
+                "proc_exit" => linker.func_wrap(
+                    module,
+                    name,
                     move |mut caller: Caller<'_, State>, code: u32| {
                         call(&mut caller, edition, 0, &|host, memory| {
                             process::proc_exit(host, memory, code)
                         })
                         .map(drop)
                     },
-                ),
-                _ => return None,
-            })
+                )?,
+                _ => return Ok(false),
+            };
+            Ok(true)
         }
     };
 }
