@@ -100,6 +100,8 @@ impl fmt::Display for LinkError {
     }
 }
 
+impl std::error::Error for LinkError {}
+
 impl StageError for LinkError {
     const STAGE: &'static str = "link";
 
@@ -138,7 +140,7 @@ impl StageError for LinkError {
             }
             Self::NotMetered(_) => "compile it without --no-fuel".into(),
             Self::Engine(_) => {
-                "an unknown function that is imported twice must have one type: build it so".into()
+                "a function of your own must have the type that is imported; and one that no host has must not be imported as two types".into()
             }
             Self::NothingToCall(_, exports) | Self::NoSuchExport(_, exports) => list(exports),
             Self::Argument(..) => {
@@ -250,8 +252,16 @@ impl Linked {
     }
 }
 
-/// Links `mapped` to the host.
-pub(crate) fn link(mapped: Mapped, unknown: UnknownImports) -> Result<Linked, LinkError> {
+/// Gives a linker the function that an import asks for, by module and name; `false` where
+/// there is none.
+pub(crate) type Own<'a> = dyn Fn(&mut Linker<State>, &str, &str) -> wasmtime::Result<bool> + 'a;
+
+/// Links `mapped` to the host, and first to an embedder's own functions.
+pub(crate) fn link(
+    mapped: Mapped,
+    own: &Own<'_>,
+    unknown: UnknownImports,
+) -> Result<Linked, LinkError> {
     let manifest = &mapped.facts().manifest;
     if manifest.fuel.is_some() && !has_counter(&mapped) {
         return Err(LinkError::Counter);
@@ -278,6 +288,9 @@ pub(crate) fn link(mapped: Mapped, unknown: UnknownImports) -> Result<Linked, Li
                 continue;
             }
         };
+        if own(&mut linker, module, name).map_err(LinkError::Engine)? {
+            continue;
+        }
         match host::has_type(module, name, &ty) {
             Some(true) => {
                 host::define(&mut linker, module, name).map_err(LinkError::Engine)?;
@@ -302,7 +315,8 @@ pub(crate) fn link(mapped: Mapped, unknown: UnknownImports) -> Result<Linked, Li
     if !refused.is_empty() {
         return Err(LinkError::UnknownImports(refused));
     }
-    // What is left to go wrong: one name that no host has, imported as two types.
+    // What is left to go wrong: one name that no host has, imported as two types; and own
+    // functions of other types than are imported.
     let imports = linker.instantiate_pre(mapped.module()).map_err(LinkError::Engine)?;
     Ok(Linked { mapped, imports, unknown_imports })
 }
@@ -340,18 +354,9 @@ pub(crate) fn check_budget(facts: &Facts, budget: Option<u64>) -> Result<(), Lin
 /// What is called, with its values: the export that `--invoke` names; else the default
 /// export, whose name is empty, or `_start`. `_initialize` comes before it.
 pub(crate) fn entry(mapped: &Mapped, request: &Request) -> Result<Entry, LinkError> {
-    let (name, ty) = match &request.invoke {
-        None => default_entry(mapped)?,
-        Some(name) => match function(mapped, name) {
-            Some(ty) => (name.clone(), ty),
-            None => return Err(LinkError::NoSuchExport(name.clone(), callable(mapped))),
-        },
-    };
+    let (name, ty) = called(mapped, request.invoke.as_deref())?;
     let values = &request.values;
-    if ty.params().len() != values.len() {
-        let wanted = ty.params().map(|ty| ty.to_string()).collect();
-        return Err(LinkError::ArgumentCount(name, wanted, values.len()));
-    }
+    check_count(&name, &ty, values.len())?;
     let mut arguments = Vec::with_capacity(values.len());
     for (ty, text) in ty.params().zip(values) {
         let text = text.to_string_lossy();
@@ -362,13 +367,70 @@ pub(crate) fn entry(mapped: &Mapped, request: &Request) -> Result<Entry, LinkErr
         arguments
             .push(value.ok_or_else(|| LinkError::Argument(text.into_owned(), ty.to_string()))?);
     }
-    let initialize = function(mapped, "_initialize").filter(|_| name != "_initialize");
-    if let Some(ty) = &initialize
-        && (ty.params().len() != 0 || ty.results().len() != 0)
-    {
-        return Err(LinkError::Initialize(ty.to_string()));
+    make_entry(mapped, name, &ty, arguments)
+}
+
+/// The same with values that are there.
+pub(crate) fn entry_with(
+    mapped: &Mapped,
+    invoke: Option<&str>,
+    arguments: Vec<Val>,
+) -> Result<Entry, LinkError> {
+    let (name, ty) = called(mapped, invoke)?;
+    check_count(&name, &ty, arguments.len())?;
+    for (ty, value) in ty.params().zip(&arguments) {
+        let fits = match value {
+            Val::I32(_) => ty.is_i32(),
+            Val::I64(_) => ty.is_i64(),
+            Val::F32(_) => ty.is_f32(),
+            Val::F64(_) => ty.is_f64(),
+            Val::V128(_) => ty.is_v128(),
+            // The engine looks at references itself, when they are passed.
+            _ => ty.is_ref(),
+        };
+        if !fits {
+            return Err(LinkError::Argument(value::show(value), ty.to_string()));
+        }
     }
-    Ok(Entry { name, arguments, results: ty.results().collect(), initialize: initialize.is_some() })
+    make_entry(mapped, name, &ty, arguments)
+}
+
+fn called(mapped: &Mapped, invoke: Option<&str>) -> Result<(String, FuncType), LinkError> {
+    match invoke {
+        None => default_entry(mapped),
+        Some(name) => match function(mapped, name) {
+            Some(ty) => Ok((name.to_owned(), ty)),
+            None => Err(LinkError::NoSuchExport(name.to_owned(), callable(mapped))),
+        },
+    }
+}
+
+fn check_count(name: &str, ty: &FuncType, given: usize) -> Result<(), LinkError> {
+    if ty.params().len() == given {
+        return Ok(());
+    }
+    let wanted = ty.params().map(|ty| ty.to_string()).collect();
+    Err(LinkError::ArgumentCount(name.to_owned(), wanted, given))
+}
+
+fn make_entry(
+    mapped: &Mapped,
+    name: String,
+    ty: &FuncType,
+    arguments: Vec<Val>,
+) -> Result<Entry, LinkError> {
+    let initialize = name != "_initialize" && check_initialize(mapped)?;
+    Ok(Entry { name, arguments, results: ty.results().collect(), initialize })
+}
+
+/// Whether there is an `_initialize` to be called first.
+pub(crate) fn check_initialize(mapped: &Mapped) -> Result<bool, LinkError> {
+    match function(mapped, "_initialize") {
+        Some(ty) if ty.params().len() != 0 || ty.results().len() != 0 => {
+            Err(LinkError::Initialize(ty.to_string()))
+        }
+        found => Ok(found.is_some()),
+    }
 }
 
 /// What is called where nothing is named: an export of the empty name comes first, as on

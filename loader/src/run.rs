@@ -22,6 +22,8 @@ use fuel_profile::FuelProfile;
 use outcome::{FRAMES_MAX, Frame, Limit, Outcome, TrapReport, trap_kind};
 use rustix::io::Errno;
 use serde_json::{Value, json};
+use std::any::Any;
+use std::fmt;
 use wasmtime::{
     Error, FrameInfo, GcHeapOutOfMemory, Global, Instance, Module, Store, ThrownException, Trap,
     Val, WasmBacktrace,
@@ -121,6 +123,16 @@ impl Meter {
         Ok(())
     }
 
+    /// Begins anew with this budget.
+    fn restart(&mut self, budget: Option<u64>, store: &mut Store<State>) {
+        self.budget = budget.map(|budget| budget.min(fuel::BUDGET_MAX));
+        (self.start, self.instantiation) = (self.budget.unwrap_or(fuel::BUDGET_MAX), 0);
+        if let Some(counter) = self.counter {
+            // It is a mutable i64: `link::has_counter`.
+            let _ = counter.set(store, Val::I64(self.start as i64));
+        }
+    }
+
     fn read(&self, store: &mut Store<State>) -> i64 {
         let unused = (self.start - self.instantiation) as i64;
         self.counter.map_or(unused, |counter| counter.get(store).i64().unwrap_or(unused))
@@ -151,6 +163,12 @@ pub(crate) struct Guest {
     store: Store<State>,
     instance: Instance,
     meter: Option<Meter>,
+}
+
+impl fmt::Debug for Guest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Guest")
+    }
 }
 
 /// A call that came back, or did not.
@@ -214,26 +232,38 @@ impl Guest {
         }
     }
 
-    /// Runs its start function, where it has one.
-    pub(crate) fn start(&mut self) -> wasmtime::Result<()> {
-        let store = &mut self.store;
-        let start = self.instance.get_typed_func::<(), ()>(&mut *store, fuel::START_EXPORT)?;
-        start.call(&mut *store, ())?;
-        settle(store)
+    /// The same, with something for the embedder's own functions to work on.
+    pub(crate) fn with_data(mut self, data: Option<Box<dyn Any + Send>>) -> Self {
+        self.store.data_mut().data = data;
+        self
+    }
+
+    /// What to call it by.
+    pub(crate) fn parts(&mut self) -> (&Instance, &mut Store<State>) {
+        (&self.instance, &mut self.store)
+    }
+
+    /// Runs its start function, and `_initialize`, where it has them.
+    pub(crate) fn begin(&mut self, start: bool, initialize: bool) -> wasmtime::Result<()> {
+        let Self { store, instance, .. } = self;
+        let functions = [(start, fuel::START_EXPORT), (initialize, "_initialize")];
+        for (_, name) in functions.into_iter().filter(|(is_there, _)| *is_there) {
+            let function = instance.get_typed_func::<(), ()>(&mut *store, name)?;
+            function.call(&mut *store, ())?;
+            settle(store)?;
+        }
+        Ok(())
+    }
+
+    /// Looks whether a call that has returned was paid for.
+    pub(crate) fn settle(&mut self) -> wasmtime::Result<()> {
+        settle(&mut self.store)
     }
 
     /// Calls what there is to call, in order. Gives the results of the last.
     pub(crate) fn run(&mut self, entry: &Entry, start: bool) -> Called {
-        if start {
-            self.start()?;
-        }
+        self.begin(start, entry.initialize)?;
         let Self { store, instance, .. } = self;
-        if entry.initialize
-            && let Some(initialize) = instance.get_func(&mut *store, "_initialize")
-        {
-            initialize.call(&mut *store, &[], &mut [])?;
-            settle(store)?;
-        }
         let function = instance
             .get_func(&mut *store, &entry.name)
             .ok_or_else(|| Error::msg("the entry is not exported"))?;
@@ -241,6 +271,30 @@ impl Guest {
         function.call(&mut *store, &entry.arguments, &mut results)?;
         settle(store)?;
         Ok(results)
+    }
+
+    /// Gives it this budget from now on, in the place of what it had.
+    pub(crate) fn refuel(&mut self, budget: Option<u64>) {
+        if let Some(meter) = &mut self.meter {
+            meter.restart(budget, &mut self.store);
+        }
+    }
+
+    /// What it has consumed by now, between two calls.
+    pub(crate) fn consumed(&mut self) -> Option<Consumption> {
+        let meter = self.meter.as_ref()?;
+        let left = meter.read(&mut self.store);
+        Some(meter.consumption(left, &Outcome::Exited(0), true))
+    }
+
+    /// What became of it, after a call that was left anywhere.
+    pub(crate) fn ended_anywhere(&mut self, result: Called) -> Ended {
+        let mut ended = self.ended(result, false);
+        ended.consumption = self.meter.as_ref().map(|meter| {
+            let left = meter.read(&mut self.store);
+            meter.consumption(left, &ended.outcome, false)
+        });
+        ended
     }
 
     /// What became of it, after a call that gave `result`; with `by_function` where its fuel

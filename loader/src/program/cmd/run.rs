@@ -10,7 +10,7 @@ use crate::error::{Cause, Failure, printable};
 use crate::grant::Granted;
 use crate::link::Linked;
 use crate::link::value;
-use crate::map::map_within;
+use crate::map::{Guests, map_for};
 use crate::policy::{self, Limits, Rules};
 use crate::program::cli::{Artifact, Input, Options, ReportTarget};
 use crate::program::explain::Stages;
@@ -136,7 +136,8 @@ fn pipeline(
     }
     stages.done("grant", || explain_granted(&granted, options));
 
-    let mapped = map_within(verified, limits.stack, limits.memory)?;
+    let guests = Guests { stack: limits.stack, memory: limits.memory, ..Guests::default() };
+    let mapped = map_for(verified, &guests)?;
     stages.done("map", || {
         let image = match mapped.facts().integrity {
             Integrity::Copy(_) => "sealed image",
@@ -148,7 +149,7 @@ fn pipeline(
 
     link::check_budget(mapped.facts(), limits.fuel)?;
     let entry = link::entry(&mapped, &options.request)?;
-    let linked = link::link(mapped, options.request.unknown_imports)?;
+    let linked = link::link(mapped, &|_, _, _| Ok(false), options.request.unknown_imports)?;
     note_linked(recorder, &linked, limits);
     stages.done("link", || {
         let imports = linked.mapped().module().imports().len();
