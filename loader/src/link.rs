@@ -140,7 +140,7 @@ impl StageError for LinkError {
             }
             Self::NotMetered(_) => "compile it without --no-fuel".into(),
             Self::Engine(_) => {
-                "a function of your own must have the type that is imported; and one that no host has must not be imported as two types".into()
+                "an unknown function that is imported twice must have one type: build it so".into()
             }
             Self::NothingToCall(_, exports) | Self::NoSuchExport(_, exports) => list(exports),
             Self::Argument(..) => {
@@ -252,9 +252,10 @@ impl Linked {
     }
 }
 
-/// Gives a linker the function that an import asks for, by module and name; `false` where
-/// there is none.
-pub(crate) type Own<'a> = dyn Fn(&mut Linker<State>, &str, &str) -> wasmtime::Result<bool> + 'a;
+/// Gives a linker the function that an import asks for, by module and name, and says its
+/// type; `None` where there is none.
+pub(crate) type Own<'a> =
+    dyn Fn(&mut Linker<State>, &str, &str) -> wasmtime::Result<Option<FuncType>> + 'a;
 
 /// Links `mapped` to the host, and first to an embedder's own functions.
 pub(crate) fn link(
@@ -288,7 +289,10 @@ pub(crate) fn link(
                 continue;
             }
         };
-        if own(&mut linker, module, name).map_err(LinkError::Engine)? {
+        if let Some(own) = own(&mut linker, module, name).map_err(LinkError::Engine)? {
+            if !FuncType::matches(&own, &ty) {
+                return Err(LinkError::ImportType(shown(), ty.to_string()));
+            }
             continue;
         }
         match host::has_type(module, name, &ty) {
@@ -315,8 +319,7 @@ pub(crate) fn link(
     if !refused.is_empty() {
         return Err(LinkError::UnknownImports(refused));
     }
-    // What is left to go wrong: one name that no host has, imported as two types; and own
-    // functions of other types than are imported.
+    // What is left to go wrong: one name that no host has, imported as two types.
     let imports = linker.instantiate_pre(mapped.module()).map_err(LinkError::Engine)?;
     Ok(Linked { mapped, imports, unknown_imports })
 }

@@ -9,7 +9,7 @@ use crate::host::memory::GuestMemory;
 use crate::host::{CannotPay, State};
 use std::fmt;
 use std::sync::Arc;
-use wasmtime::{Caller, Linker, Val, WasmRet, WasmTy};
+use wasmtime::{Caller, FuncType, Linker, Val, ValType, WasmRet, WasmTy};
 
 /// One call of a function of the embedder's own.
 pub struct Call<'a> {
@@ -96,7 +96,7 @@ pub trait HostFunction<Parameters, Results>: Send + Sync + 'static {
         module: &str,
         name: &str,
         price: u64,
-    ) -> wasmtime::Result<()>;
+    ) -> wasmtime::Result<FuncType>;
 }
 
 macro_rules! host_function {
@@ -115,7 +115,12 @@ macro_rules! host_function {
                 module: &str,
                 name: &str,
                 price: u64,
-            ) -> wasmtime::Result<()> {
+            ) -> wasmtime::Result<FuncType> {
+                let parameters: Vec<ValType> = vec![$($parameter::valtype()),*];
+                let ty = <wasmtime::Result<R> as WasmRet>::func_type(
+                    linker.engine(),
+                    parameters.into_iter(),
+                );
                 linker.func_wrap(
                     module,
                     name,
@@ -126,7 +131,7 @@ macro_rules! host_function {
                         results
                     },
                 )?;
-                Ok(())
+                Ok(ty?)
             }
         }
     };
@@ -147,7 +152,8 @@ host_function!(A B C D E G H I J K L);
 host_function!(A B C D E G H I J K L M);
 
 /// Gives a linker one function.
-type Define = Arc<dyn Fn(&mut Linker<State>) -> wasmtime::Result<()> + Send + Sync>;
+/// Its type.
+type Define = Arc<dyn Fn(&mut Linker<State>) -> wasmtime::Result<FuncType> + Send + Sync>;
 
 /// The functions of one embedder.
 #[derive(Clone, Default)]
@@ -172,14 +178,15 @@ impl Functions {
         self.0.push((from, called, define));
     }
 
-    /// Gives `linker` the one that an import asks for; `false` where there is none.
+    /// Gives `linker` the one that an import asks for, and says its type; `None` where there
+    /// is none.
     pub(crate) fn define(
         &self,
         linker: &mut Linker<State>,
         module: &str,
         name: &str,
-    ) -> wasmtime::Result<bool> {
+    ) -> wasmtime::Result<Option<FuncType>> {
         let found = self.0.iter().find(|(from, called, _)| from == module && called == name);
-        found.map_or(Ok(false), |(_, _, define)| define(linker).map(|()| true))
+        found.map(|(_, _, define)| define(linker)).transpose()
     }
 }

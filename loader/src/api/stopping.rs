@@ -50,7 +50,13 @@ impl Stopping {
         let until = time.and_then(|time| Instant::now().checked_add(time));
         let alarm = until.map(|until| Alarm::set(stop, until, TIME)).transpose();
         let alarm = alarm.map_err(|error| no_timer(&error))?;
-        let result = stoppable(stop, &self.places, guest);
+        let result = stoppable(stop, &self.places, || {
+            // Whoever stopped it before it was inside could not signal it: the timer does.
+            let late =
+                (stop.why() == CANCELLED).then(|| Alarm::set(stop, Instant::now(), CANCELLED));
+            late.transpose().map(|late| (guest(), late).0)
+        });
+        let result = result.map_err(|error| no_timer(&error))?;
         drop(alarm);
         let why = stop.why();
         if why == TIME {

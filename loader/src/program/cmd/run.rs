@@ -149,7 +149,7 @@ fn pipeline(
 
     link::check_budget(mapped.facts(), limits.fuel)?;
     let entry = link::entry(&mapped, &options.request)?;
-    let linked = link::link(mapped, &|_, _, _| Ok(false), options.request.unknown_imports)?;
+    let linked = link::link(mapped, &|_, _, _| Ok(None), options.request.unknown_imports)?;
     note_linked(recorder, &linked, limits);
     stages.done("link", || {
         let imports = linked.mapped().module().imports().len();
