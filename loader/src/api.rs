@@ -14,6 +14,7 @@ pub(crate) mod load;
 pub(crate) mod outcome;
 #[cfg(feature = "pool")]
 pub(crate) mod pool;
+mod refusal;
 pub(crate) mod runner;
 pub(crate) mod stdio;
 pub(crate) mod stopping;

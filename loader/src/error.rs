@@ -78,17 +78,6 @@ pub struct Error {
 }
 
 impl Error {
-    pub(crate) fn new(
-        stage: &'static str,
-        code: &'static str,
-        what: String,
-        hint: &str,
-        cause: Cause,
-    ) -> Self {
-        let hint = Some(hint.to_owned());
-        Self { failure: Failure { stage, code, what, hint, cause }, stage_error: None }
-    }
-
     /// The stage that failed, in a word: `open`, `verify`, `policy`, `grant`, `map`, `link`,
     /// `run`.
     #[must_use]

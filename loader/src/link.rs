@@ -398,12 +398,17 @@ pub(crate) fn entry_with(
     make_entry(mapped, name, &ty, arguments)
 }
 
+/// There is no exported function of this name.
+pub(crate) fn no_such_export(mapped: &Mapped, name: &str) -> LinkError {
+    LinkError::NoSuchExport(name.to_owned(), callable(mapped))
+}
+
 fn called(mapped: &Mapped, invoke: Option<&str>) -> Result<(String, FuncType), LinkError> {
     match invoke {
         None => default_entry(mapped),
         Some(name) => match function(mapped, name) {
             Some(ty) => Ok((name.to_owned(), ty)),
-            None => Err(LinkError::NoSuchExport(name.to_owned(), callable(mapped))),
+            None => Err(no_such_export(mapped, name)),
         },
     }
 }

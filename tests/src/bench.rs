@@ -11,6 +11,7 @@ mod adversaries;
 mod artifacts;
 mod bombs;
 mod dressed;
+mod embedding;
 mod fuel;
 mod instructions;
 mod load;
@@ -26,7 +27,7 @@ mod table;
 pub const HELP: &str = "\
 Benchmarks of the two programs beside their peers. Prints tables, asserts nothing.
 
-Usage: cargo xtask bench [load|fuel|ablation|size|adversaries|bombs]... [RUNS] [--callgrind]
+Usage: cargo xtask bench [load|fuel|ablation|size|adversaries|bombs|embedding]... [RUNS] [--callgrind]
 
   load         start of a process: hello, by size, large artifacts; from files and installed
   fuel         metered against unmetered, on BLS_SHARED/bench
@@ -34,8 +35,10 @@ Usage: cargo xtask bench [load|fuel|ablation|size|adversaries|bombs]... [RUNS] [
   size         programs, memory, artifacts, compile times
   adversaries  modules that are cheap in fuel and dear in time
   bombs        modules made to explode meter, audit or code generator
+  embedding    the library: calls across the border, guests from a pool, beside wasmtime's own
 
-  RUNS         runs of each command [default: 300 for load, 7 for fuel and ablation, 5 for adversaries]
+  RUNS         runs of each command [default: 300 for load, 7 for fuel and ablation, 5 for adversaries,
+               25 for embedding]
   --callgrind  with fuel and ablation: instructions executed by short programs, counted by valgrind (slow)
 
 Without a name, all of them but ablation. BLS_SHARED names a folder with guests/ and bench/.
@@ -57,6 +60,7 @@ enum Name {
     Size,
     Adversaries,
     Bombs,
+    Embedding,
 }
 
 impl Options {
@@ -73,6 +77,7 @@ impl Options {
                 "ablation" => options.names.push(Name::Ablation),
                 "size" => options.names.push(Name::Size),
                 "bombs" => options.names.push(Name::Bombs),
+                "embedding" => options.names.push(Name::Embedding),
                 "adversaries" => options.names.push(Name::Adversaries),
                 "--callgrind" => options.callgrind = true,
                 other => match other.parse() {
@@ -82,8 +87,14 @@ impl Options {
             }
         }
         if options.names.is_empty() {
-            options.names =
-                vec![Name::Load, Name::Fuel, Name::Size, Name::Adversaries, Name::Bombs];
+            options.names = vec![
+                Name::Load,
+                Name::Fuel,
+                Name::Size,
+                Name::Adversaries,
+                Name::Bombs,
+                Name::Embedding,
+            ];
         }
         Ok(options)
     }
@@ -114,6 +125,7 @@ pub fn run(options: &Options) -> Result<(), String> {
             }
             Name::Size => size::run(&bench)?,
             Name::Bombs => bombs::run(&bench)?,
+            Name::Embedding => embedding::run(options.runs.unwrap_or(embedding::RUNS))?,
             Name::Adversaries => {
                 adversaries::run(&bench, options.runs.unwrap_or(adversaries::RUNS))?;
             }

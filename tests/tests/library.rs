@@ -146,7 +146,7 @@ fn calls_are_typed_and_counted() {
         "link.no-such-export"
     );
     let wrong = plugin.call::<(i32,), i32>("add", (1,)).unwrap_err();
-    assert_eq!(refused(wrong).code(), "link.call-type");
+    assert_eq!(refused(wrong).code(), "run.call-type");
     // None of these ended it.
     assert_eq!(plugin.call::<(i32, i32), i64>("add", (40, 2)).expect("a sum"), 42);
 }

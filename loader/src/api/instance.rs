@@ -2,12 +2,13 @@
 
 use super::call::{CallError, Function};
 use super::outcome::{Ended, Fuel, Outcome};
+use super::refusal::Refusal;
 use super::stdio::Sink;
 use super::stopping::{CANCELLED, Stopping, TIME};
-use crate::error::{Cause, Error};
+use crate::error::Error;
 use crate::host::Exit;
 use crate::host::errno::Stopped;
-use crate::link::{Entry, Linked};
+use crate::link::{self, Entry, Linked};
 use crate::run::outcome::{Limit, Outcome as RunOutcome};
 use crate::run::{self, Guest};
 use crate::sys;
@@ -40,26 +41,17 @@ impl Instance {
     /// The exported function of this name and type.
     ///
     /// # Errors
-    /// `link.no-such-export` and `link.call-type`.
+    /// `link.no-such-export` and `run.call-type`.
     pub fn function<P: WasmParams, R: WasmResults>(
         &mut self,
         name: &str,
     ) -> Result<Function<P, R>, Error> {
         let (instance, store) = self.guest.parts();
         let Some(function) = instance.get_func(&mut *store, name) else {
-            return Err(self.refuse(
-                "link.no-such-export",
-                format!("it exports no function {name:?}"),
-                "see bls-compile inspect for what it exports",
-            ));
+            return Err(link::no_such_export(self.linked.mapped(), name).into());
         };
-        function.typed(&*store).map(Function).map_err(|error| {
-            self.refuse(
-                "link.call-type",
-                format!("{name:?} is of another type: {error:#}"),
-                "call it with the types that it was compiled with",
-            )
-        })
+        let typed = function.typed(&*store).map(Function);
+        Ok(typed.map_err(|error| Refusal::CallType(name.to_owned(), error))?)
     }
 
     /// Calls an exported function by its name: `instance.call::<(i32, i32), i32>("add", (1, 2))`.
@@ -112,11 +104,7 @@ impl Instance {
     /// It cannot be stopped.
     pub fn set_timeout(&mut self, time: Option<Duration>) -> Result<(), Error> {
         if time.is_some() && self.stopping.is_none() {
-            return Err(self.refuse(
-                "run.not-stoppable",
-                "it was not made to be stopped".into(),
-                "make it with a limit on time: Runner::timeout",
-            ));
+            return Err(Refusal::NotStoppable.into());
         }
         self.timeout = time;
         Ok(())
@@ -127,9 +115,7 @@ impl Instance {
     /// # Errors
     /// They are not all there.
     pub fn read(&mut self, address: u32, length: u32) -> Result<&[u8], Error> {
-        let range = address as usize..(address as usize).saturating_add(length as usize);
-        let error = self.beyond(address, length);
-        self.memory().and_then(|memory| memory.get(range)).ok_or(error).map(|bytes| &*bytes)
+        Ok(self.bytes(address, length as usize)?)
     }
 
     /// Writes at `address` in its memory.
@@ -137,11 +123,7 @@ impl Instance {
     /// # Errors
     /// There is no room.
     pub fn write(&mut self, address: u32, bytes: &[u8]) -> Result<(), Error> {
-        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        let range = address as usize..(address as usize).saturating_add(bytes.len());
-        let error = self.beyond(address, length);
-        let place = self.memory().and_then(|memory| memory.get_mut(range)).ok_or(error)?;
-        place.copy_from_slice(bytes);
+        self.bytes(address, bytes.len())?.copy_from_slice(bytes);
         Ok(())
     }
 
@@ -198,11 +180,7 @@ impl Instance {
         call: impl FnOnce(&mut Guest) -> wasmtime::Result<T> + Send,
     ) -> Result<T, CallError> {
         if self.is_over {
-            return Err(CallError::Refused(self.refuse(
-                "run.over",
-                "it has ended, and cannot be called again".into(),
-                "make another",
-            )));
+            return Err(Refusal::Over.into());
         }
         let (result, why) = self.inside(call)?;
         result.map_err(|error| {
@@ -225,22 +203,15 @@ impl Instance {
         let Self { guest, stopping, timeout, stack, .. } = self;
         let work = || match stopping {
             None => Ok((call(guest), 0)),
-            Some(stopping) => stopping.run(*timeout, || call(guest)),
+            Some(stopping) => Ok(stopping.run(*timeout, || call(guest))?),
         };
         if sys::stack::left_bytes().is_none_or(|left| left >= *stack + STACK_RESERVE) {
             return work();
         }
         std::thread::scope(|scope| {
             let thread = std::thread::Builder::new().stack_size(*stack + 2 * STACK_RESERVE);
-            let thread = thread.spawn_scoped(scope, work).map_err(|error| {
-                Error::new(
-                    "run",
-                    "run.stack",
-                    format!("the system gives no stack of {stack} bytes: {error}"),
-                    "ask for less stack, or allow more memory",
-                    Cause::Failed,
-                )
-            })?;
+            let thread =
+                thread.spawn_scoped(scope, work).map_err(|error| Refusal::Stack(*stack, error))?;
             // A panic in a host function of the embedder's goes on in the embedder.
             thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
@@ -274,23 +245,12 @@ impl Instance {
         }
     }
 
-    fn memory(&mut self) -> Option<&mut [u8]> {
+    /// The bytes at an address of its memory.
+    fn bytes(&mut self, address: u32, length: usize) -> Result<&mut [u8], Refusal> {
         let (_, store) = self.guest.parts();
-        let memory = store.data().memory?;
-        Some(memory.data_mut(store))
-    }
-
-    fn beyond(&self, address: u32, length: u32) -> Error {
-        self.refuse(
-            "run.memory",
-            format!("it has no {length} bytes at {address:#x}"),
-            "ask it for room first, by a function that it exports",
-        )
-    }
-
-    fn refuse(&self, code: &'static str, what: String, hint: &str) -> Error {
-        let name = &self.linked.mapped().facts().name;
-        Error::new("run", code, format!("{name}: {what}"), hint, Cause::Refused)
+        let range = address as usize..(address as usize).saturating_add(length);
+        let memory = store.data().memory.map(|memory| memory.data_mut(store));
+        memory.and_then(|memory| memory.get_mut(range)).ok_or(Refusal::Memory(address, length))
     }
 }
 
@@ -302,14 +262,7 @@ pub(crate) fn outcome(outcome: &RunOutcome) -> Result<Outcome, Error> {
         RunOutcome::OutOfFuel => Outcome::OutOfFuel,
         RunOutcome::Limit(limit, what) => Outcome::Limit(*limit, what.clone()),
         RunOutcome::Failed(failure) => return Err(failure.clone().into()),
-        RunOutcome::Signal(number) => {
-            return Err(Error::new(
-                "run",
-                "run.signal",
-                format!("ended by signal {number}"),
-                "see who sent it",
-                Cause::Failed,
-            ));
-        }
+        // The program's alone: it has a watcher.
+        RunOutcome::Signal(_) => Outcome::Cancelled,
     })
 }

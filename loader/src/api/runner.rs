@@ -4,8 +4,9 @@ use super::call::CallError;
 use super::function::{Functions, HostFunction};
 use super::instance::Instance;
 use super::outcome::Ended;
+use super::refusal::Refusal;
 use super::stdio::{Sink, Source};
-use super::stopping::{Cancel, Stopping, no_place};
+use super::stopping::{Cancel, Stopping};
 use crate::api::load::Verified;
 use crate::error::Error;
 use crate::host::{Determinism, Streams};
@@ -340,7 +341,7 @@ impl Runner {
         let stopping = match (self.stop, places) {
             (None, _) => None,
             (Some(stop), Some(places)) => Some(Stopping { stop, places }),
-            (Some(_), None) => return Err(no_place(&facts.name)),
+            (Some(_), None) => return Err(Refusal::NoPlace(facts.name.clone()).into()),
         };
         let made = match Guest::new(&linked, granted, &limits) {
             Ok(guest) => Made::Instance(Box::new(Instance {

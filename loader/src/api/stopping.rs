@@ -1,7 +1,8 @@
 //! Runs guests so that time, or somebody, can stop them.
 
+use super::refusal::Refusal;
 use super::timer::Alarm;
-use crate::error::{Cause, Error};
+
 use crate::sys::interrupt::{Places, Stop, stoppable};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -45,18 +46,18 @@ impl Stopping {
         &self,
         time: Option<Duration>,
         guest: impl FnOnce() -> T,
-    ) -> Result<(T, u8), Error> {
+    ) -> Result<(T, u8), Refusal> {
         let stop = &self.stop;
         let until = time.and_then(|time| Instant::now().checked_add(time));
         let alarm = until.map(|until| Alarm::set(stop, until, TIME)).transpose();
-        let alarm = alarm.map_err(|error| no_timer(&error))?;
+        let alarm = alarm.map_err(Refusal::Timer)?;
         let result = stoppable(stop, &self.places, || {
             // Whoever stopped it before it was inside could not signal it: the timer does.
             let late =
                 (stop.why() == CANCELLED).then(|| Alarm::set(stop, Instant::now(), CANCELLED));
             late.transpose().map(|late| (guest(), late).0)
         });
-        let result = result.map_err(|error| no_timer(&error))?;
+        let result = result.map_err(Refusal::Timer)?;
         drop(alarm);
         let why = stop.why();
         if why == TIME {
@@ -65,25 +66,4 @@ impl Stopping {
         }
         Ok((result, why))
     }
-}
-
-fn no_timer(error: &std::io::Error) -> Error {
-    Error::new(
-        "run",
-        "run.watcher",
-        format!("cannot start the thread that watches the time: {error}"),
-        "allow more threads, or run it without a limit on time",
-        Cause::Failed,
-    )
-}
-
-/// What is said where code cannot be stopped.
-pub(crate) fn no_place(name: &str) -> Error {
-    Error::new(
-        "link",
-        "link.not-stoppable",
-        format!("{name} holds no instruction at which it could be stopped"),
-        "compile it with fuel, which every loop then pays",
-        Cause::Refused,
-    )
 }
