@@ -6,7 +6,6 @@
 //! of the guest's code: instantiation is the run's.
 
 use crate::error::{StageError, printable_name};
-use crate::host::limit::Limiter;
 use crate::host::state::State;
 use crate::host::{self, Grants, Host};
 use crate::map::Mapped;
@@ -240,11 +239,10 @@ pub(crate) fn link(
     if manifest.fuel.is_some() && !has_counter(&mapped) {
         return Err(LinkError::Counter);
     }
-    let limiter = Limiter::new(limits.memory.min(manifest.limits.memory.unwrap_or(u64::MAX)));
+    let memory_max = limits.memory.min(manifest.limits.memory.unwrap_or(u64::MAX));
     let entry = entry(&mapped, request)?;
 
-    let state = State { host: Host::new(grants), memory: None, counter: None, limiter };
-    let mut store = Store::new(mapped.engine(), state);
+    let mut store = Store::new(mapped.engine(), State::new(Host::new(grants), memory_max));
     store.limiter(|state| &mut state.limiter);
     let mut externs = Vec::with_capacity(mapped.module().imports().len());
     let mut unknown_imports = Vec::new();

@@ -21,7 +21,6 @@ use demangle::readable;
 use fuel_profile::FuelProfile;
 use outcome::{FRAMES_MAX, Frame, Limit, Outcome, TrapReport, trap_kind};
 use rustix::io::Errno;
-use serde_json::{Value, json};
 use wasmtime::{
     Error, FrameInfo, GcHeapOutOfMemory, Global, Instance, Store, ThrownException, Trap, Val,
     WasmBacktrace,
@@ -59,24 +58,6 @@ pub(crate) enum Burned {
     AtMost(u64),
     /// This and perhaps more.
     AtLeast(u64),
-}
-
-impl Consumption {
-    /// The report's part about fuel.
-    pub(crate) fn to_json(self) -> Value {
-        let mut json = json!({ "metered": true, "model": fuel::MODEL, "budget": self.budget });
-        match self.burned {
-            Burned::Exactly(consumed) | Burned::AtMost(consumed) => {
-                json["consumed"] = json!(consumed);
-                if let Some(budget) = self.budget {
-                    json["left"] = json!(budget.saturating_sub(consumed));
-                }
-            }
-            Burned::AtLeast(consumed) => json["at_least"] = json!(consumed),
-        }
-        json["exact"] = json!(matches!(self.burned, Burned::Exactly(_)));
-        json
-    }
 }
 
 /// The counter of a metered instance.

@@ -5,6 +5,8 @@
 
 use crate::host::Host;
 use crate::host::limit::Limiter;
+use crate::host::observed::Observed;
+use std::sync::Arc;
 use wasmtime::{Global, Memory};
 
 /// The data of the one store of a run.
@@ -19,6 +21,8 @@ pub struct State {
     pub(crate) counter: Option<Global>,
     /// What the guest may allocate, and how much it has.
     pub(crate) limiter: Limiter,
+    /// What another thread may see of it.
+    pub(crate) observed: Arc<Observed>,
 }
 
 impl State {
@@ -26,7 +30,9 @@ impl State {
     /// those who drive the host without a run.
     #[must_use]
     pub fn new(host: Host, memory_max: u64) -> Self {
-        Self { host, memory: None, counter: None, limiter: Limiter::new(memory_max) }
+        let observed = Arc::<Observed>::default();
+        let limiter = Limiter::new(memory_max, Arc::clone(&observed));
+        Self { host, memory: None, counter: None, limiter, observed }
     }
 
     /// Names the memory that pointers are into, once there is an instance.
