@@ -17,6 +17,8 @@ mod form;
 mod recorder;
 #[cfg(test)]
 mod schema;
+#[cfg(test)]
+mod tests;
 
 use crate::error::{Cause, StageError};
 pub(crate) use convert::trusts;

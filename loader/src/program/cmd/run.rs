@@ -79,7 +79,7 @@ fn keep_what_is_read(options: &Options) -> Result<(), Failure> {
                 code: "usage.same-file",
                 what: format!("what this run writes would replace {}", path.display()),
                 hint: Some("name another file for it".into()),
-                cause: Cause::Failed,
+                cause: Cause::Refused,
             });
         }
     }

@@ -204,9 +204,7 @@ impl From<&Outcome> for form::Outcome {
     fn from(outcome: &Outcome) -> Self {
         let of = |kind| Self { kind, process_exit_code: outcome.exit_code(), ..Self::default() };
         match outcome {
-            Outcome::Exited(code) => {
-                Self { exit_code: Some(*code), ..of(form::Kind::Exited) }
-            }
+            Outcome::Exited(code) => Self { exit_code: Some(*code), ..of(form::Kind::Exited) },
             Outcome::Trapped(trap) => Self { trap: Some(trap.into()), ..of(form::Kind::Trap) },
             Outcome::OutOfFuel => of(form::Kind::OutOfFuel),
             Outcome::Limit(limit, what) => Self {

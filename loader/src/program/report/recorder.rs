@@ -178,9 +178,16 @@ impl LeftOut {
     /// What the lists of a report miss.
     fn of(report: &Report) -> Self {
         Self {
-            artifact: report.artifact.as_ref().map_or(0, |Artifact { key_ids, .. }| key_ids.left_out()),
+            artifact: report
+                .artifact
+                .as_ref()
+                .map_or(0, |Artifact { key_ids, .. }| key_ids.left_out()),
             granted: report.granted.as_ref().map_or(0, |list| list.left_out()),
-            outcome: report.outcome.trap.as_ref().map_or(0, |Trap { frames, .. }| frames.left_out()),
+            outcome: report
+                .outcome
+                .trap
+                .as_ref()
+                .map_or(0, |Trap { frames, .. }| frames.left_out()),
             results: report.results.as_ref().map_or(0, |list| list.left_out()),
             unknown_imports: report.unknown_imports.as_ref().map_or(0, |list| list.left_out()),
         }

@@ -74,7 +74,54 @@ fn fields_by_word(schema: &mut Schema, word: &str, table: &[(&str, &[&str])]) {
 
 fn made() -> Value {
     let settings = SchemaSettings::draft2020_12().for_serialize();
-    settings.into_generator().into_root_schema_for::<Report>().to_value()
+    let mut schema = settings.into_generator().into_root_schema_for::<Report>().to_value();
+    tidy(&mut schema);
+    schema
+}
+
+/// Makes one line of each description, and says what the library does not see: a field that
+/// may be absent is never null. `integrity.why` can be both.
+fn tidy(value: &mut Value) {
+    match value {
+        Value::Array(list) => list.iter_mut().for_each(tidy),
+        Value::Object(schema) => {
+            if let Some(Value::String(text)) = schema.get_mut("description") {
+                *text = text.replace('\n', " ");
+            }
+            let always = schema.get("required").and_then(Value::as_array).cloned();
+            let always = always.unwrap_or_default();
+            if let Some(Value::Object(fields)) = schema.get_mut("properties") {
+                let may_be_absent =
+                    |name: &str| !always.iter().any(|other| other == name) && name != "why";
+                fields.iter_mut().filter(|(name, _)| may_be_absent(name)).for_each(|(_, field)| {
+                    if let Value::Object(field) = field {
+                        without_null(field);
+                    }
+                });
+            }
+            schema.values_mut().for_each(tidy);
+        }
+        _ => {}
+    }
+}
+
+/// Takes null away from what a field may be.
+fn without_null(field: &mut serde_json::Map<String, Value>) {
+    if let Some(Value::Array(types)) = field.get_mut("type") {
+        types.retain(|ty| ty != "null");
+        if let [only] = &types[..] {
+            let only = only.clone();
+            field.insert("type".to_owned(), only);
+        }
+    }
+    if let Some(Value::Array(ways)) = field.get_mut("anyOf") {
+        ways.retain(|way| way["type"] != "null");
+        if let [Value::Object(only)] = &ways[..] {
+            let only = only.clone();
+            field.remove("anyOf");
+            field.extend(only);
+        }
+    }
 }
 
 #[test]
