@@ -1,7 +1,7 @@
 //! Reports of every kind of end are what `loader/report.schema.json` says, by a validator
 //! that is not ours; and what a report says after time or a signal is as much as is known.
 
-use bls_tests::programs::{Home, fixtures, loader, maps_of_a_running_guest, run};
+use bls_schema_tests::programs::{Home, loader, maps_of_a_running_guest, run};
 use jsonschema::Validator;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ struct Schema {
 
 impl Schema {
     fn new() -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../loader/report.schema.json");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../loader/report.schema.json");
         let mut schema: Value =
             serde_json::from_slice(&std::fs::read(path).expect("a schema")).expect("JSON");
         assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
@@ -53,6 +53,14 @@ fn close(schema: &mut Value) {
     }
 }
 
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures")
+}
+
+fn fixture(home: &Home, name: &str) -> PathBuf {
+    home.compile(&fixtures().join(name), &[])
+}
+
 fn compile_text(home: &Home, name: &str, text: &str, options: &[&str]) -> PathBuf {
     let path = home.path(&format!("{name}.wat"));
     std::fs::write(&path, text).unwrap();
@@ -83,26 +91,26 @@ fn every_kind_of_end_is_as_the_schema_says() {
     };
     let of = |options: &[&str], artifact: &Path| home.report(options, artifact).1;
 
-    let exit = home.fixture("wat/exit-300.wat");
+    let exit = fixture(&home, "wat/exit-300.wat");
     let _ = check(of(&[], &exit), "/outcome/exit_code", json!(300));
-    let hello = home.fixture("wat/hello.wat");
+    let hello = fixture(&home, "wat/hello.wat");
     let report = check(of(&["--deterministic"], &hello), "/deterministic/seed", json!(0));
     assert!(report.get("microseconds").is_none(), "{report:#}");
     let unmetered = home.compile(&fixtures().join("wat/hello.wat"), &["--no-fuel"]);
     let _ = check(of(&[], &unmetered), "/fuel", json!({ "metered": false }));
-    let trap = home.fixture("wat/trap-unreachable.wat");
+    let trap = fixture(&home, "wat/trap-unreachable.wat");
     let _ = check(of(&[], &trap), "/outcome/trap/kind", json!("unreachable"));
     let _ = check(of(&["--fuel=30000"], &trap), "/fuel/budget", json!(30_000));
-    let recursion = home.fixture("wat/recurse-forever.wat");
+    let recursion = fixture(&home, "wat/recurse-forever.wat");
     let _ = check(of(&[], &recursion), "/outcome/trap/more_frames", json!(true));
 
-    let spin = home.fixture("wat/spin.wat");
+    let spin = fixture(&home, "wat/spin.wat");
     let _ = check(of(&["--fuel=30000"], &spin), "/outcome/kind", json!("out-of-fuel"));
     let _ = check(of(&["--fuel=1"], &spin), "/outcome/kind", json!("out-of-fuel"));
     let _ = check(of(&["--timeout=200ms"], &spin), "/outcome/limit", json!("time"));
     let options = ["--timeout=200ms", "--deterministic"];
     let _ = check(of(&options, &spin), "/outcome/limit", json!("time"));
-    let huge = home.fixture("wat/memory-huge-initial.wat");
+    let huge = fixture(&home, "wat/memory-huge-initial.wat");
     let _ = check(of(&["--max-memory=64KiB"], &huge), "/outcome/limit", json!("memory"));
     let table = compile_text(
         &home,
@@ -111,13 +119,13 @@ fn every_kind_of_end_is_as_the_schema_says() {
         &[],
     );
     let _ = check(of(&[], &table), "/outcome/limit", json!("table"));
-    let writer = home.fixture("wat/write-forever.wat");
+    let writer = fixture(&home, "wat/write-forever.wat");
     let _ = check(of(&["--max-output=10"], &writer), "/outcome/limit", json!("output"));
     let _ = check(after_a_signal(&home, &spin), "/outcome/signal", json!(15));
-    let grows = home.fixture("wat/memory-grow-forever.wat");
+    let grows = fixture(&home, "wat/memory-grow-forever.wat");
     let _ = check(of(&["--max-memory=1MiB"], &grows), "/limits_met", json!(["memory"]));
 
-    let unknown = home.fixture("wat/unknown-import-called.wat");
+    let unknown = fixture(&home, "wat/unknown-import-called.wat");
     let code = "/outcome/error/code";
     let _ = check(of(&[], &unknown), code, json!("link.unknown-import"));
     let options = ["--unknown-imports=trap"];
@@ -159,7 +167,7 @@ fn every_kind_of_end_is_as_the_schema_says() {
     let path = home.path("failed.json");
     let mut command = Command::new("sh");
     let loader_command = home.load_command(&[format!("--report={}", path.display())], &hello);
-    command.args(["-c", "ulimit -n 6; exec \"$0\" \"$@\""]);
+    command.args(["-c", "exec 3>&- 4>&- 5>&-; ulimit -n 6; exec \"$0\" \"$@\""]);
     let _ = run(command.arg(loader()).args(loader_command.get_args()), b"");
     let report: Value = serde_json::from_slice(&std::fs::read(path).expect("a report")).unwrap();
     let _ = check(report, "/outcome/kind", json!("failed"));
@@ -171,7 +179,7 @@ fn every_kind_of_end_is_as_the_schema_says() {
 #[test]
 fn what_is_no_report_is_not_taken_for_one() {
     let (home, schema) = (Home::new(), Schema::new());
-    let (_, report) = home.report(&[], &home.fixture("wat/exit-42.wat"));
+    let (_, report) = home.report(&[], &fixture(&home, "wat/exit-42.wat"));
     schema.check(&report);
     for (pointer, wrong) in [
         ("/version", json!(2)),
@@ -179,7 +187,7 @@ fn what_is_no_report_is_not_taken_for_one() {
         ("/outcome/kind", json!("trap")),
         ("/outcome/exit_code", json!(-1)),
         ("/fuel/exact", json!("yes")),
-        ("/fuel/metered", json!(false)),
+        ("/fuel/metered", json!("no")),
         ("/microseconds/run", json!(null)),
         ("/granted", json!("all")),
         ("/artifact/identity", json!(null)),
@@ -223,11 +231,11 @@ fn a_run_that_time_ends_says_how_far_it_was() {
     assert!(instantiation < bound && report.get("peak_memory_bytes").is_none(), "{report:#}");
 
     // Before its first host call a guest is known to have been instantiated.
-    let spin = home.fixture("wat/spin.wat");
+    let spin = fixture(&home, "wat/spin.wat");
     let (_, report) = home.report(&["--timeout=300ms"], &spin);
     assert_eq!(report["fuel"]["at_least"], 20_480, "{report:#}");
     // With a budget the bound is never more than that.
-    let writer = home.fixture("wat/write-forever.wat");
+    let writer = fixture(&home, "wat/write-forever.wat");
     let report = after_a_signal(&home, &writer);
     assert!(report["fuel"]["at_least"].as_u64().expect("a bound") > 20_480, "{report:#}");
     assert!(report["microseconds"]["run"].is_u64(), "{report:#}");
