@@ -6,6 +6,7 @@
 //! (SECURITY.md, "Refusals").
 
 pub(crate) use bls_artifact::text::{printable, printable_name};
+use rustix::io::Errno;
 use std::fmt;
 
 /// Whether a run was refused or failed: `outcome.kind` in the report where the guest did not
@@ -16,6 +17,30 @@ pub enum Cause {
     Refused,
     /// The system did not give what is needed, or this program is at fault.
     Failed,
+}
+
+impl Cause {
+    /// Why the system does not give what somebody named. Refused: it is not there, it is of
+    /// another kind, or this user may not have it. Failed: the system is short of
+    /// something, or a disk is bad.
+    pub(crate) fn of_named(errno: Errno) -> Self {
+        match errno {
+            Errno::NOENT
+            | Errno::NOTDIR
+            | Errno::ISDIR
+            | Errno::LOOP
+            | Errno::NAMETOOLONG
+            | Errno::ACCESS
+            | Errno::PERM => Self::Refused,
+            _ => Self::Failed,
+        }
+    }
+
+    /// The same of an error of the standard library's. One that is no system's, such as that
+    /// of a name with a zero byte in it, is about what was named.
+    pub(crate) fn of_named_io(error: &std::io::Error) -> Self {
+        Errno::from_io_error(error).map_or(Self::Refused, Self::of_named)
+    }
 }
 
 /// The error of one stage.

@@ -6,7 +6,7 @@
 //! would grant it. Folders are opened here, once, by the operator's own words; from
 //! there on `cap-std` guards the way. Does not decide what an import may do.
 
-use crate::error::StageError;
+use crate::error::{Cause, StageError};
 use crate::host::{Grants, Preopen, Streams, Variable, kernel_filesystem};
 use crate::policy::{Limits, Rules};
 use crate::request::{Folder, Request};
@@ -122,6 +122,21 @@ impl StageError for GrantError {
             Self::Needs(..) => "grant.need",
             Self::NotMetered(_) => "grant.not-metered",
             Self::NotDeterministic(_) => "grant.not-deterministic",
+        }
+    }
+
+    fn cause(&self) -> Cause {
+        match self {
+            Self::Folder(_, error) => Cause::of_named_io(error),
+            Self::Kernel(..)
+            | Self::Contradiction(..)
+            | Self::GuestPath(_)
+            | Self::Variable(_)
+            | Self::Forbidden(..)
+            | Self::NotDeclared(_)
+            | Self::Needs(..)
+            | Self::NotMetered(_)
+            | Self::NotDeterministic(_) => Cause::Refused,
         }
     }
 

@@ -15,6 +15,7 @@
 //!
 //! Never waits for a FIFO. Does not look into the contents.
 
+use crate::error::Cause;
 use bls_artifact::limits::PASSWD_BYTES_MAX;
 use bls_artifact::passwd;
 use rustix::fs::{FileType, Mode, OFlags, Stat};
@@ -79,6 +80,16 @@ impl GuardError {
             Self::System(..) | Self::Dangling(_) => "settings.unreadable",
             Self::NotAFile(_) => "settings.not-a-file",
             Self::Foreign(_) | Self::Writable(..) => "settings.writable",
+        }
+    }
+
+    /// Whose fault it is.
+    pub(crate) fn cause(&self) -> Cause {
+        match self {
+            Self::System(_, error) => Cause::of_named_io(error),
+            Self::NotAFile(_) | Self::Foreign(_) | Self::Writable(..) | Self::Dangling(_) => {
+                Cause::Refused
+            }
         }
     }
 

@@ -13,6 +13,7 @@
 //! | `process`, `socket` | `proc_*`, `sched_yield`, `sock_*` |
 //! | `price` | what calls cost in fuel |
 //! | `holding` | memory that is held for the guest between calls |
+//! | `observed` | how far the guest is, for whoever ends its run from outside |
 //! | `edition` | what `wasi_unstable`, snapshot 0, has otherwise |
 //! | `determinism` | what takes the place of clocks, randomness and file numbers |
 //! | `memory` | pointers of the guest become checked slices: here and nowhere else |
@@ -38,6 +39,7 @@ mod filesystem;
 mod holding;
 pub(crate) mod limit;
 pub(crate) mod memory;
+pub(crate) mod observed;
 mod path;
 mod place;
 mod poll;
@@ -233,7 +235,10 @@ fn call(
 ) -> Result<u32, wasmtime::Error> {
     let counter = caller.data().counter;
     let left = counter.and_then(|counter| counter.get(&mut *caller).i64());
-    let State { host, limiter, .. } = caller.data_mut();
+    let State { host, limiter, observed, .. } = caller.data_mut();
+    if let Some(left) = left {
+        observed.see_fuel_left(left);
+    }
     host.purse.open(left);
     host.holding.open(limiter.left_for_host());
     host.edition = edition;
@@ -244,10 +249,11 @@ fn call(
         }
         None => function(&mut caller.data_mut().host, &mut GuestMemory::new(None)),
     };
-    let State { host, limiter, .. } = caller.data_mut();
+    let State { host, limiter, observed, .. } = caller.data_mut();
     limiter.host_holds(host.holding.counted());
     host.purse.owe_folders(host.table.roots.take_looked_at());
     if let (Some(counter), Some(left)) = (counter, host.purse.close(base)) {
+        observed.see_fuel_left(left);
         counter.set(&mut *caller, Val::I64(left))?;
     }
     // A guest that does nothing but call the host is never found in its own code.

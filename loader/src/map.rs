@@ -6,7 +6,7 @@
 //! the code in a file is mapped executable from the start (`sys/code.rs`). Does not run
 //! anything.
 
-use crate::error::StageError;
+use crate::error::{Cause, StageError};
 use crate::sys;
 use crate::verify::{Facts, Verified};
 #[cfg(feature = "pool")]
@@ -76,6 +76,13 @@ impl StageError for MapError {
         match self {
             Self::Engine(_) => "map.engine",
             Self::System(..) | Self::NoFile => "map.system",
+        }
+    }
+
+    fn cause(&self) -> Cause {
+        match self {
+            Self::Engine(_) => Cause::Refused,
+            Self::System(..) | Self::NoFile => Cause::Failed,
         }
     }
 

@@ -6,7 +6,7 @@
 //! this process: what comes from a pipe is read into it first, no more than the artifact's
 //! header announces. Does not look at signatures or parts.
 
-use crate::error::StageError;
+use crate::error::{Cause, StageError};
 use bls_artifact::artifact::{Foreign, Frame, FrameError, HEADER_LEN, Header};
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -80,6 +80,13 @@ impl StageError for OpenError {
             Self::NotRegular(_, Irregular::Device) => "file.device",
             Self::NotRegular(_, Irregular::Socket) => "file.socket",
             Self::Frame(_, error) => error.code(),
+        }
+    }
+
+    fn cause(&self) -> Cause {
+        match self {
+            Self::System(_, errno) => Cause::of_named(*errno),
+            Self::NotRegular(..) | Self::Frame(..) => Cause::Refused,
         }
     }
 

@@ -6,7 +6,7 @@
 //! where nothing is asked the narrowest default holds. Does not know the artifact:
 //! `grant.rs` brings the two together.
 
-use crate::error::StageError;
+use crate::error::{Cause, StageError};
 use crate::guarded::{GuardError, read, read_place};
 use crate::request::AskedLimits;
 use bls_artifact::capability::Permission;
@@ -78,6 +78,15 @@ impl StageError for PolicyError {
             Self::Beyond(..) => "policy.beyond",
             Self::NotAllowed(..) => "policy.not-allowed",
             Self::Range(..) => "policy.range",
+        }
+    }
+
+    fn cause(&self) -> Cause {
+        match self {
+            Self::File(error) => error.cause(),
+            Self::Contents(..) | Self::Beyond(..) | Self::NotAllowed(..) | Self::Range(..) => {
+                Cause::Refused
+            }
         }
     }
 

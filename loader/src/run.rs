@@ -11,6 +11,7 @@ pub(crate) mod outcome;
 
 use crate::error::{Cause, Failure, printable_name};
 use crate::host::limit::Exceeded;
+use crate::host::observed::Observed;
 use crate::host::state::State;
 use crate::host::{CannotPay, Exit, Fault, Grants, Host, OutputLimit};
 use crate::link::{Entry, Linked, UnknownImport};
@@ -21,9 +22,9 @@ use demangle::readable;
 use fuel_profile::FuelProfile;
 use outcome::{FRAMES_MAX, Frame, Limit, Outcome, TrapReport, trap_kind};
 use rustix::io::Errno;
-use serde_json::{Value, json};
 use std::any::Any;
 use std::fmt;
+use std::sync::Arc;
 use wasmtime::{
     Error, FrameInfo, GcHeapOutOfMemory, Global, Instance, Module, Store, ThrownException, Trap,
     Val, WasmBacktrace,
@@ -75,24 +76,6 @@ pub(crate) enum Burned {
     AtMost(u64),
     /// This and perhaps more.
     AtLeast(u64),
-}
-
-impl Consumption {
-    /// The report's part about fuel.
-    pub(crate) fn to_json(self) -> Value {
-        let mut json = json!({ "metered": true, "model": fuel::MODEL, "budget": self.budget });
-        match self.burned {
-            Burned::Exactly(consumed) | Burned::AtMost(consumed) => {
-                json["consumed"] = json!(consumed);
-                if let Some(budget) = self.budget {
-                    json["left"] = json!(budget.saturating_sub(consumed));
-                }
-            }
-            Burned::AtLeast(consumed) => json["at_least"] = json!(consumed),
-        }
-        json["exact"] = json!(matches!(self.burned, Burned::Exactly(_)));
-        json
-    }
 }
 
 /// The counter of a metered instance.
@@ -178,9 +161,15 @@ impl Guest {
     /// Makes a guest of `linked` that gets this and may use up that. The guest gets the
     /// operator's limits, and never more memory than the artifact's own.
     ///
-    /// What it consumes for being made is charged first. Where it cannot be made, that is
+    /// Whoever holds `observed` sees how far it is. What it consumes for being made is charged
+    /// first. Where it cannot be made, that is
     /// how its run ended.
-    pub(crate) fn new(linked: &Linked, grants: Grants, limits: &Limits) -> Result<Self, Ended> {
+    pub(crate) fn new(
+        linked: &Linked,
+        grants: Grants,
+        limits: &Limits,
+        observed: &Arc<Observed>,
+    ) -> Result<Self, Ended> {
         let facts = linked.mapped().facts();
         let manifest = &facts.manifest;
         let budget = limits.fuel;
@@ -196,7 +185,7 @@ impl Guest {
             }
         }
         let memory_max = limits.memory.min(manifest.limits.memory.unwrap_or(u64::MAX));
-        let state = State::new(Host::new(grants), memory_max);
+        let state = State::seen_by(Host::new(grants), memory_max, Arc::clone(observed));
         let mut store = Store::new(linked.mapped().engine(), state);
         store.limiter(|state| &mut state.limiter);
         let bounds = facts.part().profile.bounds();
@@ -326,28 +315,26 @@ impl Guest {
     }
 }
 
-/// Runs a guest of `linked` from its first operator to its end. `last` says that the process
-/// ends right after it: then nothing is given back.
+/// Runs a guest of `linked` from its first operator to its end, for a process that ends right
+/// after it: nothing is given back. Whoever holds `observed` sees how far it is.
 pub(crate) fn run(
     linked: Linked,
     grants: Grants,
     limits: &Limits,
     entry: &Entry,
-    last: bool,
+    observed: &Arc<Observed>,
 ) -> Ended {
     let manifest = &linked.mapped().facts().manifest;
     let (start, by_function) = (manifest.module.start, manifest.counts_by_function());
-    let mut guest = match Guest::new(&linked, grants, limits) {
+    let mut guest = match Guest::new(&linked, grants, limits, observed) {
         Ok(guest) => guest,
         Err(ended) => return ended,
     };
     let result = guest.run(entry, start);
     let ended = guest.ended(result, by_function);
-    if last {
-        // Unmapping memories and code page by page before the kernel does it at once would
-        // only take time.
-        std::mem::forget((guest, linked));
-    }
+    // Unmapping memories and code page by page before the kernel does it at once would
+    // only take time.
+    std::mem::forget((guest, linked));
     ended
 }
 

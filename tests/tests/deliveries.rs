@@ -305,12 +305,20 @@ fn refused_by_a_store_is_refused() {
     std::fs::write(shelf.path("names/one"), "damaged").unwrap();
     let (_, report) = shelf.report(&home, "one");
     assert_eq!(report["outcome"]["kind"], "refused", "{report}");
-    // And what the system does not give is a failure.
-    let mut command = Command::new(loader());
+    // So is a store that is not there; and what the system is short of is a failure.
     let path = home.path("other.json");
-    command.arg("--report").arg(&path).arg("--trust").arg(home.public_key());
-    let _ = run(command.args(["--store", "/nowhere/store", "one"]), b"").expect(125);
-    let report: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let other = |before: &str, store: &std::path::Path| {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("{before} exec \"$0\" \"$@\"")]).arg(loader());
+        command.arg("--report").arg(&path).arg("--trust").arg(home.public_key());
+        let _ = run(command.arg("--store").arg(store).arg("two"), b"").expect(125);
+        let text = std::fs::read(&path).unwrap();
+        serde_json::from_slice::<serde_json::Value>(&text).unwrap()
+    };
+    let report = other("", std::path::Path::new("/nowhere/store"));
+    assert_eq!(report["outcome"]["kind"], "refused", "{report}");
+    assert_eq!(report["outcome"]["error"]["code"], "store.system");
+    let report = other("exec 3>&- 4>&- 5>&-; ulimit -n 6;", &shelf.path(""));
     assert_eq!(report["outcome"]["kind"], "failed", "{report}");
 }
 

@@ -94,3 +94,25 @@ fn every_code_is_documented() {
         assert!(cells.iter().all(|cell| cell.len() > 5), "{code}: {cells:?}");
     }
 }
+
+/// A failure that no stage's error stands behind says whose fault it is beside its code.
+#[test]
+fn refused_or_failed_is_as_documented() {
+    let text = std::fs::read_to_string(root().join("SECURITY.md")).unwrap();
+    let (_, failed) = text.split_once("\nIt is `failed` for").expect("the sentence");
+    let failed = failed.split(".\n").next().unwrap();
+    let mut found = 0;
+    for file in ["watch", "profile", "cmd", "cmd/run"] {
+        let path = root().join(format!("loader/src/program/{file}.rs"));
+        let text = std::fs::read_to_string(path).unwrap();
+        for (start, before) in text.match_indices("code: \"") {
+            let rest = &text[start + before.len()..];
+            let code = rest.split('"').next().unwrap();
+            let cause = rest.split("cause: Cause::").nth(1).expect("a cause");
+            let is_failed = failed.contains(&format!("`{code}`"));
+            assert_eq!(cause.starts_with("Failed"), is_failed, "{file}: {code}");
+            found += 1;
+        }
+    }
+    assert!(found > 5, "only {found} were found");
+}

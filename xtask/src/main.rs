@@ -182,6 +182,7 @@ fn test(rest: &[String]) -> Step {
     cargo(&[&["test", "--release", "--package", "bls-compiler"][..], &rest].concat(), &[])?;
     cargo(&[&["test", "--release", "--package", "bls-loader"][..], &rest].concat(), &[])?;
     with_programs(&[&["test", "--release", "--package", "bls-tests"][..], &rest].concat())?;
+    with_programs(&[&["test", "--release", "--package", "bls-schema-tests"][..], &rest].concat())?;
     if rest.is_empty() { fuzz::run_if_installed() } else { Ok(()) }
 }
 
@@ -190,7 +191,9 @@ fn check() -> Step {
     cargo(&["fmt", "--all", "--check"], &[])?;
     let deny = OsStr::new("-Dwarnings");
     // One invocation for each member, as they are built.
-    for package in ["bls-artifact", "bls-compiler", "bls-loader", "bls-tests", "xtask"] {
+    for package in
+        ["bls-artifact", "bls-compiler", "bls-loader", "bls-tests", "bls-schema-tests", "xtask"]
+    {
         let clippy = ["clippy", "--release", "--package", package, "--all-targets", "--"];
         cargo(&[&clippy[..], &["-Dwarnings"]].concat(), &[])?;
     }

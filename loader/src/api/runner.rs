@@ -343,7 +343,7 @@ impl Runner {
             (Some(stop), Some(places)) => Some(Stopping { stop, places }),
             (Some(_), None) => return Err(Refusal::NoPlace(facts.name.clone()).into()),
         };
-        let made = match Guest::new(&linked, granted, &limits) {
+        let made = match Guest::new(&linked, granted, &limits, &Arc::default()) {
             Ok(guest) => Made::Instance(Box::new(Instance {
                 guest: guest.with_data(self.data),
                 linked,

@@ -7,9 +7,11 @@
 //! instantiation beyond it is an error that says which limit. Does not count what
 //! the engine itself allocates.
 
+use super::observed::Observed;
 use bls_artifact::limits::TABLE_ELEMENTS_MAX;
 use bls_artifact::quantity::show_size;
 use std::fmt;
+use std::sync::Arc;
 use wasmtime::ResourceLimiter;
 
 /// A guest that cannot start within its limits.
@@ -58,6 +60,8 @@ pub(crate) struct Limiter {
     starting: bool,
     /// What the guest was refused while it ran.
     refused: Refused,
+    /// Where the peak is said.
+    observed: Arc<Observed>,
 }
 
 /// Limits that a guest was told of by a growth that failed.
@@ -68,8 +72,9 @@ pub(crate) struct Refused {
 }
 
 impl Limiter {
-    /// For a guest that gets `memory_max` bytes and is not yet instantiated.
-    pub(crate) fn new(memory_max: u64) -> Self {
+    /// For a guest that gets `memory_max` bytes and is not yet instantiated; its peak is said
+    /// to `observed`.
+    pub(crate) fn new(memory_max: u64, observed: Arc<Observed>) -> Self {
         Self {
             memory_max,
             memory_used: 0,
@@ -80,6 +85,7 @@ impl Limiter {
             table_pending: 0,
             starting: true,
             refused: Refused::default(),
+            observed,
         }
     }
 
@@ -101,7 +107,15 @@ impl Limiter {
     /// Takes note of what the host holds for the guest.
     pub(crate) fn host_holds(&mut self, bytes: u64) {
         self.host_held = bytes;
-        self.memory_peak = self.memory_peak.max(self.memory_used.saturating_add(bytes));
+        self.see_peak(self.memory_used.saturating_add(bytes));
+    }
+
+    /// There are so many bytes now, or are to be.
+    fn see_peak(&mut self, bytes: u64) {
+        if bytes > self.memory_peak {
+            self.memory_peak = bytes;
+            self.observed.see_memory_peak(bytes);
+        }
     }
 
     /// The most bytes that all memories and tables had together.
@@ -133,7 +147,7 @@ impl ResourceLimiter for Limiter {
         }
         self.memory_pending = added;
         self.memory_used = wanted;
-        self.memory_peak = self.memory_peak.max(with_host);
+        self.see_peak(with_host);
         Ok(true)
     }
 
@@ -182,9 +196,13 @@ impl ResourceLimiter for Limiter {
 mod tests {
     use super::*;
 
+    fn limiter(memory_max: u64) -> Limiter {
+        Limiter::new(memory_max, Arc::default())
+    }
+
     #[test]
     fn all_memories_count_together() {
-        let mut limiter = Limiter::new(100);
+        let mut limiter = limiter(100);
         assert!(limiter.memory_growing(0, 60, None).unwrap());
         let error = limiter.memory_growing(0, 41, None).unwrap_err();
         assert_eq!(error.downcast_ref(), Some(&Exceeded::Memory(101, 100)));
@@ -196,7 +214,7 @@ mod tests {
 
     #[test]
     fn what_the_host_holds_counts() {
-        let mut limiter = Limiter::new(100);
+        let mut limiter = limiter(100);
         limiter.started();
         assert!(limiter.memory_growing(0, 60, None).unwrap());
         assert_eq!(limiter.left_for_host(), 40);
@@ -210,8 +228,20 @@ mod tests {
     }
 
     #[test]
+    fn the_peak_is_seen_from_outside() {
+        let observed = Arc::default();
+        let mut limiter = Limiter::new(100, Arc::clone(&observed));
+        assert!(limiter.memory_growing(0, 60, None).unwrap());
+        assert_eq!(observed.memory_peak(), 60);
+        limiter.host_holds(30);
+        limiter.host_holds(0);
+        assert_eq!(observed.memory_peak(), 90);
+        assert_eq!(observed.fuel_left(), None);
+    }
+
+    #[test]
     fn a_growth_that_failed_is_given_back() {
-        let mut limiter = Limiter::new(100);
+        let mut limiter = limiter(100);
         limiter.started();
         assert!(limiter.memory_growing(0, 100, None).unwrap());
         limiter.memory_grow_failed(wasmtime::Error::msg("no")).unwrap();

@@ -5,7 +5,9 @@
 
 use crate::host::Host;
 use crate::host::limit::Limiter;
+use crate::host::observed::Observed;
 use std::any::Any;
+use std::sync::Arc;
 use wasmtime::{Global, Memory};
 
 /// The data of the one store of a run.
@@ -22,6 +24,8 @@ pub struct State {
     pub(crate) limiter: Limiter,
     /// What the embedder's own functions work on.
     pub(crate) data: Option<Box<dyn Any + Send>>,
+    /// What another thread may see of it.
+    pub(crate) observed: Arc<Observed>,
 }
 
 impl State {
@@ -29,7 +33,13 @@ impl State {
     /// those who drive the host without a run.
     #[must_use]
     pub fn new(host: Host, memory_max: u64) -> Self {
-        Self { host, memory: None, counter: None, limiter: Limiter::new(memory_max), data: None }
+        Self::seen_by(host, memory_max, Arc::default())
+    }
+
+    /// The same, and whoever holds `observed` sees how far it is.
+    pub(crate) fn seen_by(host: Host, memory_max: u64, observed: Arc<Observed>) -> Self {
+        let limiter = Limiter::new(memory_max, Arc::clone(&observed));
+        Self { host, memory: None, counter: None, limiter, data: None, observed }
     }
 
     /// Names the memory that pointers are into, once there is an instance.

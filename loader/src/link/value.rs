@@ -3,7 +3,6 @@
 //! Guarantees that what is printed can be read again as the same bits, NaNs and
 //! their payloads included, but for references, which have no words.
 
-use serde_json::{Value, json};
 use wasmtime::{Ref, V128, Val, ValType};
 
 /// Whether a value of this type can be an argument.
@@ -99,25 +98,6 @@ fn show_nan(sign: u64, payload: u64, payload_bits: u32) -> Option<String> {
         payload if payload == 1 << (payload_bits - 1) => Some(format!("{sign}nan")),
         payload => Some(format!("{sign}nan:{payload:#x}")),
     }
-}
-
-/// A value for the report: its type, and its words.
-pub(crate) fn to_json(value: &Val) -> Value {
-    let (ty, words) = match value {
-        Val::I32(value) => ("i32", json!({ "signed": value, "unsigned": value.cast_unsigned() })),
-        // As words: not every reader of JSON keeps 64 bits.
-        Val::I64(value) => (
-            "i64",
-            json!({ "signed": value.to_string(), "unsigned": value.cast_unsigned().to_string() }),
-        ),
-        Val::F32(bits) => ("f32", json!({ "value": show(value), "bits": format!("{bits:#010x}") })),
-        Val::F64(bits) => ("f64", json!({ "value": show(value), "bits": format!("{bits:#018x}") })),
-        Val::V128(_) => ("v128", json!({ "bits": show(value) })),
-        _ => ("reference", json!({ "value": show(value) })),
-    };
-    let mut json = words;
-    json["type"] = json!(ty);
-    json
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ mod verify;
 use crate::error::{Cause, Failure, printable};
 use crate::open::Opened;
 use crate::program::cli::{self, Artifact, Command};
-use crate::program::explain::Stages;
+use crate::program::explain::{Stage, Stages};
 use crate::program::say;
 use crate::run::outcome::FAILED;
 use crate::store::{Installed, StoreError, Stores, Wanted};
@@ -66,7 +66,7 @@ impl<'a> Named<'a> {
                     true => Opened::from_stdin()?,
                     false => Opened::open(path)?,
                 };
-                stages.done("open", || format!("{}: framing fits", opened.name()));
+                stages.done(Stage::Open, || format!("{}: framing fits", opened.name()));
                 Ok(Self::File(opened))
             }
         }
@@ -112,7 +112,7 @@ fn look_up<T>(
     judge: &dyn Fn(Installed<'_>) -> Result<T, VerifyError>,
 ) -> Result<T, Failure> {
     let found = crate::verify::look_up(wanted, stores, &mut |installed| {
-        stages.done("open", || {
+        stages.done(Stage::Open, || {
             let place = installed.store.path().display();
             format!("{wanted}: sha256:{} in {place}", installed.identity)
         });

@@ -6,8 +6,35 @@
 use crate::error::printable;
 use crate::program::report::Recorder;
 use crate::program::say;
-use serde_json::{Map, Value};
 use std::time::Instant;
+
+/// A stage of a command, as it is timed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Policy,
+    Open,
+    Verify,
+    Grant,
+    Map,
+    Link,
+    Run,
+    Install,
+}
+
+impl Stage {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Policy => "policy",
+            Self::Open => "open",
+            Self::Verify => "verify",
+            Self::Grant => "grant",
+            Self::Map => "map",
+            Self::Link => "link",
+            Self::Run => "run",
+            Self::Install => "install",
+        }
+    }
+}
 
 /// A watch with a button.
 #[derive(Debug)]
@@ -15,13 +42,12 @@ pub(crate) struct Stages<'a> {
     recorder: &'a Recorder,
     explain: bool,
     began: Instant,
-    microseconds: Map<String, Value>,
 }
 
 impl<'a> Stages<'a> {
     /// The first stage begins now.
     pub(crate) fn new(recorder: &'a Recorder, explain: bool) -> Self {
-        Self { recorder, explain, began: Instant::now(), microseconds: Map::new() }
+        Self { recorder, explain, began: Instant::now() }
     }
 
     /// Where facts are noted.
@@ -30,22 +56,18 @@ impl<'a> Stages<'a> {
     }
 
     /// The stage that began last is over; the next begins.
-    pub(crate) fn done(&mut self, stage: &str, what: impl FnOnce() -> String) {
+    pub(crate) fn done(&mut self, stage: Stage, what: impl FnOnce() -> String) {
         // The time it takes to say it is no stage's.
         let microseconds = self.began.elapsed().as_micros() as u64;
         self.end(stage, microseconds, self.explain.then(what));
     }
 
-    fn end(&mut self, stage: &str, microseconds: u64, explained: Option<String>) {
+    fn end(&mut self, stage: Stage, microseconds: u64, explained: Option<String>) {
         if let Some(what) = explained {
             let what = printable(&what);
-            say(&format_args!("bls-load: {stage}: {what} ({microseconds} µs)"));
+            say(&format_args!("bls-load: {}: {what} ({microseconds} µs)", stage.name()));
         }
-        if self.recorder.is_on() {
-            self.microseconds.insert(stage.to_owned(), microseconds.into());
-            let all = &self.microseconds;
-            self.recorder.set("microseconds", || Value::Object(all.clone()));
-        }
+        self.recorder.stage_took(stage, microseconds);
         self.began = Instant::now();
     }
 }

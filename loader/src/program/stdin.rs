@@ -1,6 +1,6 @@
 //! Puts what the guest is to read in the place of this process's standard input.
 
-use crate::error::StageError;
+use crate::error::{Cause, StageError};
 use crate::program::cli::Input;
 use rustix::fs::{MemfdFlags, SeekFrom, memfd_create};
 use std::fmt;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// Standard input cannot come from where it was asked to.
 #[derive(Debug)]
-pub(crate) struct StdinError(PathBuf, std::io::Error);
+pub(crate) struct StdinError(pub(super) PathBuf, pub(super) std::io::Error);
 
 impl fmt::Display for StdinError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -24,6 +24,10 @@ impl StageError for StdinError {
 
     fn code(&self) -> &'static str {
         "grant.stdin"
+    }
+
+    fn cause(&self) -> Cause {
+        Cause::of_named_io(&self.1)
     }
 
     fn hint(&self) -> Option<String> {

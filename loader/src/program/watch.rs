@@ -7,7 +7,7 @@
 //! blocked in a system call: it claims the run, stops the guest, writes the report and
 //! leaves with `_exit`; and where another has claimed it, that it does not take longer
 //! than a second from then on. What a busy guest has burned is in a register, so fuel is a
-//! lower bound.
+//! lower bound: that of its last host call (`host/observed.rs`).
 
 use crate::error::{Cause, Failure};
 use crate::program::deliver::write_within;

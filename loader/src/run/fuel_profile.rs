@@ -9,21 +9,17 @@ use crate::error::printable_name;
 use crate::host::state::State;
 use crate::run::Burned;
 use bls_artifact::fuel::PROFILE_EXPORT;
-use serde_json::{Value, json};
 use std::cmp::Reverse;
 use std::fmt::{self, Write as _};
 use wasmtime::{FrameInfo, Instance, Module, Store};
 
 /// What one function consumed itself, without those it called.
 #[derive(Debug)]
-struct Line {
-    function: u32,
-    name: Option<String>,
-    units: u64,
+pub(crate) struct Line {
+    pub(crate) function: u32,
+    pub(crate) name: Option<String>,
+    pub(crate) units: u64,
 }
-
-/// The most functions that a report names; the table has all of them.
-const LINES_MAX: usize = 4096;
 
 /// Where a run's fuel went.
 #[derive(Debug)]
@@ -31,10 +27,10 @@ pub(crate) struct FuelProfile {
     lines: Vec<Line>,
     pub(crate) instantiation: u64,
     /// What the host took for its own work.
-    host: u64,
+    pub(crate) host: u64,
     /// What is billed and was not counted: after a trap, the rest of the budget. Below zero
     /// what was counted and is not billed: what ran, or was taken, beyond the budget.
-    rest: i64,
+    pub(crate) rest: i64,
     consumed: u64,
     is_exact: bool,
 }
@@ -81,25 +77,9 @@ impl FuelProfile {
         self.lines.sort_by_key(|line| (Reverse(line.units), line.function));
     }
 
-    /// The report's part about it.
-    pub(crate) fn to_json(&self) -> Value {
-        let (shown, others) = self.lines.split_at(self.lines.len().min(LINES_MAX));
-        let line = |line: &Line| {
-            let name = line.name.as_deref().map(printable_name);
-            json!({ "function": line.function, "name": name, "units": line.units })
-        };
-        let functions: Vec<Value> = shown.iter().map(line).collect();
-        let mut json = json!({
-            "functions": functions,
-            "host": self.host,
-            "instantiation": self.instantiation,
-            "billed_on_top": self.rest,
-        });
-        if !others.is_empty() {
-            let units = others.iter().fold(0, |sum: u64, line| sum.saturating_add(line.units));
-            json["others"] = json!({ "functions": others.len(), "units": units });
-        }
-        json
+    /// What the functions consumed, most first.
+    pub(crate) fn lines(&self) -> &[Line] {
+        &self.lines
     }
 
     /// For a person: most first, with what is nobody's function at the end.

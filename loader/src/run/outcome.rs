@@ -1,11 +1,10 @@
-//! How a run ended, in the words of the report and as an exit code.
+//! How a run ended, as a sentence and as an exit code.
 //!
 //! Guarantees that every way to end has exactly one kind, and that the exit code
 //! is a function of it. The codes are documented in `--help`; where a guest's own
 //! code looks like one of ours, the report tells them apart.
 
-use crate::error::{Cause, Failure, printable};
-use serde_json::{Value, json};
+use crate::error::{Failure, printable};
 use std::fmt;
 use wasmtime::Trap;
 
@@ -88,12 +87,6 @@ pub struct Frame {
     pub name: Option<String>,
 }
 
-impl Frame {
-    fn to_json(&self) -> Value {
-        json!({ "function": self.function, "name": self.name })
-    }
-}
-
 impl fmt::Display for Frame {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "function {}", self.function)?;
@@ -115,20 +108,6 @@ impl fmt::Display for TrapReport {
     }
 }
 
-impl TrapReport {
-    fn to_json(&self) -> Value {
-        let first = self.frames.first();
-        json!({
-            "kind": self.kind,
-            "message": self.what,
-            "function": first.map(|frame| frame.function),
-            "name": first.and_then(|frame| frame.name.as_deref()),
-            "frames": self.frames.iter().map(Frame::to_json).collect::<Vec<_>>(),
-            "more_frames": self.has_more_frames,
-        })
-    }
-}
-
 impl Outcome {
     /// The exit code of bls-load.
     pub(crate) fn exit_code(&self) -> u8 {
@@ -141,45 +120,6 @@ impl Outcome {
             Self::Signal(number) => 128 + (number & 0x7f) as u8,
             Self::Failed(_) => FAILED,
         }
-    }
-
-    /// The kind, as a word of the report.
-    fn kind(&self) -> &'static str {
-        match self {
-            Self::Exited(_) => "exited",
-            Self::Trapped(_) => "trap",
-            Self::OutOfFuel => "out-of-fuel",
-            Self::Limit(..) => "limit",
-            Self::Signal(_) => "signal",
-            Self::Failed(failure) => match failure.cause {
-                Cause::Refused => "refused",
-                Cause::Failed => "failed",
-            },
-        }
-    }
-
-    /// The report's part about the outcome.
-    pub(crate) fn to_json(&self) -> Value {
-        let mut json = json!({ "kind": self.kind(), "process_exit_code": self.exit_code() });
-        match self {
-            Self::Exited(code) => json["exit_code"] = json!(code),
-            Self::Trapped(trap) => json["trap"] = trap.to_json(),
-            Self::OutOfFuel => {}
-            Self::Limit(limit, what) => {
-                json["limit"] = json!(limit.name());
-                json["message"] = json!(what);
-            }
-            Self::Signal(number) => json["signal"] = json!(number),
-            Self::Failed(failure) => {
-                json["error"] = json!({
-                    "stage": failure.stage,
-                    "code": failure.code,
-                    "message": failure.what,
-                    "hint": failure.hint,
-                });
-            }
-        }
-        json
     }
 
     /// What bls-load says about it on stderr; nothing when the guest had its own

@@ -35,8 +35,8 @@ pub enum StoreError {
     Foreign(PathBuf, u32),
     /// The user has no home, and so no store.
     NoHome(u32),
-    /// The password database cannot be read.
-    Database(String),
+    /// The password database cannot be read: why, and whose fault that is.
+    Database(String, Cause),
     /// Another release has come first.
     Stale(String, Stale),
     /// Several of what is installed have an identity that begins so.
@@ -88,7 +88,7 @@ impl fmt::Display for StoreError {
             Self::NoHome(user) => {
                 write!(formatter, "user {user} has no home folder in {}", passwd::DATABASE)
             }
-            Self::Database(what) => {
+            Self::Database(what, _) => {
                 write!(formatter, "nobody knows where your own store is: {what}")
             }
             Self::Stale(name, stale) => write!(formatter, "{name}: {stale}"),
@@ -107,7 +107,7 @@ impl StoreError {
     /// The same about the place of the user's own store, which is asked for again.
     pub(crate) fn again(&self) -> Self {
         match self {
-            Self::Database(what) => Self::Database(what.clone()),
+            Self::Database(what, cause) => Self::Database(what.clone(), *cause),
             _ => Self::NoHome(rustix::process::geteuid().as_raw()),
         }
     }
@@ -125,7 +125,7 @@ impl StoreError {
 
 impl From<GuardError> for StoreError {
     fn from(error: GuardError) -> Self {
-        Self::Database(error.to_string())
+        Self::Database(error.to_string(), error.cause())
     }
 }
 
@@ -147,7 +147,7 @@ impl StageError for StoreError {
             Self::Name(_) => "store.name",
             Self::Foreign(..) => "store.foreign",
             Self::NoHome(_) => "store.no-home",
-            Self::Database(_) => "store.database",
+            Self::Database(..) => "store.database",
             Self::Stale(_, stale) => stale.code(),
             Self::Ambiguous(..) => "store.ambiguous",
         }
@@ -155,8 +155,20 @@ impl StageError for StoreError {
 
     fn cause(&self) -> Cause {
         match self {
-            Self::System(..) => Cause::Failed,
-            _ => Cause::Refused,
+            Self::System(_, _, errno) => Cause::of_named(*errno),
+            Self::Database(_, cause) => *cause,
+            Self::Writable(..)
+            | Self::Kind(..)
+            | Self::TooLong(_)
+            | Self::Record(..)
+            | Self::NotInstalled(..)
+            | Self::Damaged(_)
+            | Self::Missing(_)
+            | Self::Name(_)
+            | Self::Foreign(..)
+            | Self::NoHome(_)
+            | Self::Stale(..)
+            | Self::Ambiguous(..) => Cause::Refused,
         }
     }
 
@@ -213,7 +225,7 @@ impl StageError for StoreError {
             Self::NoHome(_) => {
                 format!("name a store: --store DIR; or use {SYSTEM_STORE}, as root")
             }
-            Self::Database(_) => "name a store: --store DIR".into(),
+            Self::Database(..) => "name a store: --store DIR".into(),
             Self::Stale(_, stale) => stale.hint().into(),
             Self::Ambiguous(..) => "give more digits of it".into(),
         })

@@ -164,7 +164,22 @@ impl StageError for TrustError {
     fn cause(&self) -> Cause {
         match self {
             Self::Write(..) => Cause::Failed,
-            _ => Cause::Refused,
+            Self::File(error) | Self::Database(error) => error.cause(),
+            Self::Missing(_)
+            | Self::NoHome
+            | Self::Contents(..)
+            | Self::Signed(..)
+            | Self::Key(..)
+            | Self::Unsigned(..)
+            | Self::Gone(..)
+            | Self::NotAccepted(_)
+            | Self::Rollback(..)
+            | Self::State(..)
+            | Self::Plain(_)
+            | Self::Exists(_)
+            | Self::Forgets(..)
+            | Self::NoKey(..)
+            | Self::Ambiguous(..) => Cause::Refused,
         }
     }
 

@@ -21,7 +21,7 @@ use std::fmt;
 /// Why an artifact is refused.
 #[derive(Debug)]
 pub struct VerifyError {
-    pub(super) name: String,
+    pub(crate) name: String,
     /// The reason.
     pub reason: Reason,
 }
@@ -175,7 +175,21 @@ impl StageError for VerifyError {
         match &self.reason {
             Reason::Store(error) => error.cause(),
             Reason::Image(ImageError::System(..)) => Cause::Failed,
-            _ => Cause::Refused,
+            Reason::Image(_)
+            | Reason::Envelope(_)
+            | Reason::Untrusted(_)
+            | Reason::UntrustedByRoots(_)
+            | Reason::BadSignature(..)
+            | Reason::LyingKeyId { .. }
+            | Reason::Manifest(_)
+            | Reason::UnsignedPart(_)
+            | Reason::PartOrder(_)
+            | Reason::Refused(..)
+            | Reason::Stale(_)
+            | Reason::OtherName(_)
+            | Reason::Misfit(_)
+            | Reason::Frame(_)
+            | Reason::Digest { .. } => Cause::Refused,
         }
     }
 

@@ -8,7 +8,7 @@ use crate::clock::clock;
 use crate::error::Failure;
 use crate::install;
 use crate::program::cli::Options;
-use crate::program::explain::Stages;
+use crate::program::explain::{Stage, Stages};
 use crate::program::report::Recorder;
 use crate::program::say;
 use crate::store::{self, Stores, System, Wanted};
@@ -29,7 +29,7 @@ pub(super) fn install(options: &Options) -> Result<(), Failure> {
     // Which releases were seen is asked under the lock of the store that remembers.
     let nowhere = Stores::default();
     let verified = super::checked(named, &nowhere, &policy, options.target, &mut stages)?;
-    stages.done("verify", || {
+    stages.done(Stage::Verify, || {
         let target = verified.facts().part().target;
         format!("code for {target} checked, keys trusted by {}", trusted.path.display())
     });
@@ -40,7 +40,7 @@ pub(super) fn install(options: &Options) -> Result<(), Failure> {
     let reset = trusted.trust.reset_for(&facts.manifest.name);
     let record = install::install(&mut disk, &verified, reset)?;
     drop(disk);
-    stages.done("install", || format!("on the disk in {}", place.display()));
+    stages.done(Stage::Install, || format!("on the disk in {}", place.display()));
 
     let release = match facts.manifest.sequence {
         0 => String::new(),

@@ -10,7 +10,7 @@ use bls_artifact::date::Date;
 use bls_artifact::digest::Sha256;
 use bls_artifact::manifest::Manifest;
 use bls_artifact::quantity::show_size;
-use serde_json::{Value, json};
+use serde::Serialize;
 use std::path::Path;
 
 /// One artifact of a store.
@@ -41,14 +41,14 @@ pub(super) fn list(explicit: Option<&Path>, json: bool) -> Result<(), Failure> {
         });
         for (named, line) in lines {
             match line {
-                Ok(line) if json => values.push(to_json(store, &line)),
+                Ok(line) if json => values.push(Listed::of(store, &line)),
                 Ok(line) => text += &to_text(store, &line),
                 Err(error) => {
                     bad += 1;
                     let failure = Failure::from(error);
                     say(&failure);
                     if json {
-                        values.push(json!({"name": named, "damaged": failure.code}));
+                        values.push(Listed::Damaged { damaged: failure.code, name: named });
                     } else {
                         let (named, path) = (printable(&named), super::shown(store.path()));
                         text += &format!("{named:<20} damaged, in {path}\n");
@@ -58,7 +58,8 @@ pub(super) fn list(explicit: Option<&Path>, json: bool) -> Result<(), Failure> {
         }
     }
     if json {
-        super::print_json(&(Value::from(values).to_string() + "\n"))?;
+        // Numbers and texts can always be written.
+        super::print_json(&(serde_json::to_string(&values).unwrap_or_default() + "\n"))?;
     } else if text.is_empty() && bad == 0 {
         text += "nothing is installed\n";
     }
@@ -133,15 +134,38 @@ fn to_text(store: &Store, line: &Line) -> String {
     )
 }
 
-fn to_json(store: &Store, line: &Line) -> Value {
-    json!({
-        "name": line.manifest.name,
-        "current": line.current,
-        "sequence": line.manifest.sequence,
-        "expires": line.manifest.expires,
-        "identity": line.identity.to_string(),
-        "source_sha256": line.manifest.source.to_string(),
-        "image_bytes": line.image_bytes,
-        "store": store.path().display().to_string(),
-    })
+/// One artifact as JSON, its fields in the order of their names.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Listed {
+    /// One that cannot be read: the code of the refusal, and what it is called.
+    Damaged { damaged: &'static str, name: String },
+    /// One that can.
+    Readable {
+        /// Whether its name means it.
+        current: bool,
+        /// When it expires, in seconds since 1970.
+        expires: Option<u64>,
+        identity: String,
+        image_bytes: u64,
+        name: String,
+        sequence: u64,
+        source_sha256: String,
+        store: String,
+    },
+}
+
+impl Listed {
+    fn of(store: &Store, line: &Line) -> Self {
+        Self::Readable {
+            current: line.current,
+            expires: line.manifest.expires,
+            identity: line.identity.to_string(),
+            image_bytes: line.image_bytes,
+            name: line.manifest.name.clone(),
+            sequence: line.manifest.sequence,
+            source_sha256: line.manifest.source.to_string(),
+            store: store.path().display().to_string(),
+        }
+    }
 }

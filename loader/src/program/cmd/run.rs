@@ -8,25 +8,22 @@ use super::Named;
 use crate::clock::clock;
 use crate::error::{Cause, Failure, printable};
 use crate::grant::Granted;
-use crate::link::Linked;
 use crate::link::value;
 use crate::map::{Guests, map_for};
 use crate::policy::{self, Limits, Rules};
 use crate::program::cli::{Artifact, Input, Options, ReportTarget};
-use crate::program::explain::Stages;
+use crate::program::explain::{Stage, Stages};
 use crate::program::profile::Sink;
-use crate::program::report::Recorder;
+use crate::program::report::{Recorder, trusts};
 use crate::program::say;
 use crate::program::stdin::redirect;
 use crate::program::watch;
 use crate::run::outcome::Outcome;
-use crate::run::{Burned, Consumption};
 use crate::store::Stores;
 use crate::verify::{Facts, Integrity, Policy};
 use crate::{grant, link, run, sys, trust};
 use bls_artifact::manifest::Encoding;
 use bls_artifact::quantity::show_size;
-use serde_json::json;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -83,7 +80,7 @@ fn keep_what_is_read(options: &Options) -> Result<(), Failure> {
                 code: "usage.same-file",
                 what: format!("what this run writes would replace {}", path.display()),
                 hint: Some("name another file for it".into()),
-                cause: Cause::Failed,
+                cause: Cause::Refused,
             });
         }
     }
@@ -97,7 +94,7 @@ fn prepared(options: &Options, recorder: &Arc<Recorder>) -> Result<Outcome, Fail
     let rules = policy::load(options.policy.as_deref(), &options.request.require)?;
     rules.check_clock(options.clock_unset)?;
     let limits = rules.limits(&options.request.limits)?;
-    stages.done("policy", || explain_rules(&rules));
+    stages.done(Stage::Policy, || explain_rules(&rules));
     if limits.timeout.is_some() || options.report.is_some() {
         watch::start(Arc::clone(recorder), limits.timeout)?;
     }
@@ -124,21 +121,21 @@ fn pipeline(
         ..Policy::of(&trusted.trust)
     };
     let verified = super::verified(named, &stores, &policy, stages)?;
-    note_artifact(recorder, verified.facts(), limits);
-    stages.done("verify", || explain_verified(verified.facts(), &trusted.path));
+    recorder.artifact(verified.facts(), limits);
+    stages.done(Stage::Verify, || explain_verified(verified.facts(), &trusted.path));
 
     let profile = Sink::open(options, verified.facts())?;
     let granted = grant::grant(&options.request, rules, limits, verified.facts())?;
     redirect(&options.stdin)?;
-    note_granted(recorder, &granted, options);
+    recorder.granted(&granted, options.request.determinism);
     if let Some(notice) = granted.notice(&printable(&verified.facts().name)) {
         say(&notice);
     }
-    stages.done("grant", || explain_granted(&granted, options));
+    stages.done(Stage::Grant, || explain_granted(&granted, options));
 
     let guests = Guests { stack: limits.stack, memory: limits.memory, ..Guests::default() };
     let mapped = map_for(verified, &guests)?;
-    stages.done("map", || {
+    stages.done(Stage::Map, || {
         let image = match mapped.facts().integrity {
             Integrity::Copy(_) => "sealed image",
             Integrity::PrivateCopy(_) => "private copy of the image",
@@ -150,32 +147,23 @@ fn pipeline(
     link::check_budget(mapped.facts(), limits.fuel)?;
     let entry = link::entry(&mapped, &options.request)?;
     let linked = link::link(mapped, &|_, _, _| Ok(None), options.request.unknown_imports)?;
-    note_linked(recorder, &linked, limits);
-    stages.done("link", || {
+    recorder.linked(&linked, limits.fuel);
+    stages.done(Stage::Link, || {
         let imports = linked.mapped().module().imports().len();
         let unknown = linked.unknown_imports().len();
         format!("{imports} imports, {unknown} of them trap when called")
     });
 
-    recorder.guest_begins();
-    let ended = run::run(linked, granted.grants, limits, &entry, true);
+    let observed = Arc::default();
+    recorder.guest_begins(&observed);
+    let ended = run::run(linked, granted.grants, limits, &entry, &observed);
     // Results are the guest's output: printed when the run ended well, and before
     // the outcome is final.
     let printed = print(&ended.results);
-    stages.done("run", || "the guest ended".into());
-    if let Some(consumption) = ended.consumption {
-        recorder.set("fuel", || consumption.to_json());
-    }
-    if let Some(found) = &ended.fuel_profile {
-        recorder.set("fuel_profile", || found.to_json());
-        if let Some(profile) = profile {
-            profile.write(found)?;
-        }
-    }
-    recorder.set("peak_memory_bytes", || json!({ "guest": ended.memory_peak }));
-    recorder.set("limits_met", || json!(ended.limits_met));
-    if !ended.results.is_empty() {
-        recorder.set("results", || ended.results.iter().map(value::to_json).collect());
+    stages.done(Stage::Run, || "the guest ended".into());
+    recorder.ended(&ended);
+    if let Some((profile, found)) = profile.zip(ended.fuel_profile.as_ref()) {
+        profile.write(found)?;
     }
     Ok(printed.err().map_or(ended.outcome, Outcome::Failed))
 }
@@ -228,86 +216,14 @@ fn on_enough_stack<T: Send>(
     })
 }
 
-/// What the report says about the artifact, from the moment it is trusted.
-fn note_artifact(recorder: &Recorder, facts: &Facts, limits: &Limits) {
-    let manifest = &facts.manifest;
-    recorder.set("artifact", || {
-        json!({
-            "name": manifest.name,
-            "identity": facts.identity.to_string(),
-            "file_sha256": facts.file_digest.map(|digest| digest.to_string()),
-            "source_sha256": manifest.source.to_string(),
-            "target": facts.part().target.triple(),
-            "key_ids": facts.key_ids.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        })
-    });
-    recorder.set("integrity", || match facts.integrity {
-        Integrity::Copy(why) => json!({
-            "mode": "copy", "trusts": COPY_TRUSTS, "why": why.map(|why| why.to_string()),
-        }),
-        Integrity::PrivateCopy(why) => json!({
-            "mode": "copy", "trusts": PRIVATE_COPY_TRUSTS, "why": why.map(|why| why.to_string()),
-        }),
-        Integrity::Store => json!({ "mode": "store", "trusts": STORE_TRUSTS }),
-    });
-    recorder.set("limits", || {
-        json!({
-            "fuel": limits.fuel,
-            "timeout_ms": limits.timeout.map(|time| time.as_millis() as u64),
-            "memory_bytes": limits.memory.min(manifest.limits.memory.unwrap_or(u64::MAX)),
-            "stack_bytes": limits.stack,
-            "output_bytes": limits.output,
-            "descriptors": limits.descriptors,
-        })
-    });
-    recorder.set("fuel", || match &manifest.fuel {
-        None => json!({ "metered": false }),
-        // Until the guest ends: nothing is known to have been burned.
-        Some(_) => Consumption { budget: limits.fuel, burned: Burned::AtLeast(0) }.to_json(),
-    });
-    recorder.set("limits_met", || json!([]));
-    recorder.set("unknown_imports", || json!([]));
-}
-
-/// What the report says about what the guest gets.
-fn note_granted(recorder: &Recorder, granted: &Granted, options: &Options) {
-    recorder.set("granted", || {
-        granted.permissions.iter().map(|permission| json!(permission)).collect()
-    });
-    if let Some(start) = options.request.determinism {
-        recorder
-            .set("deterministic", || json!({ "seed": start.seed, "epoch": start.epoch_seconds }));
-    }
-}
-
-/// What the report says about linking, before the guest starts.
-fn note_linked(recorder: &Recorder, linked: &Linked, limits: &Limits) {
-    recorder.set("unknown_imports", || json!(linked.unknown_imports()));
-    if let Some(metering) = &linked.mapped().facts().manifest.fuel {
-        // Instantiation is charged before it happens.
-        let burned = Burned::AtLeast(metering.instantiation);
-        recorder.set("fuel", || Consumption { budget: limits.fuel, burned }.to_json());
-    }
-}
-
-/// What the copy mode relies on.
-const COPY_TRUSTS: &str = "SHA-256 and the kernel's seals on the copy; nothing about the file";
-/// What it relies on where the system gives no memory that can be sealed.
-const PRIVATE_COPY_TRUSTS: &str = "SHA-256 and that nobody writes this process's own memory, for \
-     the system gives no memory file (memfd_create, ulimit -f); nothing about the file";
-/// What the store mode relies on.
-const STORE_TRUSTS: &str =
-    "root, who installed it and alone can write it; its code was hashed then, not now";
-
 fn explain_integrity(integrity: Integrity) -> String {
-    let (why, trusts) = match integrity {
-        Integrity::Copy(why) => (why, COPY_TRUSTS),
-        Integrity::PrivateCopy(why) => (why, PRIVATE_COPY_TRUSTS),
-        Integrity::Store => return format!("store: trusts {STORE_TRUSTS}"),
-    };
-    match why {
-        None => format!("copy: trusts {trusts}"),
-        Some(why) => format!("copy, not store, because {why}: trusts {trusts}"),
+    let trusts = trusts(integrity);
+    match integrity {
+        Integrity::Store => format!("store: trusts {trusts}"),
+        Integrity::Copy(None) | Integrity::PrivateCopy(None) => format!("copy: trusts {trusts}"),
+        Integrity::Copy(Some(why)) | Integrity::PrivateCopy(Some(why)) => {
+            format!("copy, not store, because {why}: trusts {trusts}")
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use super::Named;
 use crate::clock::clock;
 use crate::error::{Failure, printable};
 use crate::program::cli::Options;
-use crate::program::explain::Stages;
+use crate::program::explain::{Stage, Stages};
 use crate::program::report::Recorder;
 use crate::program::say;
 use crate::store::{Folder, Installed, Store, StoreError, Stores, Wanted};
@@ -31,7 +31,7 @@ pub(super) fn verify(options: &Options) -> Result<(), Failure> {
     let stores = Stores::open(options.store.as_deref())?;
     let policy = policy(options, &trusted.trust, Some(&stores));
     let verified = super::checked(named, &stores, &policy, options.target, &mut stages)?;
-    stages.done("verify", || {
+    stages.done(Stage::Verify, || {
         format!("every byte checked, keys trusted by {}", trusted.path.display())
     });
     super::print(&describe(verified.facts(), options.target))

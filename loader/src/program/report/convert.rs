@@ -1,0 +1,299 @@
+//! What the stages found, in the form of a report.
+//!
+//! The only place where the types of the stages and those of the form meet: a stage knows
+//! nothing of JSON, and the form nothing of stages. One function for each moment at which
+//! something becomes known. Builds nothing without `--report`.
+
+use super::Recorder;
+use super::bounded::{List, Text};
+use super::form;
+use crate::error::{Cause, Failure, printable_name};
+use crate::grant::Granted;
+use crate::host::Determinism;
+use crate::link::Linked;
+use crate::link::value;
+use crate::policy::Limits;
+use crate::program::explain::Stage;
+use crate::run::fuel_profile::FuelProfile;
+use crate::run::outcome::{Frame, Limit, Outcome, TrapReport};
+use crate::run::{Burned, Consumption, Ended};
+use crate::verify::{Facts, Integrity};
+use bls_artifact::fuel;
+use wasmtime::Val;
+
+/// The most functions that a report names; the table has all of them.
+const LINES_MAX: usize = 4096;
+
+impl Recorder {
+    /// How long a stage took.
+    pub(crate) fn stage_took(&self, stage: Stage, microseconds: u64) {
+        self.note(|report| {
+            let all = report.microseconds.get_or_insert_default();
+            let its = match stage {
+                Stage::Policy => &mut all.policy,
+                Stage::Open => &mut all.open,
+                Stage::Verify => &mut all.verify,
+                Stage::Grant => &mut all.grant,
+                Stage::Map => &mut all.map,
+                Stage::Link => &mut all.link,
+                Stage::Run => &mut all.run,
+                // Of what is only installed there is no report.
+                Stage::Install => return,
+            };
+            *its = Some(microseconds);
+        });
+    }
+
+    /// The artifact, from the moment it is trusted.
+    pub(crate) fn artifact(&self, facts: &Facts, limits: &Limits) {
+        if !self.is_on() {
+            return;
+        }
+        let manifest = &facts.manifest;
+        let key_ids = List::new(facts.key_ids.iter().map(|id| Text::new(&id.to_string())));
+        let artifact = form::Artifact {
+            file_sha256: facts.file_digest.map(|digest| Text::new(&digest.to_string())),
+            identity: Text::new(&facts.identity.to_string()),
+            key_ids,
+            name: Text::new(&manifest.name),
+            source_sha256: Text::new(&manifest.source.to_string()),
+            target: Text::new(facts.part().target.triple()),
+        };
+        let (mode, why) = match facts.integrity {
+            Integrity::Copy(why) | Integrity::PrivateCopy(why) => (form::Mode::Copy, Some(why)),
+            Integrity::Store => (form::Mode::Store, None),
+        };
+        let why = why.map(|why| why.map(|why| Text::new(&why.to_string())));
+        let integrity = form::Integrity { mode, trusts: trusts(facts.integrity), why };
+        let limits = form::Limits {
+            descriptors: limits.descriptors,
+            fuel: limits.fuel,
+            memory_bytes: limits.memory.min(manifest.limits.memory.unwrap_or(u64::MAX)),
+            output_bytes: limits.output,
+            stack_bytes: limits.stack,
+            timeout_ms: limits.timeout.map(|time| time.as_millis() as u64),
+        };
+        let fuel = match &manifest.fuel {
+            None => form::Fuel::Unmetered { metered: false },
+            // Until the guest ends: nothing is known to have been burned.
+            Some(_) => Consumption { budget: limits.fuel, burned: Burned::AtLeast(0) }.into(),
+        };
+        self.note(|report| {
+            report.artifact = Some(artifact);
+            report.integrity = Some(integrity);
+            report.limits = Some(limits);
+            report.fuel = Some(fuel);
+            report.limits_met = Some(List::default());
+            report.unknown_imports = Some(List::default());
+        });
+    }
+
+    /// What the guest gets.
+    pub(crate) fn granted(&self, granted: &Granted, rules: Option<Determinism>) {
+        if !self.is_on() {
+            return;
+        }
+        let granted = texts(&granted.permissions);
+        self.note(|report| {
+            report.granted = Some(granted);
+            report.deterministic = rules
+                .map(|start| form::Deterministic { epoch: start.epoch_seconds, seed: start.seed });
+        });
+    }
+
+    /// What linking found, before the guest starts.
+    pub(crate) fn linked(&self, linked: &Linked, budget: Option<u64>) {
+        if !self.is_on() {
+            return;
+        }
+        let unknown_imports = texts(linked.unknown_imports());
+        let fuel = linked.mapped().facts().manifest.fuel.as_ref().map(|metering| {
+            // Instantiation is charged before it happens.
+            let burned = Burned::AtLeast(metering.instantiation);
+            Consumption { budget, burned }.into()
+        });
+        self.note(|report| {
+            report.unknown_imports = Some(unknown_imports);
+            if fuel.is_some() {
+                report.fuel = fuel;
+            }
+        });
+    }
+
+    /// What a guest did that ended by itself.
+    pub(crate) fn ended(&self, ended: &Ended) {
+        if !self.is_on() {
+            return;
+        }
+        let fuel = ended.consumption.map(Into::into);
+        let fuel_profile = ended.fuel_profile.as_ref().map(Into::into);
+        let limits_met = texts(&ended.limits_met);
+        let results = List::new(ended.results.iter().map(Into::into));
+        self.note(|report| {
+            if fuel.is_some() {
+                report.fuel = fuel;
+            }
+            report.fuel_profile = fuel_profile;
+            report.limits_met = Some(limits_met);
+            report.peak_memory_bytes.get_or_insert_default().guest = Some(ended.memory_peak);
+            if !ended.results.is_empty() {
+                report.results = Some(results);
+            }
+        });
+    }
+}
+
+fn texts<T: AsRef<str>>(all: &[T]) -> List<Text> {
+    List::new(all.iter().map(|text| Text::new(text.as_ref())))
+}
+
+/// What the mode of integrity relies on, in a sentence.
+pub(crate) fn trusts(integrity: Integrity) -> &'static str {
+    match integrity {
+        Integrity::Copy(_) => "SHA-256 and the kernel's seals on the copy; nothing about the file",
+        // Where the system gives no memory that can be sealed.
+        Integrity::PrivateCopy(_) => {
+            "SHA-256 and that nobody writes this process's own memory, for the system gives no \
+             memory file (memfd_create, ulimit -f); nothing about the file"
+        }
+        Integrity::Store => {
+            "root, who installed it and alone can write it; its code was hashed then, not now"
+        }
+    }
+}
+
+impl From<Consumption> for form::Fuel {
+    fn from(Consumption { budget, burned }: Consumption) -> Self {
+        let (consumed, at_least) = match burned {
+            Burned::Exactly(units) | Burned::AtMost(units) => (Some(units), None),
+            Burned::AtLeast(units) => (None, Some(units)),
+        };
+        Self::Metered(form::Metered {
+            at_least,
+            budget,
+            consumed,
+            exact: matches!(burned, Burned::Exactly(_)),
+            left: budget.zip(consumed).map(|(budget, consumed)| budget.saturating_sub(consumed)),
+            metered: true,
+            model: fuel::MODEL,
+        })
+    }
+}
+
+impl From<&FuelProfile> for form::FuelProfile {
+    fn from(profile: &FuelProfile) -> Self {
+        let lines = profile.lines();
+        let (shown, others) = lines.split_at(lines.len().min(LINES_MAX));
+        let line = |line: &crate::run::fuel_profile::Line| form::FunctionFuel {
+            function: line.function,
+            name: line.name.as_deref().map(|name| Text::new(&printable_name(name))),
+            units: line.units,
+        };
+        let units = || others.iter().fold(0, |sum: u64, line| sum.saturating_add(line.units));
+        Self {
+            billed_on_top: profile.rest,
+            functions: shown.iter().map(line).collect(),
+            host: profile.host,
+            instantiation: profile.instantiation,
+            others: (!others.is_empty())
+                .then(|| form::OtherFunctions { functions: others.len(), units: units() }),
+        }
+    }
+}
+
+impl From<&Outcome> for form::Outcome {
+    fn from(outcome: &Outcome) -> Self {
+        let of = |kind| Self { kind, process_exit_code: outcome.exit_code(), ..Self::default() };
+        match outcome {
+            Outcome::Exited(code) => Self { exit_code: Some(*code), ..of(form::Kind::Exited) },
+            Outcome::Trapped(trap) => Self { trap: Some(trap.into()), ..of(form::Kind::Trap) },
+            Outcome::OutOfFuel => of(form::Kind::OutOfFuel),
+            Outcome::Limit(limit, what) => Self {
+                limit: Some((*limit).into()),
+                message: Some(Text::new(what)),
+                ..of(form::Kind::Limit)
+            },
+            Outcome::Signal(number) => Self { signal: Some(*number), ..of(form::Kind::Signal) },
+            Outcome::Failed(failure) => {
+                let kind = match failure.cause {
+                    Cause::Refused => form::Kind::Refused,
+                    Cause::Failed => form::Kind::Failed,
+                };
+                Self { error: Some(failure.into()), ..of(kind) }
+            }
+        }
+    }
+}
+
+impl From<&Failure> for form::Error {
+    fn from(failure: &Failure) -> Self {
+        Self {
+            code: failure.code,
+            hint: failure.hint.as_deref().map(Text::new),
+            message: Text::new(&failure.what),
+            stage: failure.stage,
+        }
+    }
+}
+
+impl From<Limit> for form::LimitName {
+    fn from(limit: Limit) -> Self {
+        match limit {
+            Limit::Time => Self::Time,
+            Limit::Memory => Self::Memory,
+            Limit::Table => Self::Table,
+            Limit::Output => Self::Output,
+        }
+    }
+}
+
+impl From<&TrapReport> for form::Trap {
+    fn from(trap: &TrapReport) -> Self {
+        let first = trap.frames.first().map(form::Frame::from);
+        Self {
+            frames: List::new(trap.frames.iter().map(Into::into)),
+            function: first.as_ref().map(|frame| frame.function),
+            kind: trap.kind,
+            message: Text::new(&trap.what),
+            more_frames: trap.has_more_frames,
+            name: first.and_then(|frame| frame.name),
+        }
+    }
+}
+
+impl From<&Frame> for form::Frame {
+    fn from(frame: &Frame) -> Self {
+        Self { function: frame.function, name: frame.name.as_deref().map(Text::new) }
+    }
+}
+
+impl From<&Val> for form::ResultValue {
+    fn from(value: &Val) -> Self {
+        use form::{Integer, ValueType};
+        let of = |ty| Self { bits: None, signed: None, ty, unsigned: None, value: None };
+        let shown = || Some(Text::new(&value::show(value)));
+        let digits = |digits: String| Some(Integer::Digits(Text::new(&digits)));
+        match value {
+            Val::I32(value) => Self {
+                signed: Some(Integer::Number((*value).into())),
+                unsigned: Some(Integer::Number(value.cast_unsigned().into())),
+                ..of(ValueType::I32)
+            },
+            Val::I64(value) => Self {
+                signed: digits(value.to_string()),
+                unsigned: digits(value.cast_unsigned().to_string()),
+                ..of(ValueType::I64)
+            },
+            Val::F32(bits) => {
+                let bits = Some(Text::new(&format!("{bits:#010x}")));
+                Self { bits, value: shown(), ..of(ValueType::F32) }
+            }
+            Val::F64(bits) => {
+                let bits = Some(Text::new(&format!("{bits:#018x}")));
+                Self { bits, value: shown(), ..of(ValueType::F64) }
+            }
+            Val::V128(_) => Self { bits: shown(), ..of(ValueType::V128) },
+            _ => Self { value: shown(), ..of(ValueType::Reference) },
+        }
+    }
+}

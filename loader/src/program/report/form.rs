@@ -1,0 +1,457 @@
+//! The form of a report: what its JSON holds, field by field.
+//!
+//! `loader/report.schema.json` is made of these types, their descriptions included: what
+//! stands here above a field is what a reader of reports is told. Guarantees that fields
+//! are written in the order of their names, and that whatever others chose is bounded
+//! ([`Text`], [`List`]). Knows nothing of how a run goes: `convert.rs` does.
+
+use super::bounded::{List, Text};
+#[cfg(test)]
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// The report of one run of `bls-load --report FILE`. What was not known when the run ended
+/// is left out.
+#[derive(Debug, Default, Serialize)]
+#[cfg_attr(test, derive(JsonSchema), schemars(transform = super::schema::report))]
+pub(super) struct Report {
+    /// The artifact, once its signature was verified.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) artifact: Option<Artifact>,
+    /// The rules in the place of chance, with `--deterministic`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) deterministic: Option<Deterministic>,
+    /// What was consumed, as well as it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) fuel: Option<Fuel>,
+    /// Where the fuel went, by function, where the artifact counts that and the run ended by
+    /// itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) fuel_profile: Option<FuelProfile>,
+    /// What the guest was granted, as capabilities with their objects, such as
+    /// `fs.read:/data`; once that is decided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) granted: Option<List<Text>>,
+    /// What holds that the code which runs is the code that was signed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) integrity: Option<Integrity>,
+    /// How many elements are missing of lists that had to be cut.
+    #[serde(skip_serializing_if = "LeftOut::is_empty")]
+    pub(super) left_out: LeftOut,
+    /// The limits of the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) limits: Option<Limits>,
+    /// Limits that the guest was told of by a call or a growth that failed, and that did not
+    /// end the run: `memory`, `table`, `descriptors`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) limits_met: Option<List<Text>>,
+    /// How long the stages took; not with `--deterministic`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) microseconds: Option<Microseconds>,
+    /// How the run ended.
+    pub(super) outcome: Outcome,
+    /// The most memory that was in use; not with `--deterministic`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) peak_memory_bytes: Option<PeakMemory>,
+    /// What the call of `--invoke` gave, where it gave anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) results: Option<List<ResultValue>>,
+    /// Functions that the module imports and no host has: a call to one traps
+    /// (`--unknown-imports trap`). As `MODULE.NAME`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) unknown_imports: Option<List<Text>>,
+    /// The version of this form. Fields may be added without another version.
+    pub(super) version: Version,
+}
+
+/// The version of the form.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+#[cfg_attr(test, derive(JsonSchema), schemars(inline, extend("const" = 1)))]
+pub(super) struct Version(u32);
+
+impl Default for Version {
+    fn default() -> Self {
+        Self(1)
+    }
+}
+
+/// The artifact that was run.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub(super) struct Artifact {
+    /// SHA-256 of the whole file, 64 hexadecimal digits; null where not all of it was read.
+    pub(super) file_sha256: Option<Text>,
+    /// SHA-256 of the signed payload, 64 hexadecimal digits: what identifies the artifact.
+    pub(super) identity: Text,
+    /// The ids of the trusted keys whose signatures count.
+    pub(super) key_ids: List<Text>,
+    /// The signed name.
+    pub(super) name: Text,
+    /// SHA-256 of the WebAssembly module it was compiled from, 64 hexadecimal digits.
+    pub(super) source_sha256: Text,
+    /// The target of the code that runs, as a triple.
+    pub(super) target: Text,
+}
+
+/// The rules in the place of chance.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub(super) struct Deterministic {
+    /// Where the clocks begin, in seconds since 1970.
+    pub(super) epoch: u64,
+    /// What randomness comes from.
+    pub(super) seed: u64,
+}
+
+/// Fuel, in units of the cost model.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub(super) enum Fuel {
+    /// The artifact was compiled with `--no-fuel`.
+    Unmetered {
+        /// Always false.
+        #[cfg_attr(test, schemars(extend("const" = false)))]
+        metered: bool,
+    },
+    /// The artifact counts.
+    Metered(Metered),
+}
+
+/// The fuel of a metered run: either `consumed` or `at_least`.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema), schemars(transform = super::schema::metered))]
+pub(super) struct Metered {
+    /// A lower bound on the units consumed, where it is not known how many were: after a
+    /// timeout or a signal, what the guest had consumed at its last host call (the price of
+    /// that call included where it had returned), and before its first one the price of
+    /// instantiation. With `--deterministic` the price of instantiation, always.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) at_least: Option<u64>,
+    /// The budget in units; null where there was none.
+    pub(super) budget: Option<u64>,
+    /// The units that the run is billed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) consumed: Option<u64>,
+    /// Whether `consumed` is exactly what was consumed. False with `at_least`, and where a
+    /// trap is billed the whole budget.
+    pub(super) exact: bool,
+    /// The units of the budget that were not consumed, where there is a budget.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) left: Option<u64>,
+    /// Always true.
+    #[cfg_attr(test, schemars(extend("const" = true)))]
+    pub(super) metered: bool,
+    /// The name of the cost model.
+    pub(super) model: &'static str,
+}
+
+/// Where the fuel went. All units add up to what was billed.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub(super) struct FuelProfile {
+    /// Units that were billed and that no function counted, as after a trap; below zero, units
+    /// that were counted beyond the budget and are not billed.
+    pub(super) billed_on_top: i64,
+    /// The functions, most units first; at most 4096.
+    pub(super) functions: Vec<FunctionFuel>,
+    /// Units that the host took for its own work.
+    pub(super) host: u64,
+    /// Units of instantiation.
+    pub(super) instantiation: u64,
+    /// The functions that are not listed, where there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) others: Option<OtherFunctions>,
+}
+
+/// What one function consumed, without those it called.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub(super) struct FunctionFuel {
+    /// Its index in the module, imported functions counted first.
+    pub(super) function: u32,
+    /// Its name; null where the module has none.
+    pub(super) name: Option<Text>,
+    /// Units.
+    pub(super) units: u64,
+}
+
+/// What the functions consumed that a profile does not list.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub(super) struct OtherFunctions {
+    /// How many.
+    pub(super) functions: usize,
+    /// Units of all of them.
+    pub(super) units: u64,
+}
+
+/// What holds that the code which runs is the code that was signed.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub(super) struct Integrity {
+    /// How the code came into memory.
+    pub(super) mode: Mode,
+    /// What the mode relies on, in a sentence.
+    pub(super) trusts: &'static str,
+    /// Why an installed artifact was copied; null for one that is not installed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) why: Option<Option<Text>>,
+}
+
+/// How the code came into memory.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(JsonSchema))]
+pub(super) enum Mode {
+    /// Copied into memory of this process, and hashed on the way.
+    Copy,
+    /// Mapped from a store that only root can write, and hashed when it was installed.
+    Store,
+}
+
+/// How many elements are missing of lists that had to be cut, by the part of the report that
+/// the list is in.
+#[derive(Debug, Default, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub(super) struct LeftOut {
+    /// Of `artifact.key_ids`.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(super) artifact: usize,
+    /// Of `granted`.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(super) granted: usize,
+    /// Of `outcome.trap.frames`.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(super) outcome: usize,
+    /// Of `results`.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(super) results: usize,
+    /// Of `unknown_imports`.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(super) unknown_imports: usize,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
+/// The limits of the run; null is no limit.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub(super) struct Limits {
+    /// Open descriptors, granted ones included.
+    pub(super) descriptors: u32,
+    /// Units of fuel.
+    pub(super) fuel: Option<u64>,
+    /// Bytes of memories, tables and objects together.
+    pub(super) memory_bytes: u64,
+    /// Bytes that the guest may write and make a disk hold.
+    pub(super) output_bytes: Option<u64>,
+    /// Bytes of stack.
+    pub(super) stack_bytes: usize,
+    /// Milliseconds from the start of the program.
+    pub(super) timeout_ms: Option<u64>,
+}
+
+/// How long the stages took, in microseconds; those that were not finished are left out, but
+/// for `run`.
+#[derive(Debug, Default, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub(super) struct Microseconds {
+    /// Deciding what the guest gets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) grant: Option<u64>,
+    /// Finding host functions and what to call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) link: Option<u64>,
+    /// Mapping the code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) map: Option<u64>,
+    /// Opening the artifact.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) open: Option<u64>,
+    /// Reading policies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) policy: Option<u64>,
+    /// Running the guest, instantiation included; where the clock or a signal ended it, until
+    /// then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) run: Option<u64>,
+    /// Verifying the artifact and copying its code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) verify: Option<u64>,
+}
+
+/// How the run ended.
+#[derive(Debug, Default, Serialize)]
+#[cfg_attr(test, derive(JsonSchema), schemars(transform = super::schema::outcome))]
+pub(super) struct Outcome {
+    /// Why it was refused, or failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) error: Option<Error>,
+    /// The guest's own exit code, all 32 bits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) exit_code: Option<u32>,
+    /// The kind of end.
+    pub(super) kind: Kind,
+    /// The limit that ended the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) limit: Option<LimitName>,
+    /// What happened at the limit, in a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) message: Option<Text>,
+    /// The exit code of bls-load.
+    pub(super) process_exit_code: u8,
+    /// The signal that ended the run, by number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) signal: Option<i32>,
+    /// The trap, and where it happened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) trap: Option<Trap>,
+}
+
+/// The kind of end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(JsonSchema))]
+pub(super) enum Kind {
+    /// The guest returned, or exited with `exit_code`.
+    Exited,
+    /// The guest trapped: `trap`.
+    Trap,
+    /// The budget was used up.
+    OutOfFuel,
+    /// Another limit was reached: `limit`.
+    Limit,
+    /// A signal came: `signal`.
+    Signal,
+    /// What was given may not run here: `error`. The same again is refused again.
+    Refused,
+    /// The system did not give what is needed, or bls-load is at fault: `error`.
+    #[default]
+    Failed,
+}
+
+/// A limit that ends a run, fuel aside.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(JsonSchema))]
+pub(super) enum LimitName {
+    /// `--timeout`.
+    Time,
+    /// `--max-memory`.
+    Memory,
+    /// Elements of tables.
+    Table,
+    /// `--max-output`.
+    Output,
+}
+
+/// Why a run was refused, or failed.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub(super) struct Error {
+    /// The name of the defect, which stays the same when words change (SECURITY.md,
+    /// "Refusals").
+    pub(super) code: &'static str,
+    /// What can be done about it; null where nobody knows.
+    pub(super) hint: Option<Text>,
+    /// What was wrong, in a sentence.
+    pub(super) message: Text,
+    /// The stage that refused or failed.
+    pub(super) stage: &'static str,
+}
+
+/// A trap, and where it happened.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub(super) struct Trap {
+    /// The calls that had not returned, the innermost first; at most 20.
+    pub(super) frames: List<Frame>,
+    /// The index of the function it happened in; null where that is not known.
+    pub(super) function: Option<u32>,
+    /// The kind of trap: a word such as `unreachable` or `memory-out-of-bounds`.
+    pub(super) kind: &'static str,
+    /// The kind, in words.
+    pub(super) message: Text,
+    /// Whether there were more calls than `frames` may hold.
+    pub(super) more_frames: bool,
+    /// The name of the function it happened in; null where the module has none.
+    pub(super) name: Option<Text>,
+}
+
+/// A call that had not returned.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub(super) struct Frame {
+    /// The index of the function in the module, imported functions counted first.
+    pub(super) function: u32,
+    /// Its name; null where the module has none.
+    pub(super) name: Option<Text>,
+}
+
+/// The most memory that was in use at a time, in bytes.
+#[derive(Debug, Default, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub(super) struct PeakMemory {
+    /// The guest's memories, tables and objects together, and what the host held for it; once
+    /// the guest ran.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) guest: Option<u64>,
+    /// Resident memory of the whole process.
+    pub(super) process: u64,
+}
+
+/// A value that a call gave.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema), schemars(transform = super::schema::value))]
+pub(super) struct ResultValue {
+    /// The bits of a float or a vector, hexadecimal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) bits: Option<Text>,
+    /// An integer, read as signed: a number of 32 bits, or the digits of 64, which not every
+    /// reader of JSON keeps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) signed: Option<Integer>,
+    /// The type of the value.
+    #[serde(rename = "type")]
+    pub(super) ty: ValueType,
+    /// The same integer, read as unsigned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) unsigned: Option<Integer>,
+    /// A float in words that can be read again; of a reference, whether it is `null`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) value: Option<Text>,
+}
+
+/// An integer of 32 bits as a number, or one of 64 bits as its digits.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub(super) enum Integer {
+    /// 32 bits.
+    Number(i64),
+    /// 64 bits, as decimal digits.
+    Digits(Text),
+}
+
+/// The type of a value of WebAssembly.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(JsonSchema))]
+pub(super) enum ValueType {
+    /// An integer of 32 bits.
+    I32,
+    /// An integer of 64 bits.
+    I64,
+    /// A float of 32 bits.
+    F32,
+    /// A float of 64 bits.
+    F64,
+    /// A vector of 128 bits.
+    V128,
+    /// A reference.
+    Reference,
+}

@@ -1,0 +1,225 @@
+//! Collects what becomes known while a run goes on, and makes the report of it.
+//!
+//! One value, so that whoever ends the run, the main thread, the watcher or a panic, writes
+//! the same form. Guarantees that only one of them does ([`Recorder::claim`]), and that
+//! nobody waits for a thread that may have stopped: what the guest did last is read from
+//! atomics ([`Observed`]). Without `--report` it collects nothing.
+
+use super::ReportError;
+use super::form::{Artifact, Fuel, LeftOut, Report};
+use super::form::{PeakMemory, Trap};
+use crate::host::observed::Observed;
+use crate::program::cli::ReportTarget;
+use crate::program::deliver::Destination;
+use crate::run::outcome::Outcome;
+use crate::sys;
+use crate::sys::signal::Thread;
+use bls_artifact::fuel::BUDGET_MAX;
+use bls_artifact::text::printable_json;
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
+
+/// What is collected, and where it goes.
+#[derive(Debug)]
+struct Collected {
+    destination: Destination,
+    place: String,
+    report: Mutex<Report>,
+    /// From the moment the guest runs.
+    running: OnceLock<Running>,
+}
+
+/// A guest that runs, or has run.
+#[derive(Debug)]
+struct Running {
+    since: Instant,
+    observed: Arc<Observed>,
+}
+
+/// A report that only needs to be written.
+#[derive(Debug)]
+pub(crate) struct Composed<'a>(Option<(&'a Collected, Vec<u8>)>);
+
+/// What is known about a run.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    /// 0 while the run goes on; then 256 and the exit code.
+    ended: AtomicU32,
+    /// The number of the thread that the guest runs on; 0 before it does.
+    guest: AtomicI32,
+    /// Whether what differs from run to run is left out.
+    by_rule: bool,
+    collected: Option<Collected>,
+}
+
+impl Recorder {
+    /// Opens `target`, so that a report which cannot be written stops the run
+    /// before it begins.
+    pub(crate) fn open(target: Option<&ReportTarget>, by_rule: bool) -> Result<Self, ReportError> {
+        let collected = match target {
+            None => None,
+            Some(target) => {
+                let place = match target {
+                    ReportTarget::File(path) => path.display().to_string(),
+                    ReportTarget::Descriptor(number) => format!("descriptor {number}"),
+                };
+                match Destination::open(target) {
+                    Ok(destination) => Some(Collected {
+                        destination,
+                        place,
+                        report: Mutex::default(),
+                        running: OnceLock::new(),
+                    }),
+                    Err(error) => return Err(ReportError { place, error }),
+                }
+            }
+        };
+        Ok(Self { ended: AtomicU32::new(0), guest: AtomicI32::new(0), by_rule, collected })
+    }
+
+    /// Whether anybody will read what is noted.
+    pub(crate) fn is_on(&self) -> bool {
+        self.collected.is_some()
+    }
+
+    /// Fills something in, if there is a report. What is filled in is made before this: the
+    /// lock is held for moments, and by nothing that could panic.
+    pub(super) fn note(&self, fill_in: impl FnOnce(&mut Report)) {
+        if let Some(collected) = &self.collected {
+            fill_in(&mut collected.report.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+
+    /// Says that from now on the guest runs on this thread, and where is seen how far it is.
+    pub(crate) fn guest_begins(&self, observed: &Arc<Observed>) {
+        if let Some(collected) = &self.collected {
+            let running = Running { since: Instant::now(), observed: Arc::clone(observed) };
+            // A run has one guest.
+            let _ = collected.running.set(running);
+            self.guest.store(Thread::current().number(), Ordering::Release);
+        }
+    }
+
+    /// Stops the guest, where there is a report that it could change and another thread
+    /// than its own ends the run. After this nothing may be waited for that the guest's
+    /// thread may hold.
+    pub(crate) fn stop_guest(&self) {
+        let guest = self.guest.load(Ordering::Acquire);
+        if guest != 0 && guest != Thread::current().number() {
+            sys::signal::stop(Thread::of_number(guest));
+        }
+    }
+
+    /// Ends the run, with this exit code: true for the first who asks. Whoever gets false
+    /// must not write, print or exit: somebody else does.
+    pub(crate) fn claim(&self, code: u8) -> bool {
+        let ended = 256 | u32::from(code);
+        self.ended.compare_exchange(0, ended, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// Says with which code the process ends if it has to leave now. For the one who
+    /// holds the claim.
+    pub(crate) fn ends_with(&self, code: u8) {
+        self.ended.store(256 | u32::from(code), Ordering::Release);
+    }
+
+    /// The exit code of the run, which somebody has ended.
+    pub(crate) fn exit_code(&self) -> u8 {
+        (self.ended.load(Ordering::Acquire) & 0xff) as u8
+    }
+
+    /// Makes the report. For the one who holds the claim.
+    pub(crate) fn compose(&self, outcome: &Outcome) -> Composed<'_> {
+        let Some(collected) = &self.collected else { return Composed(None) };
+        // Taken, not copied: nobody makes another. Without what was being noted when a panic
+        // came, if need be.
+        let report = wait(&collected.report).map(|mut report| std::mem::take(&mut *report));
+        let mut report = report.unwrap_or_default();
+        report.outcome = outcome.into();
+        if self.by_rule {
+            report.microseconds = None;
+            report.peak_memory_bytes = None;
+        } else {
+            let memory = report.peak_memory_bytes.get_or_insert_default();
+            memory.process = sys::usage::resident_peak_bytes();
+            if let Some(running) = collected.running.get() {
+                running.fill_in(&mut report);
+            }
+        }
+        report.left_out = LeftOut::of(&report);
+        // Numbers and texts can always be written.
+        let text = serde_json::to_string_pretty(&report).unwrap_or_default() + "\n";
+        Composed(Some((collected, printable_json(&text).into_owned().into_bytes())))
+    }
+}
+
+impl Running {
+    /// Says how far the guest was, where it did not end by itself: nobody has noted then what
+    /// is filled in here.
+    fn fill_in(&self, report: &mut Report) {
+        let run = &mut report.microseconds.get_or_insert_default().run;
+        run.get_or_insert_with(|| self.since.elapsed().as_micros() as u64);
+        let PeakMemory { guest, .. } = report.peak_memory_bytes.get_or_insert_default();
+        guest.get_or_insert_with(|| self.observed.memory_peak());
+        if let Some(Fuel::Metered(fuel)) = &mut report.fuel
+            && let Some(at_least) = &mut fuel.at_least
+            && let Some(left) = self.observed.fuel_left()
+        {
+            // The last price may be more than there was.
+            let budget = fuel.budget.unwrap_or(BUDGET_MAX);
+            let consumed = budget.saturating_sub(u64::try_from(left).unwrap_or(0));
+            *at_least = consumed.max(*at_least);
+        }
+    }
+}
+
+impl LeftOut {
+    /// What the lists of a report miss.
+    fn of(report: &Report) -> Self {
+        Self {
+            artifact: report
+                .artifact
+                .as_ref()
+                .map_or(0, |Artifact { key_ids, .. }| key_ids.left_out()),
+            granted: report.granted.as_ref().map_or(0, |list| list.left_out()),
+            outcome: report
+                .outcome
+                .trap
+                .as_ref()
+                .map_or(0, |Trap { frames, .. }| frames.left_out()),
+            results: report.results.as_ref().map_or(0, |list| list.left_out()),
+            unknown_imports: report.unknown_imports.as_ref().map_or(0, |list| list.left_out()),
+        }
+    }
+
+    /// Whether nothing is missing.
+    pub(super) fn is_empty(&self) -> bool {
+        let Self { artifact, granted, outcome, results, unknown_imports } = self;
+        artifact + granted + outcome + results + unknown_imports == 0
+    }
+}
+
+impl Composed<'_> {
+    /// Writes it, if there is one; the guest can run no more. Waits for a reader a
+    /// little, and for nothing else.
+    pub(crate) fn write(&self) -> Result<(), ReportError> {
+        let Some((collected, text)) = &self.0 else { return Ok(()) };
+        let written = collected.destination.write(text);
+        written.map_err(|error| ReportError { place: collected.place.clone(), error })
+    }
+}
+
+/// Facts are noted in moments; a lock that is held for longer than this is held by a
+/// thread that panicked, and would be held for ever.
+fn wait(report: &Mutex<Report>) -> Option<MutexGuard<'_, Report>> {
+    for _ in 0..100 {
+        match report.try_lock() {
+            Ok(report) => return Some(report),
+            // A panic may have happened while this thread held the lock.
+            Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
+        }
+    }
+    None
+}
