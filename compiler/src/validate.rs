@@ -10,13 +10,15 @@ use crate::input::Source;
 use bls_artifact::fuel::RESERVED_PREFIX;
 use bls_artifact::limits::{
     BLOCKS_BY_LOCALS_MAX, CARRIED_MORE_MAX, CARRIED_PER_BYTE_MAX, EXPORTS_MAX, FUNCTION_BYTES_MAX,
-    FUNCTIONS_MAX, GLOBALS_MAX, IMAGE_ELEMENTS_MAX, IMPORTS_MAX, LOCALS_MAX, NESTING_MAX,
-    OPERANDS_MAX, PASSED_MORE_MAX, TABLE_TARGETS_MAX, TYPES_MAX, WIDE_LABELS_MAX,
+    FUNCTIONS_MAX, GLOBALS_MAX, IMAGE_ELEMENTS_MAX, IMPORTS_MAX, KEPT_MAX, LOCALS_MAX, NESTING_MAX,
+    OPERANDS_MAX, PASSED_MORE_MAX, PLACED_MAX, TABLE_TARGETS_MAX, TYPES_MAX, WIDE_LABELS_MAX,
 };
 use bls_artifact::target::EngineProfile;
 use elements::precomputed;
 use joins::Joins;
 use passed::passed;
+use references::References;
+pub(crate) use references::references;
 use std::fmt;
 use wasmparser::{
     BinaryReader, BlockType, CompositeInnerType, FuncToValidate, FuncValidatorAllocations,
@@ -27,6 +29,7 @@ use wasmparser::{
 mod elements;
 mod joins;
 mod passed;
+mod references;
 
 /// Why a module is refused.
 #[derive(Clone, Debug)]
@@ -387,8 +390,10 @@ fn body_check(
     let mut blocks = 0_u64;
     let mut joins = Joins::new(validator.len_locals());
     let mut values = passed::by_type(signature, validator.resources());
+    let mut references = References::of_locals(&validator);
     while !reader.eof() {
         let operator = reader.peek_operator(&validator.visitor(reader.original_position()))?;
+        let before = validator.operand_stack_height();
         blocks += u64::from(opens_block(&operator));
         cap(
             "blocks times locals",
@@ -402,8 +407,11 @@ fn body_check(
         reader.visit_operator(&mut validator.visitor(reader.original_position()))??;
         cap("nested blocks", u64::from(validator.control_stack_height()), NESTING_MAX as u64)?;
         cap("operands on the stack", u64::from(validator.operand_stack_height()), OPERANDS_MAX)?;
+        references.add(&operator, before, &validator);
+        cap("references times calls and allocations", references.kept(), KEPT_MAX)?;
         values = values.saturating_add(passed(&operator, validator.resources()));
         joins.add(&operator, || label_arity(&operator, validator.resources()));
+        cap("values of labels times blocks before them", joins.placed(), PLACED_MAX)?;
     }
     reader.finish_expression(&validator.visitor(reader.original_position()))?;
     *allocations = validator.into_allocations();

@@ -97,6 +97,12 @@ pub const CARRIED_PER_BYTE_MAX: u64 = 8;
 /// Most values of labels that take more than 16, a label counted once for each branch to it:
 /// the code generator's memory grows with the square. Real programs hardly have such labels.
 pub const WIDE_LABELS_MAX: u64 = 1 << 18;
+/// Most references that one function may keep across its calls and allocations, each counted
+/// once for each of these: the code generator takes about 40 bytes for each pair.
+pub const KEPT_MAX: u64 = 1 << 25;
+/// Most values of the labels of one function, each counted once for each block of native code
+/// before it: the code generator keeps four bytes for each of these pairs.
+pub const PLACED_MAX: u64 = 1 << 28;
 /// Most operands on the stack of one function at a time. The code generator's time grows
 /// faster than their number: 16 000 that live across as many branches take it a second and
 /// a half. `array.new_fixed` takes 10 000 at most.

@@ -57,15 +57,28 @@ fn a_closed_standard_output_is_a_failure() {
 }
 
 #[test]
-fn rows_of_branches_and_allocations_are_compiled_without_optimising() {
+fn rows_of_branches_casts_and_allocations_are_compiled_without_optimising() {
     let home = Home::new();
     let branches = "(br_if 0 (local.get $x))".repeat(60_000);
     let objects = "(local.set 0 (struct.new $s (i64.const 5)))".repeat(20_000);
+    let casts = "(drop (ref.test (ref $s) (local.get 0)))".repeat(20_000);
+    let made: String =
+        (0..1200).map(|local| format!("(local.set {local} (struct.new $s))")).collect();
+    let seen: String = (0..1200).map(|local| format!("(call $see (local.get {local}))")).collect();
+    let locals = "(ref null $s) ".repeat(1200);
     for text in [
         format!("(module (func (export \"_start\") (local $x i32) (block {branches})))"),
         format!(
             "(module (type $s (struct (field i64)))
                (func (export \"_start\") (local (ref null $s)) {objects}))"
+        ),
+        format!(
+            "(module (type $s (struct (field i64)))
+               (func (export \"_start\") (local anyref) {casts}))"
+        ),
+        format!(
+            "(module (type $s (struct)) (func $see (param (ref null $s)))
+               (func (export \"_start\") (local {locals}) {made} {seen}))"
         ),
     ] {
         let input = write(&home, &text);
@@ -106,7 +119,25 @@ fn what_would_be_too_large_is_refused_before_it_is_compiled() {
     }
     let exports: String =
         (0..95_000).map(|index| format!("(export \"e{index}\" (func $f))")).collect();
+    let elements = "(local.get 0)".repeat(9000);
+    let arrays = format!("{elements} (drop (array.new_fixed $a 9000))").repeat(12);
+    let labels = "(drop (if (result i32) (local.get 0) (then (i32.const 5)) (else (i32.const 7))))"
+        .repeat(16_000);
+    let references = "(ref null any) ".repeat(4000);
+    let calls = "(call $f)".repeat(9000);
     for (text, what) in [
+        (
+            format!("(module (type $a (array i64)) (func (param i64) {arrays}))"),
+            "values passed to functions and back or made by default",
+        ),
+        (
+            format!("(module (func (param i32) {labels}))"),
+            "values of labels times blocks before them",
+        ),
+        (
+            format!("(module (func $f) (func (local {references}) {calls}))"),
+            "references times calls and allocations",
+        ),
         (
             format!("(module (type $s (struct {fields})) (func {objects}))"),
             "values passed to functions and back or made by default",

@@ -30,6 +30,9 @@ pub(super) struct Joins {
     clauses: u64,
     carried: u64,
     wide: u64,
+    /// About how many blocks the native code has so far.
+    blocks: u64,
+    placed: u64,
 }
 
 /// One that is open.
@@ -60,12 +63,15 @@ impl Joins {
             clauses: 0,
             carried: 0,
             wide: 0,
+            blocks: 0,
+            placed: 0,
         }
     }
 
     /// Takes note of an operator; `arity` says how many values a branch to the label brings
     /// that it opens.
     pub(super) fn add(&mut self, operator: &Operator<'_>, arity: impl FnOnce() -> u64) {
+        self.blocks += blocks(operator);
         match operator {
             Operator::Block { .. } | Operator::Loop { .. } => self.begin(arity(), 0, false),
             Operator::If { .. } => self.begin(arity(), 0, true),
@@ -111,6 +117,11 @@ impl Joins {
         self.wide
     }
 
+    /// The labels' values, each counted once for each block of native code before it.
+    pub(super) fn placed(&self) -> u64 {
+        self.placed
+    }
+
     fn begin(&mut self, arity: u64, clauses: u64, is_if: bool) {
         let number = self.opened;
         self.open.push(Label { number, branches: 0, locals: 0, arity, clauses, is_if });
@@ -125,6 +136,7 @@ impl Joins {
         if label.arity > WIDE {
             self.wide = self.wide.saturating_add(ways.saturating_mul(label.arity));
         }
+        self.placed = self.placed.saturating_add(self.blocks.saturating_mul(label.arity));
         let locals = if ways > 1 { label.locals } else { 0 };
         self.carried = self.carried.saturating_add(ways.saturating_mul(locals + label.arity));
     }
@@ -144,6 +156,38 @@ impl Joins {
             label.locals += 1;
         }
         *set = self.opened;
+    }
+}
+
+/// About how many blocks of native code begin with an operator: those of labels, and those of
+/// operators that branch in native code.
+fn blocks(operator: &Operator<'_>) -> u64 {
+    match operator {
+        Operator::BrOnCast { .. } | Operator::BrOnCastFail { .. } => 6,
+        Operator::RefTestNonNull { .. }
+        | Operator::RefTestNullable { .. }
+        | Operator::RefCastNonNull { .. }
+        | Operator::RefCastNullable { .. }
+        | Operator::ArrayNew { .. }
+        | Operator::ArrayNewDefault { .. } => 5,
+        Operator::If { .. }
+        | Operator::StructNew { .. }
+        | Operator::StructNewDefault { .. }
+        | Operator::ArrayNewFixed { .. }
+        | Operator::ArrayNewData { .. }
+        | Operator::ArrayNewElem { .. } => 3,
+        Operator::Loop { .. }
+        | Operator::CallIndirect { .. }
+        | Operator::TableGet { .. }
+        | Operator::TableGrow { .. }
+        | Operator::ArrayFill { .. }
+        | Operator::ArrayCopy { .. } => 2,
+        Operator::Block { .. }
+        | Operator::TryTable { .. }
+        | Operator::BrIf { .. }
+        | Operator::BrOnNull { .. }
+        | Operator::BrOnNonNull { .. } => 1,
+        _ => 0,
     }
 }
 
@@ -192,6 +236,26 @@ mod tests {
         assert_eq!(of(again), 6);
         let table = "(block (block (local.set 2 (i32.const 1)) (br_table 0 1 0 (local.get 1))))";
         assert_eq!(of(table), 3 + 2);
+    }
+
+    #[test]
+    fn values_of_labels_count_for_each_block_before_them() {
+        let placed = |body: &str| {
+            let text = format!("(module (func $f (param i32) {body}))");
+            let wasm = wat::parse_str(text).unwrap();
+            let mut joins = Joins::new(1);
+            for payload in Parser::new(0).parse_all(&wasm) {
+                let Payload::CodeSectionEntry(body) = payload.unwrap() else { continue };
+                for operator in body.get_operators_reader().unwrap() {
+                    joins.add(&operator.unwrap(), || 2);
+                }
+            }
+            joins.placed()
+        };
+        assert_eq!(placed(""), 0);
+        assert_eq!(placed("(block)"), 2);
+        assert_eq!(placed("(block) (block)"), 2 + 4);
+        assert_eq!(placed("(if (local.get 0) (then)) (block)"), 6 + 8);
     }
 
     #[test]

@@ -7,6 +7,10 @@
 
 use wasmparser::{CompositeInnerType, Operator, ValidatorResources, WasmModuleResources as _};
 
+/// What an element of `array.new_fixed` counts: native code looks up its place as if nothing
+/// were known of the array.
+const ELEMENT: u64 = 8;
+
 /// The values that an operator passes to a function and back, or makes by default.
 pub(super) fn passed(operator: &Operator<'_>, resources: &ValidatorResources) -> u64 {
     match operator {
@@ -24,6 +28,7 @@ pub(super) fn passed(operator: &Operator<'_>, resources: &ValidatorResources) ->
                 _ => 0,
             }
         }
+        Operator::ArrayNewFixed { array_size, .. } => u64::from(*array_size) * ELEMENT,
         _ => 0,
     }
 }

@@ -67,6 +67,8 @@ fn bombs() -> Vec<(&'static str, String)> {
     let blocks = "(block (br_if 0 (local.get $x)) (local.set $x (i32.const 1)))".repeat(50_000);
     let loops = "(loop (br_if 0 (local.tee $x (i32.sub (local.get $x) (i32.const 1)))))";
     let branches = "(if (local.get $x) (then (local.set $x (i32.const 3))) (else (nop)))";
+    let labels = "(local.set $x
+        (if (result i32) (local.get $x) (then (i32.const 5)) (else (i32.const 7))))";
     vec![
         ("50 000 blocks", function(&blocks)),
         ("20 000 loops, side by side", function(&loops.repeat(20_000))),
@@ -97,6 +99,16 @@ fn bombs() -> Vec<(&'static str, String)> {
         ("20 000 globals, set between branches", between_branches(20_000)),
         ("600 objects in globals", objects(600)),
         ("40 000 objects in globals", objects(40_000)),
+        ("4 000 casts", casts(4000)),
+        ("60 000 casts", casts(60_000)),
+        ("40 000 allocations", rows("(local.set 0 (struct.new $s (i64.const 5)))", 40_000)),
+        ("500 references, kept across calls", kept(500)),
+        ("2 000 references, kept across calls", kept(2000)),
+        ("6 000 references, kept across calls", kept(6000)),
+        ("8 000 labels with a value", function(&labels.repeat(8000))),
+        ("16 000 labels with a value", function(&labels.repeat(16_000))),
+        ("60 000 elements of arrays", elements(10)),
+        ("600 000 elements of arrays", elements(100)),
         (
             "100 000 additions",
             function(&"(local.set $x (i32.add (local.get $x) (i32.const 7)))".repeat(100_000)),
@@ -196,6 +208,43 @@ fn objects(count: usize) -> String {
     "(module (type $s (struct (field i64)))".to_owned()
         + &"(global (ref $s) (struct.new $s (i64.const 5)))".repeat(count)
         + ")"
+}
+
+/// One operator after the other, of objects.
+fn rows(one: &str, count: usize) -> String {
+    format!(
+        r#"(module (type $s (struct (field i64))) (func (export "f") (local anyref) {}))"#,
+        one.repeat(count)
+    )
+}
+
+fn casts(count: usize) -> String {
+    rows("(drop (ref.test (ref $s) (local.get 0)))", count)
+}
+
+/// Each is made, and seen after all were made.
+fn kept(count: usize) -> String {
+    let mut text = format!(
+        r#"(module (type $s (struct)) (func $see (param (ref null $s)))
+             (func (export "f") (local {})"#,
+        "(ref null $s) ".repeat(count)
+    );
+    for local in 0..count {
+        let _ = write!(text, "(local.set {local} (struct.new $s))");
+    }
+    for local in 0..count {
+        let _ = write!(text, "(call $see (local.get {local}))");
+    }
+    text + "))"
+}
+
+/// Arrays of 6 000 elements, each written for itself.
+fn elements(arrays: usize) -> String {
+    let one = format!("{} (drop (array.new_fixed $a 6000))", "(local.get 0)".repeat(6000));
+    format!(
+        r#"(module (type $a (array i64)) (func (export "f") (param i64) {}))"#,
+        one.repeat(arrays)
+    )
 }
 
 /// Locals that are set inside a block, and may differ on each way out of it.
