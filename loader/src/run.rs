@@ -186,13 +186,17 @@ pub(crate) fn run(linked: Linked) -> Ended {
     // Results are the guest's output: printed when the run ended well, and before
     // the outcome is final.
     let results = result.unwrap_or_default();
-    let outcome = print(&results).err().map_or(outcome, Outcome::Failed);
+    let mut outcome = print(&results).err().map_or(outcome, Outcome::Failed);
+    let limits_met = limits_met(store.data());
+    if let Outcome::Trapped(trap) = &mut outcome {
+        trap.lacked_memory = limits_met.contains(&"memory");
+    }
     let ended = Ended {
         outcome,
         consumption,
         fuel_profile,
         memory_peak: store.data().limiter.memory_peak(),
-        limits_met: limits_met(store.data()),
+        limits_met,
         results,
     };
     // The process ends right after this. Unmapping memories and code page by page
@@ -318,7 +322,13 @@ fn classify(error: &Error, left: Option<i64>, bounds: Bounds) -> (Outcome, bool)
     });
     let has_more_frames = all.len() > FRAMES_MAX;
     (
-        Outcome::Trapped(TrapReport { kind, what, frames: named.collect(), has_more_frames }),
+        Outcome::Trapped(TrapReport {
+            kind,
+            what,
+            frames: named.collect(),
+            has_more_frames,
+            lacked_memory: false,
+        }),
         at_event,
     )
 }

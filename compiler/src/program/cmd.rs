@@ -29,7 +29,6 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser as _};
 use std::ffi::OsString;
 use std::io::Write as _;
-use std::path::Path;
 use std::process::ExitCode;
 
 /// What is said when something fails.
@@ -231,11 +230,6 @@ fn is_command(word: &str) -> bool {
 /// [`printable`]; whatever has not reaches no terminal as it is, but could begin a line.
 fn say(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{}", printable_lines(text));
-}
-
-/// A path as one line of plain characters.
-fn shown(path: &Path) -> String {
-    printable(&path.to_string_lossy())
 }
 
 /// Prints on standard output; a reader that went away is no reason to panic. Foreign text

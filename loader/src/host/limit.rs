@@ -8,7 +8,7 @@
 //! the engine itself allocates.
 
 use bls_artifact::limits::TABLE_ELEMENTS_MAX;
-use bls_artifact::quantity::show_size;
+use bls_artifact::quantity::show_sizes;
 use std::fmt;
 use wasmtime::ResourceLimiter;
 
@@ -24,12 +24,10 @@ pub(crate) enum Exceeded {
 impl fmt::Display for Exceeded {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Memory(wanted, allowed) => write!(
-                formatter,
-                "the guest needs {} of memory to start, and gets {}",
-                show_size(*wanted),
-                show_size(*allowed)
-            ),
+            Self::Memory(wanted, allowed) => {
+                let (wanted, allowed) = show_sizes(*wanted, *allowed);
+                write!(formatter, "the guest needs {wanted} of memory to start, and gets {allowed}")
+            }
             Self::Table(wanted, allowed) => write!(
                 formatter,
                 "the guest needs {wanted} table elements to start, and gets {allowed}"

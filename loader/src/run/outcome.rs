@@ -67,6 +67,8 @@ pub(crate) struct TrapReport {
     pub(crate) frames: Vec<Frame>,
     /// Whether there were more.
     pub(crate) has_more_frames: bool,
+    /// Whether the guest had been refused memory before.
+    pub(crate) lacked_memory: bool,
 }
 
 pub(crate) use crate::map::FRAMES_MAX;
@@ -114,6 +116,9 @@ impl TrapReport {
         }
         if self.has_more_frames {
             text += "\n  and so on";
+        }
+        if self.lacked_memory {
+            text += "\nhint: the guest was refused memory before: --max-memory SIZE (no more than it was compiled with)";
         }
         text
     }

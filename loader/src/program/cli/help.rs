@@ -185,6 +185,11 @@ pub(crate) fn nearest_command(word: &str) -> Option<&'static str> {
     nearest::nearest(word, COMMANDS.map(|(name, _)| name))
 }
 
+/// Says that a command is not this program's.
+pub(super) fn of_the_compiler(word: &str) -> String {
+    format!("{word} is a command of bls-compile, not of bls-load")
+}
+
 /// Says that there is no such option, and which one may have been meant. `option` has its
 /// dashes.
 pub(super) fn no_option(option: &str) -> String {

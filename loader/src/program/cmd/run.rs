@@ -23,7 +23,7 @@ use crate::run::value;
 use crate::run::{Burned, Consumption};
 use crate::store::Stores;
 use crate::verify::{Facts, Integrity, Policy};
-use crate::{grant, run, sys, trust};
+use crate::{grant, run, sys};
 use bls_artifact::manifest::Encoding;
 use bls_artifact::quantity::show_size;
 use serde_json::json;
@@ -114,7 +114,7 @@ fn pipeline(
     let recorder = stages.recorder();
 
     let named = Named::open(&options.artifact, stages)?;
-    let trusted = trust::load(options.trust.as_deref())?;
+    let trusted = super::trusted_for(&named, options)?;
     let stores = Stores::open(options.store.as_deref())?;
     let policy = Policy {
         digest: options.digest,
