@@ -58,6 +58,19 @@ impl fmt::Display for SignError {
 impl std::error::Error for SignError {}
 
 impl SignError {
+    /// Its name, which stays the same when words change.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::KeyCount(_) => "sign.key-count",
+            Self::ManifestTooLong(_) => "sign.manifest-too-long",
+            Self::TooLong(_) => "sign.too-long",
+            Self::Full => "sign.full",
+            Self::Forged(_) => "sign.forged",
+            Self::Unreadable(_) => "sign.defect",
+        }
+    }
+
     /// What a user can do about it.
     #[must_use]
     pub fn hint(&self) -> &'static str {

@@ -124,6 +124,20 @@ impl fmt::Display for ValidateError {
 impl std::error::Error for ValidateError {}
 
 impl ValidateError {
+    /// Its name, which stays the same when words change.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Invalid { proposal: Some(_), .. } => "validate.proposal",
+            Self::Invalid { proposal: None, .. } => "validate.invalid",
+            Self::Truncated { .. } => "validate.truncated",
+            Self::Cap { .. } => "validate.cap",
+            Self::SharedMemory(_) => "validate.shared-memory",
+            Self::ReservedExport(_) => "validate.reserved-export",
+            Self::ReservedImport(..) => "validate.reserved-import",
+        }
+    }
+
     /// What a user can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {

@@ -62,7 +62,12 @@ impl fmt::Display for GrantError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Folder(path, error, by) => {
-                write!(formatter, "cannot open the folder {}{}: {error}", path.display(), granted(by))
+                write!(
+                    formatter,
+                    "cannot open the folder {}{}: {error}",
+                    path.display(),
+                    granted(by)
+                )
             }
             Self::Kernel(path, filesystem, by) => write!(
                 formatter,
@@ -127,7 +132,9 @@ impl StageError for GrantError {
                     std::io::ErrorKind::NotFound => {
                         format!("make it: mkdir {path}; or take it out of \"folders\" in {policy}")
                     }
-                    _ => format!("see that {path} is a folder that you may read; \"folders\" in {policy} names it"),
+                    _ => format!(
+                        "see that {path} is a folder that you may read; \"folders\" in {policy} names it"
+                    ),
                 }
             }
             Self::Folder(..) => "--dir takes an existing folder: --dir ./data::/data".into(),
@@ -434,8 +441,7 @@ impl Decision<'_> {
                 });
             }
             let policy = policy.map(Path::to_owned);
-            let unreadable =
-                |error| GrantError::Folder(folder.host.clone(), error, policy.clone());
+            let unreadable = |error| GrantError::Folder(folder.host.clone(), error, policy.clone());
             let dir =
                 cap_std::fs::Dir::open_ambient_dir(&folder.host, cap_std::ambient_authority())
                     .map_err(unreadable)?;

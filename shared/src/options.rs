@@ -49,6 +49,25 @@ pub const RUN: [(&str, Takes); 27] = [
     ("store", Value),
 ];
 
+/// The option that only the run of a file has, without its dashes: it takes a value.
+pub const FILE_ONLY: &str = "digest";
+
+/// The commands that bls-load alone has, and how each is written, for whoever asks
+/// bls-compile for one. A test of the loader holds them to its command line.
+pub const LOADER_COMMANDS: [(&str, &str); 4] = [
+    ("install", "bls-load install app.bls"),
+    ("list", "bls-load list"),
+    ("remove", "bls-load remove app"),
+    ("gc", "bls-load gc"),
+];
+
+/// How the command of bls-load of this name is written; `None` where it has none that
+/// bls-compile has not.
+#[must_use]
+pub fn loader_command(name: &str) -> Option<&'static str> {
+    LOADER_COMMANDS.iter().find(|(known, _)| *known == name).map(|(_, words)| *words)
+}
+
 /// The commands that bls-compile alone has, and how each is written, for whoever asks
 /// bls-load for one. A test of the compiler holds them to its command line.
 pub const COMPILER_COMMANDS: [(&str, &str); 6] = [

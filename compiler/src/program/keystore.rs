@@ -146,6 +146,20 @@ pub fn open(source: &KeySource) -> Result<SigningKey, KeyStoreError> {
     }
 }
 
+/// Opens a signing key; `None` for the default one where there is none yet.
+///
+/// # Errors
+/// [`KeyStoreError`].
+pub fn find(source: &KeySource) -> Result<Option<SigningKey>, KeyStoreError> {
+    if *source != KeySource::Default {
+        return open(source).map(Some);
+    }
+    match open_named(&user_folder()?, DEFAULT_KEY) {
+        Err(KeyStoreError::Missing(..)) => Ok(None),
+        opened => opened.map(Some),
+    }
+}
+
 /// Makes a key of this name.
 ///
 /// # Errors

@@ -7,7 +7,7 @@
 //! instantiation beyond it is an error that says which limit. Does not count what
 //! the engine itself allocates.
 
-use bls_artifact::limits::TABLE_ELEMENTS_MAX;
+use bls_artifact::limits::{TABLE_ELEMENT_BYTES, TABLE_ELEMENTS_MAX};
 use bls_artifact::quantity::show_sizes;
 use std::fmt;
 use wasmtime::ResourceLimiter;
@@ -38,8 +38,8 @@ impl fmt::Display for Exceeded {
 
 impl std::error::Error for Exceeded {}
 
-/// Bytes of one table element, of whatever type.
-const ELEMENT_BYTES: usize = 8;
+/// Bytes of one table element.
+const ELEMENT_BYTES: usize = TABLE_ELEMENT_BYTES as usize;
 
 /// The guest's allowance, and what it has used of it.
 #[derive(Debug)]

@@ -167,7 +167,9 @@ fn store_failure(error: StoreError) -> Failure {
 fn trusted_for(named: &Named<'_>, options: &Options) -> Result<trust_file::Source, Failure> {
     trust_file::load(options.trust.as_deref()).map_err(|error| {
         let Named::Installed(wanted) = named else { return error.into() };
-        match Stores::open(options.store.as_deref()).and_then(|stores| stores.find(wanted).map(drop)) {
+        match Stores::open(options.store.as_deref())
+            .and_then(|stores| stores.find(wanted).map(drop))
+        {
             Err(missing @ StoreError::NotInstalled(..)) => store_failure(missing),
             _ => error.into(),
         }

@@ -27,6 +27,7 @@ pub(super) fn run(arguments: &Check) -> Result<(), Failure> {
                 print_json(&json!({
                     "accepted": false,
                     "stage": error.stage(),
+                    "code": error.code(),
                     "error": error.to_string(),
                     "hint": error.hint(),
                 }))?;

@@ -59,7 +59,9 @@ fn list(as_json: bool) -> Result<(), Failure> {
     let mut text = String::new();
     for key in &keys {
         match &key.id {
-            Ok(id) => text += &format!("{:width$}  {id}  {}\n", key.name, printable_path(&key.path)),
+            Ok(id) => {
+                text += &format!("{:width$}  {id}  {}\n", key.name, printable_path(&key.path))
+            }
             Err(error) => {
                 say(&printable(&format!("bls-compile: key: {}: {error}", key.name)));
             }

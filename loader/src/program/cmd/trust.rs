@@ -11,15 +11,14 @@ use std::path::Path;
 /// Does what was asked for.
 pub(super) fn run(command: Command) -> Result<(), Failure> {
     match command {
-        Command::Add { which, key, comment, terms } => {
-            add(&which, &key, comment.as_deref(), terms)
-        }
+        Command::Add { which, key, comment, terms } => add(&which, &key, comment.as_deref(), terms),
         Command::Remove { which, keys } => {
             let (path, removed) = trust::remove(&which, &keys)?;
             let mut text = String::new();
             for known in removed {
                 let (id, comment) = (known.key.id(), printable(&known.comment));
-                text += &format!("{} no longer trusts key {id}: {comment}\n", printable_path(&path));
+                text +=
+                    &format!("{} no longer trusts key {id}: {comment}\n", printable_path(&path));
             }
             super::print(&text)?;
             warn(&which);
