@@ -74,7 +74,7 @@ fn the_loader_explains_itself() {
             "--digest <sha256:HEX>",
             "--invoke <EXPORT>",
             "--unknown-imports <HOW>",
-            "--report <FILE|fd:N>",
+            "--report <FILE|-|fd:N>",
             "--explain",
             "Exit codes:",
             "Examples:",
@@ -507,7 +507,7 @@ fn every_refusal_of_the_loader_says_what_to_do() {
         (&["--fule", "1", artifact], &["did you mean --fuel?", "hint: "]),
         (
             &["verfy", artifact],
-            &["not installed", "hint: if a command was meant: bls-load help verify"],
+            &["not installed", "hint: did you mean verify?"],
         ),
         (&["help", "instal"], &["did you mean install?", "hint: "]),
         (&["--max-stack", "1B", artifact], &["hint: "]),

@@ -168,7 +168,8 @@ impl Inspected<'_> {
         if let Some(memory) = manifest.limits.memory {
             let _ = writeln!(text, "limit      memory {}", show_size(memory));
         }
-        write_module(&mut text, &manifest.module, &manifest.may_use, &manifest.needs);
+        let unlisted = manifest.unlisted_exports().map(|(count, _)| count);
+        write_module(&mut text, &manifest.module, unlisted, &manifest.may_use, &manifest.needs);
         for (name, value) in &manifest.extensions {
             let _ =
                 writeln!(text, "extension  {} {}", name.escape_default(), value.escape_default());
