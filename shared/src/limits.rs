@@ -77,6 +77,9 @@ pub const FUNCTIONS_MAX: u32 = 990_000;
 pub const IMPORTS_MAX: u32 = 100_000;
 /// Most exports of one module. wasmparser allows 1 000 000.
 pub const EXPORTS_MAX: u32 = 990_000;
+/// Most imports and exports, where a function counts 2 and its parameters and results.
+/// wasmparser allows 1 000 000.
+pub const SURFACE_MAX: u64 = 990_000;
 /// Most defined globals. wasmparser allows 1 000 000; the code generator tells at most
 /// 65 535 places in memory apart in one function, and fails on more.
 pub const GLOBALS_MAX: u32 = 50_000;

@@ -505,10 +505,7 @@ fn every_refusal_of_the_loader_says_what_to_do() {
         (&["--fuel", "1Mi", artifact], &["1_000_000", "hint: "]),
         (&["-v", artifact], &["--version", "hint: "]),
         (&["--fule", "1", artifact], &["did you mean --fuel?", "hint: "]),
-        (
-            &["verfy", artifact],
-            &["not installed", "hint: did you mean verify?"],
-        ),
+        (&["verfy", artifact], &["not installed", "hint: did you mean verify?"]),
         (&["help", "instal"], &["did you mean install?", "hint: "]),
         (&["--max-stack", "1B", artifact], &["hint: "]),
         (&["--timeout", "0s", artifact], &["500ms"]),
