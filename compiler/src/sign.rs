@@ -76,7 +76,7 @@ impl SignError {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::KeyCount(_) => "sign with one key, and add others later",
-            Self::ManifestTooLong(_) => "the module has too many imports and exports: remove some",
+            Self::ManifestTooLong(_) => "the module has too many imports: remove some",
             Self::TooLong(_) => "use --compress, or fewer targets",
             Self::Full => "compile the source yourself, and sign that",
             Self::Forged(_) => "somebody changed it: fetch or build the artifact again",

@@ -286,3 +286,33 @@ fn failures_of_the_compiler_have_codes() {
         }
     }
 }
+
+/// What README prints of its first example is what it prints: sizes, output, identity.
+#[test]
+fn the_readme_shows_what_is_printed() {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md"));
+    let readme = readme.unwrap();
+    let home = Home::new();
+    let module = fixtures().join("c/compute.wasm");
+    let made = run(&mut home.compile_command(&module), b"").expect(0);
+    let sizes = made.stderr.split(", ").next().unwrap();
+    assert!(sizes.starts_with("compute.bls  ") && readme.contains(sizes), "{sizes}");
+    let artifact = home.path("compute.bls");
+    let explained = home.load(&["--explain"], &artifact, &[]).expect(0);
+    for line in explained.text().lines() {
+        assert!(readme.contains(line), "{line}");
+    }
+    let behind = |word: &str| explained.stderr.split_once(word).unwrap().1.to_owned();
+    let identity = format!("identity {}…", &behind(", identity ")[..8]);
+    assert!(readme.contains(&identity), "{identity}");
+    let part = behind(", part 0 for ");
+    let part = part.split(" (").nth(1).unwrap().split(')').next().unwrap();
+    assert!(readme.contains(&format!("({part})")), "{part}");
+    for line in explained.stderr.lines().filter(|line| !line.starts_with("bls-load: verify")) {
+        let line = line.rsplit_once(" (").unwrap().0;
+        // The artifact is named as it lies there.
+        let line = line.replace(&format!("{}/", home.path("").display()), "");
+        let line = line.replace(home.path("").to_str().unwrap(), "");
+        assert!(readme.contains(&line), "{line}");
+    }
+}

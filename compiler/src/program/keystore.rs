@@ -20,7 +20,7 @@ use bls_artifact::passwd;
 use bls_artifact::text::{printable, printable_path};
 use bls_artifact::trust::{SYSTEM_FILE, SYSTEM_STATE, Trust, USER_FILE, USER_STATE};
 use file::{check_folder, create_private, make_folder, read_capped, read_key, read_stdin};
-use rustix::fs::FlockOperation;
+use rustix::fs::{Access, FlockOperation};
 use std::ffi::OsStr;
 use std::fs::{File, Permissions};
 use std::io::{self, Write as _};
@@ -146,7 +146,8 @@ pub fn open(source: &KeySource) -> Result<SigningKey, KeyStoreError> {
     }
 }
 
-/// Opens a signing key; `None` for the default one where there is none yet.
+/// Opens a signing key; `None` for the default one where there is none yet, and one can be
+/// made.
 ///
 /// # Errors
 /// [`KeyStoreError`].
@@ -154,9 +155,16 @@ pub fn find(source: &KeySource) -> Result<Option<SigningKey>, KeyStoreError> {
     if *source != KeySource::Default {
         return open(source).map(Some);
     }
-    match open_named(&user_folder()?, DEFAULT_KEY) {
-        Err(KeyStoreError::Missing(..)) => Ok(None),
-        opened => opened.map(Some),
+    let folder = user_folder()?;
+    match open_named(&folder, DEFAULT_KEY) {
+        Err(KeyStoreError::Missing(..)) => {}
+        opened => return opened.map(Some),
+    }
+    // The folder is made with the key; whether it can be is known before the work.
+    let there = folder.ancestors().find(|above| above.exists()).unwrap_or(&folder);
+    match rustix::fs::access(there, Access::WRITE_OK) {
+        Ok(()) => Ok(None),
+        Err(error) => Err(KeyStoreError::Folder(folder, error.into())),
     }
 }
 

@@ -78,11 +78,16 @@ fn artifact(run: &Run) -> Result<PathBuf, Failure> {
         true => "stdin".into(),
         false => run.input.to_string_lossy(),
     };
+    let digest = Sha256::of(&bytes);
+    // What is no module is refused before anything is made for it.
+    let text = match bytes.starts_with(b"\0asm") {
+        true => None,
+        false => Some(Source::new(bytes.clone(), &label)?),
+    };
     let options = options(run, &label)?;
     let name = options.name.as_deref().unwrap_or_default();
     let signing = super::find_key(run.key.as_deref())?;
     let cache = Cache::of_user()?;
-    let digest = Sha256::of(&bytes);
     let key_for = |signing: &SigningKey| key(digest, &options, signing.key.public().id(), VERSION);
     if let Some(found) = signing.as_ref().and_then(|signing| cache.find(name, key_for(signing))) {
         explain(run, "found in", &found, begin);
@@ -90,7 +95,10 @@ fn artifact(run: &Run) -> Result<PathBuf, Failure> {
     }
     let progress = Progress::start(&label, true);
     progress.stage(Stage::Input);
-    let source = Source::new(bytes, &label)?;
+    let source = match text {
+        Some(source) => source,
+        None => Source::new(bytes, &label)?,
+    };
     let unsigned = pipeline::build_unsigned(source, &options, &mut |stage| progress.stage(stage))?;
     drop(progress);
     // Not before: nobody gets a key for what cannot be compiled.
