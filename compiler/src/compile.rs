@@ -12,7 +12,7 @@ pub mod effort;
 use crate::audit::Audited;
 use crate::compile::effort::{Effort, effort};
 use crate::hints::Hinted;
-use crate::sys;
+use crate::sys::{self, Flag};
 use bls_artifact::limits::{IMAGE_BYTES_MAX, IMAGE_ZEROS_MAX};
 use bls_artifact::target::{EngineProfile, Target};
 use cranelift_codegen::isa;
@@ -69,15 +69,6 @@ impl CompileError {
             Self::TooLong(..) => "split the module",
         }
     }
-}
-
-/// A switch of the code generator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Flag {
-    /// A named set of CPU features.
-    Preset(&'static str),
-    /// One boolean setting.
-    On(&'static str),
 }
 
 /// What the code for a target is generated with, beyond the architecture's own:

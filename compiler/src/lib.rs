@@ -29,6 +29,7 @@ mod hints;
 pub mod input;
 pub mod meter;
 pub mod needs;
+pub mod options;
 pub mod pipeline;
 pub mod program;
 pub mod ready;

@@ -11,16 +11,16 @@ use crate::describe::{Description, describe};
 use crate::fuel_profile::{ProfileError, fuel_profile};
 use crate::input::{InputError, Source};
 use crate::needs::{self, NeedsError};
+pub use crate::options::Options;
 use crate::ready::{ReadyError, ready};
 use crate::sign::{Artifact, SignError, sign};
 use crate::validate::{ValidateError, Validated, validate};
-use bls_artifact::capability::Permission;
 use bls_artifact::key::PrivateKey;
-use bls_artifact::limits::{INTERFACE_BYTES_MAX, JSON_INTEGER_MAX, PARTS_MAX, TABLE_ELEMENT_BYTES};
-use bls_artifact::manifest::{Document, Limits, Module};
+use bls_artifact::limits::{INTERFACE_BYTES_MAX, TABLE_ELEMENT_BYTES};
+use bls_artifact::manifest::{Limits, Module};
 use bls_artifact::name::{self, NameError};
 use bls_artifact::quantity::{show_sizes, write_size};
-use bls_artifact::target::{Bounds, EngineProfile, Nans, Target};
+use bls_artifact::target::Target;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -218,84 +218,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// What a builder can choose.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// What to compile for; each target once, at least one.
-    pub targets: Vec<Target>,
-    /// Whether to meter.
-    pub metered: bool,
-    /// Whether the module also counts by function.
-    pub fuel_profile: bool,
-    /// NaN canonicalisation.
-    pub nans: Nans,
-    /// How the code keeps to its memories.
-    pub bounds: Bounds,
-    /// The zstd level; `None` stores images raw.
-    pub compression: Option<u32>,
-    /// The memory limit for the manifest, in bytes.
-    pub memory_max: Option<u64>,
-    /// The artifact's name; `None` takes the file's.
-    pub name: Option<String>,
-    /// A number that rises with each release; 0 is unset.
-    pub sequence: u64,
-    /// Seconds since 1970 for the manifest, where asked for.
-    pub created: Option<u64>,
-    /// Seconds since 1970 after which it must not run.
-    pub expires: Option<u64>,
-    /// Documents about the source, sorted.
-    pub documents: Vec<Document>,
-    /// What a loader must grant, or refuse to start it.
-    pub needs: Vec<Permission>,
-}
-
 impl Options {
-    /// The defaults for these targets: metered, canonical NaNs, guards, raw.
-    #[must_use]
-    pub fn new(targets: Vec<Target>) -> Self {
-        Self {
-            targets,
-            metered: true,
-            fuel_profile: false,
-            nans: Nans::Canonical,
-            bounds: Bounds::Guard,
-            compression: None,
-            memory_max: None,
-            name: None,
-            sequence: 0,
-            created: None,
-            expires: None,
-            documents: Vec::new(),
-            needs: Vec::new(),
-        }
-    }
-
-    fn check(&self) -> Result<(), Error> {
-        let mut targets = self.targets.clone();
-        targets.sort_unstable();
-        targets.dedup();
-        if targets.is_empty() || targets.len() > PARTS_MAX as usize {
-            return Err(Error::Options("at least one target is needed"));
-        }
-        if targets.len() != self.targets.len() {
-            return Err(Error::Options("a target is given twice"));
-        }
-        if self.compression.is_some_and(|level| !assemble::LEVELS.contains(&level)) {
-            return Err(Error::Options("a zstd level is 1 to 22"));
-        }
-        if self.created.zip(self.expires).is_some_and(|(created, expires)| expires <= created) {
-            return Err(Error::Options("it would expire before it was created"));
-        }
-        if self.fuel_profile && !self.metered {
-            return Err(Error::Options("a module that is not metered has no fuel to profile"));
-        }
-        let numbers = [self.memory_max, self.created, self.expires, Some(self.sequence)];
-        if numbers.into_iter().flatten().any(|number| number > JSON_INTEGER_MAX) {
-            return Err(Error::Options("a number is above 2^53-1"));
-        }
-        Ok(())
-    }
-
     /// The name of an artifact made from `source`.
     ///
     /// # Errors
@@ -306,18 +229,6 @@ impl Options {
             Ok(()) => Ok(name.to_owned()),
             Err(why) => Err(Error::Name(why, name.to_owned(), self.name.is_some())),
         }
-    }
-
-    /// The engine for one target. All parts come from one module, so all have
-    /// the features that every target has.
-    #[must_use]
-    pub fn profile(&self, target: Target) -> EngineProfile {
-        let mut profile = EngineProfile::of(target, self.nans).with_bounds(self.bounds);
-        for other in &self.targets {
-            let theirs = EngineProfile::of(*other, self.nans).features;
-            profile.features.retain(|feature| theirs.contains(feature));
-        }
-        profile
     }
 }
 
@@ -483,7 +394,7 @@ pub fn front(
 }
 
 fn front_timed(source: Source, options: &Options, clock: &mut Clock<'_>) -> Result<Front, Error> {
-    options.check()?;
+    options.check().map_err(Error::Options)?;
     let profile = options.profile(options.targets[0]);
     let validated =
         clock.run(Stage::Validate, || validate(source, &profile).map_err(Error::Validate))?;
@@ -545,6 +456,8 @@ impl Clock<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bls_artifact::capability::Permission;
+    use bls_artifact::target::Nans;
 
     const HELLO: &[u8] = b"(module (memory 1) (func $s) (start $s)
         (func (export \"_start\") (loop br 0)))";

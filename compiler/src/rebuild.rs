@@ -9,7 +9,7 @@
 use crate::assemble::Assembled;
 use crate::given::Given;
 use crate::input::Source;
-use crate::pipeline::Options;
+use crate::options::Options;
 use bls_artifact::digest::Sha256;
 use bls_artifact::manifest::{Manifest, Statement};
 use bls_artifact::target::{Bounds, ENGINE_RELEASE, EngineProfile, Nans, Target};

@@ -8,9 +8,17 @@
     reason = "wasmtime marks Cranelift's flags unsafe, libc its calls; a section can run code before main"
 )]
 
-use crate::compile::Flag;
 use std::sync::atomic::{AtomicBool, Ordering};
 use wasmtime::Config;
+
+/// A switch of the code generator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flag {
+    /// A named set of CPU features.
+    Preset(&'static str),
+    /// One boolean setting.
+    On(&'static str),
+}
 
 static STDOUT_WAS_CLOSED: AtomicBool = AtomicBool::new(false);
 

@@ -36,7 +36,7 @@ pub trait StageError: fmt::Display {
 }
 
 /// An error of any stage, ready to be printed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Failure {
     /// The stage that failed.
     pub(crate) stage: &'static str,
@@ -64,5 +64,87 @@ impl fmt::Display for Failure {
             write!(formatter, "\nhint: {}", printable(hint))?;
         }
         write!(formatter, "\ncode: {}", self.code)
+    }
+}
+
+/// Why something that the library was asked for did not come to be: any stage's error.
+///
+/// Its [`code`](Error::code) stays the same when words change (SECURITY.md, "Refusals"), so it
+/// is what to compare with; `source` is what the system or the engine said.
+#[derive(Debug)]
+pub struct Error {
+    failure: Failure,
+    stage_error: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    pub(crate) fn new(
+        stage: &'static str,
+        code: &'static str,
+        what: String,
+        hint: &str,
+        cause: Cause,
+    ) -> Self {
+        let hint = Some(hint.to_owned());
+        Self { failure: Failure { stage, code, what, hint, cause }, stage_error: None }
+    }
+
+    /// The stage that failed, in a word: `open`, `verify`, `policy`, `grant`, `map`, `link`,
+    /// `run`.
+    #[must_use]
+    pub fn stage(&self) -> &'static str {
+        self.failure.stage
+    }
+
+    /// The name of the defect, such as `trust.unknown-key`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        self.failure.code
+    }
+
+    /// What can be done about it, in the words of `bls-load`'s command line.
+    #[must_use]
+    pub fn hint(&self) -> Option<&str> {
+        self.failure.hint.as_deref()
+    }
+
+    /// Whether it would be refused again, or the system did not give what is needed.
+    #[must_use]
+    pub fn cause(&self) -> Cause {
+        self.failure.cause
+    }
+
+    /// The stage's own error, if it is of this type: `open::OpenError`,
+    /// `verify::VerifyError`, `store::StoreError`, `map::MapError`.
+    #[must_use]
+    pub fn stage_error<E: std::error::Error + 'static>(&self) -> Option<&E> {
+        self.stage_error.as_ref()?.downcast_ref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.failure.stage, printable(&self.failure.what))
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.stage_error.as_ref()?.source()
+    }
+}
+
+impl<E: StageError + std::error::Error + Send + Sync + 'static> From<E> for Error {
+    fn from(error: E) -> Self {
+        let (code, what, hint) = (error.code(), error.to_string(), error.hint());
+        let failure =
+            Failure { stage: E::STAGE, code, what, hint, cause: StageError::cause(&error) };
+        Self { failure, stage_error: Some(Box::new(error)) }
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        Self { failure, stage_error: None }
     }
 }

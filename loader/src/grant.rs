@@ -7,7 +7,7 @@
 //! there on `cap-std` guards the way. Does not decide what an import may do.
 
 use crate::error::StageError;
-use crate::host::{Grants, Preopen, Variable, kernel_filesystem};
+use crate::host::{Grants, Preopen, Streams, Variable, kernel_filesystem};
 use crate::policy::{Limits, Rules};
 use crate::request::{Folder, Request};
 use crate::verify::Facts;
@@ -102,6 +102,15 @@ impl fmt::Display for GrantError {
                 formatter,
                 "{name} computes NaNs as the CPU does, and must give the same on every one"
             ),
+        }
+    }
+}
+
+impl std::error::Error for GrantError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Folder(_, error, _) => Some(error),
+            _ => None,
         }
     }
 }
@@ -294,6 +303,7 @@ pub(crate) fn grant(
         args,
         env,
         preopens,
+        streams: Streams::default(),
         withheld,
         output_max: limits.output,
         descriptors_max: limits.descriptors,

@@ -32,12 +32,12 @@ mod clock;
 mod determinism;
 mod disk;
 mod edition;
-mod errno;
+pub(crate) mod errno;
 mod fd;
 mod filesystem;
 mod holding;
 pub(crate) mod limit;
-mod memory;
+pub(crate) mod memory;
 mod path;
 mod place;
 mod poll;
@@ -48,6 +48,7 @@ mod readdir;
 mod socket;
 mod stat;
 pub(crate) mod state;
+pub(crate) mod stream;
 mod table;
 mod transfer;
 mod types;
@@ -59,8 +60,8 @@ pub use determinism::Determinism;
 use disk::OutputLeft;
 pub use disk::OutputLimit;
 use edition::Edition;
-pub use errno::Fault;
 use errno::{Failure, Outcome};
+pub use errno::{Fault, Stopped};
 pub(crate) use filesystem::kernel_filesystem;
 use holding::Holding;
 use memory::GuestMemory;
@@ -69,8 +70,9 @@ pub use price::CannotPay;
 use price::{Price, Purse};
 pub use state::State;
 use std::fmt;
+pub use stream::Streams;
 use table::Table;
-use wasmtime::{Caller, Func, Store, Val};
+use wasmtime::{Caller, FuncType, Linker, Val, ValType};
 
 /// What a guest is granted. The default is all that is granted by default, and no
 /// arguments.
@@ -82,6 +84,8 @@ pub struct Grants {
     pub env: Vec<Variable>,
     /// Folders, from descriptor 3 on.
     pub preopens: Vec<Preopen>,
+    /// What stands behind the standard streams. The default: this process's own.
+    pub streams: Streams,
     /// The most bytes it may write and make a disk hold, over all descriptors; `None` for
     /// no limit.
     pub output_max: Option<u64>,
@@ -99,6 +103,7 @@ impl Default for Grants {
             args: Vec::new(),
             env: Vec::new(),
             preopens: Vec::new(),
+            streams: Streams::default(),
             output_max: None,
             descriptors_max: DESCRIPTORS_DEFAULT,
             withheld: Vec::new(),
@@ -174,7 +179,12 @@ impl Host {
         Self {
             arguments: grants.args,
             environment: grants.env,
-            table: Table::new(grants.preopens, grants.descriptors_max, &grants.withheld),
+            table: Table::new(
+                grants.preopens,
+                grants.streams,
+                grants.descriptors_max,
+                &grants.withheld,
+            ),
             output_left: OutputLeft(grants.output_max),
             monotonic_origin: None,
             withheld: grants.withheld,
@@ -240,6 +250,8 @@ fn call(
     if let (Some(counter), Some(left)) = (counter, host.purse.close(base)) {
         counter.set(&mut *caller, Val::I64(left))?;
     }
+    // A guest that does nothing but call the host is never found in its own code.
+    let outcome = outcome.and_then(|()| errno::check_stopped());
     match outcome {
         Ok(()) => Ok(0),
         Err(Failure::Errno(errno)) => Ok(u32::from(errno.number())),
@@ -257,6 +269,15 @@ pub enum Kind {
     I64,
 }
 
+impl Kind {
+    fn is(self, ty: &ValType) -> bool {
+        match self {
+            Self::I32 => ty.is_i32(),
+            Self::I64 => ty.is_i64(),
+        }
+    }
+}
+
 /// The calling convention's name of a Rust type.
 macro_rules! kind {
     (u32) => {
@@ -270,7 +291,20 @@ macro_rules! kind {
     };
 }
 
-/// Makes [`provide`] and [`FUNCTIONS`] from one list. All functions answer with
+/// Whether the host's function of this name has this type; `None` when there is no such
+/// function.
+#[must_use]
+pub fn has_type(module: &str, name: &str, ty: &FuncType) -> Option<bool> {
+    Edition::of(module).filter(|edition| edition.has(name))?;
+    let (_, parameters) = FUNCTIONS.iter().find(|(known, _)| *known == name)?;
+    let results: &[Kind] = if name == "proc_exit" { &[] } else { &[Kind::I32] };
+    let fit = |kinds: &[Kind], types: &mut dyn ExactSizeIterator<Item = ValType>| {
+        kinds.len() == types.len() && kinds.iter().zip(types).all(|(kind, ty)| kind.is(&ty))
+    };
+    Some(fit(parameters, &mut ty.params()) && fit(results, &mut ty.results()))
+}
+
+/// Makes [`define`] and [`FUNCTIONS`] from one list. All functions answer with
 /// an errno, but for `proc_exit`, which does not come back.
 macro_rules! functions {
     ($($group:ident :: $function:ident ( $($parameter:ident : $type:ident),* );)*) => {
@@ -281,13 +315,24 @@ macro_rules! functions {
             ("proc_exit", &[Kind::I32]),
         ];
 
-        /// The host function that an import asks for, from `wasi_snapshot_preview1` or
-        /// `wasi_unstable`; `None` when there is no such function.
-        pub fn provide(store: &mut Store<State>, module: &str, name: &str) -> Option<Func> {
-            let edition = Edition::of(module).filter(|edition| edition.has(name))?;
-            Some(match name {
-                $(stringify!($function) => Func::wrap(
-                    store,
+        /// Gives `linker` the host function that an import asks for, from
+        /// `wasi_snapshot_preview1` or `wasi_unstable`; `false` when there is no such
+        /// function.
+        ///
+        /// # Errors
+        /// The engine's, when there is no memory for it.
+        pub fn define(
+            linker: &mut Linker<State>,
+            module: &str,
+            name: &str,
+        ) -> wasmtime::Result<bool> {
+            let Some(edition) = Edition::of(module).filter(|edition| edition.has(name)) else {
+                return Ok(false);
+            };
+            match name {
+                $(stringify!($function) => linker.func_wrap(
+                    module,
+                    name,
                     move |mut caller: Caller<'_, State> $(, $parameter: $type)*| {
                         const PRICE: Price = Price::of(stringify!($function));
                         let units = PRICE.units(&[$(i128::from($parameter)),*]);
@@ -295,18 +340,20 @@ macro_rules! functions {
                             $group::$function(host, memory $(, $parameter)*)
                         })
                     },
-                ),)*
-                "proc_exit" => Func::wrap(
-                    store,
+                )?,)*
+                "proc_exit" => linker.func_wrap(
+                    module,
+                    name,
                     move |mut caller: Caller<'_, State>, code: u32| {
                         call(&mut caller, edition, 0, &|host, memory| {
                             process::proc_exit(host, memory, code)
                         })
                         .map(drop)
                     },
-                ),
-                _ => return None,
-            })
+                )?,
+                _ => return Ok(false),
+            };
+            Ok(true)
         }
     };
 }

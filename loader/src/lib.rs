@@ -14,6 +14,7 @@
 
 #![deny(unsafe_code)]
 
+mod api;
 mod clock;
 pub mod error;
 pub mod freshness;
@@ -35,4 +36,18 @@ mod sys;
 mod trust;
 pub mod verify;
 
+pub use api::call::{CallError, Function};
+pub use api::function::{Call, HostFunction};
+pub use api::instance::Instance;
+pub use api::load::{Loader, Trust, Verified};
+pub use api::outcome::{Ended, Fuel, Outcome};
+#[cfg(feature = "pool")]
+pub use api::pool::Pool;
+pub use api::runner::{Access, Runner};
+pub use api::stdio::{Sink, Source};
+pub use api::stopping::Cancel;
+pub use error::{Cause, Error};
+pub use host::{Determinism, State};
 pub use program::main;
+pub use run::outcome::{Frame, Limit, TrapReport};
+pub use {bls_artifact, wasmtime};

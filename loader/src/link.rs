@@ -1,22 +1,22 @@
 //! Finds a host function for every import, and what to call.
 //!
-//! May assume a mapped module. Guarantees that a [`Linked`] has an extern of the
-//! right type for each import, in order; that what is to be called exists and its
-//! arguments fit; and that only what the module imports was made. Does not run any
-//! of the guest's code: instantiation is the run's.
+//! May assume a mapped module. Guarantees that a [`Linked`] has a function of the right
+//! type for each import, and that no other was made; and of an [`Entry`] that what is to
+//! be called exists and its arguments fit. Knows no guest: grants and limits are the run's,
+//! and so is instantiation.
+
+pub(crate) mod value;
 
 use crate::error::{StageError, printable_name};
-use crate::host::limit::Limiter;
+use crate::host;
 use crate::host::state::State;
-use crate::host::{self, Grants, Host};
 use crate::map::Mapped;
-use crate::policy::Limits;
 use crate::request::{Request, UnknownImports};
-use crate::run::value;
+use crate::verify::Facts;
 use bls_artifact::fuel;
 use bls_artifact::manifest::Kind;
 use std::fmt;
-use wasmtime::{Extern, ExternType, Func, FuncType, Store, Val, ValType};
+use wasmtime::{ExternType, FuncType, InstancePre, Linker, Val, ValType};
 
 /// Why a module cannot be linked.
 #[derive(Debug)]
@@ -31,6 +31,8 @@ pub(crate) enum LinkError {
     ImportType(String, String),
     /// `--fuel`, and the artifact is not metered.
     NotMetered(String),
+    /// The engine does not link it.
+    Engine(wasmtime::Error),
     /// Metered, and the counter is not there or not a mutable i64.
     Counter,
     /// Nothing was named to call, and it has neither a default export nor `_start`.
@@ -65,6 +67,7 @@ impl fmt::Display for LinkError {
             Self::NotMetered(name) => {
                 write!(formatter, "{name} is not metered, so no limit on fuel can stop it")
             }
+            Self::Engine(error) => write!(formatter, "the engine does not link it: {error:#}"),
             Self::Counter => write!(formatter, "the artifact is metered and has no fuel counter"),
             Self::NothingToCall(kind, _) => {
                 write!(formatter, "the artifact is a {kind}: it does nothing by itself")
@@ -97,6 +100,8 @@ impl fmt::Display for LinkError {
     }
 }
 
+impl std::error::Error for LinkError {}
+
 impl StageError for LinkError {
     const STAGE: &'static str = "link";
 
@@ -107,6 +112,7 @@ impl StageError for LinkError {
             Self::UndeclaredImport(_) => "link.undeclared-import",
             Self::ImportType(..) => "link.import-type",
             Self::NotMetered(_) => "link.not-metered",
+            Self::Engine(_) => "link.engine",
             Self::Counter => "link.no-counter",
             Self::NothingToCall(..) => "link.nothing-to-call",
             Self::NoSuchExport(..) => "link.no-such-export",
@@ -133,6 +139,9 @@ impl StageError for LinkError {
                 "build it to have memories, tables and globals of its own: no --import-memory, and no -shared".into()
             }
             Self::NotMetered(_) => "compile it without --no-fuel".into(),
+            Self::Engine(_) => {
+                "an unknown function that is imported twice must have one type: build it so".into()
+            }
             Self::NothingToCall(_, exports) | Self::NoSuchExport(_, exports) => list(exports),
             Self::Argument(..) => {
                 "integers are decimal or 0x hexadecimal, floats decimal, inf or nan, a v128 is 0x and hexadecimal digits, a reference is null".into()
@@ -212,69 +221,95 @@ pub(crate) struct Entry {
     pub(crate) initialize: bool,
 }
 
-/// A module with everything it imports.
-#[derive(Debug)]
+/// A module with everything it imports: as many guests as one likes come from it.
 pub(crate) struct Linked {
-    pub(crate) mapped: Mapped,
-    pub(crate) store: Store<State>,
-    pub(crate) externs: Vec<Extern>,
-    pub(crate) entry: Entry,
-    pub(crate) budget: Option<u64>,
+    mapped: Mapped,
+    imports: InstancePre<State>,
     /// Imports that trap when they are called.
-    pub(crate) unknown_imports: Vec<String>,
+    unknown_imports: Vec<String>,
 }
 
-/// Links `mapped` to the host.
-///
-/// The guest gets the operator's limits, and never more memory than the artifact's own.
+impl fmt::Debug for Linked {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Linked").field("mapped", &self.mapped).finish_non_exhaustive()
+    }
+}
+
+impl Linked {
+    /// What was linked.
+    pub(crate) fn mapped(&self) -> &Mapped {
+        &self.mapped
+    }
+
+    /// The module with a definition for each import.
+    pub(crate) fn imports(&self) -> &InstancePre<State> {
+        &self.imports
+    }
+
+    /// Imports that no host has, and that trap when they are called.
+    pub(crate) fn unknown_imports(&self) -> &[String] {
+        &self.unknown_imports
+    }
+}
+
+/// Gives a linker the function that an import asks for, by module and name, and says its
+/// type; `None` where there is none.
+pub(crate) type Own<'a> =
+    dyn Fn(&mut Linker<State>, &str, &str) -> wasmtime::Result<Option<FuncType>> + 'a;
+
+/// Links `mapped` to the host, and first to an embedder's own functions.
 pub(crate) fn link(
     mapped: Mapped,
-    grants: Grants,
-    limits: &Limits,
-    request: &Request,
+    own: &Own<'_>,
+    unknown: UnknownImports,
 ) -> Result<Linked, LinkError> {
     let manifest = &mapped.facts().manifest;
-    if manifest.fuel.is_none() && limits.fuel.is_some() {
-        return Err(LinkError::NotMetered(mapped.facts().name.clone()));
-    }
     if manifest.fuel.is_some() && !has_counter(&mapped) {
         return Err(LinkError::Counter);
     }
-    let limiter = Limiter::new(limits.memory.min(manifest.limits.memory.unwrap_or(u64::MAX)));
-    let entry = entry(&mapped, request)?;
-
-    let state = State { host: Host::new(grants), memory: None, counter: None, limiter };
-    let mut store = Store::new(mapped.engine(), state);
-    store.limiter(|state| &mut state.limiter);
-    let mut externs = Vec::with_capacity(mapped.module().imports().len());
+    let mut linker = Linker::new(mapped.engine());
+    // A module may import one function twice.
+    linker.allow_shadowing(true);
     let mut unknown_imports = Vec::new();
     let mut refused = Vec::new();
     let mut no_functions = Vec::new();
     let mut declared = manifest.module.imports.iter();
     for import in mapped.module().imports() {
-        let name = printable_name(&format!("{}.{}", import.module(), import.name()));
+        let (module, name) = (import.module(), import.name());
+        let shown = || printable_name(&format!("{module}.{name}"));
         if !declared.next().is_some_and(|declared| {
-            (declared.module.as_str(), declared.name.as_str()) == (import.module(), import.name())
+            (declared.module.as_str(), declared.name.as_str()) == (module, name)
         }) {
-            return Err(LinkError::UndeclaredImport(name));
+            return Err(LinkError::UndeclaredImport(shown()));
         }
         let ty = match import.ty() {
             ExternType::Func(ty) => ty,
             other => {
-                no_functions.push(format!("{name} (a {})", kind_of(&other)));
+                no_functions.push(format!("{} (a {})", shown(), kind_of(&other)));
                 continue;
             }
         };
-        match host::provide(&mut store, import.module(), import.name()) {
-            Some(function) if FuncType::matches(&function.ty(&store), &ty) => {
-                externs.push(function.into());
+        if let Some(own) = own(&mut linker, module, name).map_err(LinkError::Engine)? {
+            if !FuncType::matches(&own, &ty) {
+                return Err(LinkError::ImportType(shown(), ty.to_string()));
             }
-            Some(_) => return Err(LinkError::ImportType(name, ty.to_string())),
-            None if request.unknown_imports == UnknownImports::Trap => {
-                externs.push(trapping(&mut store, ty, name.clone()).into());
-                unknown_imports.push(name);
+            continue;
+        }
+        match host::has_type(module, name, &ty) {
+            Some(true) => {
+                host::define(&mut linker, module, name).map_err(LinkError::Engine)?;
             }
-            None => refused.push(name),
+            Some(false) => return Err(LinkError::ImportType(shown(), ty.to_string())),
+            None if unknown == UnknownImports::Trap => {
+                let named = shown();
+                unknown_imports.push(named.clone());
+                linker
+                    .func_new(module, name, ty, move |_, _, _| {
+                        Err(UnknownImport(named.clone()).into())
+                    })
+                    .map_err(LinkError::Engine)?;
+            }
+            None => refused.push(shown()),
         }
     }
     // First: no option helps with these.
@@ -284,7 +319,9 @@ pub(crate) fn link(
     if !refused.is_empty() {
         return Err(LinkError::UnknownImports(refused));
     }
-    Ok(Linked { mapped, store, externs, entry, budget: limits.fuel, unknown_imports })
+    // What is left to go wrong: one name that no host has, imported as two types.
+    let imports = linker.instantiate_pre(mapped.module()).map_err(LinkError::Engine)?;
+    Ok(Linked { mapped, imports, unknown_imports })
 }
 
 /// What an import is, in a word.
@@ -309,26 +346,20 @@ fn has_counter(mapped: &Mapped) -> bool {
     }
 }
 
-/// A function that traps with a sentence.
-fn trapping(store: &mut Store<State>, ty: FuncType, name: String) -> Func {
-    Func::new(store, ty, move |_, _, _| Err(UnknownImport(name.clone()).into()))
+/// Refuses a limit on fuel that nothing would keep.
+pub(crate) fn check_budget(facts: &Facts, budget: Option<u64>) -> Result<(), LinkError> {
+    if facts.manifest.fuel.is_none() && budget.is_some() {
+        return Err(LinkError::NotMetered(facts.name.clone()));
+    }
+    Ok(())
 }
 
 /// What is called, with its values: the export that `--invoke` names; else the default
 /// export, whose name is empty, or `_start`. `_initialize` comes before it.
-fn entry(mapped: &Mapped, request: &Request) -> Result<Entry, LinkError> {
-    let (name, ty) = match &request.invoke {
-        None => default_entry(mapped)?,
-        Some(name) => match function(mapped, name) {
-            Some(ty) => (name.clone(), ty),
-            None => return Err(LinkError::NoSuchExport(name.clone(), callable(mapped))),
-        },
-    };
+pub(crate) fn entry(mapped: &Mapped, request: &Request) -> Result<Entry, LinkError> {
+    let (name, ty) = called(mapped, request.invoke.as_deref())?;
     let values = &request.values;
-    if ty.params().len() != values.len() {
-        let wanted = ty.params().map(|ty| ty.to_string()).collect();
-        return Err(LinkError::ArgumentCount(name, wanted, values.len()));
-    }
+    check_count(&name, &ty, values.len())?;
     let mut arguments = Vec::with_capacity(values.len());
     for (ty, text) in ty.params().zip(values) {
         let text = text.to_string_lossy();
@@ -339,13 +370,70 @@ fn entry(mapped: &Mapped, request: &Request) -> Result<Entry, LinkError> {
         arguments
             .push(value.ok_or_else(|| LinkError::Argument(text.into_owned(), ty.to_string()))?);
     }
-    let initialize = function(mapped, "_initialize").filter(|_| name != "_initialize");
-    if let Some(ty) = &initialize
-        && (ty.params().len() != 0 || ty.results().len() != 0)
-    {
-        return Err(LinkError::Initialize(ty.to_string()));
+    make_entry(mapped, name, &ty, arguments)
+}
+
+/// The same with values that are there.
+pub(crate) fn entry_with(
+    mapped: &Mapped,
+    invoke: Option<&str>,
+    arguments: Vec<Val>,
+) -> Result<Entry, LinkError> {
+    let (name, ty) = called(mapped, invoke)?;
+    check_count(&name, &ty, arguments.len())?;
+    for (ty, value) in ty.params().zip(&arguments) {
+        let fits = match value {
+            Val::I32(_) => ty.is_i32(),
+            Val::I64(_) => ty.is_i64(),
+            Val::F32(_) => ty.is_f32(),
+            Val::F64(_) => ty.is_f64(),
+            Val::V128(_) => ty.is_v128(),
+            // The engine looks at references itself, when they are passed.
+            _ => ty.is_ref(),
+        };
+        if !fits {
+            return Err(LinkError::Argument(value::show(value), ty.to_string()));
+        }
     }
-    Ok(Entry { name, arguments, results: ty.results().collect(), initialize: initialize.is_some() })
+    make_entry(mapped, name, &ty, arguments)
+}
+
+fn called(mapped: &Mapped, invoke: Option<&str>) -> Result<(String, FuncType), LinkError> {
+    match invoke {
+        None => default_entry(mapped),
+        Some(name) => match function(mapped, name) {
+            Some(ty) => Ok((name.to_owned(), ty)),
+            None => Err(LinkError::NoSuchExport(name.to_owned(), callable(mapped))),
+        },
+    }
+}
+
+fn check_count(name: &str, ty: &FuncType, given: usize) -> Result<(), LinkError> {
+    if ty.params().len() == given {
+        return Ok(());
+    }
+    let wanted = ty.params().map(|ty| ty.to_string()).collect();
+    Err(LinkError::ArgumentCount(name.to_owned(), wanted, given))
+}
+
+fn make_entry(
+    mapped: &Mapped,
+    name: String,
+    ty: &FuncType,
+    arguments: Vec<Val>,
+) -> Result<Entry, LinkError> {
+    let initialize = name != "_initialize" && check_initialize(mapped)?;
+    Ok(Entry { name, arguments, results: ty.results().collect(), initialize })
+}
+
+/// Whether there is an `_initialize` to be called first.
+pub(crate) fn check_initialize(mapped: &Mapped) -> Result<bool, LinkError> {
+    match function(mapped, "_initialize") {
+        Some(ty) if ty.params().len() != 0 || ty.results().len() != 0 => {
+            Err(LinkError::Initialize(ty.to_string()))
+        }
+        found => Ok(found.is_some()),
+    }
 }
 
 /// What is called where nothing is named: an export of the empty name comes first, as on

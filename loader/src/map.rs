@@ -9,12 +9,16 @@
 use crate::error::StageError;
 use crate::sys;
 use crate::verify::{Facts, Verified};
+#[cfg(feature = "pool")]
+use bls_artifact::limits::TABLE_ELEMENTS_MAX;
 use bls_artifact::limits::{MEMORY_BYTES_DEFAULT, STACK_BYTES_DEFAULT};
 use bls_artifact::manifest::Memory;
 use bls_artifact::target::Bounds;
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 use std::fmt;
+#[cfg(feature = "pool")]
+use wasmtime::PoolingAllocationConfig;
 use wasmtime::{Config, Engine, Module};
 
 /// The most functions that a trap names: the engine is told to keep them.
@@ -119,37 +123,66 @@ impl Mapped {
 /// # Errors
 /// [`MapError`].
 pub fn map(verified: Verified) -> Result<Mapped, MapError> {
-    map_within(verified, STACK_BYTES_DEFAULT as usize, MEMORY_BYTES_DEFAULT)
+    map_for(verified, &Guests::default())
 }
 
-/// Maps for guests with `stack_bytes` of stack and at most `memory_bytes` of memory.
+/// Maps for guests of this kind.
 ///
 /// # Errors
 /// [`MapError`].
-pub fn map_within(
-    verified: Verified,
-    stack_bytes: usize,
-    memory_bytes: u64,
-) -> Result<Mapped, MapError> {
+pub fn map_for(verified: Verified, guests: &Guests) -> Result<Mapped, MapError> {
     let (facts, image) = verified.into_parts();
-    let mut config = config(&facts, stack_bytes, memory_bytes);
+    let mut config = config(&facts, guests);
     if image.is_file() {
         sys::code::leave_code_to_map(&mut config);
+    }
+    #[cfg(feature = "pool")]
+    if let Some(most) = guests.pooled {
+        config.allocation_strategy(pool(&facts, guests, most));
     }
     let module = sys::code::map(&Engine::new(&config)?, image)?;
     Ok(Mapped { facts, module })
 }
 
+/// The guests that an engine is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Guests {
+    /// Bytes of stack of each.
+    pub stack: usize,
+    /// Bytes of memory of each, at most.
+    pub memory: u64,
+    /// Whether they may be stopped from outside: then a trap does not say who called whom
+    /// (`sys/interrupt.rs`).
+    pub stoppable: bool,
+    /// So many at once, at most, in memory that is kept between them.
+    #[cfg(feature = "pool")]
+    pub pooled: Option<u32>,
+}
+
+impl Default for Guests {
+    fn default() -> Self {
+        Self {
+            stack: STACK_BYTES_DEFAULT as usize,
+            memory: MEMORY_BYTES_DEFAULT,
+            stoppable: false,
+            #[cfg(feature = "pool")]
+            pooled: None,
+        }
+    }
+}
+
 /// The signed settings, and those that are this side's.
-fn config(facts: &Facts, stack_bytes: usize, memory_bytes: u64) -> Config {
+fn config(facts: &Facts, guests: &Guests) -> Config {
+    let (stack_bytes, memory_bytes) = (guests.stack, guests.memory);
+    // Those that a trap names, and one more to know whether there are more.
+    let frames = if guests.stoppable { 0 } else { FRAMES_MAX + 1 };
     let profile = &facts.part().profile;
     let mut config = profile.config();
     config
         .max_wasm_stack(stack_bytes)
         // Unused without async, and checked against the line above.
         .async_stack_size(stack_bytes)
-        // Those that a trap names, and one more to know whether there are more.
-        .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(FRAMES_MAX + 1));
+        .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(frames));
     if profile.bounds() == Bounds::Checked {
         let manifest = &facts.manifest;
         let beside = BESIDE_BYTES.max(2 * stack_bytes as u64);
@@ -165,6 +198,32 @@ fn config(facts: &Facts, stack_bytes: usize, memory_bytes: u64) -> Config {
             .gc_heap_reservation_for_growth(growth.heap_bytes);
     }
     config
+}
+
+/// Room for `most` guests of this module at once. What one of them used is as it was before
+/// the next gets it.
+#[cfg(feature = "pool")]
+fn pool(facts: &Facts, guests: &Guests, most: u32) -> PoolingAllocationConfig {
+    /// Of one memory that is used anew, so many bytes are written over rather than given back
+    /// to the system: below this, that is faster.
+    const KEPT_BYTES: usize = 64 << 10;
+    /// Most tables of a module, and most elements of each, that a place has room for.
+    const TABLES: u32 = 16;
+    let memories = u32::try_from(facts.manifest.module.memories.len()).unwrap_or(u32::MAX);
+    let bytes = guests.memory.min(facts.manifest.limits.memory.unwrap_or(u64::MAX));
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_core_instances(most)
+        .total_memories(most.saturating_mul(memories.max(1)))
+        .max_memories_per_module(memories.max(1))
+        .max_memory_size(usize::try_from(bytes).unwrap_or(usize::MAX))
+        .total_tables(most.saturating_mul(TABLES))
+        .max_tables_per_module(TABLES)
+        .table_elements(TABLE_ELEMENTS_MAX)
+        .max_core_instance_size(1 << 20)
+        .total_gc_heaps(most)
+        .linear_memory_keep_resident(KEPT_BYTES)
+        .table_keep_resident(KEPT_BYTES);
+    pool
 }
 
 /// Address space that a run takes beside its memories, where its code is no longer than

@@ -66,6 +66,8 @@ impl From<GuardError> for PolicyError {
     }
 }
 
+impl std::error::Error for PolicyError {}
+
 impl StageError for PolicyError {
     const STAGE: &'static str = "policy";
 
@@ -128,25 +130,32 @@ pub(crate) struct Rules {
 /// Reads the policies that hold: the machine's, and `named`. `require` is what is demanded
 /// beside them.
 pub(crate) fn load(named: Option<&Path>, require: &[Requirement]) -> Result<Rules, PolicyError> {
-    let mut files = Vec::new();
-    let mut add = |path: &Path, text: &[u8]| match Policy::parse(text) {
-        Ok(policy) => {
-            files.push((path.to_owned(), policy));
-            Ok(())
-        }
-        Err(error) => Err(PolicyError::Contents(path.to_owned(), error)),
-    };
+    let mut rules = Rules { files: Vec::new(), require: require.to_vec() };
     let system = Path::new(SYSTEM_FILE);
     if let Some(text) = read_place(system, POLICY_BYTES_MAX, &[0])? {
-        add(system, &text)?;
+        rules.add(system, parse(system, &text)?);
     }
     if let Some(path) = named {
-        add(path, &read(path, POLICY_BYTES_MAX)?)?;
+        rules.add(path, read_file(path)?);
     }
-    Ok(Rules { files, require: require.to_vec() })
+    Ok(rules)
+}
+
+/// Reads a policy that somebody names.
+pub(crate) fn read_file(path: &Path) -> Result<Policy, PolicyError> {
+    parse(path, &read(path, POLICY_BYTES_MAX)?)
+}
+
+fn parse(path: &Path, text: &[u8]) -> Result<Policy, PolicyError> {
+    Policy::parse(text).map_err(|error| PolicyError::Contents(path.to_owned(), error))
 }
 
 impl Rules {
+    /// Lets one more policy hold. `path` is what messages call it.
+    pub(crate) fn add(&mut self, path: &Path, policy: Policy) {
+        self.files.push((path.to_owned(), policy));
+    }
+
     /// Refuses to take a clock that was never set for one that says nothing against what
     /// expires, where a policy demands a clock.
     pub(crate) fn check_clock(&self, unset_passes: bool) -> Result<(), PolicyError> {

@@ -1,4 +1,4 @@
-//! Instantiates a linked module and runs it to its outcome.
+//! Makes guests of a linked module and runs them to their outcome.
 //!
 //! May assume that imports fit and the entry exists ([`Linked`]). Guarantees that
 //! the fuel of instantiation is charged before instantiating, that the counter is
@@ -8,13 +8,13 @@
 pub(crate) mod demangle;
 pub(crate) mod fuel_profile;
 pub(crate) mod outcome;
-pub(crate) mod value;
 
 use crate::error::{Cause, Failure, printable_name};
 use crate::host::limit::Exceeded;
 use crate::host::state::State;
-use crate::host::{CannotPay, Exit, Fault, OutputLimit};
+use crate::host::{CannotPay, Exit, Fault, Grants, Host, OutputLimit};
 use crate::link::{Entry, Linked, UnknownImport};
+use crate::policy::Limits;
 use bls_artifact::fuel;
 use bls_artifact::target::Bounds;
 use demangle::readable;
@@ -22,9 +22,11 @@ use fuel_profile::FuelProfile;
 use outcome::{FRAMES_MAX, Frame, Limit, Outcome, TrapReport, trap_kind};
 use rustix::io::Errno;
 use serde_json::{Value, json};
+use std::any::Any;
+use std::fmt;
 use wasmtime::{
-    Error, FrameInfo, GcHeapOutOfMemory, Global, Instance, Store, ThrownException, Trap, Val,
-    WasmBacktrace,
+    Error, FrameInfo, GcHeapOutOfMemory, Global, Instance, Module, Store, ThrownException, Trap,
+    Val, WasmBacktrace,
 };
 
 /// A run that is over.
@@ -41,6 +43,20 @@ pub(crate) struct Ended {
     pub(crate) limits_met: Vec<&'static str>,
     /// What the call gave.
     pub(crate) results: Vec<Val>,
+}
+
+impl Ended {
+    /// One that ended before a guest stood.
+    fn before(outcome: Outcome, consumption: Option<Consumption>) -> Self {
+        Self {
+            outcome,
+            consumption,
+            fuel_profile: None,
+            memory_peak: 0,
+            limits_met: Vec::new(),
+            results: Vec::new(),
+        }
+    }
 }
 
 /// What a run burned.
@@ -107,6 +123,16 @@ impl Meter {
         Ok(())
     }
 
+    /// Begins anew with this budget.
+    fn restart(&mut self, budget: Option<u64>, store: &mut Store<State>) {
+        self.budget = budget.map(|budget| budget.min(fuel::BUDGET_MAX));
+        (self.start, self.instantiation) = (self.budget.unwrap_or(fuel::BUDGET_MAX), 0);
+        if let Some(counter) = self.counter {
+            // It is a mutable i64: `link::has_counter`.
+            let _ = counter.set(store, Val::I64(self.start as i64));
+        }
+    }
+
     fn read(&self, store: &mut Store<State>) -> i64 {
         let unused = (self.start - self.instantiation) as i64;
         self.counter.map_or(unused, |counter| counter.get(store).i64().unwrap_or(unused))
@@ -130,78 +156,202 @@ impl Meter {
     }
 }
 
-/// Runs `linked` to its end.
-pub(crate) fn run(linked: Linked) -> Ended {
-    let Linked { mapped, mut store, externs, entry, budget, unknown_imports: _ } = linked;
-    let manifest = &mapped.facts().manifest;
-    let mut meter = None;
-    if let Some(metering) = &manifest.fuel {
-        meter = Meter::new(budget, metering.instantiation);
-        if meter.is_none() {
-            let burned = Burned::Exactly(budget.unwrap_or(fuel::BUDGET_MAX));
-            return Ended {
-                outcome: Outcome::OutOfFuel,
-                consumption: Some(Consumption { budget, burned }),
-                fuel_profile: None,
-                memory_peak: 0,
-                limits_met: Vec::new(),
-                results: Vec::new(),
-            };
+/// A guest that stands: it can be called.
+pub(crate) struct Guest {
+    module: Module,
+    bounds: Bounds,
+    store: Store<State>,
+    instance: Instance,
+    meter: Option<Meter>,
+}
+
+impl fmt::Debug for Guest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Guest")
+    }
+}
+
+/// A call that came back, or did not.
+type Called = wasmtime::Result<Vec<Val>>;
+
+impl Guest {
+    /// Makes a guest of `linked` that gets this and may use up that. The guest gets the
+    /// operator's limits, and never more memory than the artifact's own.
+    ///
+    /// What it consumes for being made is charged first. Where it cannot be made, that is
+    /// how its run ended.
+    pub(crate) fn new(linked: &Linked, grants: Grants, limits: &Limits) -> Result<Self, Ended> {
+        let facts = linked.mapped().facts();
+        let manifest = &facts.manifest;
+        let budget = limits.fuel;
+        let mut meter = None;
+        if let Some(metering) = &manifest.fuel {
+            meter = Meter::new(budget, metering.instantiation);
+            if meter.is_none() {
+                let burned = Burned::Exactly(budget.unwrap_or(fuel::BUDGET_MAX));
+                return Err(Ended::before(
+                    Outcome::OutOfFuel,
+                    Some(Consumption { budget, burned }),
+                ));
+            }
+        }
+        let memory_max = limits.memory.min(manifest.limits.memory.unwrap_or(u64::MAX));
+        let state = State::new(Host::new(grants), memory_max);
+        let mut store = Store::new(linked.mapped().engine(), state);
+        store.limiter(|state| &mut state.limiter);
+        let bounds = facts.part().profile.bounds();
+        let made = linked.imports().instantiate(&mut store).and_then(|instance| {
+            store.data_mut().limiter.started();
+            let memory = instance.get_memory(&mut store, "memory");
+            store.data_mut().memory = memory;
+            if let Some(meter) = &mut meter {
+                meter.attach(&instance, &mut store)?;
+            }
+            Ok(instance)
+        });
+        match made {
+            Ok(instance) => Ok(Self {
+                module: linked.mapped().module().clone(),
+                bounds,
+                store,
+                instance,
+                meter,
+            }),
+            Err(error) => {
+                let left = meter.as_ref().map(|meter| meter.read(&mut store));
+                let limits_met = limits_met(store.data());
+                let (outcome, _) = classify(&error, left, bounds);
+                let outcome = outcome.after(&limits_met);
+                // Nothing has been consumed beside the price of being made.
+                let consumption =
+                    meter.zip(left).map(|(meter, left)| meter.consumption(left, &outcome, true));
+                Err(Ended {
+                    memory_peak: store.data().limiter.memory_peak(),
+                    limits_met,
+                    ..Ended::before(outcome, consumption)
+                })
+            }
         }
     }
 
-    let mut started = None;
-    let result = Instance::new(&mut store, mapped.module(), &externs).and_then(|instance| {
-        started = Some(instance);
-        store.data_mut().limiter.started();
-        let memory = instance.get_memory(&mut store, "memory");
-        store.data_mut().memory = memory;
-        if let Some(meter) = &mut meter {
-            meter.attach(&instance, &mut store)?;
-        }
-        call(&instance, &mut store, &entry, manifest.module.start)
-    });
-    let left = meter.as_ref().map(|meter| meter.read(&mut store));
-    let (outcome, at_event) = match &result {
-        Ok(_) => (Outcome::Exited(0), true),
-        Err(error) => {
-            let bounds = mapped.facts().part().profile.bounds();
-            let (outcome, at_event) = classify(error, left, bounds);
-            // Before there is an instance nothing has been consumed beside its price.
-            (outcome, at_event || started.is_none())
-        }
-    };
-    let consumption =
-        meter.as_ref().zip(left).map(|(meter, left)| meter.consumption(left, &outcome, at_event));
-    let fuel_profile = match (consumption, started) {
-        (Some(consumption), Some(instance)) if manifest.counts_by_function() => {
-            let mut profile = FuelProfile::read(mapped.module(), &instance, &mut store);
-            profile.instantiation = meter.map_or(0, |meter| meter.instantiation);
-            let ran_out = result.as_ref().err().filter(|_| left == Some(fuel::OUT_OF_FUEL));
-            profile.settle(consumption.burned, ran_out.and_then(frame));
-            Some(profile)
-        }
-        _ => None,
-    };
-    // Results are the guest's output: printed when the run ended well, and before
-    // the outcome is final.
-    let results = result.unwrap_or_default();
-    let mut outcome = print(&results).err().map_or(outcome, Outcome::Failed);
-    let limits_met = limits_met(store.data());
-    if let Outcome::Trapped(trap) = &mut outcome {
-        trap.lacked_memory = limits_met.contains(&"memory");
+    /// The same, with something for the embedder's own functions to work on.
+    pub(crate) fn with_data(mut self, data: Option<Box<dyn Any + Send>>) -> Self {
+        self.store.data_mut().data = data;
+        self
     }
-    let ended = Ended {
-        outcome,
-        consumption,
-        fuel_profile,
-        memory_peak: store.data().limiter.memory_peak(),
-        limits_met,
-        results,
+
+    /// What to call it by.
+    pub(crate) fn parts(&mut self) -> (&Instance, &mut Store<State>) {
+        (&self.instance, &mut self.store)
+    }
+
+    /// Runs its start function, and `_initialize`, where it has them.
+    pub(crate) fn begin(&mut self, start: bool, initialize: bool) -> wasmtime::Result<()> {
+        let Self { store, instance, .. } = self;
+        let functions = [(start, fuel::START_EXPORT), (initialize, "_initialize")];
+        for (_, name) in functions.into_iter().filter(|(is_there, _)| *is_there) {
+            let function = instance.get_typed_func::<(), ()>(&mut *store, name)?;
+            function.call(&mut *store, ())?;
+            settle(store)?;
+        }
+        Ok(())
+    }
+
+    /// Looks whether a call that has returned was paid for.
+    pub(crate) fn settle(&mut self) -> wasmtime::Result<()> {
+        settle(&mut self.store)
+    }
+
+    /// Calls what there is to call, in order. Gives the results of the last.
+    pub(crate) fn run(&mut self, entry: &Entry, start: bool) -> Called {
+        self.begin(start, entry.initialize)?;
+        let Self { store, instance, .. } = self;
+        let function = instance
+            .get_func(&mut *store, &entry.name)
+            .ok_or_else(|| Error::msg("the entry is not exported"))?;
+        let mut results = vec![Val::I32(0); entry.results.len()];
+        function.call(&mut *store, &entry.arguments, &mut results)?;
+        settle(store)?;
+        Ok(results)
+    }
+
+    /// Gives it this budget from now on, in the place of what it had.
+    pub(crate) fn refuel(&mut self, budget: Option<u64>) {
+        if let Some(meter) = &mut self.meter {
+            meter.restart(budget, &mut self.store);
+        }
+    }
+
+    /// What it has consumed by now, between two calls.
+    pub(crate) fn consumed(&mut self) -> Option<Consumption> {
+        let meter = self.meter.as_ref()?;
+        let left = meter.read(&mut self.store);
+        Some(meter.consumption(left, &Outcome::Exited(0), true))
+    }
+
+    /// What became of it, after a call that was left anywhere.
+    pub(crate) fn ended_anywhere(&mut self, result: Called) -> Ended {
+        let mut ended = self.ended(result, false);
+        ended.consumption = self.meter.as_ref().map(|meter| {
+            let left = meter.read(&mut self.store);
+            meter.consumption(left, &ended.outcome, false)
+        });
+        ended
+    }
+
+    /// What became of it, after a call that gave `result`; with `by_function` where its fuel
+    /// went, of an artifact that counts so.
+    pub(crate) fn ended(&mut self, result: Called, by_function: bool) -> Ended {
+        let left = self.meter.as_ref().map(|meter| meter.read(&mut self.store));
+        let (outcome, at_event) = match &result {
+            Ok(_) => (Outcome::Exited(0), true),
+            Err(error) => classify(error, left, self.bounds),
+        };
+        let limits_met = limits_met(self.store.data());
+        let outcome = outcome.after(&limits_met);
+        let meter = self.meter.as_ref().zip(left);
+        let consumption = meter.map(|(meter, left)| meter.consumption(left, &outcome, at_event));
+        let fuel_profile =
+            meter.zip(consumption).filter(|_| by_function).map(|((meter, left), consumption)| {
+                let mut profile = FuelProfile::read(&self.module, &self.instance, &mut self.store);
+                profile.instantiation = meter.instantiation;
+                let ran_out = result.as_ref().err().filter(|_| left == fuel::OUT_OF_FUEL);
+                profile.settle(consumption.burned, ran_out.and_then(frame));
+                profile
+            });
+        Ended {
+            outcome,
+            consumption,
+            fuel_profile,
+            memory_peak: self.store.data().limiter.memory_peak(),
+            limits_met,
+            results: result.unwrap_or_default(),
+        }
+    }
+}
+
+/// Runs a guest of `linked` from its first operator to its end. `last` says that the process
+/// ends right after it: then nothing is given back.
+pub(crate) fn run(
+    linked: Linked,
+    grants: Grants,
+    limits: &Limits,
+    entry: &Entry,
+    last: bool,
+) -> Ended {
+    let manifest = &linked.mapped().facts().manifest;
+    let (start, by_function) = (manifest.module.start, manifest.counts_by_function());
+    let mut guest = match Guest::new(&linked, grants, limits) {
+        Ok(guest) => guest,
+        Err(ended) => return ended,
     };
-    // The process ends right after this. Unmapping memories and code page by page
-    // before the kernel does it at once would only take time.
-    std::mem::forget((store, mapped));
+    let result = guest.run(entry, start);
+    let ended = guest.ended(result, by_function);
+    if last {
+        // Unmapping memories and code page by page before the kernel does it at once would
+        // only take time.
+        std::mem::forget((guest, linked));
+    }
     ended
 }
 
@@ -214,33 +364,6 @@ fn limits_met(state: &State) -> Vec<&'static str> {
         ("descriptors", state.host.descriptors_ran_out()),
     ];
     met.into_iter().filter(|(_, met)| *met).map(|(name, _)| name).collect()
-}
-
-/// Calls what there is to call, in order. Gives the results of the last.
-fn call(
-    instance: &Instance,
-    store: &mut Store<State>,
-    entry: &Entry,
-    start: bool,
-) -> wasmtime::Result<Vec<Val>> {
-    if start {
-        let start = instance.get_typed_func::<(), ()>(&mut *store, fuel::START_EXPORT)?;
-        start.call(&mut *store, ())?;
-        settle(store)?;
-    }
-    if entry.initialize
-        && let Some(initialize) = instance.get_func(&mut *store, "_initialize")
-    {
-        initialize.call(&mut *store, &[], &mut [])?;
-        settle(store)?;
-    }
-    let function = instance
-        .get_func(&mut *store, &entry.name)
-        .ok_or_else(|| Error::msg("the entry is not exported"))?;
-    let mut results = vec![Val::I32(0); entry.results.len()];
-    function.call(&mut *store, &entry.arguments, &mut results)?;
-    settle(store)?;
-    Ok(results)
 }
 
 /// A call has returned. The guest checks before it returns, but where a host function
@@ -351,23 +474,6 @@ fn frame(error: &Error) -> Option<&FrameInfo> {
 /// The innermost first; no more than the engine was told to keep.
 fn frames(error: &Error) -> &[FrameInfo] {
     error.downcast_ref::<WasmBacktrace>().map_or(&[], WasmBacktrace::frames)
-}
-
-/// Prints results, one a line.
-fn print(values: &[Val]) -> Result<(), Failure> {
-    use std::io::Write as _;
-    if values.is_empty() {
-        return Ok(());
-    }
-    let text: String = values.iter().map(|value| value::show(value) + "\n").collect();
-    let mut output = std::io::stdout();
-    output.write_all(text.as_bytes()).and_then(|()| output.flush()).map_err(|error| Failure {
-        stage: "run",
-        code: "run.results",
-        what: format!("cannot print the results: {error}"),
-        hint: Some("see where standard output goes, and that there is room".into()),
-        cause: Cause::Failed,
-    })
 }
 
 #[cfg(test)]

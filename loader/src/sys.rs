@@ -8,6 +8,7 @@ pub(crate) mod code;
 pub(crate) mod descriptor;
 pub(crate) mod environment;
 pub(crate) mod filter;
+pub(crate) mod interrupt;
 pub(crate) mod signal;
 pub(crate) mod stack;
 pub(crate) mod usage;

@@ -60,15 +60,19 @@ pub(crate) fn load(explicit: Option<&Path>) -> Result<Source, TrustError> {
 /// A file that the user names: a trust file, signed or not, or the key to trust. Its
 /// signatures are checked; it is compared with nothing that was accepted elsewhere.
 pub(crate) fn load_named(path: &Path) -> Result<Trust, TrustError> {
-    let text = read(path, TRUST_BYTES_MAX)?;
+    parse_any(path, &read(path, TRUST_BYTES_MAX)?)
+}
+
+/// The contents of such a file.
+pub(crate) fn parse_any(path: &Path, text: &[u8]) -> Result<Trust, TrustError> {
     if text.trim_ascii_start().starts_with(b"-----BEGIN ") {
-        return Ok(Trust::only(parse_key(path, &text)?));
+        return Ok(Trust::only(parse_key(path, text)?));
     }
-    if !is_signed(&text) {
-        return parse(path, &text);
+    if !is_signed(text) {
+        return parse(path, text);
     }
     let wrong = |error| TrustError::Signed(path.to_owned(), error);
-    let signed = Signed::parse(&text).map_err(wrong)?;
+    let signed = Signed::parse(text).map_err(wrong)?;
     signed.check_own().map_err(wrong)?;
     Ok(signed.into_trust())
 }

@@ -26,6 +26,7 @@ use bls_artifact::trust::{Clock, Doubt, Refusal, Signers, Trust};
 use compatibility::Misfit;
 use error::rebuild;
 pub use error::{Reason, VerifyError};
+pub(crate) use installed::look_up;
 pub use installed::{verify_installed, verify_installed_for};
 
 mod compatibility;

@@ -23,7 +23,7 @@ use bls_loader::verify::{Policy, verify};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::OnceLock;
-use wasmtime::{Extern, Func, Instance, Memory, Module, Store, Val};
+use wasmtime::{Func, Linker, Memory, Module, Store, Val};
 
 /// The memory that the driving module has, and the interface it imports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,12 +121,12 @@ impl Driver {
         let module = shape.module();
         let state = State::new(Host::new(grants), u64::MAX);
         let mut store = Store::new(module.engine(), state);
-        let externs: Vec<Extern> = module
-            .imports()
-            .map(|import| host::provide(&mut store, import.module(), import.name()))
-            .map(|function| function.expect("a function of the list").into())
-            .collect();
-        let instance = Instance::new(&mut store, module, &externs).expect("an instance");
+        let mut linker = Linker::new(module.engine());
+        for import in module.imports() {
+            let known = host::define(&mut linker, import.module(), import.name());
+            assert!(known.expect("memory"), "{} is not of the list", import.name());
+        }
+        let instance = linker.instantiate(&mut store, module).expect("an instance");
         let memory = instance.get_memory(&mut store, "memory");
         store.data_mut().set_memory(memory);
         let counter = instance.get_global(&mut store, COUNTER_EXPORT).expect("a counter");

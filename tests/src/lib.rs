@@ -10,6 +10,7 @@ pub mod bench;
 pub mod court;
 pub mod deep;
 pub mod differential;
+pub mod embedded;
 pub mod faulty;
 pub mod fuzzing;
 pub mod guest;

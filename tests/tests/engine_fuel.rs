@@ -26,8 +26,7 @@ use std::fs::File;
 use std::io::{Seek as _, Write as _};
 use wasmparser::{Operator, StorageType, ValType};
 use wasmtime::{
-    Engine, Extern, ExternType, Func, Instance, Module, OperatorCost, Store, Val,
-    VariableOperatorCost,
+    Engine, ExternType, Linker, Module, OperatorCost, Store, Val, VariableOperatorCost,
 };
 
 /// Enough for every program here.
@@ -146,19 +145,17 @@ fn consumed(engine: &Engine, wasm: &[u8], recorded: &Run) -> Option<(u32, u64)> 
     let mut store = Store::new(engine, state);
     // Where the engine does not count this is refused, and means nothing.
     let _ = store.set_fuel(PLENTY);
-    let externs: Vec<Extern> = module
-        .imports()
-        .map(|import| {
-            match (host::provide(&mut store, import.module(), import.name()), import.ty()) {
-                (Some(function), _) => function.into(),
-                (None, ExternType::Func(ty)) => {
-                    Func::new(&mut store, ty, |_, _, _| wasmtime::bail!("no such function")).into()
-                }
-                (None, other) => panic!("{other:?}"),
-            }
-        })
-        .collect();
-    let instance = Instance::new(&mut store, &module, &externs).expect("an instance");
+    let mut linker = Linker::new(engine);
+    for import in module.imports() {
+        let (from, name) = (import.module(), import.name());
+        if !host::define(&mut linker, from, name).expect("memory") {
+            let ExternType::Func(ty) = import.ty() else { panic!("{import:?}") };
+            linker
+                .func_new(from, name, ty, |_, _, _| wasmtime::bail!("no such function"))
+                .expect("a function");
+        }
+    }
+    let instance = linker.instantiate(&mut store, &module).expect("an instance");
     let memory = instance.get_memory(&mut store, "memory");
     store.data_mut().set_memory(memory);
     let counter = instance.get_global(&mut store, COUNTER_EXPORT);

@@ -201,7 +201,10 @@ fn only_what_is_declared() {
         .expect(125)
         .says(&["env:B", "--needs arguments,env:A,env:B,stdout"]);
     let folder = ["--only-declared", "--env", "A=1", "--dir-ro", ".::/x"];
-    let _ = home.load(&folder, &artifact, &[]).expect(125).says(&["fs.read:/x", ",fs.read:/x app.wasm"]);
+    let _ = home
+        .load(&folder, &artifact, &[])
+        .expect(125)
+        .says(&["fs.read:/x", ",fs.read:/x app.wasm"]);
     let input = ["--only-declared", "--env", "A=1", "--stdin", "text:x"];
     let _ = home.load(&input, &artifact, &[]).expect(125).says(&["stdin"]);
 }

@@ -4,6 +4,7 @@
 //! one WASI name: its own where the specification has it, `io` otherwise.
 //! Does not decide which error fits a situation; the calls do.
 
+use crate::sys::interrupt;
 use rustix::io::Errno as SystemErrno;
 use std::fmt;
 use std::io::{Error, ErrorKind};
@@ -67,6 +68,27 @@ impl fmt::Display for Fault {
 }
 
 impl std::error::Error for Fault {}
+
+/// A guest that somebody stopped while a host call waited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stopped;
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("the guest was stopped while it waited")
+    }
+}
+
+impl std::error::Error for Stopped {}
+
+/// An error when the guest that runs here is to be stopped. Asked wherever a wait was
+/// interrupted.
+pub(crate) fn check_stopped() -> Result<(), Failure> {
+    match interrupt::is_wanted() {
+        true => Err(Failure::Stop(wasmtime::Error::new(Stopped))),
+        false => Ok(()),
+    }
+}
 
 impl From<Errno> for Failure {
     fn from(errno: Errno) -> Self {

@@ -9,7 +9,8 @@
 use crate::host::Host;
 use crate::host::errno::{Errno, Outcome};
 use crate::host::memory::GuestMemory;
-use crate::host::table::{Descriptor, Stream};
+use crate::host::stream::{Direction, Stream};
+use crate::host::table::Descriptor;
 use crate::host::types::{FdFlags, FdStat, FileType, PRESTAT_ALIGNMENT, Rights, prestat};
 use bls_artifact::limits::ADVISED_BYTES_MAX;
 use rustix::fs::{Advice, FallocateFlags, OFlags, fcntl_getfl, fcntl_setfl};
@@ -140,12 +141,12 @@ pub(crate) fn fd_fdstat_get(
 ) -> Outcome<()> {
     let attributes = match host.table.get(descriptor)? {
         Descriptor::Stream(stream) => {
-            let rights = match stream {
-                Stream::Input => Rights::FD_READ,
-                Stream::Output | Stream::Error => Rights::FD_WRITE,
+            let rights = match stream.direction {
+                Direction::Input => Rights::FD_READ,
+                Direction::Output | Direction::Error => Rights::FD_WRITE,
             };
             FdStat {
-                kind: kind_of_stream(*stream, host.clockwork.is_some()),
+                kind: kind_of_stream(stream, host.clockwork.is_some()),
                 flags: FdFlags::empty(),
                 rights,
                 rights_inheriting: rights,
@@ -185,8 +186,8 @@ pub(crate) fn fd_fdstat_get(
 /// A terminal is a character device, which is how a guest recognises one; any
 /// other stream is of unknown kind, even a redirected file: it cannot be sought. By
 /// rule (`determinism.rs`) no stream is a terminal.
-pub(crate) fn kind_of_stream(stream: Stream, by_rule: bool) -> FileType {
-    if !by_rule && stream.system().is_terminal() {
+pub(crate) fn kind_of_stream(stream: &Stream, by_rule: bool) -> FileType {
+    if !by_rule && stream.system().is_some_and(|system| system.is_terminal()) {
         FileType::CharacterDevice
     } else {
         FileType::Unknown

@@ -67,6 +67,14 @@ impl<'a> GuestMemory<'a> {
         Ok(bytes.get_mut(range).ok_or(fault)?)
     }
 
+    /// The same for as long as the memory itself is lent.
+    pub(crate) fn into_bytes(self, pointer: u32, length: u32) -> Outcome<&'a mut [u8]> {
+        let bytes = self.bytes.ok_or(Fault::NoMemory)?;
+        let fault = out_of_bounds(pointer, length, bytes.len());
+        let range = range(pointer, length).ok_or(fault)?;
+        Ok(bytes.get_mut(range).ok_or(fault)?)
+    }
+
     /// The path of `length` bytes at `pointer`. One that is too long is not looked at,
     /// so that the work does not grow with the guest's memory.
     pub(crate) fn path(&self, pointer: u32, length: u32) -> Outcome<&str> {

@@ -8,7 +8,7 @@
 
 use crate::host::Host;
 use crate::host::clock::{capability, monotonic};
-use crate::host::errno::{Errno, Outcome};
+use crate::host::errno::{Errno, Outcome, check_stopped};
 use crate::host::memory::{GuestMemory, element};
 use crate::host::table::{Descriptor, Table};
 use crate::host::types::{Clock, Event, EventKind, NANOSECONDS, ReadyFlags, Wait};
@@ -56,7 +56,11 @@ pub(crate) fn poll_oneoff(
     let mut files = Vec::new();
     for (userdata, kind, descriptor) in descriptors {
         match system(&host.table, descriptor) {
-            Ok(system) => files.push(Awaited { userdata, kind, system }),
+            Ok(Waiting::For(system)) => files.push(Awaited { userdata, kind, system }),
+            Ok(Waiting::Over(bytes)) => {
+                let bytes_ready = if kind == EventKind::Read { bytes } else { 0 };
+                happened.push(Event { bytes_ready, ..event(userdata, kind, None) });
+            }
             Err(error) => happened.push(event(userdata, kind, Some(error))),
         }
     }
@@ -121,11 +125,22 @@ fn delay(host: &mut Host, clock: Clock, timeout_ns: u64, absolute: bool) -> Outc
     Ok(timeout_ns)
 }
 
-/// The system's descriptor behind a number.
-fn system(table: &Table, number: u32) -> Result<BorrowedFd<'_>, Errno> {
+/// What waiting for a number of the guest's means.
+enum Waiting<'a> {
+    /// The system is asked.
+    For(BorrowedFd<'a>),
+    /// It is ready, with so many bytes to read.
+    Over(u64),
+}
+
+/// What stands behind a number.
+fn system(table: &Table, number: u32) -> Result<Waiting<'_>, Errno> {
     match table.get(number) {
-        Ok(Descriptor::Stream(stream)) => Ok(stream.system()),
-        Ok(Descriptor::File(file)) => Ok(file.as_fd()),
+        Ok(Descriptor::Stream(stream)) => {
+            let over = || Waiting::Over(stream.bytes_to_read());
+            Ok(stream.system().map_or_else(over, Waiting::For))
+        }
+        Ok(Descriptor::File(file)) => Ok(Waiting::For(file.as_fd())),
         Ok(Descriptor::Directory(_) | Descriptor::Withheld) | Err(_) => Err(Errno::Badf),
     }
 }
@@ -172,7 +187,7 @@ fn wait_for_one(polled: &mut [PollFd<'_>], longest_ns: Option<u64>) -> Outcome<u
             tv_nsec: (left % NANOSECONDS) as _,
         });
         match poll(polled, timeout.as_ref()) {
-            Err(SystemErrno::INTR) => {}
+            Err(SystemErrno::INTR) => check_stopped()?,
             Err(error) => return Err(error.into()),
             Ok(0) => return Ok(longest_ns.unwrap_or(0)),
             Ok(_) => return Ok(monotonic()?.saturating_sub(begun)),

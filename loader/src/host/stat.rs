@@ -28,7 +28,7 @@ pub(crate) fn fd_filestat_get(
 ) -> Outcome<()> {
     let attributes = match host.table.get(descriptor)? {
         Descriptor::Stream(stream) => {
-            let kind = kind_of_stream(*stream, host.clockwork.is_some());
+            let kind = kind_of_stream(stream, host.clockwork.is_some());
             return host.edition.write_attributes(memory, result, &FileStat::of_stream(kind));
         }
         Descriptor::Directory(directory) => directory.dir.dir_metadata()?,

@@ -5,6 +5,7 @@
 
 use crate::host::Host;
 use crate::host::limit::Limiter;
+use std::any::Any;
 use wasmtime::{Global, Memory};
 
 /// The data of the one store of a run.
@@ -19,6 +20,8 @@ pub struct State {
     pub(crate) counter: Option<Global>,
     /// What the guest may allocate, and how much it has.
     pub(crate) limiter: Limiter,
+    /// What the embedder's own functions work on.
+    pub(crate) data: Option<Box<dyn Any + Send>>,
 }
 
 impl State {
@@ -26,7 +29,7 @@ impl State {
     /// those who drive the host without a run.
     #[must_use]
     pub fn new(host: Host, memory_max: u64) -> Self {
-        Self { host, memory: None, counter: None, limiter: Limiter::new(memory_max) }
+        Self { host, memory: None, counter: None, limiter: Limiter::new(memory_max), data: None }
     }
 
     /// Names the memory that pointers are into, once there is an instance.

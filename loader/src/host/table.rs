@@ -9,6 +9,7 @@ use crate::host::Preopen;
 use crate::host::errno::{Errno, Outcome};
 use crate::host::place::Roots;
 use crate::host::readdir::Listing;
+use crate::host::stream::{Direction, Stream, Streams};
 use bls_artifact::capability::Capability;
 use cap_std::fs::{Dir, File};
 use rustix::fd::{AsFd, BorrowedFd};
@@ -17,7 +18,7 @@ use std::cell::Cell;
 /// What a number of the guest stands for.
 #[derive(Debug)]
 pub(crate) enum Descriptor {
-    /// A standard stream of this process: borrowed, and never closed.
+    /// A standard stream.
     Stream(Stream),
     /// An open directory.
     Directory(Directory),
@@ -26,14 +27,6 @@ pub(crate) enum Descriptor {
     /// A standard stream that was not granted: it cannot be used, and its number is
     /// not given to a file that the guest would take for it.
     Withheld,
-}
-
-/// The standard streams.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stream {
-    Input,
-    Output,
-    Error,
 }
 
 /// An open directory.
@@ -67,17 +60,6 @@ impl Descriptor {
         match self {
             Self::Directory(Directory { listing: Some(listing), .. }) => listing.held_bytes(),
             _ => 0,
-        }
-    }
-}
-
-impl Stream {
-    /// The process's own descriptor.
-    pub(crate) fn system(self) -> BorrowedFd<'static> {
-        match self {
-            Stream::Input => rustix::stdio::stdin(),
-            Stream::Output => rustix::stdio::stdout(),
-            Stream::Error => rustix::stdio::stderr(),
         }
     }
 }
@@ -133,11 +115,17 @@ pub(crate) struct Table {
 
 impl Table {
     /// The standard streams, and after them what was granted, in order.
-    pub(crate) fn new(preopens: Vec<Preopen>, slots_max: u32, withheld: &[Capability]) -> Self {
+    pub(crate) fn new(
+        preopens: Vec<Preopen>,
+        streams: Streams,
+        slots_max: u32,
+        withheld: &[Capability],
+    ) -> Self {
+        let Streams { input, output, error } = streams;
         let streams = [
-            (Capability::Stdin, Stream::Input),
-            (Capability::Stdout, Stream::Output),
-            (Capability::Stderr, Stream::Error),
+            (Capability::Stdin, Stream { direction: Direction::Input, end: input }),
+            (Capability::Stdout, Stream { direction: Direction::Output, end: output }),
+            (Capability::Stderr, Stream { direction: Direction::Error, end: error }),
         ];
         let roots = Roots::of(&preopens);
         let mut slots = Vec::with_capacity(streams.len() + preopens.len());
@@ -261,14 +249,15 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::stream::End;
 
     fn stream() -> Descriptor {
-        Descriptor::Stream(Stream::Input)
+        Descriptor::Stream(Stream { direction: Direction::Input, end: End::Own })
     }
 
     #[test]
     fn the_lowest_free_number_is_taken_first() {
-        let mut table = Table::new(Vec::new(), 1024, &[]);
+        let mut table = Table::new(Vec::new(), Streams::default(), 1024, &[]);
         assert!(matches!(table.insert(stream()), Ok(3)));
         assert!(matches!(table.insert(stream()), Ok(4)));
         assert!(table.remove(0).is_ok());
@@ -281,7 +270,7 @@ mod tests {
 
     #[test]
     fn a_stream_that_is_withheld_keeps_its_number() {
-        let mut table = Table::new(Vec::new(), 4, &[Capability::Stdout]);
+        let mut table = Table::new(Vec::new(), Streams::default(), 4, &[Capability::Stdout]);
         assert!(matches!(table.get(1), Ok(Descriptor::Withheld)));
         assert!(table.file(1).is_err() && table.seekable(1).is_err());
         assert!(matches!(table.insert(stream()), Ok(3)));
@@ -290,19 +279,25 @@ mod tests {
 
     #[test]
     fn renumbering_frees_the_old_number() {
-        let mut table = Table::new(Vec::new(), 1024, &[]);
+        let mut table = Table::new(Vec::new(), Streams::default(), 1024, &[]);
         assert!(table.renumber(1, 2).is_ok());
         assert!(table.get(1).is_err());
-        assert!(matches!(table.get(2), Ok(Descriptor::Stream(Stream::Output))));
+        assert!(matches!(
+            table.get(2),
+            Ok(Descriptor::Stream(Stream { direction: Direction::Output, .. }))
+        ));
         assert!(table.renumber(2, 2).is_ok());
         assert!(table.renumber(2, 7).is_err());
         assert!(table.renumber(u32::MAX, 0).is_err());
-        assert!(matches!(table.get(2), Ok(Descriptor::Stream(Stream::Output))));
+        assert!(matches!(
+            table.get(2),
+            Ok(Descriptor::Stream(Stream { direction: Direction::Output, .. }))
+        ));
     }
 
     #[test]
     fn a_full_table_takes_no_more() {
-        let mut table = Table::new(Vec::new(), 1024, &[]);
+        let mut table = Table::new(Vec::new(), Streams::default(), 1024, &[]);
         assert!(!table.ran_out());
         while table.insert(stream()).is_ok() {}
         assert!(table.ran_out());

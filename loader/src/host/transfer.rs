@@ -9,9 +9,10 @@
 
 use crate::host::Host;
 use crate::host::disk::{OutputLeft, OutputLimit};
-use crate::host::errno::{Errno, Failure, Outcome};
+use crate::host::errno::{Errno, Failure, Outcome, check_stopped};
 use crate::host::memory::{Gathered, GuestMemory};
-use crate::host::table::{Descriptor, OpenFile, Stream};
+use crate::host::stream::Direction;
+use crate::host::table::{Descriptor, OpenFile};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::BorrowedFd;
 use rustix::io::{Errno as SystemErrno, preadv, pwritev, readv, retry_on_intr, writev};
@@ -34,16 +35,20 @@ pub(crate) fn fd_read(
             host.purse.owe_file_read();
             retry_on_intr(|| readv(file, &mut buffers))?
         }
-        Descriptor::Stream(Stream::Input) => {
+        Descriptor::Stream(stream) if stream.direction == Direction::Input => {
             let (mut buffers, looked_at) = memory.scatter(buffers, count)?;
             host.purse.owe_buffers(looked_at);
-            let input = Stream::Input.system();
-            let mut rest = &mut buffers[..];
             let whole = host.clockwork.is_some();
-            transfer(whole, |done| {
-                IoSliceMut::advance_slices(&mut rest, done);
-                until_ready(input, PollFlags::IN, || readv(input, rest))
-            })?
+            match stream.system() {
+                None => stream.read(&mut buffers),
+                Some(input) => {
+                    let mut rest = &mut buffers[..];
+                    transfer(whole, |done| {
+                        IoSliceMut::advance_slices(&mut rest, done);
+                        until_ready(input, PollFlags::IN, || readv(input, rest))
+                    })?
+                }
+            }
         }
         _ => return Err(Errno::Badf.into()),
     };
@@ -63,7 +68,9 @@ pub(crate) fn fd_pread(
 ) -> Outcome<()> {
     let file = match host.table.get(descriptor)? {
         Descriptor::File(file) => file,
-        Descriptor::Stream(Stream::Input) => return Err(Errno::Spipe.into()),
+        Descriptor::Stream(stream) if stream.direction == Direction::Input => {
+            return Err(Errno::Spipe.into());
+        }
         _ => return Err(Errno::Badf.into()),
     };
     memory.check_u32(result)?;
@@ -95,14 +102,18 @@ pub(crate) fn fd_write(
             let write = |list: &[IoSlice<'_>]| writev(file, list);
             write_file(file, start, memory, (buffers, count), &mut left, &mut gathered, write)?
         }
-        Descriptor::Stream(stream @ (Stream::Output | Stream::Error)) => {
-            let output = stream.system();
-            let mut rest = &mut gathered.buffers[..];
+        Descriptor::Stream(stream) if stream.direction != Direction::Input => {
             let whole = host.clockwork.is_some();
-            transfer(whole, |done| {
-                IoSlice::advance_slices(&mut rest, done);
-                until_ready(output, PollFlags::OUT, || writev(output, rest))
-            })?
+            match stream.system() {
+                None => stream.write(&gathered.buffers)?,
+                Some(output) => {
+                    let mut rest = &mut gathered.buffers[..];
+                    transfer(whole, |done| {
+                        IoSlice::advance_slices(&mut rest, done);
+                        until_ready(output, PollFlags::OUT, || writev(output, rest))
+                    })?
+                }
+            }
         }
         _ => return Err(Errno::Badf.into()),
     };
@@ -128,7 +139,9 @@ pub(crate) fn fd_pwrite(
     host.purse.owe_buffers(gathered.looked_at);
     let file = match host.table.get(descriptor)? {
         Descriptor::File(file) => file,
-        Descriptor::Stream(Stream::Output | Stream::Error) => return Err(Errno::Spipe.into()),
+        Descriptor::Stream(stream) if stream.direction != Direction::Input => {
+            return Err(Errno::Spipe.into());
+        }
         _ => return Err(Errno::Badf.into()),
     };
     host.purse.owe_file_write(file.synced);
@@ -210,9 +223,12 @@ fn until_ready(
         match transfer() {
             Err(SystemErrno::AGAIN) => {
                 let mut streams = [PollFd::from_borrowed_fd(stream, ready)];
-                retry_on_intr(|| poll(&mut streams, None))?;
+                match poll(&mut streams, None) {
+                    Err(SystemErrno::INTR) => check_stopped()?,
+                    other => other.map(drop)?,
+                }
             }
-            Err(SystemErrno::INTR) => {}
+            Err(SystemErrno::INTR) => check_stopped()?,
             length => return Ok(length?),
         }
     }

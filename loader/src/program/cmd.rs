@@ -50,9 +50,6 @@ pub(crate) fn main(words: impl Iterator<Item = OsString>) -> u8 {
     }
 }
 
-/// How often something that is installed is looked up before it counts as missing.
-const LOOKUPS: u32 = 3;
-
 /// What the command line names.
 enum Named<'a> {
     /// A file that is open.
@@ -114,28 +111,16 @@ fn look_up<T>(
     wanted: &Wanted,
     stores: &Stores,
     stages: &mut Stages<'_>,
-    verify: &dyn Fn(Installed<'_>) -> Result<T, VerifyError>,
+    judge: &dyn Fn(Installed<'_>) -> Result<T, VerifyError>,
 ) -> Result<T, Failure> {
-    // What is found can be replaced and collected before all of it is open; then there
-    // is something newer to be found.
-    let mut lookups = 1;
-    loop {
-        let found = stores.find(wanted).map_err(VerifyError::from).and_then(|installed| {
-            stages.done("open", || {
-                let place = installed.store.path().display();
-                format!("{wanted}: sha256:{} in {place}", installed.identity)
-            });
-            verify(installed)
+    let found = crate::verify::look_up(wanted, stores, &mut |installed| {
+        stages.done("open", || {
+            let place = installed.store.path().display();
+            format!("{wanted}: sha256:{} in {place}", installed.identity)
         });
-        let error = match found {
-            Err(error) => error,
-            Ok(verified) => return Ok(verified),
-        };
-        if !error.is_missing() || lookups == LOOKUPS {
-            return Err(failure(error));
-        }
-        lookups += 1;
-    }
+        judge(installed)
+    });
+    found.map_err(failure)
 }
 
 /// A store that does not give what it should is no fault of the artifact.

@@ -37,15 +37,22 @@ pub(crate) enum Outcome {
 
 /// A limit that is not fuel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Limit {
+#[non_exhaustive]
+pub enum Limit {
+    /// Of time.
     Time,
+    /// Of memories, tables and objects together.
     Memory,
+    /// Of table elements.
     Table,
+    /// Of bytes written.
     Output,
 }
 
 impl Limit {
-    pub(crate) fn name(self) -> &'static str {
+    /// Its name in reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
         match self {
             Self::Time => "time",
             Self::Memory => "memory",
@@ -56,30 +63,31 @@ impl Limit {
 }
 
 /// A trap and where it happened.
-#[derive(Debug)]
-pub(crate) struct TrapReport {
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct TrapReport {
     /// The kind, as a word of the report.
-    pub(crate) kind: &'static str,
+    pub kind: &'static str,
     /// The kind, in a sentence.
-    pub(crate) what: String,
-    /// Where: the function it happened in, then who called whom; the first
-    /// [`FRAMES_MAX`].
-    pub(crate) frames: Vec<Frame>,
+    pub what: String,
+    /// Where: the function it happened in, then who called whom; the first 20.
+    pub frames: Vec<Frame>,
     /// Whether there were more.
-    pub(crate) has_more_frames: bool,
+    pub has_more_frames: bool,
     /// Whether the guest had been refused memory before.
-    pub(crate) lacked_memory: bool,
+    pub lacked_memory: bool,
 }
 
 pub(crate) use crate::map::FRAMES_MAX;
 
 /// A call of a function that had not returned.
-#[derive(Debug)]
-pub(crate) struct Frame {
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Frame {
     /// Index of the function, imports counted first.
-    pub(crate) function: u32,
+    pub function: u32,
     /// Its name as it is read, where the module has names.
-    pub(crate) name: Option<String>,
+    pub name: Option<String>,
 }
 
 impl Frame {
@@ -95,6 +103,20 @@ impl fmt::Display for Frame {
     }
 }
 
+impl fmt::Display for TrapReport {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "trap: {}", printable(&self.what))?;
+        for (number, frame) in self.frames.iter().enumerate() {
+            let before = if number == 0 { " in" } else { "\n  called by" };
+            write!(formatter, "{before} {frame}")?;
+        }
+        if self.has_more_frames {
+            formatter.write_str("\n  and so on")?;
+        }
+        Ok(())
+    }
+}
+
 impl TrapReport {
     fn to_json(&self) -> Value {
         let first = self.frames.first();
@@ -107,24 +129,17 @@ impl TrapReport {
             "more_frames": self.has_more_frames,
         })
     }
-
-    fn message(&self) -> String {
-        let mut text = format!("bls-load: run: trap: {}", printable(&self.what));
-        for (number, frame) in self.frames.iter().enumerate() {
-            let before = if number == 0 { " in" } else { "\n  called by" };
-            text += &format!("{before} {frame}");
-        }
-        if self.has_more_frames {
-            text += "\n  and so on";
-        }
-        if self.lacked_memory {
-            text += "\nhint: the guest was refused memory before: --max-memory SIZE (no more than it was compiled with)";
-        }
-        text
-    }
 }
 
 impl Outcome {
+    /// The same, of a guest that had met these limits: a trap may come from that.
+    pub(crate) fn after(mut self, limits_met: &[&str]) -> Self {
+        if let Self::Trapped(trap) = &mut self {
+            trap.lacked_memory = limits_met.contains(&Limit::Memory.name());
+        }
+        self
+    }
+
     /// The exit code of bls-load.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
@@ -182,7 +197,12 @@ impl Outcome {
     pub(crate) fn message(&self) -> Option<String> {
         match self {
             Self::Exited(_) => None,
-            Self::Trapped(trap) => Some(trap.message()),
+            Self::Trapped(trap) => Some(match trap.lacked_memory {
+                false => format!("bls-load: run: {trap}"),
+                true => format!(
+                    "bls-load: run: {trap}\nhint: the guest was refused memory before: --max-memory SIZE (no more than it was compiled with)"
+                ),
+            }),
             Self::OutOfFuel => Some(
                 "bls-load: run: out of fuel\nhint: if it may do more, give it more: --fuel N"
                     .to_owned(),

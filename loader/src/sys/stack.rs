@@ -1,4 +1,4 @@
-//! How much of the first thread's stack is gone already.
+//! How much of a stack is gone already, or left.
 
 /// Bytes between the top of this process's stack and the frame that asks. For the first
 /// thread, whose stack the kernel made.
@@ -16,4 +16,24 @@ pub(crate) fn used_bytes() -> u64 {
     let name = unsafe { libc::getauxval(libc::AT_EXECFN) };
     // Nothing but that name, at most PATH_MAX bytes, lies above its first byte.
     name.saturating_sub(here) + ABOVE_NAME
+}
+
+/// Bytes of this thread's stack that are left below the frame that asks; `None` where the C
+/// library does not say.
+#[must_use]
+pub(crate) fn left_bytes() -> Option<usize> {
+    let mut attributes = std::mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
+    // SAFETY: asks for this thread's attributes, which are initialised where it gives 0.
+    let got = unsafe { libc::pthread_getattr_np(libc::pthread_self(), attributes.as_mut_ptr()) };
+    if got != 0 {
+        return None;
+    }
+    let (mut lowest, mut size) = (std::ptr::null_mut(), 0);
+    // SAFETY: initialised by the call above; both pointers are to live variables.
+    let told = unsafe { libc::pthread_attr_getstack(attributes.as_ptr(), &mut lowest, &mut size) };
+    // SAFETY: initialised above, and not used again.
+    unsafe { libc::pthread_attr_destroy(attributes.as_mut_ptr()) };
+    let here = 0_u8;
+    let here = (&raw const here).addr();
+    (told == 0).then(|| here.saturating_sub(lowest.addr()))
 }

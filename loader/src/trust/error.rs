@@ -134,6 +134,8 @@ impl From<GuardError> for TrustError {
     }
 }
 
+impl std::error::Error for TrustError {}
+
 impl StageError for TrustError {
     const STAGE: &'static str = "trust";
 

@@ -9,9 +9,30 @@ use super::{
     Checked, Integrity, Policy, Reason, Verified, VerifyError, admit, check_signed, choose,
 };
 use crate::image::{self, ImageError, VerifiedImage};
-use crate::store::{Folder, FoundImage, Installed, StoreError, Wanted};
+use crate::store::{Folder, FoundImage, Installed, StoreError, Stores, Wanted};
 use bls_artifact::manifest::Manifest;
 use bls_artifact::target::Target;
+
+/// How often something that is installed is looked up before it counts as missing.
+const LOOKUPS: u32 = 3;
+
+/// Finds something that is installed, and hands it to `verify`.
+pub(crate) fn look_up<T>(
+    wanted: &Wanted,
+    stores: &Stores,
+    verify: &mut dyn FnMut(Installed<'_>) -> Result<T, VerifyError>,
+) -> Result<T, VerifyError> {
+    // What is found can be replaced and collected before all of it is open; then there
+    // is something newer to be found.
+    let mut lookups = 1;
+    loop {
+        let found = stores.find(wanted).map_err(VerifyError::from).and_then(&mut *verify);
+        match found {
+            Err(error) if error.is_missing() && lookups < LOOKUPS => lookups += 1,
+            found => return found,
+        }
+    }
+}
 
 /// Verifies everything that will be used of what is installed.
 ///

@@ -8,8 +8,9 @@ use super::Named;
 use crate::clock::clock;
 use crate::error::{Cause, Failure, printable};
 use crate::grant::Granted;
-use crate::link::{Linked, link};
-use crate::map::map_within;
+use crate::link::Linked;
+use crate::link::value;
+use crate::map::{Guests, map_for};
 use crate::policy::{self, Limits, Rules};
 use crate::program::cli::{Artifact, Input, Options, ReportTarget};
 use crate::program::explain::Stages;
@@ -19,17 +20,17 @@ use crate::program::say;
 use crate::program::stdin::redirect;
 use crate::program::watch;
 use crate::run::outcome::Outcome;
-use crate::run::value;
 use crate::run::{Burned, Consumption};
 use crate::store::Stores;
 use crate::verify::{Facts, Integrity, Policy};
-use crate::{grant, run, sys};
+use crate::{grant, link, run, sys};
 use bls_artifact::manifest::Encoding;
 use bls_artifact::quantity::show_size;
 use serde_json::json;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use wasmtime::Val;
 
 /// Stack that the loader and the host functions need beside the guest's, in
 /// bytes.
@@ -135,7 +136,8 @@ fn pipeline(
     }
     stages.done("grant", || explain_granted(&granted, options));
 
-    let mapped = map_within(verified, limits.stack, limits.memory)?;
+    let guests = Guests { stack: limits.stack, memory: limits.memory, ..Guests::default() };
+    let mapped = map_for(verified, &guests)?;
     stages.done("map", || {
         let image = match mapped.facts().integrity {
             Integrity::Copy(_) => "sealed image",
@@ -145,15 +147,21 @@ fn pipeline(
         format!("{image} mapped, no page writable and executable")
     });
 
-    let linked = link(mapped, granted.grants, limits, &options.request)?;
-    note_linked(recorder, &linked);
+    link::check_budget(mapped.facts(), limits.fuel)?;
+    let entry = link::entry(&mapped, &options.request)?;
+    let linked = link::link(mapped, &|_, _, _| Ok(None), options.request.unknown_imports)?;
+    note_linked(recorder, &linked, limits);
     stages.done("link", || {
-        let unknown = linked.unknown_imports.len();
-        format!("{} imports, {unknown} of them trap when called", linked.externs.len())
+        let imports = linked.mapped().module().imports().len();
+        let unknown = linked.unknown_imports().len();
+        format!("{imports} imports, {unknown} of them trap when called")
     });
 
     recorder.guest_begins();
-    let ended = run::run(linked);
+    let ended = run::run(linked, granted.grants, limits, &entry, true);
+    // Results are the guest's output: printed when the run ended well, and before
+    // the outcome is final.
+    let printed = print(&ended.results);
     stages.done("run", || "the guest ended".into());
     if let Some(consumption) = ended.consumption {
         recorder.set("fuel", || consumption.to_json());
@@ -169,7 +177,24 @@ fn pipeline(
     if !ended.results.is_empty() {
         recorder.set("results", || ended.results.iter().map(value::to_json).collect());
     }
-    Ok(ended.outcome)
+    Ok(printed.err().map_or(ended.outcome, Outcome::Failed))
+}
+
+/// Prints results, one a line.
+fn print(values: &[Val]) -> Result<(), Failure> {
+    use std::io::Write as _;
+    if values.is_empty() {
+        return Ok(());
+    }
+    let text: String = values.iter().map(|value| value::show(value) + "\n").collect();
+    let mut output = std::io::stdout();
+    output.write_all(text.as_bytes()).and_then(|()| output.flush()).map_err(|error| Failure {
+        stage: "run",
+        code: "run.results",
+        what: format!("cannot print the results: {error}"),
+        hint: Some("see where standard output goes, and that there is room".into()),
+        cause: Cause::Failed,
+    })
 }
 
 /// Does `work` where the guest's stack fits: on this thread, or where the system
@@ -256,12 +281,12 @@ fn note_granted(recorder: &Recorder, granted: &Granted, options: &Options) {
 }
 
 /// What the report says about linking, before the guest starts.
-fn note_linked(recorder: &Recorder, linked: &Linked) {
-    recorder.set("unknown_imports", || json!(linked.unknown_imports));
-    if let Some(metering) = &linked.mapped.facts().manifest.fuel {
+fn note_linked(recorder: &Recorder, linked: &Linked, limits: &Limits) {
+    recorder.set("unknown_imports", || json!(linked.unknown_imports()));
+    if let Some(metering) = &linked.mapped().facts().manifest.fuel {
         // Instantiation is charged before it happens.
         let burned = Burned::AtLeast(metering.instantiation);
-        recorder.set("fuel", || Consumption { budget: linked.budget, burned }.to_json());
+        recorder.set("fuel", || Consumption { budget: limits.fuel, burned }.to_json());
     }
 }
 

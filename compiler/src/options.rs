@@ -1,0 +1,104 @@
+//! What a builder can choose, beside the module.
+//!
+//! Does not know a command line: `program/cli.rs` makes these from one.
+
+use crate::assemble::LEVELS;
+use bls_artifact::capability::Permission;
+use bls_artifact::limits::{JSON_INTEGER_MAX, PARTS_MAX};
+use bls_artifact::manifest::Document;
+use bls_artifact::target::{Bounds, EngineProfile, Nans, Target};
+
+/// What a builder can choose.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What to compile for; each target once, at least one.
+    pub targets: Vec<Target>,
+    /// Whether to meter.
+    pub metered: bool,
+    /// Whether the module also counts by function.
+    pub fuel_profile: bool,
+    /// NaN canonicalisation.
+    pub nans: Nans,
+    /// How the code keeps to its memories.
+    pub bounds: Bounds,
+    /// The zstd level; `None` stores images raw.
+    pub compression: Option<u32>,
+    /// The memory limit for the manifest, in bytes.
+    pub memory_max: Option<u64>,
+    /// The artifact's name; `None` takes the file's.
+    pub name: Option<String>,
+    /// A number that rises with each release; 0 is unset.
+    pub sequence: u64,
+    /// Seconds since 1970 for the manifest, where asked for.
+    pub created: Option<u64>,
+    /// Seconds since 1970 after which it must not run.
+    pub expires: Option<u64>,
+    /// Documents about the source, sorted.
+    pub documents: Vec<Document>,
+    /// What a loader must grant, or refuse to start it.
+    pub needs: Vec<Permission>,
+}
+
+impl Options {
+    /// The defaults for these targets: metered, canonical NaNs, guards, raw.
+    #[must_use]
+    pub fn new(targets: Vec<Target>) -> Self {
+        Self {
+            targets,
+            metered: true,
+            fuel_profile: false,
+            nans: Nans::Canonical,
+            bounds: Bounds::Guard,
+            compression: None,
+            memory_max: None,
+            name: None,
+            sequence: 0,
+            created: None,
+            expires: None,
+            documents: Vec::new(),
+            needs: Vec::new(),
+        }
+    }
+
+    /// Whether they fit together.
+    ///
+    /// # Errors
+    /// What does not, in a sentence.
+    pub(crate) fn check(&self) -> Result<(), &'static str> {
+        let mut targets = self.targets.clone();
+        targets.sort_unstable();
+        targets.dedup();
+        if targets.is_empty() || targets.len() > PARTS_MAX as usize {
+            return Err("at least one target is needed");
+        }
+        if targets.len() != self.targets.len() {
+            return Err("a target is given twice");
+        }
+        if self.compression.is_some_and(|level| !LEVELS.contains(&level)) {
+            return Err("a zstd level is 1 to 22");
+        }
+        if self.created.zip(self.expires).is_some_and(|(created, expires)| expires <= created) {
+            return Err("it would expire before it was created");
+        }
+        if self.fuel_profile && !self.metered {
+            return Err("a module that is not metered has no fuel to profile");
+        }
+        let numbers = [self.memory_max, self.created, self.expires, Some(self.sequence)];
+        if numbers.into_iter().flatten().any(|number| number > JSON_INTEGER_MAX) {
+            return Err("a number is above 2^53-1");
+        }
+        Ok(())
+    }
+
+    /// The engine for one target. All parts come from one module, so all have
+    /// the features that every target has.
+    #[must_use]
+    pub fn profile(&self, target: Target) -> EngineProfile {
+        let mut profile = EngineProfile::of(target, self.nans).with_bounds(self.bounds);
+        for other in &self.targets {
+            let theirs = EngineProfile::of(*other, self.nans).features;
+            profile.features.retain(|feature| theirs.contains(feature));
+        }
+        profile
+    }
+}

@@ -1,0 +1,192 @@
+//! Host functions of the embedder's own, and what they cost.
+//!
+//! Guarantees that each call is paid for before it begins, from the same counter that the
+//! guest's own code and WASI are paid from; and that an address which a guest gives is
+//! checked before anything is read or written there.
+
+use crate::host::errno::{Failure, check_stopped};
+use crate::host::memory::GuestMemory;
+use crate::host::{CannotPay, State};
+use std::fmt;
+use std::sync::Arc;
+use wasmtime::{Caller, FuncType, Linker, Val, ValType, WasmRet, WasmTy};
+
+/// One call of a function of the embedder's own.
+pub struct Call<'a> {
+    caller: Caller<'a, State>,
+}
+
+impl fmt::Debug for Call<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Call")
+    }
+}
+
+impl<'a> Call<'a> {
+    fn begin(caller: Caller<'a, State>, price: u64) -> wasmtime::Result<Self> {
+        let mut call = Self { caller };
+        call.charge(price)?;
+        Ok(call)
+    }
+
+    /// Takes fuel for what is going to be done. (What a call costs in any case is its price,
+    /// which was taken already.) For the same count on every machine it must depend on what
+    /// the guest asked for and got, never on time.
+    ///
+    /// # Errors
+    /// The guest has less than that. Return the error: the guest is out of fuel.
+    pub fn charge(&mut self, units: u64) -> wasmtime::Result<()> {
+        let Some(counter) = self.caller.data().counter else { return Ok(()) };
+        if units == 0 {
+            return Ok(());
+        }
+        let before = counter.get(&mut self.caller).i64().unwrap_or(0);
+        let price = i64::try_from(units).unwrap_or(i64::MAX);
+        // Never the number that says "out of fuel".
+        let left = before.saturating_sub(price).max(i64::MIN + 1);
+        counter.set(&mut self.caller, Val::I64(left))?;
+        if left < 0 { Err(CannotPay.into()) } else { Ok(()) }
+    }
+
+    /// The `length` bytes at `address` in the guest's memory (its export `memory`).
+    ///
+    /// # Errors
+    /// They are not all there, or the guest has no memory. Return the error: it is a trap.
+    pub fn read(&mut self, address: u32, length: u32) -> wasmtime::Result<&[u8]> {
+        let memory = self.caller.data().memory;
+        let bytes = memory.map(|memory| memory.data_mut(&mut self.caller));
+        let bytes = GuestMemory::new(bytes).into_bytes(address, length);
+        bytes.map(|bytes| &*bytes).map_err(into_error)
+    }
+
+    /// Writes at `address` in the guest's memory.
+    ///
+    /// # Errors
+    /// There is no room, or the guest has no memory. Return the error: it is a trap.
+    pub fn write(&mut self, address: u32, bytes: &[u8]) -> wasmtime::Result<()> {
+        let memory = self.caller.data().memory;
+        let all = memory.map(|memory| memory.data_mut(&mut self.caller));
+        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let place = GuestMemory::new(all).into_bytes(address, length).map_err(into_error)?;
+        place.copy_from_slice(bytes);
+        Ok(())
+    }
+
+    /// What [`Runner::data`](crate::Runner::data) gave this guest, if it is of this type.
+    pub fn data<T: 'static>(&mut self) -> Option<&mut T> {
+        self.caller.data_mut().data.as_mut()?.downcast_mut()
+    }
+}
+
+fn into_error(failure: Failure) -> wasmtime::Error {
+    match failure {
+        Failure::Fault(fault) => fault.into(),
+        Failure::Stop(error) => error,
+        Failure::Errno(errno) => wasmtime::Error::msg(format!("{errno:?}")),
+    }
+}
+
+/// What can be a host function: a closure that takes a [`Call`] and up to 12 numbers, and
+/// gives a number, several, or nothing; or an error, which is a trap.
+pub trait HostFunction<Parameters, Results>: Send + Sync + 'static {
+    #[doc(hidden)]
+    fn define(
+        self: Arc<Self>,
+        linker: &mut Linker<State>,
+        module: &str,
+        name: &str,
+        price: u64,
+    ) -> wasmtime::Result<FuncType>;
+}
+
+macro_rules! host_function {
+    ($($parameter:ident)*) => {
+        impl<F, R, $($parameter),*> HostFunction<($($parameter,)*), R> for F
+        where
+            F: Fn(&mut Call<'_>, $($parameter),*) -> wasmtime::Result<R> + Send + Sync + 'static,
+            $($parameter: WasmTy + 'static,)*
+            R: 'static,
+            wasmtime::Result<R>: WasmRet,
+        {
+            #[allow(non_snake_case, reason = "a parameter is named as its type is")]
+            fn define(
+                self: Arc<Self>,
+                linker: &mut Linker<State>,
+                module: &str,
+                name: &str,
+                price: u64,
+            ) -> wasmtime::Result<FuncType> {
+                let parameters: Vec<ValType> = vec![$($parameter::valtype()),*];
+                let ty = <wasmtime::Result<R> as WasmRet>::func_type(
+                    linker.engine(),
+                    parameters.into_iter(),
+                );
+                linker.func_wrap(
+                    module,
+                    name,
+                    move |caller: Caller<'_, State>, $($parameter: $parameter),*| {
+                        let mut call = Call::begin(caller, price)?;
+                        let results = self(&mut call, $($parameter),*);
+                        check_stopped().map_err(into_error)?;
+                        results
+                    },
+                )?;
+                Ok(ty?)
+            }
+        }
+    };
+}
+
+host_function!();
+host_function!(A);
+host_function!(A B);
+host_function!(A B C);
+host_function!(A B C D);
+host_function!(A B C D E);
+host_function!(A B C D E G);
+host_function!(A B C D E G H);
+host_function!(A B C D E G H I);
+host_function!(A B C D E G H I J);
+host_function!(A B C D E G H I J K);
+host_function!(A B C D E G H I J K L);
+host_function!(A B C D E G H I J K L M);
+
+/// Gives a linker one function.
+/// Its type.
+type Define = Arc<dyn Fn(&mut Linker<State>) -> wasmtime::Result<FuncType> + Send + Sync>;
+
+/// The functions of one embedder.
+#[derive(Clone, Default)]
+pub(crate) struct Functions(Vec<(String, String, Define)>);
+
+impl Functions {
+    /// Adds one; it takes the place of an earlier one of the same name, and of WASI's.
+    pub(crate) fn add<P, R>(
+        &mut self,
+        module: &str,
+        name: &str,
+        price: u64,
+        function: impl HostFunction<P, R>,
+    ) {
+        let function = Arc::new(function);
+        let (from, called) = (module.to_owned(), name.to_owned());
+        self.0.retain(|(module, name, _)| (module, name) != (&from, &called));
+        let define: Define = {
+            let (from, called) = (from.clone(), called.clone());
+            Arc::new(move |linker| Arc::clone(&function).define(linker, &from, &called, price))
+        };
+        self.0.push((from, called, define));
+    }
+
+    /// Gives `linker` the one that an import asks for, and says its type; `None` where there
+    /// is none.
+    pub(crate) fn define(
+        &self,
+        linker: &mut Linker<State>,
+        module: &str,
+        name: &str,
+    ) -> wasmtime::Result<Option<FuncType>> {
+        let found = self.0.iter().find(|(from, called, _)| from == module && called == name);
+        found.map(|(_, _, define)| define(linker)).transpose()
+    }
+}

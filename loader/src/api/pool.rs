@@ -1,0 +1,97 @@
+//! Many guests of one artifact in a process, from memory that is kept between them.
+//!
+//! Guarantees that a guest finds its memories, tables and globals as the module says, whatever
+//! earlier guests wrote: wasmtime's pooling allocator maps the module's initial data
+//! copy-on-write, and takes back the pages that a guest touched, or writes zeros over them.
+
+use super::instance::Instance;
+use super::runner::{Code, Parts, Runner};
+use super::{call::CallError, outcome::Ended};
+use crate::error::Error;
+use crate::link::Linked;
+use crate::policy::Rules;
+use crate::sys::interrupt::Places;
+use crate::verify::Facts;
+use std::fmt;
+use std::sync::Arc;
+
+/// Guests of one artifact, as many at once as it was made for.
+///
+/// Made by [`Runner::pool`]. Threads share it; each guest has its own fuel, time, memory,
+/// streams and grants.
+///
+/// ```no_run
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use bls_loader::{Loader, Runner, Trust};
+/// let verified = Loader::new(Trust::system()?).open("plugin.bls")?;
+/// let pool = Runner::new(verified).fuel(1_000_000).pool(1000)?;
+/// let mut instance = pool.instantiate()?;
+/// let sum = instance.call::<(i32, i32), i32>("add", (1, 2))?;
+/// # Ok(()) }
+/// ```
+pub struct Pool {
+    linked: Arc<Linked>,
+    places: Option<Arc<Places>>,
+    rules: Arc<Rules>,
+    template: Parts,
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Pool").field("linked", &self.linked).finish_non_exhaustive()
+    }
+}
+
+impl Pool {
+    pub(super) fn new(
+        linked: Arc<Linked>,
+        places: Option<Arc<Places>>,
+        rules: Arc<Rules>,
+        template: Parts,
+    ) -> Self {
+        Self { linked, places, rules, template }
+    }
+
+    /// What is known about the artifact.
+    #[must_use]
+    pub fn facts(&self) -> &Facts {
+        self.linked.mapped().facts()
+    }
+
+    /// Asks for a guest that gets what the pool was made with, to ask for more, or other. Its
+    /// own functions, its stack and whether it can be stopped are the pool's, and its memory is
+    /// at most the pool's.
+    #[must_use]
+    pub fn runner(&self) -> Runner {
+        let code = Code::Shared(Arc::clone(&self.linked), self.places.clone());
+        Runner::with(code, Arc::clone(&self.rules), self.template.fresh())
+    }
+
+    /// Runs a guest to its end.
+    ///
+    /// # Errors
+    /// As for [`Runner::run`]; also when as many guests as the pool has room for are there.
+    pub fn run(&self) -> Result<Ended, Error> {
+        self.runner().run()
+    }
+
+    /// Makes a guest to be called.
+    ///
+    /// # Errors
+    /// As for [`Runner::instantiate`]; also when as many guests as the pool has room for are
+    /// there.
+    pub fn instantiate(&self) -> Result<Instance, CallError> {
+        self.runner().instantiate()
+    }
+}
+
+impl Runner {
+    /// Makes room for so many guests at once, each of which gets what was asked for here.
+    /// With a limit on time, or after [`Runner::cancel`], its guests can be stopped.
+    ///
+    /// # Errors
+    /// As for [`Runner::run`]; also when the system has no address space for as many.
+    pub fn pool(self, guests: u32) -> Result<Pool, Error> {
+        self.into_pool(guests)
+    }
+}

@@ -1,0 +1,419 @@
+//! Asks for what a guest gets, and runs it.
+
+use super::call::CallError;
+use super::function::{Functions, HostFunction};
+use super::instance::Instance;
+use super::outcome::Ended;
+use super::stdio::{Sink, Source};
+use super::stopping::{Cancel, Stopping, no_place};
+use crate::api::load::Verified;
+use crate::error::Error;
+use crate::host::{Determinism, Streams};
+use crate::link::{self, LinkError, Linked};
+use crate::map::{Guests, map_for};
+use crate::policy::{Limits, Rules};
+use crate::request::{Folder, Request, UnknownImports};
+use crate::run::Guest;
+use crate::sys::interrupt::{Places, Stop};
+use crate::{grant, verify};
+use bls_artifact::capability::Capability;
+use bls_artifact::policy::Requirement;
+use std::any::Any;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use wasmtime::Val;
+
+/// What a guest may do in a folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Read, and change nothing.
+    Read,
+    /// Read and write, make and remove.
+    Write,
+}
+
+/// Where the code comes from.
+pub(crate) enum Code {
+    /// It is still to be mapped.
+    Verified(Box<verify::Verified>),
+    /// It is there, for many guests.
+    #[cfg(feature = "pool")]
+    Shared(Arc<Linked>, Option<Arc<Places>>),
+}
+
+/// Runs an artifact, with what it gets and may use up.
+///
+/// Without more, a guest gets no arguments, variables or folders; its input is empty, its
+/// output is discarded, and its memory is limited to 4 GiB and no fuel or time. A policy may
+/// say less.
+///
+/// ```no_run
+/// # fn main() -> Result<(), bls_loader::Error> {
+/// use bls_loader::{Access, Loader, Runner, Sink, Trust};
+/// use std::time::Duration;
+/// let verified = Loader::new(Trust::system()?).open("app.bls")?;
+/// let ended = Runner::new(verified)
+///     .arg("x")
+///     .folder("./data", "/data", Access::Write)
+///     .fuel(1_000_000_000)
+///     .timeout(Duration::from_secs(2))
+///     .stdout(Sink::bytes())
+///     .run()?;
+/// println!("{}: {} bytes, {:?}", ended.outcome, ended.stdout.len(), ended.fuel);
+/// # Ok(()) }
+/// ```
+pub struct Runner {
+    code: Code,
+    rules: Arc<Rules>,
+    asked: Parts,
+    functions: Functions,
+    data: Option<Box<dyn Any + Send>>,
+    stop: Option<Arc<Stop>>,
+}
+
+/// What a guest is to get, beside code and functions.
+#[derive(Clone, Debug)]
+pub(crate) struct Parts {
+    request: Request,
+    values: Vec<Val>,
+    stdin: Source,
+    outputs: [Sink; 2],
+}
+
+impl Parts {
+    /// The same for another guest: what is read is read again, and what is written is apart.
+    #[cfg(feature = "pool")]
+    pub(crate) fn fresh(&self) -> Self {
+        let Self { request, values, stdin, outputs } = self;
+        let outputs = [outputs[0].fresh(), outputs[1].fresh()];
+        Self { request: request.clone(), values: values.clone(), stdin: stdin.fresh(), outputs }
+    }
+}
+
+impl fmt::Debug for Runner {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Runner").field("asked", &self.asked).finish_non_exhaustive()
+    }
+}
+
+impl Runner {
+    /// Runs this. Its argument 0 is its name.
+    #[must_use]
+    pub fn new(verified: Verified) -> Self {
+        let Verified { verified, rules } = verified;
+        let program = verified.facts().manifest.name.clone().into();
+        let asked = Parts {
+            request: Request { program, ..Request::default() },
+            values: Vec::new(),
+            stdin: Source::empty(),
+            outputs: [Sink::discard(), Sink::discard()],
+        };
+        Self::with(Code::Verified(Box::new(verified)), rules, asked)
+    }
+
+    pub(crate) fn with(code: Code, rules: Arc<Rules>, asked: Parts) -> Self {
+        let functions = Functions::default();
+        Self { code, rules, asked, functions, data: None, stop: None }
+    }
+
+    /// One more argument.
+    #[must_use]
+    pub fn arg(mut self, word: impl Into<OsString>) -> Self {
+        self.asked.request.arguments.push(word.into());
+        self
+    }
+
+    /// More arguments.
+    #[must_use]
+    pub fn args(mut self, words: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
+        self.asked.request.arguments.extend(words.into_iter().map(Into::into));
+        self
+    }
+
+    /// Another argument 0.
+    #[must_use]
+    pub fn arg0(mut self, word: impl Into<OsString>) -> Self {
+        self.asked.request.program = word.into();
+        self
+    }
+
+    /// A variable of its environment.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.asked.request.variables.push((name.into(), Some(value.into())));
+        self
+    }
+
+    /// A folder of this machine, and what the guest calls it.
+    #[must_use]
+    pub fn folder(
+        mut self,
+        host: impl Into<PathBuf>,
+        guest: impl Into<OsString>,
+        access: Access,
+    ) -> Self {
+        let (host, guest) = (host.into(), guest.into());
+        self.asked.request.folders.push(Folder { host, guest, read_only: access == Access::Read });
+        self
+    }
+
+    /// At most this many units of fuel. An artifact that is not metered is refused.
+    #[must_use]
+    pub fn fuel(mut self, units: u64) -> Self {
+        self.asked.request.limits.fuel = Some(units);
+        self
+    }
+
+    /// At most this long, for the run or for each call. The guest pays nothing for it; but a
+    /// trap of a guest that can be stopped does not say who called whom.
+    #[must_use]
+    pub fn timeout(mut self, time: Duration) -> Self {
+        self.asked.request.limits.timeout = Some(time);
+        self
+    }
+
+    /// At most this many bytes of memories, tables and objects together.
+    #[must_use]
+    pub fn memory(mut self, bytes: u64) -> Self {
+        self.asked.request.limits.memory = Some(bytes);
+        self
+    }
+
+    /// At most this many bytes of stack.
+    #[must_use]
+    pub fn stack(mut self, bytes: u64) -> Self {
+        self.asked.request.limits.stack = Some(bytes);
+        self
+    }
+
+    /// At most this many bytes written, and made a disk hold.
+    #[must_use]
+    pub fn output(mut self, bytes: u64) -> Self {
+        self.asked.request.limits.output = Some(bytes);
+        self
+    }
+
+    /// At most this many descriptors, granted ones included.
+    #[must_use]
+    pub fn descriptors(mut self, count: u32) -> Self {
+        self.asked.request.limits.descriptors = Some(count.into());
+        self
+    }
+
+    /// What it reads.
+    #[must_use]
+    pub fn stdin(mut self, source: Source) -> Self {
+        self.asked.stdin = source;
+        self.asked.request.own_stdin = true;
+        self
+    }
+
+    /// Where its output goes.
+    #[must_use]
+    pub fn stdout(mut self, sink: Sink) -> Self {
+        self.asked.outputs[0] = sink.fresh();
+        self
+    }
+
+    /// Where its errors go.
+    #[must_use]
+    pub fn stderr(mut self, sink: Sink) -> Self {
+        self.asked.outputs[1] = sink.fresh();
+        self
+    }
+
+    /// Keeps back something that is granted by default.
+    #[must_use]
+    pub fn deny(mut self, capability: Capability) -> Self {
+        self.asked.request.denied.push(capability);
+        self
+    }
+
+    /// Rules in the place of clocks and chance: the same run each time. The artifact must be
+    /// one that computes the same on every machine.
+    #[must_use]
+    pub fn deterministic(mut self, seed: u64, epoch_seconds: u64) -> Self {
+        self.asked.request.determinism = Some(Determinism { seed, epoch_seconds });
+        self.asked.request.require.push(Requirement::Deterministic);
+        self
+    }
+
+    /// Calls this export in the place of the one that is called by default, with these values.
+    #[must_use]
+    pub fn invoke(mut self, export: &str, values: impl IntoIterator<Item = Val>) -> Self {
+        self.asked.request.invoke = Some(export.to_owned());
+        self.asked.values = values.into_iter().collect();
+        self
+    }
+
+    /// Lets imports that nobody defines trap when they are called.
+    #[must_use]
+    pub fn unknown_imports_trap(mut self) -> Self {
+        self.asked.request.unknown_imports = UnknownImports::Trap;
+        self
+    }
+
+    /// A function of one's own, for the import `module`.`name`, in the place of WASI's if it
+    /// has one. Each call costs `price` units of fuel (a unit is about the work of one simple
+    /// operator, a third of a nanosecond), and what the function charges itself.
+    ///
+    /// ```no_run
+    /// # fn f(runner: bls_loader::Runner) -> bls_loader::Runner {
+    /// runner.function("env", "log", 500, |call: &mut bls_loader::Call<'_>, text: u32, length: u32| {
+    ///     call.charge(u64::from(length))?;
+    ///     println!("{}", String::from_utf8_lossy(call.read(text, length)?));
+    ///     Ok(())
+    /// })
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn function<P, R>(
+        mut self,
+        module: &str,
+        name: &str,
+        price: u64,
+        function: impl HostFunction<P, R>,
+    ) -> Self {
+        self.functions.add(module, name, price, function);
+        self
+    }
+
+    /// What one's own functions work on: [`Call::data`](crate::Call::data).
+    #[must_use]
+    pub fn data<T: Any + Send>(mut self, data: T) -> Self {
+        self.data = Some(Box::new(data));
+        self
+    }
+
+    /// What stops the guest from another thread.
+    pub fn cancel(&mut self) -> Cancel {
+        Cancel(Arc::clone(self.stop.get_or_insert_default()))
+    }
+
+    /// Runs the guest to its end.
+    ///
+    /// # Errors
+    /// It could not be run: refused by a policy, by its own needs, by its imports; or the
+    /// system or the engine failed. What the guest did is in [`Ended`], not here.
+    pub fn run(self) -> Result<Ended, Error> {
+        let (invoke, values) = (self.asked.request.invoke.clone(), self.asked.values.clone());
+        let entry = |linked: &Linked| link::entry_with(linked.mapped(), invoke.as_deref(), values);
+        match self.make(entry)? {
+            (Made::Instance(instance), entry) => instance.run(&entry),
+            (Made::Ended(ended), _) => Ok(*ended),
+        }
+    }
+
+    /// Makes a guest to be called: runs its start function and, if it has one, `_initialize`.
+    ///
+    /// # Errors
+    /// As for [`Runner::run`]; or it ended before it stood.
+    pub fn instantiate(self) -> Result<Instance, CallError> {
+        match self.make(|linked| link::check_initialize(linked.mapped()))? {
+            (Made::Instance(mut instance), initialize) => {
+                instance.begin(initialize)?;
+                Ok(*instance)
+            }
+            (Made::Ended(ended), _) => Err(CallError::Ended(ended.outcome)),
+        }
+    }
+
+    /// Makes a guest, and finds out by `entry` what to call before there is one.
+    fn make<T>(
+        mut self,
+        entry: impl FnOnce(&Linked) -> Result<T, LinkError>,
+    ) -> Result<(Made, T), Error> {
+        let limits = self.limits()?;
+        let guests = self.guests(&limits);
+        let unknown = self.asked.request.unknown_imports;
+        let (linked, places) = linked(self.code, &self.functions, unknown, &guests)?;
+        let facts = linked.mapped().facts();
+        link::check_budget(facts, limits.fuel)?;
+        let mut granted = grant::grant(&self.asked.request, &self.rules, &limits, facts)?.grants;
+        let entry = entry(&linked)?;
+        let [output, error] = &self.asked.outputs;
+        granted.streams =
+            Streams { input: self.asked.stdin.0, output: output.0.clone(), error: error.0.clone() };
+        let stopping = match (self.stop, places) {
+            (None, _) => None,
+            (Some(stop), Some(places)) => Some(Stopping { stop, places }),
+            (Some(_), None) => return Err(no_place(&facts.name)),
+        };
+        let made = match Guest::new(&linked, granted, &limits) {
+            Ok(guest) => Made::Instance(Box::new(Instance {
+                guest: guest.with_data(self.data),
+                linked,
+                stopping,
+                timeout: limits.timeout,
+                stack: limits.stack,
+                outputs: self.asked.outputs,
+                is_over: false,
+            })),
+            Err(ended) => Made::Ended(Box::new(Ended {
+                outcome: super::instance::outcome(&ended.outcome)?,
+                fuel: ended.consumption.map(Into::into),
+                peak_memory: ended.memory_peak,
+                limits_met: ended.limits_met,
+                results: Vec::new(),
+                stdout: Vec::new(),
+                stderr: Vec::new(),
+            })),
+        };
+        Ok((made, entry))
+    }
+
+    /// What its guests may use up. With a limit on time they can be stopped.
+    fn limits(&mut self) -> Result<Limits, Error> {
+        let limits = self.rules.limits(&self.asked.request.limits)?;
+        if limits.timeout.is_some() {
+            self.stop.get_or_insert_default();
+        }
+        Ok(limits)
+    }
+
+    fn guests(&self, limits: &Limits) -> Guests {
+        let stoppable = self.stop.is_some();
+        Guests { stack: limits.stack, memory: limits.memory, stoppable, ..Guests::default() }
+    }
+
+    #[cfg(feature = "pool")]
+    pub(crate) fn into_pool(mut self, guests: u32) -> Result<super::pool::Pool, Error> {
+        let limits = self.limits()?;
+        let guests = Guests { pooled: Some(guests), ..self.guests(&limits) };
+        let unknown = self.asked.request.unknown_imports;
+        let (linked, places) = linked(self.code, &self.functions, unknown, &guests)?;
+        Ok(super::pool::Pool::new(linked, places, self.rules, self.asked))
+    }
+}
+
+/// The code, mapped and linked; and where it can be stopped, if it is to be.
+fn linked(
+    code: Code,
+    functions: &Functions,
+    unknown: UnknownImports,
+    guests: &Guests,
+) -> Result<(Arc<Linked>, Option<Arc<Places>>), Error> {
+    match code {
+        Code::Verified(verified) => {
+            let mapped = map_for(*verified, guests)?;
+            let own =
+                |linker: &mut _, module: &str, name: &str| functions.define(linker, module, name);
+            let linked = link::link(mapped, &own, unknown)?;
+            let module = linked.mapped().module();
+            let places = if guests.stoppable { Places::of(module).map(Arc::new) } else { None };
+            Ok((Arc::new(linked), places))
+        }
+        #[cfg(feature = "pool")]
+        Code::Shared(linked, places) => Ok((linked, places)),
+    }
+}
+
+/// What came of making a guest.
+enum Made {
+    Instance(Box<Instance>),
+    /// It could not even be made: out of fuel, or of memory.
+    Ended(Box<Ended>),
+}

@@ -1,0 +1,116 @@
+//! One thread for all limits on time: it sleeps until the next guest's time is over.
+//!
+//! Guarantees that an alarm which was dropped stops nobody, and that a guest whose time is
+//! over is signalled again, a thousand times a second, until it has left: a signal that finds
+//! a thread in the host does nothing (`sys/interrupt.rs`).
+
+use crate::sys::interrupt::Stop;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long a guest that did not leave is left alone.
+const AGAIN: Duration = Duration::from_millis(1);
+/// Bytes of stack of the thread.
+const STACK_BYTES: usize = 64 << 10;
+
+/// When something is to be done, and a number that no other alarm has.
+type Key = (Instant, u64);
+
+#[derive(Default)]
+struct Alarms {
+    all: BTreeMap<Key, (Arc<Stop>, u8)>,
+    made: u64,
+}
+
+#[derive(Default)]
+struct Timer {
+    alarms: Mutex<Alarms>,
+    earlier: Condvar,
+}
+
+/// The one of this process.
+fn timer() -> &'static Timer {
+    static TIMER: OnceLock<Timer> = OnceLock::new();
+    TIMER.get_or_init(Timer::default)
+}
+
+/// Stops a guest when it rings.
+#[derive(Debug)]
+pub(crate) struct Alarm(Key);
+
+impl Alarm {
+    /// Stops the guest at `when`, for this reason.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub(crate) fn set(stop: &Arc<Stop>, when: Instant, why: u8) -> std::io::Result<Self> {
+        start()?;
+        let mut alarms = timer().lock();
+        alarms.made += 1;
+        let key = (when, alarms.made);
+        let is_first = alarms.all.first_key_value().is_none_or(|(first, _)| key < *first);
+        alarms.all.insert(key, (Arc::clone(stop), why));
+        drop(alarms);
+        if is_first {
+            timer().earlier.notify_one();
+        }
+        Ok(Self(key))
+    }
+
+    /// Lets it ring whether anybody holds it or not.
+    pub(crate) fn forget(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        timer().lock().all.remove(&self.0);
+    }
+}
+
+/// Starts the thread, once.
+fn start() -> std::io::Result<()> {
+    static ONCE: Once = Once::new();
+    static FAILED: OnceLock<std::io::ErrorKind> = OnceLock::new();
+    ONCE.call_once(|| {
+        let thread = std::thread::Builder::new().name("bls-timer".into()).stack_size(STACK_BYTES);
+        if let Err(error) = thread.spawn(|| timer().watch()) {
+            let _ = FAILED.set(error.kind());
+        }
+    });
+    FAILED.get().map_or(Ok(()), |kind| Err((*kind).into()))
+}
+
+impl Timer {
+    fn lock(&self) -> MutexGuard<'_, Alarms> {
+        self.alarms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn watch(&self) {
+        let mut alarms = self.lock();
+        loop {
+            let now = Instant::now();
+            alarms = match alarms.all.first_entry() {
+                None => self.earlier.wait(alarms).unwrap_or_else(PoisonError::into_inner),
+                Some(first) if first.key().0 > now => {
+                    let left = first.key().0 - now;
+                    let waited = self.earlier.wait_timeout(alarms, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+                Some(first) => {
+                    let ((_, number), (stop, why)) = first.remove_entry();
+                    stop.want(why);
+                    if stop.signal() {
+                        // Under the same number, so that its alarm is not found by its
+                        // first key: whoever drops the alarm has left, and then nobody is
+                        // signalled.
+                        alarms.all.insert((now + AGAIN, number), (stop, why));
+                    }
+                    alarms
+                }
+            };
+        }
+    }
+}
