@@ -4,9 +4,10 @@ standard library, and `cryptography` for Ed25519.
 
     verify-dsse.py ARTIFACT KEY.pub...
 
-Every key must have signed, and every image that is stored raw must be the one that the
-statement names. Prints the artifact's identity, and each key that signed. Does not ask
-whether the keys are to be trusted, nor run anything.
+At least one key must be named, every key that is must have signed, and every image that is
+stored raw must be the one that the statement names. Prints the artifact's identity, and each
+key that signed. Does not ask whether the keys are to be trusted, nor run anything. Exit
+codes: 0 all of it holds, 1 something does not, 2 usage.
 """
 
 import base64
@@ -15,6 +16,7 @@ import json
 import struct
 import sys
 
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 
 
@@ -22,19 +24,27 @@ def sha256(data):
     return hashlib.sha256(data).hexdigest()
 
 
+def hold(condition, what):
+    """Ends with a failure unless it holds; an `assert` would not under `python3 -O`."""
+    if not condition:
+        sys.exit(f"verify-dsse.py: {what}")
+
+
 def frame(data):
     """The envelope and the parts of a file."""
+    hold(len(data) >= 64, "the file ends within the header")
     magic, version, count, total, length, digest = struct.unpack_from("<8sIIQQ32s", data)
-    assert magic == b"\x89BLS\r\n\x1a\n" and version == 1 and total == len(data)
+    hold(magic == b"\x89BLS\r\n\x1a\n" and version == 1, "not an artifact of format 1")
+    hold(total == len(data), "not as long as its header says")
     at = 64 + 40 * count
     envelope = data[at : at + length]
-    assert hashlib.sha256(envelope).digest() == digest
+    hold(hashlib.sha256(envelope).digest() == digest, "another envelope than its header says")
     parts, at = [], at + length
     for index in range(count):
         digest, length = struct.unpack_from("<32sQ", data, 64 + 40 * index)
         at = -(-at // 16) * 16
         parts.append(data[at : at + length])
-        assert hashlib.sha256(parts[-1]).digest() == digest
+        hold(hashlib.sha256(parts[-1]).digest() == digest, f"part {index} is damaged")
         at += length
     return json.loads(envelope), parts
 
@@ -50,15 +60,24 @@ def main(artifact, *keys):
         key = serialization.load_pem_public_key(open(path, "rb").read())
         form = serialization.PublicFormat.SubjectPublicKeyInfo
         keyid = sha256(key.public_bytes(serialization.Encoding.DER, form))
-        key.verify(signatures[keyid], message)  # raises where it is not good
+        hold(keyid in signatures, f"{path}: this key did not sign it")
+        try:
+            key.verify(signatures[keyid], message)
+        except InvalidSignature:
+            hold(False, f"{path}: its signature is not good")
         print("signed by", keyid)
     statement = json.loads(payload)
-    assert statement["_type"] == "https://in-toto.io/Statement/v1"
+    hold(statement["_type"] == "https://in-toto.io/Statement/v1", "another type of statement")
     stored = {sha256(part) for part in parts}
     for subject, part in zip(statement["subject"], statement["predicate"]["parts"], strict=True):
-        assert subject["digest"]["sha256"] == part["image"]["sha256"]
+        same = subject["digest"]["sha256"] == part["image"]["sha256"]
+        hold(same, "a subject that is not its part")
         if part["stored"]["encoding"] == "raw" and part["stored"]["sha256"] in stored:
             print("subject", subject["name"], subject["digest"]["sha256"])
 
 
+if len(sys.argv) < 3:
+    print("usage: verify-dsse.py ARTIFACT KEY.pub...", file=sys.stderr)
+    print("without a key nothing would be verified", file=sys.stderr)
+    sys.exit(2)
 main(*sys.argv[1:])

@@ -12,8 +12,10 @@ use crate::validate::Validated;
 use bls_artifact::capability::Permission;
 use bls_artifact::digest::{Sha256, verity};
 use bls_artifact::fuel;
-use bls_artifact::limits::{ZSTD_LEVEL_MAX, ZSTD_WINDOW_MAX};
-use bls_artifact::manifest::{self, Compiler, Document, Encoding, Limits, Manifest, Part, Stored};
+use bls_artifact::limits::{INTERFACE_BYTES_MAX, ZSTD_LEVEL_MAX, ZSTD_WINDOW_MAX};
+use bls_artifact::manifest::{
+    self, Compiler, Document, EXPORTS_EXTENSION, Encoding, Limits, Manifest, Module, Part, Stored,
+};
 use bls_artifact::target::{ENGINE_COMPATIBILITY, ENGINE_RELEASE};
 use std::collections::BTreeMap;
 use std::{fmt, io};
@@ -42,6 +44,14 @@ impl fmt::Display for AssembleError {
 impl std::error::Error for AssembleError {}
 
 impl AssembleError {
+    /// Its name, which stays the same when words change.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Compress(_) => "assemble.compress",
+        }
+    }
+
     /// What a user can do about it.
     #[must_use]
     pub fn hint(&self) -> &'static str {
@@ -111,6 +121,11 @@ pub fn assemble(
         records.push(part);
         parts.push(bytes);
     }
+    let mut module_from_outside = description.module;
+    let mut extensions = extensions(audited);
+    if let Some(unlisted) = unlist_exports(&mut module_from_outside) {
+        extensions.insert(EXPORTS_EXTENSION.to_owned(), unlisted);
+    }
     let manifest = Manifest {
         name: choices.name,
         sequence: choices.sequence,
@@ -125,15 +140,40 @@ pub fn assemble(
         },
         documents: choices.documents,
         fuel: audited.fuel().cloned(),
-        module: description.module,
+        module: module_from_outside,
         may_use: description.may_use,
         needs: choices.needs,
         limits: choices.limits,
         parts: records,
         critical: Vec::new(),
-        extensions: extensions(audited),
+        extensions,
     };
     Ok(Assembled { manifest, parts })
+}
+
+/// Bytes that the manifest takes to say what a module looks like from outside: without the
+/// exports, where it does not list them.
+#[must_use]
+pub fn interface_bytes(module: &Module) -> u64 {
+    let bytes = |module: &Module| serde_json::to_vec(module).map_or(0, |json| json.len() as u64);
+    let all = bytes(module);
+    if all <= INTERFACE_BYTES_MAX {
+        return all;
+    }
+    let mut module = module.clone();
+    module.exports.clear();
+    bytes(&module)
+}
+
+/// Takes the exports out where the manifest has no room for them; gives what stands for them.
+fn unlist_exports(module: &mut Module) -> Option<String> {
+    let all = serde_json::to_vec(module).map_or(0, |json| json.len() as u64);
+    if all <= INTERFACE_BYTES_MAX {
+        return None;
+    }
+    let exports = std::mem::take(&mut module.exports);
+    let list = serde_json::to_vec(&exports).unwrap_or_default();
+    Some(manifest::unlisted(exports.len(), Sha256::of(&list)))
 }
 
 /// What the manifest says beyond its own fields.

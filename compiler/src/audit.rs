@@ -102,6 +102,18 @@ impl fmt::Display for AuditError {
 impl std::error::Error for AuditError {}
 
 impl AuditError {
+    /// Its name, which stays the same when words change.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "audit.invalid",
+            Self::NotMetered => "audit.not-metered",
+            Self::Broken(_) => "audit.broken",
+            Self::Profile(_) => "audit.profile",
+            Self::Malformed(_) | Self::Operator { .. } => "audit.malformed",
+        }
+    }
+
     /// What the user who named the module can do about it.
     #[must_use]
     pub fn hint(&self) -> &'static str {

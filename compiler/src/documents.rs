@@ -52,6 +52,19 @@ impl fmt::Display for DocumentError {
 impl std::error::Error for DocumentError {}
 
 impl DocumentError {
+    /// Its name, which stays the same when words change.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Read(..) => "documents.unreadable",
+            Self::NotAFile(_) => "documents.not-a-file",
+            Self::TooLong(_) => "documents.too-long",
+            Self::Name(_) => "documents.name",
+            Self::Twice(..) => "documents.twice",
+            Self::TooMany(_) => "documents.too-many",
+        }
+    }
+
     /// What a user can do about it.
     #[must_use]
     pub fn hint(&self) -> &'static str {

@@ -46,6 +46,18 @@ impl fmt::Display for GivenError {
 impl std::error::Error for GivenError {}
 
 impl GivenError {
+    /// Its name, which stays the same when words change.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Read(..) => "artifact.unreadable",
+            Self::Frame(_, error) => error.code(),
+            Self::Envelope(_, error) => error.code(),
+            Self::Manifest(_, error) => error.code(),
+            Self::Part(_) => "artifact.other-part",
+        }
+    }
+
     /// What a user can do about it.
     #[must_use]
     pub fn hint(&self) -> &'static str {

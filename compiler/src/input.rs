@@ -11,6 +11,9 @@ use bls_artifact::limits::{MODULE_BYTES_MAX, NAME_BYTES_MAX};
 use std::fmt;
 use std::io::{self, Read};
 use std::path::Path;
+pub use text::TextError;
+
+mod text;
 
 /// The name of standard input on the command line.
 pub const STDIN: &str = "-";
@@ -37,7 +40,7 @@ pub enum InputError {
     /// Neither a module nor text that begins like one.
     NotWebAssembly,
     /// Text that is no module; what and where.
-    Text(String),
+    Text(TextError),
 }
 
 impl fmt::Display for InputError {
@@ -71,6 +74,32 @@ impl fmt::Display for InputError {
 impl std::error::Error for InputError {}
 
 impl InputError {
+    /// Its name, which stays the same when words change.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Read(..) => "input.unreadable",
+            Self::Folder(_) => "input.folder",
+            Self::Empty => "input.empty",
+            Self::TooLong => "input.too-long",
+            Self::Truncated => "input.truncated",
+            Self::Version(_) => "input.version",
+            Self::Foreign(_) => "input.foreign",
+            Self::Component => "input.component",
+            Self::NotWebAssembly => "input.not-webassembly",
+            Self::Text(_) => "input.text",
+        }
+    }
+
+    /// Lines that show the place, where there is one to be shown.
+    #[must_use]
+    pub fn excerpt(&self) -> &[String] {
+        match self {
+            Self::Text(error) => error.excerpt(),
+            _ => &[],
+        }
+    }
+
     /// What a user can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
@@ -124,7 +153,8 @@ impl Source {
         }
         let given = Sha256::of(&bytes);
         let given_bytes = bytes.len() as u64;
-        let wasm = if bytes.starts_with(b"\0asm") { binary(bytes)? } else { text(&bytes, label)? };
+        let wasm =
+            if bytes.starts_with(b"\0asm") { binary(bytes)? } else { encoded(&bytes, label)? };
         if wasm.len() as u64 > MODULE_BYTES_MAX {
             return Err(InputError::TooLong);
         }
@@ -198,7 +228,7 @@ fn binary(bytes: Vec<u8>) -> Result<Vec<u8>, InputError> {
 }
 
 /// Bytes that do not: text, or something that is refused by name.
-fn text(bytes: &[u8], label: &str) -> Result<Vec<u8>, InputError> {
+fn encoded(bytes: &[u8], label: &str) -> Result<Vec<u8>, InputError> {
     if bytes.is_empty() {
         return Err(InputError::Empty);
     }
@@ -218,10 +248,8 @@ fn text(bytes: &[u8], label: &str) -> Result<Vec<u8>, InputError> {
         Some(_) => {}
         None => return Err(InputError::NotWebAssembly),
     }
-    let wasm = wat::parse_str(text).map_err(|mut error| {
-        error.set_path(label);
-        InputError::Text(error.to_string().trim_end().to_owned())
-    })?;
+    let wasm = wat::parse_str(text)
+        .map_err(|error| InputError::Text(TextError::new(error, label, text)))?;
     // `(module binary "…")` can say anything.
     if wasm.starts_with(b"\0asm") { binary(wasm) } else { Err(InputError::NotWebAssembly) }
 }

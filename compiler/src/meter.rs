@@ -89,6 +89,15 @@ impl fmt::Display for MeterError {
 impl std::error::Error for MeterError {}
 
 impl MeterError {
+    /// Its name, which stays the same when words change.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Malformed(_) | Self::Operator { .. } => "meter.defect",
+            Self::TooLong { .. } => "meter.function-too-long",
+        }
+    }
+
     /// What a user can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {

@@ -53,6 +53,19 @@ impl fmt::Display for NeedsError {
 impl std::error::Error for NeedsError {}
 
 impl NeedsError {
+    /// Its name, which stays the same when words change.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Read(..) => "needs.unreadable",
+            Self::TooLong(_) => "needs.too-long",
+            Self::Form(..) => "needs.form",
+            Self::Indefinite(_) => "needs.indefinite",
+            Self::Unused(_) => "needs.unused",
+            Self::TooMany(_) => "needs.too-many",
+        }
+    }
+
     /// What a user can do about it.
     #[must_use]
     pub fn hint(&self) -> String {

@@ -3,7 +3,7 @@
 //! [`build`] is the whole story, for programs and tests alike. Does no input or
 //! output: bytes in, bytes out.
 
-use crate::assemble::{AssembleError, Assembled, Choices, assemble};
+use crate::assemble::{self, AssembleError, Assembled, Choices, assemble};
 use crate::audit::{AuditError, Audited, audit};
 use crate::compile::effort::Effort;
 use crate::compile::{CompileError, Image, compile};
@@ -16,9 +16,10 @@ use crate::ready::{ReadyError, ready};
 use crate::sign::{Artifact, SignError, sign};
 use crate::validate::{ValidateError, Validated, validate};
 use bls_artifact::key::PrivateKey;
-use bls_artifact::limits::INTERFACE_BYTES_MAX;
-use bls_artifact::manifest::Limits;
+use bls_artifact::limits::{INTERFACE_BYTES_MAX, TABLE_ELEMENT_BYTES};
+use bls_artifact::manifest::{Limits, Module};
 use bls_artifact::name::{self, NameError};
+use bls_artifact::quantity::{show_sizes, write_size};
 use bls_artifact::target::Target;
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -98,6 +99,9 @@ pub enum Error {
     Name(NameError, String, bool),
     /// An option has a value that is not allowed; which, and why.
     Options(&'static str),
+    /// `--max-memory` allows less than the module takes to start: allowed, and taken, in
+    /// bytes.
+    MemoryMax(u64, u64),
     /// A valid module cannot be read again: a defect of ours.
     Describe(wasmparser::Error),
 }
@@ -117,8 +121,37 @@ impl Error {
             Self::Sign(_) => Stage::Sign.name(),
             Self::Needs(_) => "needs",
             Self::Name(..) => "name",
-            Self::Options(_) => "options",
+            Self::Options(_) | Self::MemoryMax(..) => "options",
             Self::Describe(_) => "describe",
+        }
+    }
+
+    /// Its name, which stays the same when words change.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Input(error) => error.code(),
+            Self::Validate(error) => error.code(),
+            Self::Meter(error) => error.code(),
+            Self::Audit(_) => "audit.defect",
+            Self::Profile(error) => error.code(),
+            Self::Compile(error) => error.code(),
+            Self::Assemble(error) => error.code(),
+            Self::Sign(error) => error.code(),
+            Self::Needs(error) => error.code(),
+            Self::Name(..) => "name.refused",
+            Self::Options(_) => "options.value",
+            Self::MemoryMax(..) => "options.max-memory",
+            Self::Describe(_) => "describe.defect",
+        }
+    }
+
+    /// Lines that show the place in the source, where there is one to be shown.
+    #[must_use]
+    pub fn excerpt(&self) -> &[String] {
+        match self {
+            Self::Input(error) => error.excerpt(),
+            _ => &[],
         }
     }
 
@@ -143,6 +176,10 @@ impl Error {
             }
             Self::Name(..) => Some("give it another one: --name NAME".to_owned()),
             Self::Options(_) => Some("see bls-compile --help".to_owned()),
+            Self::MemoryMax(_, taken) => Some(format!(
+                "allow at least that: --max-memory {}; or leave it out",
+                write_size(*taken)
+            )),
             Self::Describe(_) => Some("please report this, with the module".to_owned()),
         }
     }
@@ -167,6 +204,13 @@ impl fmt::Display for Error {
                 write!(f, "{name:?}, from the file's name, cannot be its name: {why}")
             }
             Self::Options(what) => what.fmt(f),
+            Self::MemoryMax(allowed, taken) => {
+                let (allowed, taken) = show_sizes(*allowed, *taken);
+                write!(
+                    f,
+                    "it could never run: its memories and tables take {taken} to start, and --max-memory allows {allowed}"
+                )
+            }
             Self::Describe(error) => write!(f, "internal error: {error}"),
         }
     }
@@ -240,17 +284,20 @@ pub fn build_source(
     keys: &[&PrivateKey],
     observe: &mut dyn FnMut(Stage),
 ) -> Result<Built, Error> {
-    let mut clock = Clock { observe, times: Vec::new() };
-    let unsigned = assemble_timed(source, options, &mut clock)?;
-    let artifact =
-        clock.run(Stage::Sign, || sign(&unsigned.assembled, keys).map_err(Error::Sign))?;
-    Ok(Built {
-        artifact,
-        source_bytes: unsigned.source_bytes,
-        compiled_bytes: unsigned.compiled_bytes,
-        effort: unsigned.effort,
-        times: clock.times,
-    })
+    build_unsigned(source, options, observe)?.sign(keys, observe)
+}
+
+/// Builds everything but the signature, for whoever has no key yet; `observe` is told of
+/// each stage when it begins.
+///
+/// # Errors
+/// [`Error`], of the stage that refused.
+pub fn build_unsigned(
+    source: Source,
+    options: &Options,
+    observe: &mut dyn FnMut(Stage),
+) -> Result<Unsigned, Error> {
+    assemble_timed(source, options, &mut Clock { observe, times: Vec::new() })
 }
 
 /// Builds everything but the signature.
@@ -262,16 +309,40 @@ pub fn assemble_source(
     options: &Options,
     observe: &mut dyn FnMut(Stage),
 ) -> Result<Assembled, Error> {
-    let mut clock = Clock { observe, times: Vec::new() };
-    assemble_timed(source, options, &mut clock).map(|unsigned| unsigned.assembled)
+    build_unsigned(source, options, observe).map(|unsigned| unsigned.assembled)
 }
 
 /// What there is before the signature.
-struct Unsigned {
+#[derive(Debug)]
+pub struct Unsigned {
     assembled: Assembled,
     source_bytes: u64,
     compiled_bytes: u64,
     effort: Effort,
+    times: Vec<(Stage, Duration)>,
+}
+
+impl Unsigned {
+    /// Signs it with each key.
+    ///
+    /// # Errors
+    /// [`Error::Sign`].
+    pub fn sign(
+        self,
+        keys: &[&PrivateKey],
+        observe: &mut dyn FnMut(Stage),
+    ) -> Result<Built, Error> {
+        let mut clock = Clock { observe, times: self.times };
+        let artifact =
+            clock.run(Stage::Sign, || sign(&self.assembled, keys).map_err(Error::Sign))?;
+        Ok(Built {
+            artifact,
+            source_bytes: self.source_bytes,
+            compiled_bytes: self.compiled_bytes,
+            effort: self.effort,
+            times: clock.times,
+        })
+    }
 }
 
 fn assemble_timed(
@@ -306,6 +377,7 @@ fn assemble_timed(
         source_bytes: validated.source().given_bytes(),
         compiled_bytes: audited.wasm().len() as u64,
         effort,
+        times: std::mem::take(&mut clock.times),
     })
 }
 
@@ -328,14 +400,18 @@ fn front_timed(source: Source, options: &Options, clock: &mut Clock<'_>) -> Resu
         clock.run(Stage::Validate, || validate(source, &profile).map_err(Error::Validate))?;
     let description = describe(&validated).map_err(Error::Describe)?;
     // Before the work that would be for nothing.
-    let interface = serde_json::to_vec(&description.module).map_or(0, |json| json.len() as u64);
+    let interface = assemble::interface_bytes(&description.module);
     if interface > INTERFACE_BYTES_MAX {
         return Err(Error::Validate(ValidateError::Cap {
-            what: "bytes of imports and exports in the manifest",
+            what: "bytes of imports in the manifest",
             found: interface,
             most: INTERFACE_BYTES_MAX,
             function: None,
         }));
+    }
+    let taken = bytes_at_start(&description.module);
+    if let Some(allowed) = options.memory_max.filter(|allowed| *allowed < taken) {
+        return Err(Error::MemoryMax(allowed, taken));
     }
     let ready =
         clock.run(Stage::Meter, || ready(&validated, options.metered).map_err(Error::Meter))?;
@@ -346,6 +422,15 @@ fn front_timed(source: Source, options: &Options, clock: &mut Clock<'_>) -> Resu
             .run(Stage::Profile, || fuel_profile(audited, features).map_err(Error::Profile))?;
     }
     Ok(Front { validated, description, audited })
+}
+
+/// What memories and tables take when the module starts, as a loader counts it.
+fn bytes_at_start(module: &Module) -> u64 {
+    let memories =
+        module.memories.iter().map(|memory| memory.minimum.saturating_mul(memory.page_size));
+    let tables =
+        module.tables.iter().map(|table| table.minimum.saturating_mul(TABLE_ELEMENT_BYTES));
+    memories.chain(tables).fold(0, u64::saturating_add)
 }
 
 /// Measures stages and tells of them.
@@ -433,6 +518,45 @@ mod tests {
             let refused = build(HELLO.to_vec(), "hello.wat", &options, &[&key(1)]);
             assert!(matches!(refused, Err(Error::Options(_))));
         }
+    }
+
+    #[test]
+    fn a_limit_below_what_the_module_takes_to_start_is_refused() {
+        let text = b"(module (memory 1) (table 3 funcref))";
+        let built = |memory_max| {
+            let memory_max = Some(memory_max);
+            let options = Options { memory_max, ..Options::new(vec![Target::Pulley64]) };
+            build(text.to_vec(), "a.wat", &options, &[&key(1)])
+        };
+        let taken = 65536 + 3 * 8;
+        assert!(built(taken).is_ok());
+        let refused = built(taken - 1).unwrap_err();
+        assert!(matches!(refused, Error::MemoryMax(allowed, found) if allowed + 1 == found));
+        let words = refused.to_string();
+        assert!(words.contains("65560 bytes") && words.contains("65559 bytes"), "{words}");
+    }
+
+    #[test]
+    fn exports_that_a_manifest_has_no_room_for_are_counted() {
+        let options = Options::new(vec![Target::Pulley64]);
+        let module = |exports: usize| {
+            let exports: String =
+                (0..exports).map(|number| format!("(export \"e{number:060}\")")).collect();
+            format!("(module (func {exports}) (func (export \"_start\")))").into_bytes()
+        };
+        let few = build(module(20), "a.wat", &options, &[&key(1)]).unwrap();
+        assert_eq!(few.manifest().module.exports.len(), 21);
+        assert_eq!(few.manifest().unlisted_exports(), None);
+        let many = build(module(40_000), "a.wat", &options, &[&key(1)]).unwrap();
+        let (count, digest) = many.manifest().unlisted_exports().unwrap();
+        assert_eq!((count, many.manifest().module.exports.len()), (40_001, 0));
+        assert_eq!(many.manifest().module.kind, bls_artifact::manifest::Kind::Command);
+        assert!(many.manifest().critical.is_empty());
+        // The digest is of the list, as it would stand in the manifest.
+        let source = Source::new(module(40_000), "a.wat").unwrap();
+        let front = front(source, &options, &mut |_| {}).unwrap();
+        let list = serde_json::to_vec(&front.description.module.exports).unwrap();
+        assert_eq!(digest, bls_artifact::digest::Sha256::of(&list));
     }
 
     #[test]

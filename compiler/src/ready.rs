@@ -40,6 +40,16 @@ impl fmt::Display for ReadyError {
 impl std::error::Error for ReadyError {}
 
 impl ReadyError {
+    /// Its name, which stays the same when words change.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Meter(error) => error.code(),
+            Self::Invalid(_) => "meter.invalid",
+            Self::TooLong(_) => "meter.too-long",
+        }
+    }
+
     /// What a user can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {

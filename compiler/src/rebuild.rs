@@ -54,6 +54,17 @@ impl fmt::Display for RebuildError {
 impl std::error::Error for RebuildError {}
 
 impl RebuildError {
+    /// Its name, which stays the same when words change.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Version(_) => "rebuild.version",
+            Self::Engine(_) => "rebuild.engine",
+            Self::Source(..) => "rebuild.source",
+            Self::Parts(_) => "rebuild.parts",
+        }
+    }
+
     /// What a user can do about it.
     #[must_use]
     pub fn hint(&self) -> String {

@@ -58,12 +58,25 @@ impl fmt::Display for SignError {
 impl std::error::Error for SignError {}
 
 impl SignError {
+    /// Its name, which stays the same when words change.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::KeyCount(_) => "sign.key-count",
+            Self::ManifestTooLong(_) => "sign.manifest-too-long",
+            Self::TooLong(_) => "sign.too-long",
+            Self::Full => "sign.full",
+            Self::Forged(_) => "sign.forged",
+            Self::Unreadable(_) => "sign.defect",
+        }
+    }
+
     /// What a user can do about it.
     #[must_use]
     pub fn hint(&self) -> &'static str {
         match self {
             Self::KeyCount(_) => "sign with one key, and add others later",
-            Self::ManifestTooLong(_) => "the module has too many imports and exports: remove some",
+            Self::ManifestTooLong(_) => "the module has too many imports: remove some",
             Self::TooLong(_) => "use --compress, or fewer targets",
             Self::Full => "compile the source yourself, and sign that",
             Self::Forged(_) => "somebody changed it: fetch or build the artifact again",

@@ -11,7 +11,8 @@ use bls_artifact::fuel::RESERVED_PREFIX;
 use bls_artifact::limits::{
     BLOCKS_BY_LOCALS_MAX, CARRIED_MORE_MAX, CARRIED_PER_BYTE_MAX, EXPORTS_MAX, FUNCTION_BYTES_MAX,
     FUNCTIONS_MAX, GLOBALS_MAX, IMAGE_ELEMENTS_MAX, IMPORTS_MAX, KEPT_MAX, LOCALS_MAX, NESTING_MAX,
-    OPERANDS_MAX, PASSED_MORE_MAX, PLACED_MAX, TABLE_TARGETS_MAX, TYPES_MAX, WIDE_LABELS_MAX,
+    OPERANDS_MAX, PASSED_MORE_MAX, PLACED_MAX, SURFACE_MAX, TABLE_TARGETS_MAX, TYPES_MAX,
+    WIDE_LABELS_MAX,
 };
 use bls_artifact::target::EngineProfile;
 use elements::precomputed;
@@ -20,6 +21,7 @@ use passed::passed;
 use references::References;
 pub(crate) use references::references;
 use std::fmt;
+use surface::surface;
 use wasmparser::{
     BinaryReader, BlockType, CompositeInnerType, FuncToValidate, FuncValidatorAllocations,
     FunctionBody, Imports, KnownCustom, Name, Operator, Parser, Payload, TypeRef, ValidPayload,
@@ -30,6 +32,7 @@ mod elements;
 mod joins;
 mod passed;
 mod references;
+mod surface;
 
 /// Why a module is refused.
 #[derive(Clone, Debug)]
@@ -127,6 +130,20 @@ impl fmt::Display for ValidateError {
 impl std::error::Error for ValidateError {}
 
 impl ValidateError {
+    /// Its name, which stays the same when words change.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Invalid { proposal: Some(_), .. } => "validate.proposal",
+            Self::Invalid { proposal: None, .. } => "validate.invalid",
+            Self::Truncated { .. } => "validate.truncated",
+            Self::Cap { .. } => "validate.cap",
+            Self::SharedMemory(_) => "validate.shared-memory",
+            Self::ReservedExport(_) => "validate.reserved-export",
+            Self::ReservedImport(..) => "validate.reserved-import",
+        }
+    }
+
     /// What a user can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
@@ -138,6 +155,9 @@ impl ValidateError {
                 "the portable targets have no atomics; use a native target, or build without threads".to_owned()
             }
             Self::Invalid { proposal: Some(name), .. } => format!("build without {name}"),
+            Self::Invalid { what, .. } if what.starts_with("effective type size") => {
+                "import and export less: a function counts 2, and 1 for each value it takes or gives".to_owned()
+            }
             Self::Invalid { .. } => {
                 "the tool that made the module has a defect, or the file is damaged; wasm-tools validate says the same".to_owned()
             }
@@ -225,19 +245,25 @@ fn check(wasm: &[u8], features: WasmFeatures) -> Result<u64, ValidateError> {
         let checked = payload.map_err(Problem::Parser).and_then(|payload| {
             function = None;
             caps(&payload)?;
-            if let ValidPayload::Func(to_validate, body) = validator.payload(&payload)? {
-                function = Some(to_validate.index);
-                let work = body_check(to_validate, &body, &mut allocations)?;
-                carried = carried.saturating_add(work.carried);
-                cap("values carried to where branches meet", carried, carried_max)?;
-                let power = work.carried.saturating_mul(work.carried.isqrt());
-                joining = joining.saturating_add(power);
-                wide = wide.saturating_add(work.wide);
-                cap("values of labels that have more than 16", wide, WIDE_LABELS_MAX)?;
-                values = values.saturating_add(work.passed);
-                cap("values passed to functions and back or made by default", values, values_max)?;
-            }
-            Ok(())
+            let (to_validate, body) = match validator.payload(&payload)? {
+                ValidPayload::Func(to_validate, body) => (to_validate, body),
+                ValidPayload::End(types) => {
+                    const SEEN: &str =
+                        "imports and exports, a function counted twice and with its values";
+                    return cap(SEEN, surface(types.as_ref()), SURFACE_MAX);
+                }
+                _ => return Ok(()),
+            };
+            function = Some(to_validate.index);
+            let work = body_check(to_validate, &body, &mut allocations)?;
+            carried = carried.saturating_add(work.carried);
+            cap("values carried to where branches meet", carried, carried_max)?;
+            let power = work.carried.saturating_mul(work.carried.isqrt());
+            joining = joining.saturating_add(power);
+            wide = wide.saturating_add(work.wide);
+            cap("values of labels that have more than 16", wide, WIDE_LABELS_MAX)?;
+            values = values.saturating_add(work.passed);
+            cap("values passed to functions and back or made by default", values, values_max)
         });
         checked.map_err(|problem| problem.into_error(wasm, features, function))?;
     }

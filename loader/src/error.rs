@@ -5,7 +5,7 @@
 //! `hint:` line, and a `code:` line with the name that stays the same when words change
 //! (SECURITY.md, "Refusals").
 
-pub(crate) use bls_artifact::text::{printable, printable_name};
+pub(crate) use bls_artifact::text::{printable, printable_name, printable_path};
 use rustix::io::Errno;
 use std::fmt;
 

@@ -23,10 +23,11 @@ use std::path::{Path, PathBuf};
 /// Why something is not granted.
 #[derive(Debug)]
 pub(crate) enum GrantError {
-    /// The folder cannot be opened.
-    Folder(PathBuf, std::io::Error),
-    /// It is no storage but a way into the kernel: on which filesystem it lies.
-    Kernel(PathBuf, &'static str),
+    /// The folder cannot be opened; the policy that grants it, where no option does.
+    Folder(PathBuf, std::io::Error, Option<PathBuf>),
+    /// It is no storage but a way into the kernel: on which filesystem it lies, and the
+    /// policy that grants it, where no option does.
+    Kernel(PathBuf, &'static str, Option<PathBuf>),
     /// One folder, granted to be changed and only to be read: its names in the guest's eyes.
     Contradiction(String, String),
     /// The guest's name for a folder is not UTF-8, as WASI wants it.
@@ -35,8 +36,9 @@ pub(crate) enum GrantError {
     Variable(OsString),
     /// An option that a policy does not allow: what, and whose policy.
     Forbidden(String, PathBuf),
-    /// An option for what the artifact does not declare.
-    NotDeclared(String),
+    /// An option for what the artifact does not declare: what, and all that it would declare
+    /// with it.
+    NotDeclared(String, String),
     /// Needs that are not granted, each with why.
     Needs(String, Vec<(Permission, Missing)>),
     /// It is not metered, and must be.
@@ -59,13 +61,19 @@ pub(crate) enum Missing {
 impl fmt::Display for GrantError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Folder(path, error) => {
-                write!(formatter, "cannot open the folder {}: {error}", path.display())
+            Self::Folder(path, error, by) => {
+                write!(
+                    formatter,
+                    "cannot open the folder {}{}: {error}",
+                    path.display(),
+                    granted(by)
+                )
             }
-            Self::Kernel(path, filesystem) => write!(
+            Self::Kernel(path, filesystem, by) => write!(
                 formatter,
-                "{} is on {filesystem}, a way into the kernel, which no guest gets",
-                path.display()
+                "{}{} is on {filesystem}, a way into the kernel, which no guest gets",
+                path.display(),
+                granted(by)
             ),
             Self::Contradiction(one, other) => write!(
                 formatter,
@@ -81,7 +89,7 @@ impl fmt::Display for GrantError {
             Self::Forbidden(what, path) => {
                 write!(formatter, "{} does not allow {what}", path.display())
             }
-            Self::NotDeclared(what) => write!(
+            Self::NotDeclared(what, _) => write!(
                 formatter,
                 "the artifact does not declare that it needs {what}, and gets only what it declares"
             ),
@@ -101,7 +109,7 @@ impl fmt::Display for GrantError {
 impl std::error::Error for GrantError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Folder(_, error) => Some(error),
+            Self::Folder(_, error, _) => Some(error),
             _ => None,
         }
     }
@@ -118,7 +126,7 @@ impl StageError for GrantError {
             Self::GuestPath(_) => "grant.guest-path",
             Self::Variable(_) => "grant.variable",
             Self::Forbidden(..) => "grant.forbidden",
-            Self::NotDeclared(_) => "grant.not-declared",
+            Self::NotDeclared(..) => "grant.not-declared",
             Self::Needs(..) => "grant.need",
             Self::NotMetered(_) => "grant.not-metered",
             Self::NotDeterministic(_) => "grant.not-deterministic",
@@ -127,13 +135,13 @@ impl StageError for GrantError {
 
     fn cause(&self) -> Cause {
         match self {
-            Self::Folder(_, error) => Cause::of_named_io(error),
+            Self::Folder(_, error, _) => Cause::of_named_io(error),
             Self::Kernel(..)
             | Self::Contradiction(..)
             | Self::GuestPath(_)
             | Self::Variable(_)
             | Self::Forbidden(..)
-            | Self::NotDeclared(_)
+            | Self::NotDeclared(..)
             | Self::Needs(..)
             | Self::NotMetered(_)
             | Self::NotDeterministic(_) => Cause::Refused,
@@ -142,7 +150,21 @@ impl StageError for GrantError {
 
     fn hint(&self) -> Option<String> {
         Some(match self {
+            Self::Folder(path, error, Some(policy)) => {
+                let (path, policy) = (path.display(), policy.display());
+                match error.kind() {
+                    std::io::ErrorKind::NotFound => {
+                        format!("make it: mkdir {path}; or take it out of \"folders\" in {policy}")
+                    }
+                    _ => format!(
+                        "see that {path} is a folder that you may read; \"folders\" in {policy} names it"
+                    ),
+                }
+            }
             Self::Folder(..) => "--dir takes an existing folder: --dir ./data::/data".into(),
+            Self::Kernel(_, _, Some(policy)) => {
+                format!("take it out of \"folders\" in {}", policy.display())
+            }
             Self::Kernel(..) => {
                 "grant a folder of files; a single file or device can be its input: --stdin FILE"
                     .into()
@@ -155,8 +177,8 @@ impl StageError for GrantError {
             Self::Forbidden(_, path) => {
                 format!("whoever may change {} can allow it there", path.display())
             }
-            Self::NotDeclared(what) => {
-                format!("its builder can declare it: bls-compile --needs {what} app.wasm")
+            Self::NotDeclared(_, all) => {
+                format!("its builder can declare it: bls-compile --needs {all} app.wasm")
             }
             Self::Needs(_, missing) => {
                 let hints: Vec<String> = missing.iter().map(hint_for_need).collect();
@@ -166,6 +188,22 @@ impl StageError for GrantError {
             Self::NotDeterministic(_) => "compile it without --fast-nans".into(),
         })
     }
+}
+
+/// Who granted a folder that no option grants, in words.
+fn granted(by: &Option<PathBuf>) -> String {
+    by.as_ref().map_or(String::new(), |policy| format!(", which {} grants,", policy.display()))
+}
+
+/// What is declared, and more, as the value of `--needs`: given again, it replaces the old.
+fn needs_with<'a>(
+    declared: &'a [Permission],
+    more: impl IntoIterator<Item = &'a Permission>,
+) -> String {
+    let mut all: Vec<&Permission> = declared.iter().chain(more).collect();
+    all.sort_unstable();
+    all.dedup();
+    all.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 
 /// The option that would meet a need.
@@ -196,6 +234,8 @@ pub(crate) struct Granted {
     pub(crate) permissions: Vec<String>,
     /// What the artifact may use and does not get, though nobody named it.
     pub(crate) kept_back: Vec<KeptBack>,
+    /// What it declares that it needs.
+    pub(crate) declared: Vec<Permission>,
 }
 
 impl Granted {
@@ -212,7 +252,9 @@ impl Granted {
         let undeclared = names(&|(_, policy)| policy.is_none());
         if !undeclared.is_empty() {
             reasons.push(format!("it does not declare that it needs {undeclared}"));
-            hints.push(format!("bls-compile --needs {undeclared} app.wasm declares it"));
+            let more = self.kept_back.iter().filter(|(_, policy)| policy.is_none());
+            let all = needs_with(&self.declared, more.map(|(permission, _)| permission));
+            hints.push(format!("bls-compile --needs {all} app.wasm declares it"));
         }
         if let Some(path) = policy {
             let forbidden = names(&|(_, policy)| policy.is_some());
@@ -284,7 +326,7 @@ pub(crate) fn grant(
     };
     let permissions = permissions.iter().map(ToString::to_string);
     let permissions = permissions.chain(grants.preopens.iter().map(show_folder)).collect();
-    Ok(Granted { grants, permissions, kept_back })
+    Ok(Granted { grants, permissions, kept_back, declared: needs.clone() })
 }
 
 /// Refuses what the operator demands and the artifact is not.
@@ -340,9 +382,15 @@ impl Decision<'_> {
             return Err(GrantError::Forbidden(wanted.to_string(), path.to_owned()));
         }
         if !self.declares(wanted) {
-            return Err(GrantError::NotDeclared(wanted.to_string()));
+            return Err(self.not_declared(wanted));
         }
         Ok(())
+    }
+
+    /// Why an option for this is refused where only what is declared is granted.
+    fn not_declared(&self, wanted: &Permission) -> GrantError {
+        let all = needs_with(self.declared.unwrap_or_default(), [wanted]);
+        GrantError::NotDeclared(wanted.to_string(), all)
     }
 
     /// Why standard input cannot come from where an option says.
@@ -397,31 +445,35 @@ impl Decision<'_> {
 
     /// Folders: the policies', then the options'; of two with one name, the last.
     fn folders(&self, kept_back: &mut Vec<KeptBack>) -> Result<Vec<Preopen>, GrantError> {
-        let by_policy = self.rules.folders().map(|folder| {
+        let by_policy = self.rules.folders().map(|(path, folder)| {
             let (host, guest) = (folder.host.clone().into(), folder.guest.clone().into());
-            (Folder { host, guest, read_only: !folder.write }, false)
+            (Folder { host, guest, read_only: !folder.write }, Some(path))
         });
-        let by_option = self.request.folders.iter().map(|folder| (folder.clone(), true));
+        let by_option = self.request.folders.iter().map(|folder| (folder.clone(), None));
         let mut preopens: Vec<Preopen> = Vec::new();
-        for (folder, asked) in by_policy.chain(by_option) {
+        for (folder, policy) in by_policy.chain(by_option) {
             let guest_path = folder.guest.into_string().map_err(GrantError::GuestPath)?;
             let wanted = folder_permission(&guest_path, folder.read_only);
             if !wanted.as_ref().map_or(self.declared.is_none(), |wanted| self.declares(wanted)) {
-                if !asked {
+                if policy.is_some() {
                     kept_back.extend(wanted.map(|wanted| (wanted, None)));
                     continue;
                 }
-                let shown = wanted.map_or(guest_path, |wanted| wanted.to_string());
-                return Err(GrantError::NotDeclared(shown));
+                return Err(match wanted {
+                    Some(wanted) => self.not_declared(&wanted),
+                    // No need can name it.
+                    None => GrantError::NotDeclared(guest_path.clone(), guest_path),
+                });
             }
-            let unreadable = |error| GrantError::Folder(folder.host.clone(), error);
+            let policy = policy.map(Path::to_owned);
+            let unreadable = |error| GrantError::Folder(folder.host.clone(), error, policy.clone());
             let dir =
                 cap_std::fs::Dir::open_ambient_dir(&folder.host, cap_std::ambient_authority())
                     .map_err(unreadable)?;
             if let Some(kernel) =
                 kernel_filesystem(&dir).map_err(|error| unreadable(error.into()))?
             {
-                return Err(GrantError::Kernel(folder.host, kernel));
+                return Err(GrantError::Kernel(folder.host, kernel, policy));
             }
             self.check_host_path(&folder.host, &dir, folder.read_only)?;
             preopens.retain(|known| known.guest_path != guest_path);
@@ -444,7 +496,7 @@ impl Decision<'_> {
         }
         let link = format!("/proc/self/fd/{}", dir.as_raw_fd());
         let real = readlinkat(rustix::fs::CWD, link, Vec::new())
-            .map_err(|error| GrantError::Folder(host.to_owned(), error.into()))?;
+            .map_err(|error| GrantError::Folder(host.to_owned(), error.into(), None))?;
         let real = real.to_string_lossy();
         // A path that no policy can name is one that none allows.
         let wanted = Permission::scoped(kind, &real).unwrap_or_else(|_| Permission::all(kind));

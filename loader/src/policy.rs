@@ -250,9 +250,11 @@ impl Rules {
         Some(path)
     }
 
-    /// Folders that every run gets.
-    pub(crate) fn folders(&self) -> impl Iterator<Item = &FolderGrant> {
-        self.files.iter().flat_map(|(_, policy)| &policy.folders)
+    /// Folders that every run gets, with the file that says so.
+    pub(crate) fn folders(&self) -> impl Iterator<Item = (&Path, &FolderGrant)> {
+        self.files.iter().flat_map(|(path, policy)| {
+            policy.folders.iter().map(move |folder| (path.as_path(), folder))
+        })
     }
 
     /// Variables that every run gets.

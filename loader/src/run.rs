@@ -169,7 +169,7 @@ impl Guest {
         grants: Grants,
         limits: &Limits,
         observed: &Arc<Observed>,
-    ) -> Result<Self, Ended> {
+    ) -> Result<Self, Box<Ended>> {
         let facts = linked.mapped().facts();
         let manifest = &facts.manifest;
         let budget = limits.fuel;
@@ -178,10 +178,8 @@ impl Guest {
             meter = Meter::new(budget, metering.instantiation);
             if meter.is_none() {
                 let burned = Burned::Exactly(budget.unwrap_or(fuel::BUDGET_MAX));
-                return Err(Ended::before(
-                    Outcome::OutOfFuel,
-                    Some(Consumption { budget, burned }),
-                ));
+                let consumption = Consumption { budget, burned };
+                return Err(Box::new(Ended::before(Outcome::OutOfFuel, Some(consumption))));
             }
         }
         let memory_max = limits.memory.min(manifest.limits.memory.unwrap_or(u64::MAX));
@@ -208,15 +206,17 @@ impl Guest {
             }),
             Err(error) => {
                 let left = meter.as_ref().map(|meter| meter.read(&mut store));
+                let limits_met = limits_met(store.data());
                 let (outcome, _) = classify(&error, left, bounds);
+                let outcome = outcome.after(&limits_met);
                 // Nothing has been consumed beside the price of being made.
                 let consumption =
                     meter.zip(left).map(|(meter, left)| meter.consumption(left, &outcome, true));
-                Err(Ended {
+                Err(Box::new(Ended {
                     memory_peak: store.data().limiter.memory_peak(),
-                    limits_met: limits_met(store.data()),
+                    limits_met,
                     ..Ended::before(outcome, consumption)
-                })
+                }))
             }
         }
     }
@@ -294,6 +294,8 @@ impl Guest {
             Ok(_) => (Outcome::Exited(0), true),
             Err(error) => classify(error, left, self.bounds),
         };
+        let limits_met = limits_met(self.store.data());
+        let outcome = outcome.after(&limits_met);
         let meter = self.meter.as_ref().zip(left);
         let consumption = meter.map(|(meter, left)| meter.consumption(left, &outcome, at_event));
         let fuel_profile =
@@ -309,7 +311,7 @@ impl Guest {
             consumption,
             fuel_profile,
             memory_peak: self.store.data().limiter.memory_peak(),
-            limits_met: limits_met(self.store.data()),
+            limits_met,
             results: result.unwrap_or_default(),
         }
     }
@@ -328,7 +330,7 @@ pub(crate) fn run(
     let (start, by_function) = (manifest.module.start, manifest.counts_by_function());
     let mut guest = match Guest::new(&linked, grants, limits, observed) {
         Ok(guest) => guest,
-        Err(ended) => return ended,
+        Err(ended) => return *ended,
     };
     let result = guest.run(entry, start);
     let ended = guest.ended(result, by_function);
@@ -428,7 +430,13 @@ fn classify(error: &Error, left: Option<i64>, bounds: Bounds) -> (Outcome, bool)
     });
     let has_more_frames = all.len() > FRAMES_MAX;
     (
-        Outcome::Trapped(TrapReport { kind, what, frames: named.collect(), has_more_frames }),
+        Outcome::Trapped(TrapReport {
+            kind,
+            what,
+            frames: named.collect(),
+            has_more_frames,
+            lacked_memory: false,
+        }),
         at_event,
     )
 }

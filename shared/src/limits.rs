@@ -75,9 +75,11 @@ pub const LOCALS_MAX: u32 = 49_000;
 pub const FUNCTIONS_MAX: u32 = 990_000;
 /// Most imports of one module.
 pub const IMPORTS_MAX: u32 = 100_000;
-/// Most exports of one module, as of imports. wasmparser allows 1 000 000; the manifest, which
-/// names each, has no room for many more ([`INTERFACE_BYTES_MAX`]).
-pub const EXPORTS_MAX: u32 = 100_000;
+/// Most exports of one module. wasmparser allows 1 000 000.
+pub const EXPORTS_MAX: u32 = 990_000;
+/// Most imports and exports, where a function counts 2 and its parameters and results.
+/// wasmparser allows 1 000 000.
+pub const SURFACE_MAX: u64 = 990_000;
 /// Most defined globals. wasmparser allows 1 000 000; the code generator tells at most
 /// 65 535 places in memory apart in one function, and fails on more.
 pub const GLOBALS_MAX: u32 = 50_000;
@@ -114,7 +116,8 @@ pub const IMAGE_ELEMENTS_MAX: u64 = 1 << 23;
 /// mapped: over all memories.
 pub const IMAGE_ZEROS_MAX: u64 = 16 << 20;
 /// Longest list of a module's imports, exports, memories and tables, in bytes of the
-/// manifest's JSON. The manifest has 3 MiB, which are [`ENVELOPE_BYTES_MAX`] in base64, and
+/// manifest's JSON; where it would be longer, exports are counted and not listed. The
+/// manifest has 3 MiB, which are [`ENVELOPE_BYTES_MAX`] in base64, and
 /// this leaves the rest of it three eighths of a MiB.
 pub const INTERFACE_BYTES_MAX: u64 = 21 << 17;
 /// How many values functions and calls may take and give, and objects be made with by
@@ -151,5 +154,7 @@ pub const SUBSCRIPTIONS_MAX: u32 = 4096;
 pub const HELD_BYTES_FREE: u64 = 1 << 20;
 /// Most bytes that one call of `fd_advise` has read ahead: what Linux reads ahead by itself.
 pub const ADVISED_BYTES_MAX: u64 = 128 << 10;
+/// Bytes of memory that a table's element counts for, of whatever type.
+pub const TABLE_ELEMENT_BYTES: u64 = 8;
 /// Most table elements a guest gets over all its tables.
 pub const TABLE_ELEMENTS_MAX: usize = 10_000_000;

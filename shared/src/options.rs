@@ -1,7 +1,9 @@
-//! The options of a run, as bls-load's command line has them.
+//! What each program's command line must know of the other's: the options of a run, as
+//! bls-load has them, and the commands that bls-compile alone has.
 //!
-//! For whoever hands them on without reading them, as `bls-compile run` does, and for
-//! suggestions. Tests of the loader hold the list to its help text and to what it reads.
+//! For whoever hands options on without reading them, as `bls-compile run` does, and for
+//! suggestions. Tests of the loader hold the options to its help text and to what it reads,
+//! tests of the compiler the commands to its own.
 
 /// What stands behind an option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +48,43 @@ pub const RUN: [(&str, Takes); 27] = [
     ("explain", Nothing),
     ("store", Value),
 ];
+
+/// The option that only the run of a file has, without its dashes: it takes a value.
+pub const FILE_ONLY: &str = "digest";
+
+/// The commands that bls-load alone has, and how each is written, for whoever asks
+/// bls-compile for one. A test of the loader holds them to its command line.
+pub const LOADER_COMMANDS: [(&str, &str); 4] = [
+    ("install", "bls-load install app.bls"),
+    ("list", "bls-load list"),
+    ("remove", "bls-load remove app"),
+    ("gc", "bls-load gc"),
+];
+
+/// How the command of bls-load of this name is written; `None` where it has none that
+/// bls-compile has not.
+#[must_use]
+pub fn loader_command(name: &str) -> Option<&'static str> {
+    LOADER_COMMANDS.iter().find(|(known, _)| *known == name).map(|(_, words)| *words)
+}
+
+/// The commands that bls-compile alone has, and how each is written, for whoever asks
+/// bls-load for one. A test of the compiler holds them to its command line.
+pub const COMPILER_COMMANDS: [(&str, &str); 6] = [
+    ("compile", "bls-compile app.wasm"),
+    ("check", "bls-compile check app.wasm"),
+    ("audit", "bls-compile audit app.metered.wasm"),
+    ("inspect", "bls-compile inspect app.bls"),
+    ("sign", "bls-compile sign app.bls --rebuild app.wasm"),
+    ("key", "bls-compile key"),
+];
+
+/// How the command of bls-compile of this name is written; `None` where it has none that
+/// bls-load has not.
+#[must_use]
+pub fn compiler_command(name: &str) -> Option<&'static str> {
+    COMPILER_COMMANDS.iter().find(|(known, _)| *known == name).map(|(_, words)| *words)
+}
 
 /// What stands behind the option of this name; `None` where a run has none.
 #[must_use]

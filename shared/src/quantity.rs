@@ -115,6 +115,16 @@ pub fn show_size(bytes: u64) -> String {
     }
 }
 
+/// Two different sizes in words that differ too: to the byte, where they would look the same.
+#[must_use]
+pub fn show_sizes(one: u64, other: u64) -> (String, String) {
+    let (first, second) = (show_size(one), show_size(other));
+    if one == other || first != second {
+        return (first, second);
+    }
+    (format!("{one} bytes"), format!("{other} bytes"))
+}
+
 /// The number and the unit after it.
 fn split(text: &str) -> (&str, &str) {
     let is_number = |letter: char| letter.is_ascii_digit() || letter == '.' || letter == '_';
@@ -249,6 +259,14 @@ mod tests {
             assert_eq!(write_time(time), text);
             assert_eq!(parse_time(text), Ok(Duration::from_millis(time)));
         }
+    }
+
+    #[test]
+    fn different_sizes_look_different() {
+        let pair = |one: &str, other: &str| (one.to_owned(), other.to_owned());
+        assert_eq!(show_sizes(65536, 1 << 17), pair("64.0 KiB", "128.0 KiB"));
+        assert_eq!(show_sizes(131_080, 131_072), pair("131080 bytes", "131072 bytes"));
+        assert_eq!(show_sizes(7, 7), pair("7 B", "7 B"));
     }
 
     #[test]

@@ -8,6 +8,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::path::Path;
 
 /// Longest text that is shown in one piece, in bytes: a sentence with a path in it.
 pub const TEXT_BYTES_MAX: usize = 4096;
@@ -48,6 +49,12 @@ pub const fn is_plain(letter: char) -> bool {
 #[must_use]
 pub fn printable(text: &str) -> String {
     shortened(text, TEXT_BYTES_MAX).chars().map(plain_or_mark).collect()
+}
+
+/// A path as one line of plain characters: [`printable`].
+#[must_use]
+pub fn printable_path(path: &Path) -> String {
+    printable(&path.to_string_lossy())
 }
 
 /// A name as it is shown: [`printable`], and cut in the middle where it is longer than
@@ -137,6 +144,7 @@ mod tests {
         }
         let plain = "naïve Ωmega 漢字 “…” 🙂 {}[]$";
         assert_eq!(printable(plain), plain);
+        assert_eq!(printable_path(Path::new("/a/b\u{1b}c")), "/a/b?c");
     }
 
     #[test]

@@ -394,6 +394,14 @@ impl Trust {
         }
     }
 
+    /// Calls a key something else; `false` when it was called so, or is not there.
+    pub fn rename_key(&mut self, id: KeyId, comment: &str) -> bool {
+        let known = self.keys.iter_mut().find(|trusted| trusted.key.id() == id);
+        let Some(known) = known.filter(|known| known.comment != comment) else { return false };
+        comment.clone_into(&mut known.comment);
+        true
+    }
+
     /// Revokes a key, trusted or not; `false` when it was.
     pub fn revoke_key(&mut self, id: KeyId) -> bool {
         insert(&mut self.revoked_keys, id)

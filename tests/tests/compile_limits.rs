@@ -107,6 +107,35 @@ fn a_small_module_makes_no_large_image() {
     assert!(bytes < 32 << 20, "{bytes} bytes");
 }
 
+/// A command that exports so many functions.
+fn with_exports(count: usize) -> String {
+    let more: String =
+        (1..count).map(|index| format!("(export \"_ZN4llvm{index:032}\")")).collect();
+    format!("(module (func (export \"_start\") {more}))")
+}
+
+#[test]
+fn modules_of_many_exports_are_compiled_and_run() {
+    let home = Home::new();
+    for (count, options) in
+        [(60_000, &[][..]), (144_000, &["--target", "x86_64,pulley64"]), (495_000, &[])]
+    {
+        let input = write(&home, &with_exports(count));
+        let artifact = home.compile(&input, options);
+        let _ = home.load(&[], &artifact, &[]).expect(0);
+        let last = format!("_ZN4llvm{:032}", count - 1);
+        let _ = home.load(&["--invoke", &last], &artifact, &[]).expect(0);
+        let mut command = Command::new(compiler());
+        let shown = run(command.arg("inspect").arg(&artifact), b"").expect(0).text();
+        assert!(shown.contains(&format!("exports    {count}, too many")), "{count}");
+        if count < 100_000 {
+            let mut command = Command::new(compiler());
+            command.arg("verify").arg(&artifact).arg("--rebuild").arg(&input);
+            let _ = run(&mut command, b"").expect(0);
+        }
+    }
+}
+
 #[test]
 fn what_would_be_too_large_is_refused_before_it_is_compiled() {
     let home = Home::new();
@@ -117,14 +146,14 @@ fn what_would_be_too_large_is_refused_before_it_is_compiled() {
         tables += "(table 1000000 funcref)";
         tables += &format!("(elem (table {table}) (i32.const 999999) func $f)");
     }
-    let exports: String =
-        (0..95_000).map(|index| format!("(export \"e{index}\" (func $f))")).collect();
     let elements = "(local.get 0)".repeat(9000);
     let arrays = format!("{elements} (drop (array.new_fixed $a 9000))").repeat(12);
     let labels = "(drop (if (result i32) (local.get 0) (then (i32.const 5)) (else (i32.const 7))))"
         .repeat(16_000);
     let references = "(ref null any) ".repeat(4000);
     let calls = "(call $f)".repeat(9000);
+    let imports: String =
+        (0..95_000).map(|index| format!("(import \"e\" \"{index}\" (func))")).collect();
     for (text, what) in [
         (
             format!("(module (type $a (array i64)) (func (param i64) {arrays}))"),
@@ -143,7 +172,9 @@ fn what_would_be_too_large_is_refused_before_it_is_compiled() {
             "values passed to functions and back or made by default",
         ),
         (tables + ")", "20000000 table elements in the image; at most 8388608 are allowed"),
-        (format!("(module (func $f) {exports})"), "bytes of imports and exports in the manifest"),
+        (format!("(module {imports})"), "bytes of imports in the manifest"),
+        (with_exports(495_001), "990002 imports and exports, a function counted twice"),
+        (with_exports(600_000), "effective type size exceeds"),
     ] {
         let input = write(&home, &text);
         let output = home.path("guest.bls");

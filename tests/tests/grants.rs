@@ -196,10 +196,15 @@ fn only_what_is_declared() {
     let _ = ended.expect(0);
     assert_eq!(report["granted"], json!(["arguments", "stdout", "env:A"]), "{report}");
     let more = ["--only-declared", "--env", "A=1", "--env", "B=2"];
-    let _ = home.load(&more, &artifact, &[]).expect(125).says(&["env:B", "--needs env:B"]);
+    let _ = home
+        .load(&more, &artifact, &[])
+        .expect(125)
+        .says(&["env:B", "--needs arguments,env:A,env:B,stdout"]);
     let folder = ["--only-declared", "--env", "A=1", "--dir-ro", ".::/x"];
-    let _ =
-        home.load(&folder, &artifact, &[]).expect(125).says(&["fs.read:/x", "--needs fs.read:/x"]);
+    let _ = home
+        .load(&folder, &artifact, &[])
+        .expect(125)
+        .says(&["fs.read:/x", ",fs.read:/x app.wasm"]);
     let input = ["--only-declared", "--env", "A=1", "--stdin", "text:x"];
     let _ = home.load(&input, &artifact, &[]).expect(125).says(&["stdin"]);
 }

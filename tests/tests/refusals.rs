@@ -10,10 +10,13 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a workspace")
 }
 
-/// Every code in the loader and in what it shares, with the files that say it.
-fn codes() -> BTreeMap<String, Vec<String>> {
+/// The sources of both programs, and of what they share.
+const ALL: [&str; 3] = ["compiler/src", "loader/src", "shared/src"];
+
+/// Every code in these folders, with the files that say it.
+fn codes(folders: &[&str]) -> BTreeMap<String, Vec<String>> {
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let mut folders = vec![root().join("loader/src"), root().join("shared/src")];
+    let mut folders: Vec<_> = folders.iter().map(|folder| root().join(folder)).collect();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -47,11 +50,18 @@ fn codes_in(text: &str) -> Vec<String> {
     codes
 }
 
-/// The table "Refusals" of SECURITY.md: codes, and the rest of their rows.
-fn table() -> Vec<(String, Vec<String>)> {
+/// The two tables "Refusals" of SECURITY.md, the loader's and the compiler's.
+fn sections() -> [String; 2] {
     let text = std::fs::read_to_string(root().join("SECURITY.md")).unwrap();
     let (_, section) = text.split_once("\n## Refusals\n").expect("a section Refusals");
     let section = section.split("\n## ").next().unwrap();
+    let (loader, compiler) =
+        section.split_once("\n### What bls-compile refuses\n").expect("a section of its own");
+    [loader.to_owned(), compiler.to_owned()]
+}
+
+/// A table of codes: each, and the rest of its row.
+fn table(section: &str) -> Vec<(String, Vec<String>)> {
     section
         .lines()
         .filter_map(|line| line.strip_prefix("| `"))
@@ -65,8 +75,8 @@ fn table() -> Vec<(String, Vec<String>)> {
 
 #[test]
 fn every_code_has_one_meaning() {
-    let codes = codes();
-    assert!(codes.len() > 80, "only {} codes were found", codes.len());
+    let codes = codes(&ALL);
+    assert!(codes.len() > 250, "only {} codes were found", codes.len());
     for (code, files) in &codes {
         assert_eq!(files.len(), 1, "{code} is said in {files:?}");
         let (area, defect) = code.split_once('.').unwrap_or_else(|| panic!("{code}: no area"));
@@ -82,16 +92,55 @@ fn every_code_has_one_meaning() {
 
 #[test]
 fn every_code_is_documented() {
-    let said: BTreeSet<String> = codes().into_keys().collect();
-    let rows = table();
-    let listed: BTreeSet<String> = rows.iter().map(|(code, _)| code.clone()).collect();
-    assert_eq!(listed.len(), rows.len(), "a code is listed twice");
-    let missing: Vec<_> = said.difference(&listed).collect();
-    let gone: Vec<_> = listed.difference(&said).collect();
-    assert!(missing.is_empty() && gone.is_empty(), "not listed: {missing:?}; not said: {gone:?}");
-    for (code, cells) in rows {
-        assert_eq!(cells.len(), 2, "{code}: {cells:?}");
-        assert!(cells.iter().all(|cell| cell.len() > 5), "{code}: {cells:?}");
+    // What is shared is said by the loader, and by the compiler of what it is given.
+    let [loader, compiler] = sections();
+    for (section, folders) in
+        [(loader, &["loader/src", "shared/src"][..]), (compiler, &["compiler/src"])]
+    {
+        let said: BTreeSet<String> = codes(folders).into_keys().collect();
+        let rows = table(&section);
+        let listed: BTreeSet<String> = rows.iter().map(|(code, _)| code.clone()).collect();
+        assert_eq!(listed.len(), rows.len(), "a code is listed twice");
+        let missing: Vec<_> = said.difference(&listed).collect();
+        let gone: Vec<_> = listed.difference(&said).collect();
+        assert!(
+            missing.is_empty() && gone.is_empty(),
+            "{folders:?}: not listed: {missing:?}; not said: {gone:?}"
+        );
+        for (code, cells) in rows {
+            assert_eq!(cells.len(), 2, "{code}: {cells:?}");
+            assert!(cells.iter().all(|cell| cell.len() > 5), "{code}: {cells:?}");
+        }
+    }
+}
+
+/// Every enum of errors in the compiler has codes: a new one cannot be forgotten.
+#[test]
+fn every_error_of_the_compiler_has_a_code() {
+    let mut errors = Vec::new();
+    let mut folders = vec![root().join("compiler/src")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            for rest in text.split("\npub enum ").skip(1) {
+                let name = rest.split([' ', '{']).next().unwrap();
+                if name == "Error" || name.ends_with("Error") {
+                    let own = text.split(&format!("\nimpl {name} {{\n")).nth(1);
+                    let own = own.and_then(|own| own.split("\n}\n").next());
+                    let has_code = own.is_some_and(|own| own.contains("pub fn code(&self)"));
+                    errors.push((name.to_owned(), has_code, path.clone()));
+                }
+            }
+        }
+    }
+    assert!(errors.len() > 12, "{errors:?}");
+    for (name, has_code, path) in errors {
+        assert!(has_code, "{name} in {}", path.display());
     }
 }
 

@@ -324,3 +324,42 @@ fn changes_at_once_are_all_made() {
         assert!(shown.contains(&format!("{seed}.pub")), "{shown}");
     }
 }
+
+#[test]
+fn a_key_whose_time_is_over_or_to_come_is_said_to_count_for_nothing() {
+    let scene = Scene::with_nobody(&[]);
+    let key = scene.home.public_key();
+    let key = key.to_str().unwrap();
+    let over = scene.trust(&["add", key, "--not-after", "2026-01-02"]).expect(0);
+    let _ = over.says(&["counts for nothing now: its time was over on 2026-01-02T23:59:59Z"]);
+    // A key that is there is said to be no better.
+    let again = scene.trust(&["add", key]).expect(0);
+    let _ = again.says(&["counts for nothing now"]);
+    let _ = scene.trust(&["remove", key]).expect(0);
+    let early = scene.trust(&["add", key, "--not-before", "2999-01-01"]).expect(0);
+    let _ = early.says(&["counts for nothing now: its time begins on 2999-01-01T00:00:00Z"]);
+    let _ = scene.trust(&["remove", key]).expect(0);
+    let good = scene.trust(&["add", key, "--not-after", "2999-01-01"]).expect(0);
+    assert_eq!(good.stderr, "");
+    scene.runs();
+}
+
+#[test]
+fn a_comment_replaces_the_one_that_a_key_has() {
+    let scene = Scene::new(&["--prefix", "hello", "--comment", "old\u{1b}"]);
+    let key = scene.home.public_key();
+    let key = key.to_str().unwrap();
+    let said = scene.trust(&["add", key, "--comment", "new"]).expect(0).text();
+    assert!(said.contains("which stay: compiler, names hello*"), "{said}");
+    assert!(said.contains("its comment was \"old?\", and is now \"new\"\n"), "{said}");
+    let shown = scene.show();
+    assert!(shown.contains(": new\n") && !shown.contains("old"), "{shown}");
+    assert!(shown.contains("names hello*"), "{shown}");
+    // Without a word, or with the same, nothing changes.
+    let before = std::fs::read(&scene.file).unwrap();
+    for words in [&["add", key][..], &["add", key, "--comment", "new"]] {
+        let said = scene.trust(words).expect(0).text();
+        assert!(!said.contains("comment"), "{said}");
+    }
+    assert_eq!(std::fs::read(&scene.file).unwrap(), before);
+}

@@ -73,6 +73,17 @@ impl fmt::Display for CacheError {
 impl std::error::Error for CacheError {}
 
 impl CacheError {
+    /// Its name, which stays the same when words change.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NoHome(_) => "cache.no-home",
+            Self::Folder(..) => "cache.folder",
+            Self::Others(_) => "cache.others",
+            Self::Write(..) => "cache.unwritable",
+        }
+    }
+
     /// What a user can do about it.
     #[must_use]
     pub fn hint(&self) -> String {

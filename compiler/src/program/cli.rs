@@ -147,9 +147,10 @@ pub struct Compile {
 }
 
 /// What `--memory` takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Memory {
     /// Address space that nothing is mapped into.
+    #[default]
     Guard,
     /// Comparisons.
     Checked,
@@ -403,6 +404,27 @@ mod tests {
             env!("CARGO_PKG_VERSION")
         );
         assert_eq!(VERSION, expected);
+    }
+
+    #[test]
+    fn each_program_knows_the_commands_of_the_other() {
+        use bls_artifact::options::{COMPILER_COMMANDS, LOADER_COMMANDS};
+        let cli = Cli::command();
+        let own: Vec<&str> = cli.get_subcommands().map(clap::Command::get_name).collect();
+        for (name, words) in COMPILER_COMMANDS {
+            assert!(name == "compile" || own.contains(&name), "{name}");
+            let line = words.split(' ');
+            assert!(
+                words.starts_with("bls-compile ") && Cli::try_parse_from(line).is_ok(),
+                "{words}"
+            );
+        }
+        // What both have means something else in each.
+        for name in own {
+            let known = COMPILER_COMMANDS.iter().any(|(known, _)| *known == name);
+            assert!(known || ["run", "verify", "trust"].contains(&name), "{name}");
+            assert!(LOADER_COMMANDS.iter().all(|(theirs, _)| *theirs != name), "{name}");
+        }
     }
 
     /// Days are the shared crate's to read; a plain number is one of seconds here.

@@ -1,8 +1,9 @@
 //! The program around the pipeline: one file for each subcommand.
 //!
-//! What fails says `bls-compile: <stage>: <what>` on standard error, and a
-//! `hint:` line where there is something to do about it. Exit codes: 0 done, 1
-//! refused or failed, 2 usage.
+//! What fails says `bls-compile: <stage>: <what>` on standard error, with the place in the
+//! source below it where there is one to be shown; a `hint:` line where there is something
+//! to do about it; and a `code:` line with the name that stays the same when words change
+//! (SECURITY.md, "Refusals"). Exit codes: 0 done, 1 refused or failed, 2 usage.
 
 mod audit;
 mod check;
@@ -23,47 +24,79 @@ use crate::program::cli::{Cli, Command};
 use crate::program::keystore::{self, KeySource, KeyStoreError, SigningKey};
 use crate::program::output::OutputError;
 use bls_artifact::nearest::nearest;
+use bls_artifact::options::{self, Takes};
 use bls_artifact::target::Target;
 use bls_artifact::text::{printable, printable_json, printable_lines};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser as _};
 use std::ffi::OsString;
 use std::io::Write as _;
-use std::path::Path;
 use std::process::ExitCode;
 
 /// What is said when something fails.
 #[derive(Debug)]
 struct Failure {
     stage: &'static str,
+    /// The name of the defect.
+    code: &'static str,
     what: String,
+    /// Lines that show the place; each stands behind a margin, so that none looks like ours.
+    excerpt: Vec<String>,
     hint: Option<String>,
-    code: u8,
 }
+
+/// The stage of a command line that makes no sense.
+const USAGE: &str = "usage";
 
 impl Failure {
     /// Refused or failed: exit code 1.
-    fn new(stage: &'static str, what: impl ToString, hint: Option<String>) -> Self {
-        Self { stage, what: what.to_string(), hint, code: 1 }
+    fn new(
+        stage: &'static str,
+        code: &'static str,
+        what: impl ToString,
+        hint: Option<String>,
+    ) -> Self {
+        Self { stage, code, what: what.to_string(), excerpt: Vec::new(), hint }
     }
 
     /// A command line that makes no sense: exit code 2.
     fn usage(what: impl ToString, hint: Option<String>) -> Self {
-        Self { stage: "usage", what: what.to_string(), hint, code: 2 }
+        Self {
+            stage: USAGE,
+            code: "usage.arguments",
+            what: what.to_string(),
+            excerpt: Vec::new(),
+            hint,
+        }
     }
 
     fn report(&self) -> ExitCode {
-        say(&format!("bls-compile: {}: {}", self.stage, printable(&self.what)));
-        if let Some(hint) = &self.hint {
-            say(&format!("hint: {}", printable(hint)));
+        let mut text = format!("bls-compile: {}: {}", self.stage, printable(&self.what));
+        for line in &self.excerpt {
+            text += &format!("\n  {}", printable(line));
         }
-        ExitCode::from(self.code)
+        if let Some(hint) = &self.hint {
+            text += &format!("\nhint: {}", printable(hint));
+        }
+        say(&format!("{text}\ncode: {}", self.code));
+        ExitCode::from(if self.stage == USAGE { 2 } else { 1 })
+    }
+
+    /// The same for a program that asked for JSON.
+    fn json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "stage": self.stage,
+            "code": self.code,
+            "error": self.what,
+            "hint": self.hint,
+        })
     }
 }
 
 impl From<pipeline::Error> for Failure {
     fn from(error: pipeline::Error) -> Self {
-        Self::new(error.stage(), &error, error.hint())
+        let excerpt = error.excerpt().to_vec();
+        Self { excerpt, ..Self::new(error.stage(), error.code(), &error, error.hint()) }
     }
 }
 
@@ -81,19 +114,19 @@ impl From<NeedsError> for Failure {
 
 impl From<KeyStoreError> for Failure {
     fn from(error: KeyStoreError) -> Self {
-        Self::new("key", &error, error.hint())
+        Self::new("key", error.code(), &error, error.hint())
     }
 }
 
 impl From<DocumentError> for Failure {
     fn from(error: DocumentError) -> Self {
-        Self::new("documents", &error, Some(error.hint().to_owned()))
+        Self::new("documents", error.code(), &error, Some(error.hint().to_owned()))
     }
 }
 
 impl From<OutputError> for Failure {
     fn from(error: OutputError) -> Self {
-        Self::new("output", &error, error.hint())
+        Self::new("output", error.code(), &error, error.hint())
     }
 }
 
@@ -165,11 +198,7 @@ fn nearest_command(word: &str) -> Option<String> {
 /// A program that asked for JSON reads what failed there, too.
 fn or_json(json: bool, result: Result<(), Failure>) -> Result<(), Failure> {
     if let (true, Err(failure)) = (json, &result) {
-        print_json(&serde_json::json!({
-            "stage": failure.stage,
-            "error": failure.what,
-            "hint": failure.hint,
-        }))?;
+        print_json(&failure.json())?;
     }
     result
 }
@@ -205,13 +234,21 @@ fn usage(error: &clap::Error) -> Failure {
             Some("--version says which release this is, --json what was done".to_owned()),
         );
     }
+    if error.kind() == ErrorKind::UnknownArgument
+        && let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg)
+        && let Some(failure) = option_of_running(option)
+    {
+        return failure;
+    }
     // clap takes a second word for a subcommand that nobody has.
     if error.kind() == ErrorKind::ArgumentConflict
         && what.iter().any(|line| line.contains("the subcommand '"))
     {
         let first = std::env::args().nth(1).unwrap_or_default();
-        let hint = match nearest_command(&first) {
-            Some(near) if near != first && !first.starts_with('-') => format!("if a command was meant: bls-compile help {near}"),
+        let hint = match (options::loader_command(&first), nearest_command(&first)) {
+            (Some(words), _) => format!("{first} is a command of bls-load: {words}"),
+            _ if first == "compile" => "to compile is what it does without a command: bls-compile app.wasm".to_owned(),
+            (_, Some(near)) if near != first && !first.starts_with('-') => format!("if a command was meant: bls-compile help {near}"),
             _ => "bls-compile app.wasm -o app.bls; bls-compile check --json app.wasm; a level is joined: --compress=3".to_owned(),
         };
         return Failure::usage(
@@ -220,6 +257,28 @@ fn usage(error: &clap::Error) -> Failure {
         );
     }
     Failure::usage(what.join(" "), hint.or(Some(format!("see {help}"))))
+}
+
+/// What is said of an option that bls-load has, and this program has not.
+fn option_of_running(option: &str) -> Option<Failure> {
+    let name = option.trim_start_matches('-').split('=').next().unwrap_or_default();
+    let value = match options::takes(name) {
+        Some(Takes::Value) => " VALUE",
+        Some(_) => "",
+        None if name == options::FILE_ONLY => {
+            return Some(Failure::usage(
+                format!("--{name} is an option of running, not of compiling"),
+                Some(format!("bls-load --{name} VALUE app.bls")),
+            ));
+        }
+        None => return None,
+    };
+    Some(Failure::usage(
+        format!("--{name} is an option of running, not of compiling"),
+        Some(format!(
+            "bls-compile run --{name}{value} app.wasm compiles and runs; bls-load --{name}{value} app.bls runs what was compiled"
+        )),
+    ))
 }
 
 fn is_command(word: &str) -> bool {
@@ -231,11 +290,6 @@ fn is_command(word: &str) -> bool {
 /// [`printable`]; whatever has not reaches no terminal as it is, but could begin a line.
 fn say(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{}", printable_lines(text));
-}
-
-/// A path as one line of plain characters.
-fn shown(path: &Path) -> String {
-    printable(&path.to_string_lossy())
 }
 
 /// Prints on standard output; a reader that went away is no reason to panic. Foreign text
@@ -259,7 +313,13 @@ fn print_json(value: &serde_json::Value) -> Result<(), Failure> {
 
 /// What a stage says of a file that is no artifact.
 fn artifact_error(stage: &'static str) -> impl Fn(GivenError) -> Failure {
-    move |error| Failure::new(stage, &error, Some(error.hint().to_owned()))
+    move |error| Failure::new(stage, error.code(), &error, Some(error.hint().to_owned()))
+}
+
+/// Opens the signing key that was asked for; `None` for one that is made at first use, and
+/// is not there yet. It is made when there is something to sign.
+fn find_key(value: Option<&str>) -> Result<Option<SigningKey>, Failure> {
+    Ok(keystore::find(&value.map_or(KeySource::Default, KeySource::parse))?)
 }
 
 /// Opens the signing key that was asked for; says so when it was made just now.

@@ -17,10 +17,10 @@ use bls_artifact::limits::{
     KEY_NAME_BYTES_MAX, KEYS_LISTED_MAX, PASSWD_BYTES_MAX, TRUST_BYTES_MAX,
 };
 use bls_artifact::passwd;
-use bls_artifact::text::printable;
+use bls_artifact::text::{printable, printable_path};
 use bls_artifact::trust::{SYSTEM_FILE, SYSTEM_STATE, Trust, USER_FILE, USER_STATE};
 use file::{check_folder, create_private, make_folder, read_capped, read_key, read_stdin};
-use rustix::fs::FlockOperation;
+use rustix::fs::{Access, FlockOperation};
 use std::ffi::OsStr;
 use std::fs::{File, Permissions};
 use std::io::{self, Write as _};
@@ -100,10 +100,9 @@ impl fmt::Display for Made {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let made = if self.new { "made" } else { "imported" };
         writeln!(f, "bls-compile: {made} your signing key {}", self.id)?;
-        let shown = |path: &Path| printable(&path.to_string_lossy());
-        writeln!(f, "  in {}", shown(&self.path))?;
+        writeln!(f, "  in {}", printable_path(&self.path))?;
         match &self.trusted {
-            Ok(path) => writeln!(f, "  trusted on this machine by {}", shown(path))?,
+            Ok(path) => writeln!(f, "  trusted on this machine by {}", printable_path(path))?,
             Err(why) => writeln!(f, "  not trusted on this machine: {}", printable(why))?,
         }
         let is_default = self.name == DEFAULT_KEY;
@@ -144,6 +143,28 @@ pub fn open(source: &KeySource) -> Result<SigningKey, KeyStoreError> {
                 .map_err(|error| KeyStoreError::Key(Place::Variable(name.clone()), error))?;
             Ok(SigningKey { key, path: None, made: None })
         }
+    }
+}
+
+/// Opens a signing key; `None` for the default one where there is none yet, and one can be
+/// made.
+///
+/// # Errors
+/// [`KeyStoreError`].
+pub fn find(source: &KeySource) -> Result<Option<SigningKey>, KeyStoreError> {
+    if *source != KeySource::Default {
+        return open(source).map(Some);
+    }
+    let folder = user_folder()?;
+    match open_named(&folder, DEFAULT_KEY) {
+        Err(KeyStoreError::Missing(..)) => {}
+        opened => return opened.map(Some),
+    }
+    // The folder is made with the key; whether it can be is known before the work.
+    let there = folder.ancestors().find(|above| above.exists()).unwrap_or(&folder);
+    match rustix::fs::access(there, Access::WRITE_OK) {
+        Ok(()) => Ok(None),
+        Err(error) => Err(KeyStoreError::Folder(folder, error.into())),
     }
 }
 

@@ -50,6 +50,19 @@ impl fmt::Display for OutputError {
 impl std::error::Error for OutputError {}
 
 impl OutputError {
+    /// Its name, which stays the same when words change.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Write(..) => "output.unwritable",
+            Self::Folder(_) => "output.folder",
+            Self::IsInput(_) => "output.is-input",
+            Self::Terminal => "output.terminal",
+            Self::Stdout(_) => "output.stdout",
+            Self::Closed => "output.no-stdout",
+        }
+    }
+
     /// What a user can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {

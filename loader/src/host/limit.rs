@@ -8,8 +8,8 @@
 //! the engine itself allocates.
 
 use super::observed::Observed;
-use bls_artifact::limits::TABLE_ELEMENTS_MAX;
-use bls_artifact::quantity::show_size;
+use bls_artifact::limits::{TABLE_ELEMENT_BYTES, TABLE_ELEMENTS_MAX};
+use bls_artifact::quantity::show_sizes;
 use std::fmt;
 use std::sync::Arc;
 use wasmtime::ResourceLimiter;
@@ -26,12 +26,10 @@ pub(crate) enum Exceeded {
 impl fmt::Display for Exceeded {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Memory(wanted, allowed) => write!(
-                formatter,
-                "the guest needs {} of memory to start, and gets {}",
-                show_size(*wanted),
-                show_size(*allowed)
-            ),
+            Self::Memory(wanted, allowed) => {
+                let (wanted, allowed) = show_sizes(*wanted, *allowed);
+                write!(formatter, "the guest needs {wanted} of memory to start, and gets {allowed}")
+            }
             Self::Table(wanted, allowed) => write!(
                 formatter,
                 "the guest needs {wanted} table elements to start, and gets {allowed}"
@@ -42,8 +40,8 @@ impl fmt::Display for Exceeded {
 
 impl std::error::Error for Exceeded {}
 
-/// Bytes of one table element, of whatever type.
-const ELEMENT_BYTES: usize = 8;
+/// Bytes of one table element.
+const ELEMENT_BYTES: usize = TABLE_ELEMENT_BYTES as usize;
 
 /// The guest's allowance, and what it has used of it.
 #[derive(Debug)]

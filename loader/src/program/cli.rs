@@ -13,7 +13,7 @@ use bls_artifact::limits::{DESCRIPTORS_MAX, DESCRIPTORS_MIN, STACK_BYTES_MAX, ST
 use bls_artifact::name::is_name;
 use bls_artifact::policy::Requirement;
 use bls_artifact::target::Target;
-use bls_artifact::{artifact, fuel, quantity, target};
+use bls_artifact::{artifact, fuel, options, quantity, target};
 use lexopt::{Arg, Parser};
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -134,6 +134,9 @@ fn wanted(word: &OsStr) -> Result<Wanted, UsageError> {
     }
     if is_name(&text) {
         return Ok(Wanted::Name(text.into_owned()));
+    }
+    if let Some(words) = options::compiler_command(&text) {
+        return Err(UsageError { what: help::of_the_compiler(&text), hint: words });
     }
     Err(UsageError {
         what: format!("{text:?} is no name of anything that is installed"),
@@ -300,6 +303,12 @@ fn help_about(parser: &mut Parser) -> Result<Command, UsageError> {
         return Ok(print(help::HELP));
     };
     let word = word.to_string_lossy();
+    if options::compiler_command(&word).is_some() {
+        return Err(UsageError {
+            what: help::of_the_compiler(&word),
+            hint: "bls-compile help says more",
+        });
+    }
     help::of(&word).map(print).ok_or_else(|| {
         let near = help::nearest_command(&word);
         let near = near.map_or(String::new(), |near| format!("; did you mean {near}?"));

@@ -8,17 +8,19 @@ mod run;
 mod trust;
 mod verify;
 
-use crate::error::{Cause, Failure, printable};
+use crate::error::{Cause, Failure, printable_path};
 use crate::open::Opened;
-use crate::program::cli::{self, Artifact, Command};
+use crate::program::cli::{self, Artifact, Command, Options};
 use crate::program::explain::{Stage, Stages};
 use crate::program::say;
 use crate::run::outcome::FAILED;
 use crate::store::{Installed, StoreError, Stores, Wanted};
+use crate::trust as trust_file;
 use crate::verify::{
     Checked, Policy, Reason, Verified, VerifyError, verify as verify_file, verify_for,
     verify_installed, verify_installed_for,
 };
+use bls_artifact::options;
 use bls_artifact::target::Target;
 use bls_artifact::text::{printable_json, printable_lines};
 use std::ffi::OsString;
@@ -129,20 +131,34 @@ fn failure(error: VerifyError) -> Failure {
     }
 }
 
-/// A word that no command has is taken for a name: it may have been meant for a command.
+/// A word that no command has is taken for a name: it may have been meant for a command,
+/// of this program or of the other.
 fn store_failure(error: StoreError) -> Failure {
-    let command = match &error {
-        StoreError::NotInstalled(word, _) => cli::help::nearest_command(word),
+    let hint = match &error {
+        StoreError::NotInstalled(word, _) => match options::compiler_command(word) {
+            Some(words) => Some(format!("{word} is a command of bls-compile: {words}")),
+            None => cli::help::nearest_command(word).map(|command| {
+                format!("did you mean {command}? bls-load help {command} says what it does")
+            }),
+        },
         _ => None,
     };
     let failure = Failure::from(error);
-    match command {
-        None => failure,
-        Some(command) => Failure {
-            hint: Some(format!("if a command was meant: bls-load help {command}")),
-            ..failure
-        },
-    }
+    Failure { hint: hint.or(failure.hint), ..failure }
+}
+
+/// Whom to trust, to judge what was named. Where nobody is, a word that names nothing is
+/// told first: it may be a mistyped command, and trust would not help.
+fn trusted_for(named: &Named<'_>, options: &Options) -> Result<trust_file::Source, Failure> {
+    trust_file::load(options.trust.as_deref()).map_err(|error| {
+        let Named::Installed(wanted) = named else { return error.into() };
+        match Stores::open(options.store.as_deref())
+            .and_then(|stores| stores.find(wanted).map(drop))
+        {
+            Err(missing @ StoreError::NotInstalled(..)) => store_failure(missing),
+            _ => error.into(),
+        }
+    })
 }
 
 /// Fails where some of what is installed is not as it was.
@@ -161,18 +177,13 @@ fn some_refused(bad: usize, stage: &'static str) -> Result<(), Failure> {
 
 /// What is said before waiting for a store's lock.
 fn wait_for(store: &Path) {
-    let store = shown(store);
+    let store = printable_path(store);
     say(&format_args!("bls-load: store: waiting for another that writes to {store}"));
 }
 
 /// Writes JSON to stdout, a line or several.
 fn print_json(json: &str) -> Result<(), Failure> {
     print(&printable_json(json))
-}
-
-/// A path as one line of plain characters.
-fn shown(path: &Path) -> String {
-    printable(&path.to_string_lossy())
 }
 
 /// Writes `text` to stdout. A reader that has read enough is no failure. Foreign text in

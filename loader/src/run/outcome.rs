@@ -73,6 +73,8 @@ pub struct TrapReport {
     pub frames: Vec<Frame>,
     /// Whether there were more.
     pub has_more_frames: bool,
+    /// Whether the guest had been refused memory before.
+    pub lacked_memory: bool,
 }
 
 pub(crate) use crate::map::FRAMES_MAX;
@@ -109,6 +111,14 @@ impl fmt::Display for TrapReport {
 }
 
 impl Outcome {
+    /// The same, of a guest that had met these limits: a trap may come from that.
+    pub(crate) fn after(mut self, limits_met: &[&str]) -> Self {
+        if let Self::Trapped(trap) = &mut self {
+            trap.lacked_memory = limits_met.contains(&Limit::Memory.name());
+        }
+        self
+    }
+
     /// The exit code of bls-load.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
@@ -127,7 +137,12 @@ impl Outcome {
     pub(crate) fn message(&self) -> Option<String> {
         match self {
             Self::Exited(_) => None,
-            Self::Trapped(trap) => Some(format!("bls-load: run: {trap}")),
+            Self::Trapped(trap) => Some(match trap.lacked_memory {
+                false => format!("bls-load: run: {trap}"),
+                true => format!(
+                    "bls-load: run: {trap}\nhint: the guest was refused memory before: --max-memory SIZE (no more than it was compiled with)"
+                ),
+            }),
             Self::OutOfFuel => Some(
                 "bls-load: run: out of fuel\nhint: if it may do more, give it more: --fuel N"
                     .to_owned(),

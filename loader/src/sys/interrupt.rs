@@ -117,28 +117,33 @@ impl Stop {
 }
 
 /// What the handler looks at.
-struct Current {
-    stop: *const Stop,
-    places: *const Places,
+struct Current<'a> {
+    stop: &'a Stop,
+    places: &'a Places,
 }
 
 thread_local! {
     /// The guest that this thread runs, the innermost.
-    static CURRENT: Cell<*const Current> = const { Cell::new(ptr::null()) };
+    static CURRENT: Cell<*const Current<'static>> = const { Cell::new(ptr::null()) };
+}
+
+/// Hands `look` the guest that this thread runs, where it runs one.
+fn with_current<T>(look: impl FnOnce(&Current<'_>) -> T) -> Option<T> {
+    // SAFETY: not null only inside `stoppable`, which keeps what it points to alive, and on
+    // the thread that `stoppable` runs on, which is this one.
+    let current = unsafe { CURRENT.get().as_ref() }?;
+    Some(look(current))
 }
 
 /// Whether the guest that this thread runs is to be stopped: for host calls that wait.
 pub(crate) fn is_wanted() -> bool {
-    let current = CURRENT.get();
-    // SAFETY: not null only between `enter` and the drop of what it gave, which keep both
-    // alive.
-    !current.is_null() && unsafe { (*(*current).stop).why() } != 0
+    with_current(|current| current.stop.why() != 0).unwrap_or(false)
 }
 
 /// Runs `guest` on this thread in such a way that `stop` may stop it.
 pub(crate) fn stoppable<T>(stop: &Stop, places: &Places, guest: impl FnOnce() -> T) -> T {
     /// Leaves, whatever happens.
-    struct Inside<'a>(&'a Stop, *const Current, Option<libc::pthread_t>);
+    struct Inside<'a>(&'a Stop, *const Current<'static>, Option<libc::pthread_t>);
     impl Drop for Inside<'_> {
         fn drop(&mut self) {
             CURRENT.set(self.1);
@@ -152,7 +157,9 @@ pub(crate) fn stoppable<T>(stop: &Stop, places: &Places, guest: impl FnOnce() ->
     let outer = stop.thread().replace(this);
     // The handler runs on this thread: what it looks at is written first.
     compiler_fence(Ordering::SeqCst);
-    let _inside = Inside(stop, CURRENT.replace(&raw const current), outer);
+    // The pointer is taken back before `current` and what it holds are gone: `Inside`.
+    let pointer = (&raw const current).cast::<Current<'static>>();
+    let _inside = Inside(stop, CURRENT.replace(pointer), outer);
     guest()
 }
 
@@ -164,12 +171,10 @@ fn install() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let mut before = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
-        // SAFETY: asks for the disposition; all zeros is a valid sigaction to be filled.
-        let before = unsafe {
-            libc::sigaction(SIGNAL, ptr::null(), before.as_mut_ptr());
-            before.assume_init()
-        };
-        let _ = BEFORE.set(before);
+        // SAFETY: asks for the disposition, and writes it to a place that is live.
+        unsafe { libc::sigaction(SIGNAL, ptr::null(), before.as_mut_ptr()) };
+        // SAFETY: all zeros is a valid sigaction, and so is what was written over it.
+        let _ = BEFORE.set(unsafe { before.assume_init() });
         let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
         // SAFETY: all zeros is a valid sigaction.
         let action = unsafe { action.assume_init_mut() };
@@ -189,16 +194,19 @@ extern "C" fn interrupted(
     information: *mut libc::siginfo_t,
     context: *mut libc::c_void,
 ) {
-    let current = CURRENT.get();
-    if is_wanted() {
-        // SAFETY: as in `is_wanted`; `Places` lives as long.
-        let places = unsafe { &*(*current).places };
+    let was_ours = with_current(|current| {
+        if current.stop.why() == 0 {
+            return false;
+        }
         // SAFETY: the kernel's own, of the thread that this runs on, and nobody else's.
         let context = unsafe { &mut *context.cast::<libc::ucontext_t>() };
         let address = instruction(context);
-        if places.holds(*address as usize) {
-            *address = places.trap as _;
+        if current.places.holds(*address as usize) {
+            *address = current.places.trap as _;
         }
+        true
+    });
+    if was_ours == Some(true) {
         return;
     }
     let Some(before) = BEFORE.get() else { return };

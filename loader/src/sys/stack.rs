@@ -23,8 +23,10 @@ pub(crate) fn used_bytes() -> u64 {
 #[must_use]
 pub(crate) fn left_bytes() -> Option<usize> {
     let mut attributes = std::mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
+    // SAFETY: asks for a number.
+    let this = unsafe { libc::pthread_self() };
     // SAFETY: asks for this thread's attributes, which are initialised where it gives 0.
-    let got = unsafe { libc::pthread_getattr_np(libc::pthread_self(), attributes.as_mut_ptr()) };
+    let got = unsafe { libc::pthread_getattr_np(this, attributes.as_mut_ptr()) };
     if got != 0 {
         return None;
     }

@@ -65,29 +65,47 @@ pub(crate) fn init(
     Ok(held.path)
 }
 
-/// Adds a key; terms for any but the default ones. Gives the key, where it is, and the
-/// terms on which it was there already.
+/// What came of adding a key.
+#[derive(Debug)]
+pub(crate) struct Added {
+    /// The key.
+    pub(crate) key: PublicKey,
+    /// The file.
+    pub(crate) path: PathBuf,
+    /// What the file said of it before; `None` where it is new.
+    pub(crate) before: Option<TrustedKey>,
+    /// Whether it has another comment now.
+    pub(crate) renamed: bool,
+}
+
+/// Adds a key; terms for any but the default ones. A key that is there gets the comment that
+/// was asked for, and keeps its terms.
 pub(crate) fn add(
     which: &Which,
     key_path: &Path,
     comment: Option<&str>,
     terms: Option<Terms>,
-) -> Result<(PublicKey, PathBuf, Option<Terms>), TrustError> {
+) -> Result<Added, TrustError> {
     let key = read_key(key_path)?;
     let id = key.id();
-    let comment = comment.map_or_else(|| name_of(key_path), str::to_owned);
     let mut held = Held::of(which)?;
     let mut trust = held.take();
     // Without a word about terms, whichever it has are left as they are.
-    let before = trust.find(id).filter(|_| !trust.is_revoked(id)).map(|known| known.terms.clone());
+    let before = trust.find(id).filter(|_| !trust.is_revoked(id)).cloned();
     let new = (terms.is_some() || before.is_none())
         && trust
-            .add_on(key.clone(), &comment, terms.unwrap_or_default())
+            .add_on(
+                key.clone(),
+                &comment.map_or_else(|| name_of(key_path), str::to_owned),
+                terms.unwrap_or_default(),
+            )
             .map_err(|error| TrustError::Contents(held.path.clone(), error))?;
-    if new {
+    let renamed =
+        !new && before.is_some() && comment.is_some_and(|comment| trust.rename_key(id, comment));
+    if new || renamed {
         held.write(&trust)?;
     }
-    Ok((key, held.path, before))
+    Ok(Added { key, path: held.path, before, renamed })
 }
 
 /// Takes keys out; which, and what they were called.

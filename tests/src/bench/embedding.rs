@@ -5,15 +5,16 @@
 //! from a guest into the host; how fast guests come out of a pool and are given back, and
 //! how much memory each takes; and what a limit on time costs.
 
-use super::statistics::median;
+use super::statistics::Samples;
 use super::table::{Table, ratio};
 use crate::embedded::{artifact_with, key, options};
-use bls_loader::wasmtime::{
-    Engine, Instance, InstancePre, Linker, Module, PoolingAllocationConfig, Store, TypedFunc, Val,
-};
 use bls_loader::{Call, Loader, Runner, Trust, Verified};
+use std::cell::Cell;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
+use wasmtime::{
+    Engine, Instance, InstancePre, Linker, Module, PoolingAllocationConfig, Store, TypedFunc, Val,
+};
 
 /// Rounds of each comparison: of each, both sides.
 pub(super) const RUNS: usize = 25;
@@ -69,12 +70,12 @@ impl Direct {
         if let Some(pool) = pool {
             config.allocation_strategy(pool.clone());
         }
-        let text = |error: bls_loader::wasmtime::Error| format!("{error:#}");
+        let text = |error: wasmtime::Error| format!("{error:#}");
         let engine = Engine::new(&config).map_err(text)?;
         let module = verified.module_in(&engine).map_err(|error| error.to_string())?;
         let mut linker = Linker::new(&engine);
         linker
-            .func_wrap("env", "host", |number: i32| -> bls_loader::wasmtime::Result<i32> {
+            .func_wrap("env", "host", |number: i32| -> wasmtime::Result<i32> {
                 Ok(black_box(number))
             })
             .map_err(text)?;
@@ -103,7 +104,7 @@ fn each(count: u32, work: impl FnOnce()) -> f64 {
 
 /// Both, in turns; their medians, and that of the ratios of each turn.
 fn pairs(runs: usize, mut ours: impl FnMut() -> f64, mut theirs: impl FnMut() -> f64) -> [f64; 3] {
-    let (mut left, mut right, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut left, mut right) = (Samples::default(), Samples::default());
     for round in 0..runs {
         let (one, other) = if round % 2 == 0 {
             let one = ours();
@@ -114,9 +115,8 @@ fn pairs(runs: usize, mut ours: impl FnMut() -> f64, mut theirs: impl FnMut() ->
         };
         left.push(one);
         right.push(other);
-        ratios.push(one / other);
     }
-    [median(&mut left), median(&mut right), median(&mut ratios)]
+    [left.median(), right.median(), left.median_over(&right)]
 }
 
 fn calls(runs: usize) -> Result<(), String> {
@@ -239,7 +239,7 @@ fn pools(runs: usize) -> Result<(), String> {
             .linear_memory_keep_resident(64 << 10)
             .table_keep_resident(64 << 10);
         let direct = Direct::new(true, Some(&theirs))?;
-        let mut kept = [0_u64; 2];
+        let kept = [Cell::new(0_u64), Cell::new(0_u64)];
         let rounds = GUESTS / at_once;
         let [ours, other, between] = pairs(
             runs.min(if at_once == 1 { runs } else { 9 }),
@@ -255,7 +255,7 @@ fn pools(runs: usize) -> Result<(), String> {
                                 guest
                             })
                             .collect();
-                        kept[0] = kept[0].max(resident_after(at_once, before));
+                        kept[0].set(kept[0].get().max(resident_after(at_once, before)));
                         drop(guests);
                     }
                 })
@@ -275,7 +275,7 @@ fn pools(runs: usize) -> Result<(), String> {
                                 (store, instance)
                             })
                             .collect();
-                        kept[1] = kept[1].max(resident_after(at_once, before));
+                        kept[1].set(kept[1].get().max(resident_after(at_once, before)));
                         drop(guests);
                     }
                 })
@@ -291,8 +291,8 @@ fn pools(runs: usize) -> Result<(), String> {
             format!("{:.2}", other / 1000.0),
             ratio(Some(between)),
             format!("{:.0}", 1e9 / ours),
-            kilobytes(kept[0]),
-            kilobytes(kept[1]),
+            kilobytes(kept[0].get()),
+            kilobytes(kept[1].get()),
         ]);
     }
     table.print(

@@ -70,6 +70,8 @@ Compiling
       --needs <CAP:WHAT>  never to start without: fs.write:/data, env:TOKEN
       --no-fuel           no metering
       --fast-nans         do not canonicalise NaNs
+      --memory <KIND>     guard | checked [default: guard]; checked takes less
+                          address space (ulimit -v)
 Running: as bls-load takes them (bls-load help run)
       --dir --dir-ro --env --stdin --deny --only-declared --policy
       --fuel --timeout --max-memory --max-stack --max-output --max-descriptors

@@ -3,20 +3,40 @@
 //! Guarantees that words keep their order and their bytes. Options of a run are known by
 //! name only: bls-load reads their values. Looks at no file.
 
+use super::Memory;
 use bls_artifact::capability::Permission;
 use bls_artifact::nearest::nearest;
 use bls_artifact::options::{self, Takes};
+use clap::ValueEnum as _;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 /// Options that say how to compile; those with a value are followed by it.
-const COMPILING: [(&str, Takes); 6] = [
+const COMPILING: [(&str, Takes); 7] = [
     ("key", Takes::Value),
     ("name", Takes::Value),
     ("needs", Takes::Value),
     ("no-fuel", Takes::Nothing),
     ("fast-nans", Takes::Nothing),
+    ("memory", Takes::Value),
     ("help", Takes::Nothing),
+];
+
+/// Options of compiling that mean nothing to a run: what they decide is of an artifact that is
+/// kept, or of another machine's.
+const KEEPING: [&str; 12] = [
+    "output",
+    "target",
+    "sequence",
+    "expires",
+    "sbom",
+    "provenance",
+    "compress",
+    "emit",
+    "json",
+    "quiet",
+    "o",
+    "q",
 ];
 
 /// What to compile, how to run it, and the guest's words.
@@ -32,6 +52,8 @@ pub struct Run {
     pub no_fuel: bool,
     /// No NaN canonicalisation.
     pub fast_nans: bool,
+    /// How the code keeps to its memories.
+    pub memory: Memory,
     /// Counters by function: an option of both.
     pub fuel_profile: bool,
     /// Whether bls-load says what it checks; then so is what was compiled.
@@ -51,8 +73,8 @@ pub struct Run {
 pub enum RunWords {
     /// It asks for help.
     Help,
-    /// It is wrong; how.
-    Wrong(String),
+    /// It is wrong; how, and what to do about it where help is not enough.
+    Wrong(String, Option<String>),
 }
 
 impl Run {
@@ -81,7 +103,7 @@ impl Run {
             let name = std::str::from_utf8(name).map_err(|_| no_option(&word))?;
             run.option(name, joined, &word, &mut words)?;
         }
-        Err(RunWords::Wrong("no INPUT".to_owned()))
+        Err(wrong("no INPUT".to_owned()))
     }
 
     fn ends_with(mut self, input: OsString, words: impl Iterator<Item = OsString>) -> Self {
@@ -103,11 +125,11 @@ impl Run {
         };
         let value = match (takes, joined) {
             (Takes::Nothing, Some(_)) => {
-                return Err(RunWords::Wrong(format!("--{name} takes no value")));
+                return Err(wrong(format!("--{name} takes no value")));
             }
-            (Takes::Value, None) => Some(
-                words.next().ok_or_else(|| RunWords::Wrong(format!("--{name} needs a value")))?,
-            ),
+            (Takes::Value, None) => {
+                Some(words.next().ok_or_else(|| wrong(format!("--{name} needs a value")))?)
+            }
             (_, joined) => joined.map(OsStr::to_owned),
         };
         if compiling.is_some() {
@@ -132,7 +154,7 @@ impl Run {
     fn compiling(&mut self, name: &str, value: Option<OsString>) -> Result<(), RunWords> {
         let text = || match value.map(OsString::into_string) {
             Some(Ok(text)) => Ok(text),
-            _ => Err(RunWords::Wrong(format!("--{name}: the value is not UTF-8"))),
+            _ => Err(wrong(format!("--{name}: the value is not UTF-8"))),
         };
         match name {
             "key" => self.key = Some(text()?),
@@ -140,12 +162,16 @@ impl Run {
             "needs" => {
                 for word in text()?.split(',') {
                     let permission = Permission::parse(word);
-                    self.needs
-                        .push(permission.map_err(|error| RunWords::Wrong(error.to_string()))?);
+                    self.needs.push(permission.map_err(|error| wrong(error.to_string()))?);
                 }
             }
             "no-fuel" => self.no_fuel = true,
             "fast-nans" => self.fast_nans = true,
+            "memory" => {
+                let kind = text()?;
+                self.memory = Memory::from_str(&kind, false)
+                    .map_err(|_| wrong(format!("--memory takes guard or checked, not {kind:?}")))?;
+            }
             _ => return Err(RunWords::Help),
         }
         Ok(())
@@ -156,11 +182,22 @@ impl Run {
 fn no_option(word: &OsStr) -> RunWords {
     let word = word.to_string_lossy();
     let name = word.trim_start_matches('-').split('=').next().unwrap_or_default();
+    if KEEPING.contains(&name) {
+        return RunWords::Wrong(
+            format!("{word} is an option of compiling alone: a run keeps no artifact for you"),
+            Some("in two steps: bls-compile app.wasm -o app.bls && bls-load app.bls".to_owned()),
+        );
+    }
     let known = COMPILING.iter().chain(&options::RUN).map(|(known, _)| *known);
-    RunWords::Wrong(match nearest(name, known) {
+    wrong(match nearest(name, known) {
         Some(near) => format!("there is no option {word}; did you mean --{near}?"),
         None => format!("there is no option {word}"),
     })
+}
+
+/// A command line that is wrong, with nothing special to do about it.
+fn wrong(what: String) -> RunWords {
+    RunWords::Wrong(what, None)
 }
 
 #[cfg(test)]
@@ -199,6 +236,8 @@ mod tests {
         assert_eq!(run.key.as_deref(), Some("release"));
         assert_eq!(run.needs.len(), 2);
         assert!(run.fuel_profile && run.explain && !run.no_fuel && !run.argv0);
+        assert_eq!(parse(&["--memory", "checked", "a"]).unwrap().memory, Memory::Checked);
+        assert_eq!(run.memory, Memory::Guard);
         let run = parse(&["--no-fuel", "--", "-odd", "a"]).unwrap();
         assert_eq!((run.input, run.arguments), ("-odd".into(), vec!["a".into()]));
         assert_eq!(parse(&["-"]).unwrap().input, "-");
@@ -221,9 +260,12 @@ mod tests {
             (&["--digest", "x", "a"], "there is no option --digest"),
             (&["-v", "a"], "there is no option -v"),
             (&["--needs", "files", "a"], "there is no capability"),
+            (&["--memory", "none", "a"], "--memory takes guard or checked"),
+            (&["-o", "x", "a"], "-o is an option of compiling alone"),
+            (&["--target=aarch64", "a"], "is an option of compiling alone"),
         ] {
             match parse(words) {
-                Err(RunWords::Wrong(what)) => assert!(what.contains(said), "{words:?}: {what}"),
+                Err(RunWords::Wrong(what, _)) => assert!(what.contains(said), "{words:?}: {what}"),
                 other => panic!("{words:?}: {other:?}"),
             }
         }

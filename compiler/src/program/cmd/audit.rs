@@ -22,7 +22,7 @@ pub(super) fn run(arguments: &Audit) -> Result<(), Failure> {
             if arguments.json {
                 print_json(&refused(&error))?;
             }
-            Err(Failure::new("audit", &error, Some(error.hint().to_owned())))
+            Err(Failure::new("audit", error.code(), &error, Some(error.hint().to_owned())))
         }
     }
 }
@@ -53,6 +53,7 @@ fn refused(error: &AuditError) -> serde_json::Value {
         "rule": error.rule().map(crate::audit::Rule::name),
         "function": place.and_then(|place| place.function),
         "offset": place.and_then(|place| place.offset),
+        "code": error.code(),
         "error": error.to_string(),
         "hint": error.hint(),
     })

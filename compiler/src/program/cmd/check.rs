@@ -27,6 +27,7 @@ pub(super) fn run(arguments: &Check) -> Result<(), Failure> {
                 print_json(&json!({
                     "accepted": false,
                     "stage": error.stage(),
+                    "code": error.code(),
                     "error": error.to_string(),
                     "hint": error.hint(),
                 }))?;
@@ -72,7 +73,7 @@ fn table(front: &Front, description: &Description) -> String {
     let _ = writeln!(text, "size       {} ({given} bytes)", show_size(given));
     let _ = writeln!(text, "sha256     {}", source.given());
     let _ = writeln!(text, "functions  {}", description.functions);
-    write_module(&mut text, &description.module, &description.may_use, &[]);
+    write_module(&mut text, &description.module, None, &description.may_use, &[]);
     write_unprovided(&mut text, &description.module);
     if let Some(fuel) = front.audited.fuel() {
         let _ = writeln!(
@@ -118,10 +119,12 @@ fn write_unprovided(text: &mut String, module: &Module) {
     }
 }
 
-/// The lines about a module from outside; `inspect` has the same.
+/// The lines about a module from outside; `inspect` has the same. `unlisted` is how many
+/// exports it has where `module` does not list them.
 pub(super) fn write_module(
     text: &mut String,
     module: &Module,
+    unlisted: Option<u64>,
     may_use: &[Capability],
     needs: &[Permission],
 ) {
@@ -129,6 +132,7 @@ pub(super) fn write_module(
         Kind::Command if module.exports.iter().any(|export| export.name.is_empty()) => {
             "command (has a default export)"
         }
+        Kind::Command if unlisted.is_some() => "command",
         Kind::Command => "command (has _start)",
         Kind::Reactor => "reactor (has _initialize)",
         Kind::Library => "library (neither _start nor _initialize)",
@@ -158,7 +162,10 @@ pub(super) fn write_module(
         let (from, name) = (escaped(&import.module), escaped(&import.name));
         let _ = writeln!(text, "  {from} {name}  {}", import.ty);
     }
-    let _ = writeln!(text, "exports    {}", or_nothing(&count(module.exports.len())));
+    let _ = match unlisted {
+        Some(count) => writeln!(text, "exports    {count}, too many for a manifest to list"),
+        None => writeln!(text, "exports    {}", or_nothing(&count(module.exports.len()))),
+    };
     for export in &module.exports {
         let _ = writeln!(text, "  {}  {}", escaped(&export.name), export.ty);
     }

@@ -68,14 +68,17 @@ pub(super) fn run(arguments: &Compile) -> Result<(), Failure> {
             say(arguments, &format!("{destination}  {sizes}, metered, {} ms", milliseconds(begin)));
         }
         Emit::Artifact => {
-            // Before a key is made for an artifact that cannot be.
-            let _ = options.artifact_name(&source)?;
-            let signing = super::open_key(arguments.key.as_deref(), arguments.quiet)?;
-            let mut built =
-                pipeline::build_source(source, &options, &[&signing.key], &mut |stage| {
-                    progress.stage(stage);
-                })?;
+            // A key that cannot be used is refused before the work; none is made for an
+            // artifact that cannot be.
+            let found = super::find_key(arguments.key.as_deref())?;
+            let unsigned =
+                pipeline::build_unsigned(source, &options, &mut |stage| progress.stage(stage))?;
             drop(progress);
+            let signing = match found {
+                Some(found) => found,
+                None => super::open_key(arguments.key.as_deref(), arguments.quiet)?,
+            };
+            let mut built = unsigned.sign(&[&signing.key], &mut |_| {})?;
             built.times.insert(0, (Stage::Input, read_time));
             destination.write(built.artifact.bytes())?;
             if arguments.json {
@@ -145,11 +148,13 @@ fn refuse_the_past(expires: u64) -> Result<(), Failure> {
     if now < CLOCK_MIN || expires > now {
         return Ok(());
     }
-    Err(Failure::new(
-        "options",
-        format!("it would have expired already, on {}", Date(expires)),
-        Some("--expires takes a time to come, such as 2030-12-31".to_owned()),
-    ))
+    Err(Failure {
+        stage: "options",
+        code: "options.expired",
+        what: format!("it would have expired already, on {}", Date(expires)),
+        excerpt: Vec::new(),
+        hint: Some("--expires takes a time to come, such as 2030-12-31".to_owned()),
+    })
 }
 
 /// Where the result goes: `STEM.bls` in this folder unless said otherwise.

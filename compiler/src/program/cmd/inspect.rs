@@ -40,12 +40,12 @@ pub(super) fn run(arguments: &Inspect) -> Result<(), Failure> {
     let sections = parts
         .map(|(part, bytes)| bytes.map_or(Ok(Vec::new()), |bytes| image_sections(part, bytes)))
         .collect::<Result<_, _>>()
-        .map_err(|what| {
-            Failure::new(
-                "inspect",
-                format!("{}: {what}", path.display()),
-                Some("fetch or build the artifact again".to_owned()),
-            )
+        .map_err(|what| Failure {
+            stage: "inspect",
+            code: "artifact.image",
+            what: format!("{}: {what}", path.display()),
+            excerpt: Vec::new(),
+            hint: Some("fetch or build the artifact again".to_owned()),
         })?;
     let inspected = Inspected { given, sections };
     if arguments.json { print_json(&inspected.json()) } else { print(&inspected.table()) }
@@ -168,7 +168,8 @@ impl Inspected<'_> {
         if let Some(memory) = manifest.limits.memory {
             let _ = writeln!(text, "limit      memory {}", show_size(memory));
         }
-        write_module(&mut text, &manifest.module, &manifest.may_use, &manifest.needs);
+        let unlisted = manifest.unlisted_exports().map(|(count, _)| count);
+        write_module(&mut text, &manifest.module, unlisted, &manifest.may_use, &manifest.needs);
         for (name, value) in &manifest.extensions {
             let _ =
                 writeln!(text, "extension  {} {}", name.escape_default(), value.escape_default());

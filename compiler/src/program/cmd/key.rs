@@ -4,7 +4,7 @@ use super::{Failure, open_key, print, print_json, say};
 use crate::input::STDIN;
 use crate::program::cli::{Key, KeyAction};
 use crate::program::keystore::{self, SigningKey};
-use bls_artifact::text::printable;
+use bls_artifact::text::{printable, printable_path};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -27,7 +27,7 @@ pub(super) fn run(arguments: &Key) -> Result<(), Failure> {
 /// Prints id and place of a key.
 fn show(signing: &SigningKey) -> Result<(), Failure> {
     let place = match &signing.path {
-        Some(path) => super::shown(path),
+        Some(path) => printable_path(path),
         None => "in the environment".to_owned(),
     };
     print(&format!("{}  {place}\n", signing.key.public().id()))
@@ -59,7 +59,9 @@ fn list(as_json: bool) -> Result<(), Failure> {
     let mut text = String::new();
     for key in &keys {
         match &key.id {
-            Ok(id) => text += &format!("{:width$}  {id}  {}\n", key.name, super::shown(&key.path)),
+            Ok(id) => {
+                text += &format!("{:width$}  {id}  {}\n", key.name, printable_path(&key.path))
+            }
             Err(error) => {
                 say(&printable(&format!("bls-compile: key: {}: {error}", key.name)));
             }

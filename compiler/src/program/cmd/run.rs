@@ -11,6 +11,7 @@ use crate::program::cache::{Cache, CacheError, key};
 use crate::program::cli::VERSION;
 use crate::program::cli::help::HELP_RUN;
 use crate::program::cli::run::{Run, RunWords};
+use crate::program::keystore::SigningKey;
 use crate::program::progress::Progress;
 use bls_artifact::digest::Sha256;
 use bls_artifact::name::{self, is_name};
@@ -27,7 +28,7 @@ const LOADER: &str = "bls-load";
 
 impl From<CacheError> for Failure {
     fn from(error: CacheError) -> Self {
-        Self::new("cache", &error, Some(error.hint()))
+        Self::new("cache", error.code(), &error, Some(error.hint()))
     }
 }
 
@@ -36,8 +37,9 @@ pub(super) fn run(words: &[OsString]) -> Result<(), Failure> {
     let run = match Run::parse(words.iter().cloned()) {
         Ok(run) => run,
         Err(RunWords::Help) => return print(HELP_RUN),
-        Err(RunWords::Wrong(what)) => {
-            return Err(Failure::usage(what, Some("see bls-compile run --help".to_owned())));
+        Err(RunWords::Wrong(what, hint)) => {
+            let hint = hint.unwrap_or_else(|| "see bls-compile run --help".to_owned());
+            return Err(Failure::usage(what, Some(hint)));
         }
     };
     let artifact = artifact(&run)?;
@@ -53,11 +55,13 @@ pub(super) fn run(words: &[OsString]) -> Result<(), Failure> {
         }
         _ => format!("see that you may run {}", Path::new(command.get_program()).display()),
     };
-    Err(Failure::new(
-        "run",
-        format!("cannot run {}: {error}", Path::new(command.get_program()).display()),
-        Some(hint),
-    ))
+    Err(Failure {
+        stage: "run",
+        code: "run.no-loader",
+        what: format!("cannot run {}: {error}", Path::new(command.get_program()).display()),
+        excerpt: Vec::new(),
+        hint: Some(hint),
+    })
 }
 
 /// The loader beside this program; else whichever PATH has.
@@ -74,27 +78,36 @@ fn artifact(run: &Run) -> Result<PathBuf, Failure> {
         true => "stdin".into(),
         false => run.input.to_string_lossy(),
     };
-    if !bytes.starts_with(b"\0asm") {
-        // What is no module is refused before a key is made for it.
-        let _ = Source::new(bytes.clone(), &label)?;
-    }
+    let digest = Sha256::of(&bytes);
+    // What is no module is refused before anything is made for it.
+    let text = match bytes.starts_with(b"\0asm") {
+        true => None,
+        false => Some(Source::new(bytes.clone(), &label)?),
+    };
     let options = options(run, &label)?;
     let name = options.name.as_deref().unwrap_or_default();
-    let signing = super::open_key(run.key.as_deref(), false)?;
+    let signing = super::find_key(run.key.as_deref())?;
     let cache = Cache::of_user()?;
-    let key = key(Sha256::of(&bytes), &options, signing.key.public().id(), VERSION);
-    if let Some(found) = cache.find(name, key) {
+    let key_for = |signing: &SigningKey| key(digest, &options, signing.key.public().id(), VERSION);
+    if let Some(found) = signing.as_ref().and_then(|signing| cache.find(name, key_for(signing))) {
         explain(run, "found in", &found, begin);
         return Ok(found);
     }
     let progress = Progress::start(&label, true);
     progress.stage(Stage::Input);
-    let source = Source::new(bytes, &label)?;
-    let built = pipeline::build_source(source, &options, &[&signing.key], &mut |stage| {
-        progress.stage(stage);
-    })?;
+    let source = match text {
+        Some(source) => source,
+        None => Source::new(bytes, &label)?,
+    };
+    let unsigned = pipeline::build_unsigned(source, &options, &mut |stage| progress.stage(stage))?;
     drop(progress);
-    let kept = cache.keep(name, key, built.artifact.bytes())?;
+    // Not before: nobody gets a key for what cannot be compiled.
+    let signing = match signing {
+        Some(found) => found,
+        None => super::open_key(run.key.as_deref(), false)?,
+    };
+    let built = unsigned.sign(&[&signing.key], &mut |_| {})?;
+    let kept = cache.keep(name, key_for(&signing), built.artifact.bytes())?;
     explain(run, "compiled to", &kept, begin);
     Ok(kept)
 }
@@ -116,6 +129,7 @@ fn options(run: &Run, label: &str) -> Result<Options, Failure> {
         metered: !run.no_fuel,
         fuel_profile: run.fuel_profile,
         nans: if run.fast_nans { Nans::Fast } else { Nans::Canonical },
+        bounds: run.memory.into(),
         name: Some(name),
         needs: run.needs.clone(),
         ..Options::new(targets(&[])?)

@@ -10,7 +10,7 @@ use crate::program::cli::Sign;
 use crate::program::output::Destination;
 use crate::sign::countersign;
 use bls_artifact::key::KeyId;
-use bls_artifact::text::printable;
+use bls_artifact::text::{printable, printable_path};
 use serde_json::json;
 use std::path::Path;
 
@@ -70,7 +70,7 @@ pub(super) fn run(arguments: &Sign) -> Result<(), Failure> {
             ),
             None => format!(
                 "{}  rebuilt to the byte, and signed by {id} already: nothing to add",
-                super::shown(&arguments.artifact)
+                printable_path(&arguments.artifact)
             ),
         });
     }

@@ -21,11 +21,17 @@ pub(super) fn run(arguments: &Trust) -> Result<(), Failure> {
     let text = read(&sign.file).map_err(|error| {
         let what = format!("cannot read {}: {error}", sign.file.display());
         let hint = "name a trust file of at most 1 MiB; bls-load trust init makes one";
-        Failure::new("trust", what, Some(hint.to_owned()))
+        Failure {
+            stage: "trust",
+            code: "trust.unreadable-to-sign",
+            what,
+            excerpt: Vec::new(),
+            hint: Some(hint.to_owned()),
+        }
     })?;
     let wrong = |error: SignedError| {
         let what = format!("{}: {error}", sign.file.display());
-        Failure::new("trust", what, Some(error.hint().to_owned()))
+        Failure::new("trust", error.code(), what, Some(error.hint().to_owned()))
     };
     // The user's own key is a compiler's: a root key is another, and is named.
     let signing = keystore::open(&KeySource::parse(&sign.key))?;

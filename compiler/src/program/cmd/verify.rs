@@ -23,13 +23,12 @@ pub(super) fn run(arguments: &Verify) -> Result<(), Failure> {
     if arguments.json {
         print_json(&match &outcome {
             Ok(comparison) => json_of(&given, comparison),
-            Err(failure) => json!({
-                "identical": false,
-                "identity": given.envelope.identity(),
-                "stage": failure.stage,
-                "error": failure.what,
-                "hint": failure.hint,
-            }),
+            Err(failure) => {
+                let mut answer = failure.json();
+                answer["identical"] = json!(false);
+                answer["identity"] = json!(given.envelope.identity());
+                answer
+            }
         })?;
     }
     let comparison = outcome?;
@@ -50,7 +49,8 @@ pub(super) fn rebuilt<'a>(
     progress: bool,
 ) -> Result<Comparison<'a>, Failure> {
     let source = Source::read(input)?;
-    let refused = |error: RebuildError| Failure::new(stage, &error, Some(error.hint()));
+    let refused =
+        |error: RebuildError| Failure::new(stage, error.code(), &error, Some(error.hint()));
     let options = rebuild::options(&given.manifest, &source).map_err(refused)?;
     let progress = Progress::start(&input.display().to_string(), progress);
     let assembled =
@@ -65,14 +65,20 @@ pub(super) fn other_bytes(
     input: &Path,
     comparison: &Comparison<'_>,
 ) -> Failure {
-    Failure::new(
+    Failure {
         stage,
-        format!("{} gives another artifact: {}", input.display(), comparison.first_difference()),
-        Some(
+        code: "rebuild.differs",
+        what: format!(
+            "{} gives another artifact: {}",
+            input.display(),
+            comparison.first_difference()
+        ),
+        excerpt: Vec::new(),
+        hint: Some(
             "it was not compiled from this source by this bls-compile: do not run it before you know why"
                 .to_owned(),
         ),
-    )
+    }
 }
 
 /// What was compared, for a program.

@@ -106,6 +106,27 @@ impl fmt::Display for KeyStoreError {
 impl std::error::Error for KeyStoreError {}
 
 impl KeyStoreError {
+    /// Its name, which stays the same when words change.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NoHome(_) => "keystore.no-home",
+            Self::Folder(..) => "keystore.folder",
+            Self::Read(..) | Self::ReadStdin(_) => "keystore.unreadable",
+            Self::NotAFile(_) => "keystore.not-a-file",
+            Self::Owner(..) => "keystore.owner",
+            Self::Mode(..) => "keystore.mode",
+            Self::Key(_, error) => error.code(),
+            Self::TooLong(_) => "keystore.too-long",
+            Self::Binary(_) => "keystore.binary",
+            Self::Variable(_) => "keystore.variable",
+            Self::Exists(_) => "keystore.exists",
+            Self::Missing(..) => "keystore.missing",
+            Self::Name(_) => "keystore.name",
+            Self::Randomness(_) => "keystore.randomness",
+        }
+    }
+
     /// What a user can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {

@@ -79,7 +79,7 @@ The run
       --epoch <SECONDS>         when those clocks begin
                                 [default: 1600000000, September 2020]
       --unknown-imports <HOW>   refuse | trap [default: refuse]
-      --report <FILE|fd:N>      outcome as JSON
+      --report <FILE|-|fd:N>    outcome as JSON; - is standard output
       --fuel-profile[=FILE]     fuel by function, on stderr; compile with
                                 --fuel-profile
       --explain                 say what was checked, on stderr
@@ -185,6 +185,11 @@ pub(crate) fn nearest_command(word: &str) -> Option<&'static str> {
     nearest::nearest(word, COMMANDS.map(|(name, _)| name))
 }
 
+/// Says that a command is not this program's.
+pub(super) fn of_the_compiler(word: &str) -> String {
+    format!("{word} is a command of bls-compile, not of bls-load")
+}
+
 /// Says that there is no such option, and which one may have been meant. `option` has its
 /// dashes.
 pub(super) fn no_option(option: &str) -> String {
@@ -233,6 +238,21 @@ mod tests {
         let known = options::RUN.iter().map(|(name, _)| *name);
         let known: BTreeSet<&str> = known.chain(["digest", "help", "version"]).collect();
         assert_eq!(explained(HELP), known);
+    }
+
+    #[test]
+    fn each_program_knows_the_commands_of_the_other() {
+        for (name, words) in options::LOADER_COMMANDS {
+            assert!(of(name).is_some() && options::compiler_command(name).is_none(), "{name}");
+            assert!(words.starts_with(&format!("bls-load {name}")), "{words}");
+        }
+        for (name, _) in COMMANDS {
+            let both = ["run", "verify", "trust", "help"].contains(&name);
+            assert!(both || options::loader_command(name).is_some(), "{name}");
+        }
+        for (name, _) in options::COMPILER_COMMANDS {
+            assert!(of(name).is_none(), "{name}");
+        }
     }
 
     #[test]

@@ -103,7 +103,11 @@ pub(super) fn variable(value: &OsStr) -> Result<(OsString, Option<OsString>), Us
     Ok((own(name), content))
 }
 
+/// `-` for standard output, `fd:N` or a file.
 pub(super) fn report(value: OsString) -> Result<ReportTarget, UsageError> {
+    if value == "-" {
+        return Ok(ReportTarget::Descriptor(1));
+    }
     match value.to_str().and_then(|text| text.strip_prefix("fd:")) {
         None => Ok(ReportTarget::File(value.into())),
         Some(number) => match number.parse() {

@@ -1,6 +1,6 @@
 //! `bls-load gc`: removes what no name refers to, and what interrupted installs left.
 
-use crate::error::Failure;
+use crate::error::{Failure, printable_path};
 use crate::install;
 use crate::store::{self, StoreError, System};
 use std::path::Path;
@@ -16,6 +16,6 @@ pub(super) fn collect(explicit: Option<&Path>) -> Result<(), Failure> {
     let install::Collected { artifacts, images } = collected;
     super::print(&format!(
         "removed from {}: {artifacts} artifacts, {images} images\n",
-        super::shown(&place)
+        printable_path(&place)
     ))
 }

@@ -5,7 +5,7 @@
 
 use super::Named;
 use crate::clock::clock;
-use crate::error::Failure;
+use crate::error::{Failure, printable_path};
 use crate::install;
 use crate::program::cli::Options;
 use crate::program::explain::{Stage, Stages};
@@ -49,7 +49,7 @@ pub(super) fn install(options: &Options) -> Result<(), Failure> {
     super::print(&format!(
         "{}{release} is installed in {}: sha256:{}\n",
         record.name,
-        super::shown(&place),
+        printable_path(&place),
         facts.identity
     ))?;
     if options.store.is_none() { warn_if_hidden(facts) } else { Ok(()) }
@@ -63,7 +63,7 @@ fn warn_if_hidden(facts: &Facts) -> Result<(), Failure> {
     if found.identity != facts.identity {
         say(&format_args!(
             "bls-load: install: {} has {name} too, and comes first; this one runs as sha256:{}",
-            super::shown(found.store.path()),
+            printable_path(found.store.path()),
             facts.identity,
         ));
     }

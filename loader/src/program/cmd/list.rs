@@ -3,7 +3,7 @@
 //! Says what the artifacts say of themselves; verifies nothing, and runs nothing. Goes on
 //! behind what it cannot read, and fails at the end.
 
-use crate::error::{Failure, printable};
+use crate::error::{Failure, printable, printable_path};
 use crate::program::say;
 use crate::store::{Folder, Store, StoreError, Stores, Wanted};
 use bls_artifact::date::Date;
@@ -50,7 +50,7 @@ pub(super) fn list(explicit: Option<&Path>, json: bool) -> Result<(), Failure> {
                     if json {
                         values.push(Listed::Damaged { damaged: failure.code, name: named });
                     } else {
-                        let (named, path) = (printable(&named), super::shown(store.path()));
+                        let (named, path) = (printable(&named), printable_path(store.path()));
                         text += &format!("{named:<20} damaged, in {path}\n");
                     }
                 }

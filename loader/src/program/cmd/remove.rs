@@ -2,7 +2,7 @@
 //!
 //! The highest release that was seen of a name stays remembered.
 
-use crate::error::Failure;
+use crate::error::{Failure, printable_path};
 use crate::install;
 use crate::store::{self, StoreError, System, Wanted};
 use std::path::Path;
@@ -25,5 +25,5 @@ pub(super) fn remove(explicit: Option<&Path>, wanted: &Wanted) -> Result<(), Fai
         Wanted::Name(name) => disk.store().record(name)?.and_then(|record| record.installed),
     };
     let _ = install::remove(&mut disk, identity.ok_or_else(missing)?)?;
-    super::print(&format!("{wanted} is removed from {}\n", super::shown(&place)))
+    super::print(&format!("{wanted} is removed from {}\n", printable_path(&place)))
 }

@@ -21,7 +21,7 @@ use crate::program::watch;
 use crate::run::outcome::Outcome;
 use crate::store::Stores;
 use crate::verify::{Facts, Integrity, Policy};
-use crate::{grant, link, run, sys, trust};
+use crate::{grant, link, run, sys};
 use bls_artifact::manifest::Encoding;
 use bls_artifact::quantity::show_size;
 use std::os::unix::fs::MetadataExt as _;
@@ -112,7 +112,7 @@ fn pipeline(
     let recorder = stages.recorder();
 
     let named = Named::open(&options.artifact, stages)?;
-    let trusted = trust::load(options.trust.as_deref())?;
+    let trusted = super::trusted_for(&named, options)?;
     let stores = Stores::open(options.store.as_deref())?;
     let policy = Policy {
         digest: options.digest,

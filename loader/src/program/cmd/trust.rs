@@ -1,6 +1,6 @@
 //! `bls-load trust`: whom this user, or this machine, trusts.
 
-use crate::error::{Failure, printable};
+use crate::error::{Failure, printable, printable_path};
 use crate::program::cli::Trust as Command;
 use crate::program::say;
 use crate::trust::{self, Revocation, Which};
@@ -11,29 +11,14 @@ use std::path::Path;
 /// Does what was asked for.
 pub(super) fn run(command: Command) -> Result<(), Failure> {
     match command {
-        Command::Add { which, key, comment, terms } => {
-            let (key, path, before) = trust::add(&which, &key, comment.as_deref(), terms)?;
-            let (path, id) = (super::shown(&path), key.id());
-            super::print(&match before {
-                None => format!("{path} now trusts key {id}\n"),
-                Some(terms) if terms == Terms::default() => {
-                    format!("{path} already trusted key {id}\n")
-                }
-                // Nothing was widened by a command that names no terms.
-                Some(terms) => format!(
-                    "{path} already trusted key {id}, on these terms, which stay: {}\n",
-                    printable(&describe_terms(&terms))
-                ),
-            })?;
-            warn(&which);
-            Ok(())
-        }
+        Command::Add { which, key, comment, terms } => add(&which, &key, comment.as_deref(), terms),
         Command::Remove { which, keys } => {
             let (path, removed) = trust::remove(&which, &keys)?;
             let mut text = String::new();
             for known in removed {
                 let (id, comment) = (known.key.id(), printable(&known.comment));
-                text += &format!("{} no longer trusts key {id}: {comment}\n", super::shown(&path));
+                text +=
+                    &format!("{} no longer trusts key {id}: {comment}\n", printable_path(&path));
             }
             super::print(&text)?;
             warn(&which);
@@ -49,7 +34,7 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
                     (true, true) => "no longer refuses",
                     (true, false) => "did not refuse",
                 };
-                let (path, what) = (super::shown(&path), describe_revocation(&one));
+                let (path, what) = (printable_path(&path), describe_revocation(&one));
                 text += &format!("{path} {did} {}\n", printable(&what));
             }
             super::print(&text)?;
@@ -59,14 +44,14 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
         Command::Init { which, new } => {
             let begun = Trust::new(new.threshold.unwrap_or(1), new.clock);
             let path = trust::init(&which, &new.roots, new.root_threshold, begun)?;
-            super::print(&format!("{} trusts nobody yet\n", super::shown(&path)))?;
+            super::print(&format!("{} trusts nobody yet\n", printable_path(&path)))?;
             warn(&which);
             Ok(())
         }
         Command::Show { file, json } => show(file.as_deref(), json),
         Command::Install { file, system, replace } => {
             let accepted = trust::install(&file, system, replace)?;
-            let place = super::shown(&accepted.place);
+            let place = printable_path(&accepted.place);
             let trust = &accepted.trust;
             let mut text = match accepted.before {
                 Some(before) if before == trust.sequence => {
@@ -89,6 +74,48 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
             Ok(())
         }
         Command::Verify { file, system } => verify(&file, system),
+    }
+}
+
+/// Adds a key, and says what is to be known of its terms.
+fn add(
+    which: &Which,
+    key: &Path,
+    comment: Option<&str>,
+    terms: Option<Terms>,
+) -> Result<(), Failure> {
+    let added = trust::add(which, key, comment, terms.clone())?;
+    let (path, id) = (printable_path(&added.path), added.key.id());
+    let mut text = match &added.before {
+        None => format!("{path} now trusts key {id}\n"),
+        Some(known) if known.terms == Terms::default() => {
+            format!("{path} already trusted key {id}\n")
+        }
+        // Nothing was widened by a command that names no terms.
+        Some(known) => format!(
+            "{path} already trusted key {id}, on these terms, which stay: {}\n",
+            printable(&describe_terms(&known.terms))
+        ),
+    };
+    if let (true, Some(known), Some(comment)) = (added.renamed, &added.before, comment) {
+        let (old, new) = (printable(&known.comment), printable(comment));
+        text += &format!("its comment was {old:?}, and is now {new:?}\n");
+    }
+    super::print(&text)?;
+    let terms = added.before.map(|known| known.terms).or(terms).unwrap_or_default();
+    if let Some(when) = outside(&terms, crate::clock::now()) {
+        say(&format_args!("bls-load: trust: key {id} counts for nothing now: {when}"));
+    }
+    warn(which);
+    Ok(())
+}
+
+/// Why a key does not count at this time, by this machine's clock; `None` where it does.
+fn outside(terms: &Terms, now: u64) -> Option<String> {
+    match (terms.not_before, terms.not_after) {
+        (_, Some(end)) if now > end => Some(format!("its time was over on {}", Date(end))),
+        (Some(begin), _) if now < begin => Some(format!("its time begins on {}", Date(begin))),
+        _ => None,
     }
 }
 
@@ -119,25 +146,25 @@ fn show(file: Option<&Path>, json: bool) -> Result<(), Failure> {
     if json {
         return super::print_json(&source.trust.to_text());
     }
-    super::print(&format!("{}:\n{}", super::shown(&source.path), describe(&source.trust)))
+    super::print(&format!("{}:\n{}", printable_path(&source.path), describe(&source.trust)))
 }
 
 /// Checks a file, and what would come of installing it.
 fn verify(file: &Path, system: bool) -> Result<(), Failure> {
     let trust = trust::load_named(file)?;
     if !trust.is_signed() {
-        let text = format!("{}: not signed\n{}", super::shown(file), describe(&trust));
+        let text = format!("{}: not signed\n{}", printable_path(file), describe(&trust));
         return super::print(&text);
     }
     let accepted = trust::examine(file, system)?;
-    let place = super::shown(&accepted.place);
+    let place = printable_path(&accepted.place);
     let before = match accepted.before {
         Some(before) => format!("would replace sequence {before}"),
         None => "would be the first".to_owned(),
     };
     super::print(&format!(
         "{}: signed, and {before} in {place}\n{}{}",
-        super::shown(file),
+        printable_path(file),
         describe_forgotten(&accepted.forgotten, "it would no longer trust"),
         describe(&trust)
     ))

@@ -76,12 +76,12 @@ fn all() -> Vec<Failure> {
         StoreError::Foreign(path(), 1).into(),
         StoreError::NoHome(1).into(),
         StoreError::Ambiguous(name(), Vec::new()).into(),
-        GrantError::Kernel(path(), "procfs").into(),
+        GrantError::Kernel(path(), "procfs", None).into(),
         GrantError::Contradiction(name(), name()).into(),
         GrantError::GuestPath(name().into()).into(),
         GrantError::Variable(name().into()).into(),
         GrantError::Forbidden(name(), path()).into(),
-        GrantError::NotDeclared(name()).into(),
+        GrantError::NotDeclared(name(), name()).into(),
         GrantError::Needs(name(), Vec::new()).into(),
         GrantError::NotMetered(name()).into(),
         GrantError::NotDeterministic(name()).into(),
@@ -124,7 +124,7 @@ fn all() -> Vec<Failure> {
             StoreError::System("read", path(), errno).into(),
             StoreError::from(guard()).into(),
             verify(Reason::Store(StoreError::System("read", path(), errno))).into(),
-            GrantError::Folder(path(), io()).into(),
+            GrantError::Folder(path(), io(), None).into(),
             StdinError(path(), io()).into(),
         ]);
     }

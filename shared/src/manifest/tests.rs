@@ -1,0 +1,83 @@
+//! The manifest: what is written is read, and nothing else.
+
+use super::*;
+
+#[test]
+fn what_is_written_is_read() {
+    let bytes = Statement::new(example()).to_bytes();
+    assert_eq!(Statement::parse(&bytes), Ok(example()));
+}
+
+#[test]
+fn defects_are_refused() {
+    let text = String::from_utf8(Statement::new(example()).to_bytes()).unwrap();
+    let refused = |from: &str, to: &str| {
+        assert!(text.contains(from), "{from}");
+        let changed = text.replacen(from, to, 1);
+        assert!(Statement::parse(changed.as_bytes()).is_err(), "{from} -> {to}");
+    };
+    refused("\"name\":\"app\"", "\"name\":\"app2\"");
+    refused("\"created\":null,\"expires\":null", "\"created\":9,\"expires\":9");
+    refused("\"compression\":null", "\"compression\":19");
+    refused("\"sbom\"", "\"advice\"");
+    refused("app.spdx.json", "../app.spdx.json");
+    refused("app.spdx.json", "app\\u001b.json");
+    refused("\"sequence\":0", "\"sequence\":0,\"sequence\":1");
+    refused("\"sequence\":0", "\"sequence\":9007199254740992");
+    refused("\"sequence\":0", "\"sequence\":-1");
+    refused("\"sequence\":0", "\"sequence\":0,\"extra\":0");
+    refused("\"critical\":[]", "\"critical\":[\"new\"]");
+    refused("in-toto.io/Statement/v1", "in-toto.io/Statement/v2");
+    refused("bls/manifest/v1", "bls/manifest/v2");
+    refused("app@x86_64-unknown-linux-gnu", "app@pulley64");
+    refused(":0,", ": 0,");
+    refused("\"page_size\":4096", "\"page_size\":4097");
+    refused("\"encoding\":\"raw\",\"length\":8", "\"encoding\":\"raw\",\"length\":9");
+    assert!(Statement::parse(format!("{text}{{}}").as_bytes()).is_err());
+}
+
+#[test]
+fn no_artifact_has_a_name_that_is_none() {
+    for name in ["../app", "verify", "sha256:00", ".x", "-x", "a..b", "a\nb"] {
+        let bytes = Statement::new(Manifest { name: name.into(), ..example() }).to_bytes();
+        assert!(matches!(Statement::parse(&bytes), Err(ManifestError::Name(_))), "{name:?}");
+    }
+}
+
+#[test]
+fn documents_are_sorted_and_each_is_there_once() {
+    let document = |kind, name: &str| Document {
+        kind,
+        name: name.into(),
+        sha256: Sha256::of(name.as_bytes()),
+    };
+    let (a, b) = (document(DocumentKind::Provenance, "b"), document(DocumentKind::Sbom, "a"));
+    let parse = |documents: &[&Document]| {
+        let documents = documents.iter().copied().cloned().collect();
+        Statement::parse(&Statement::new(Manifest { documents, ..example() }).to_bytes())
+    };
+    assert!(parse(&[&a, &b]).is_ok());
+    assert!(parse(&[&b, &a]).is_err());
+    assert!(parse(&[&a, &a]).is_err());
+    assert!(parse(&[&a; DOCUMENTS_MAX + 1]).is_err());
+}
+
+#[test]
+fn exports_are_listed_or_counted() {
+    let export = Export { name: "f".into(), ty: "func".into() };
+    let parse = |text: &str, exports: &[&Export]| {
+        let mut manifest = example();
+        manifest.module.exports = exports.iter().copied().cloned().collect();
+        let _ = manifest.extensions.insert(EXPORTS_EXTENSION.into(), text.into());
+        Statement::parse(&Statement::new(manifest).to_bytes())
+    };
+    let digest = Sha256::of(b"list");
+    let counted = parse(&unlisted(144_000, digest), &[]).unwrap();
+    assert_eq!(counted.unlisted_exports(), Some((144_000, digest)));
+    let twice = parse(&unlisted(1, digest), &[&export]);
+    assert!(matches!(twice, Err(ManifestError::Field(_))), "{twice:?}");
+    for wrong in ["", "1", "1 x", &format!("01 {digest}"), &format!("1 {digest} ")] {
+        assert!(matches!(parse(wrong, &[]), Err(ManifestError::Field(_))), "{wrong:?}");
+    }
+    assert_eq!(example().unlisted_exports(), None);
+}
