@@ -9,7 +9,7 @@ use crate::host::Host;
 use crate::host::disk::OutputLeft;
 use crate::host::errno::{Errno, Outcome};
 use crate::host::fd::system_flags;
-use crate::host::memory::GuestMemory;
+use crate::host::memory::{Bytes, GuestMemory, Path, Pointer};
 use crate::host::place::{Found, Place, Roots, following};
 use crate::host::table::{Descriptor, Directory, OpenFile};
 use crate::host::types::{FdFlags, LookupFlags, OpenFlags, Rights};
@@ -27,10 +27,9 @@ pub(crate) fn path_create_directory(
     host: &mut Host,
     memory: &mut GuestMemory<'_>,
     descriptor: u32,
-    path: u32,
-    path_length: u32,
+    path: Path,
 ) -> Outcome<()> {
-    let (directory, path) = at(host, memory, descriptor, path, path_length)?;
+    let (directory, path) = at(host, memory, descriptor, path)?;
     let place = host.table.roots.place_to_change(directory, path)?;
     let left = host.output_left.take_new_name(&place, 0)?;
     place.folder.create_dir(&place.name)?;
@@ -39,21 +38,18 @@ pub(crate) fn path_create_directory(
 }
 
 /// Gives a file a second name. Links are not followed (`inval`).
-#[expect(clippy::too_many_arguments, reason = "the specification's signature")]
 pub(crate) fn path_link(
     host: &mut Host,
     memory: &mut GuestMemory<'_>,
     old_descriptor: u32,
     old_lookup: u32,
-    old_path: u32,
-    old_path_length: u32,
+    old_path: Path,
     new_descriptor: u32,
-    new_path: u32,
-    new_path_length: u32,
+    new_path: Path,
 ) -> Outcome<()> {
     let lookup = LookupFlags::parse(old_lookup)?;
-    let (old, old_path) = at(host, memory, old_descriptor, old_path, old_path_length)?;
-    let (new, new_path) = at(host, memory, new_descriptor, new_path, new_path_length)?;
+    let (old, old_path) = at(host, memory, old_descriptor, old_path)?;
+    let (new, new_path) = at(host, memory, new_descriptor, new_path)?;
     old.check_writable()?;
     new.check_writable()?;
     if lookup.has(LookupFlags::SYMLINK_FOLLOW) {
@@ -74,13 +70,12 @@ pub(crate) fn path_open(
     memory: &mut GuestMemory<'_>,
     descriptor: u32,
     lookup: u32,
-    path: u32,
-    path_length: u32,
+    path: Path,
     how: u32,
     rights: u64,
     rights_inheriting: u64,
     flags: u32,
-    result: u32,
+    result: Pointer,
 ) -> Outcome<()> {
     let opening = Opening {
         lookup: LookupFlags::parse(lookup)?,
@@ -89,7 +84,7 @@ pub(crate) fn path_open(
         flags: FdFlags::parse(flags)?,
     };
     host.edition.parse_rights(rights_inheriting)?;
-    let path = memory.path(path, path_length)?;
+    let path = memory.path(path)?;
     let directory = match host.table.get(descriptor)? {
         Descriptor::Directory(directory) => directory,
         Descriptor::File(_) => return Err(Errno::Notdir.into()),
@@ -253,24 +248,21 @@ impl Opening {
 }
 
 /// What a symbolic link says, cut off where the buffer ends.
-#[expect(clippy::too_many_arguments, reason = "the specification's signature")]
 pub(crate) fn path_readlink(
     host: &mut Host,
     memory: &mut GuestMemory<'_>,
     descriptor: u32,
-    path: u32,
-    path_length: u32,
-    buffer: u32,
-    buffer_length: u32,
-    result: u32,
+    path: Path,
+    buffer: Bytes,
+    result: Pointer,
 ) -> Outcome<()> {
     memory.check_u32(result)?;
-    memory.bytes(buffer, buffer_length)?;
-    let (directory, path) = at(host, memory, descriptor, path, path_length)?;
+    memory.bytes(buffer)?;
+    let (directory, path) = at(host, memory, descriptor, path)?;
     let place = Place::of(directory, path)?;
     let target = place.folder.read_link(&place.name)?;
     let target = target.as_os_str().as_bytes();
-    let buffer = memory.bytes_mut(buffer, buffer_length)?;
+    let buffer = memory.bytes_mut(buffer)?;
     let length = target.len().min(buffer.len());
     let (place, _) = buffer.split_at_mut(length);
     place.copy_from_slice(target.get(..length).unwrap_or_default());
@@ -282,10 +274,9 @@ pub(crate) fn path_remove_directory(
     host: &mut Host,
     memory: &mut GuestMemory<'_>,
     descriptor: u32,
-    path: u32,
-    path_length: u32,
+    path: Path,
 ) -> Outcome<()> {
-    let (directory, path) = at(host, memory, descriptor, path, path_length)?;
+    let (directory, path) = at(host, memory, descriptor, path)?;
     let place = host.table.roots.place_to_change(directory, path)?;
     host.table.roots.check_movable(&place)?;
     // `folder/` is `folder`, as for the kernel; to cap-std it would be `folder/.`, which
@@ -298,19 +289,16 @@ pub(crate) fn path_remove_directory(
 }
 
 /// Gives a file or a directory another name.
-#[expect(clippy::too_many_arguments, reason = "the specification's signature")]
 pub(crate) fn path_rename(
     host: &mut Host,
     memory: &mut GuestMemory<'_>,
     old_descriptor: u32,
-    old_path: u32,
-    old_path_length: u32,
+    old_path: Path,
     new_descriptor: u32,
-    new_path: u32,
-    new_path_length: u32,
+    new_path: Path,
 ) -> Outcome<()> {
-    let (old, old_path) = at(host, memory, old_descriptor, old_path, old_path_length)?;
-    let (new, new_path) = at(host, memory, new_descriptor, new_path, new_path_length)?;
+    let (old, old_path) = at(host, memory, old_descriptor, old_path)?;
+    let (new, new_path) = at(host, memory, new_descriptor, new_path)?;
     old.check_writable()?;
     new.check_writable()?;
     let roots = &host.table.roots;
@@ -338,14 +326,12 @@ pub(crate) fn path_rename(
 pub(crate) fn path_symlink(
     host: &mut Host,
     memory: &mut GuestMemory<'_>,
-    target: u32,
-    target_length: u32,
+    target: Path,
     descriptor: u32,
-    path: u32,
-    path_length: u32,
+    path: Path,
 ) -> Outcome<()> {
-    let target = memory.path(target, target_length)?;
-    let (directory, path) = at(host, memory, descriptor, path, path_length)?;
+    let target = memory.path(target)?;
+    let (directory, path) = at(host, memory, descriptor, path)?;
     let place = host.table.roots.place_to_change(directory, path)?;
     let left = host.output_left.take_new_name(&place, target.len())?;
     place.folder.symlink(target, &place.name)?;
@@ -358,10 +344,9 @@ pub(crate) fn path_unlink_file(
     host: &mut Host,
     memory: &mut GuestMemory<'_>,
     descriptor: u32,
-    path: u32,
-    path_length: u32,
+    path: Path,
 ) -> Outcome<()> {
-    let (directory, path) = at(host, memory, descriptor, path, path_length)?;
+    let (directory, path) = at(host, memory, descriptor, path)?;
     let place = host.table.roots.place_to_change(directory, path)?;
     let gone = last_name(host.clockwork.is_some(), &place.folder, &place.name);
     place.folder.remove_file(&place.name)?;
@@ -374,10 +359,9 @@ pub(crate) fn at<'a>(
     host: &'a Host,
     memory: &'a GuestMemory<'_>,
     descriptor: u32,
-    path: u32,
-    path_length: u32,
+    path: Path,
 ) -> Outcome<(&'a Directory, &'a str)> {
-    Ok((host.table.directory(descriptor)?, memory.path(path, path_length)?))
+    Ok((host.table.directory(descriptor)?, memory.path(path)?))
 }
 
 /// Device and number of a file that is gone when this name of it is. Asked only where

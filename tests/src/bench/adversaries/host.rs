@@ -7,7 +7,7 @@
 
 use super::Adversary;
 use bls_artifact::capability::WASI_PREVIEW1;
-use bls_loader::host::{FUNCTIONS, Kind};
+use bls_artifact::preview1::FUNCTIONS;
 use std::fmt::Write as _;
 
 /// Where things are in memory.
@@ -320,19 +320,10 @@ pub(super) fn all() -> Vec<Adversary> {
 /// A module that imports everything, and makes the file and the folder.
 fn adversary(name: &str, times: u32, body: &str) -> Adversary {
     let mut parts = String::new();
-    for (function, kinds) in FUNCTIONS {
-        let parameters: String = kinds
-            .iter()
-            .map(|kind| match kind {
-                Kind::I32 => "i32 ",
-                Kind::I64 => "i64 ",
-            })
-            .collect();
-        let result = if *function == "proc_exit" { "" } else { "(result i32)" };
-        let _ = write!(
-            parts,
-            "(import \"{WASI_PREVIEW1}\" \"{function}\" (func ${function} (param {parameters}) {result}))"
-        );
+    for function in FUNCTIONS {
+        let (name, ty) = (function.name, function.ty());
+        let ty = ty.trim_start_matches("func");
+        let _ = write!(parts, "(import \"{WASI_PREVIEW1}\" \"{name}\" (func ${name} {ty}))");
     }
     parts += r#"(memory (export "memory") 64)"#;
     let number = |value: u32| -> String {
