@@ -8,7 +8,7 @@
 //! | `random` | `random_get` |
 //! | `fd`, `transfer`, `stat`, `readdir` | `fd_*` |
 //! | `path`, `stat` | `path_*` |
-//! | `place`, `filesystem` | where a path leads, and whether a guest may go there |
+//! | `links`, `place`, `filesystem` | where a path leads, and whether a guest may go there |
 //! | `disk` | what counts as output |
 //! | `process`, `socket` | `proc_*`, `sched_yield`, `sock_*` |
 //! | `price` | what calls cost in fuel |
@@ -20,7 +20,7 @@
 //!
 //! May assume that `State::memory` is the guest's exported memory once the guest
 //! runs. Guarantees that a guest reaches nothing but what [`Grants`] holds: paths
-//! are resolved by cap-std, which knows no way out of a folder, and what they lead to is
+//! are resolved by `links` and cap-std, which know no way out of a folder, and what they lead to is
 //! judged before it is opened. A pointer that is out of bounds is a trap. Contains no `unsafe`, and no panic that a guest can
 //! reach. Costs nothing at start: no table of functions is built, and nothing is
 //! asked of the system before the guest asks for it.
@@ -37,6 +37,7 @@ mod fd;
 mod filesystem;
 mod holding;
 pub(crate) mod limit;
+mod links;
 mod memory;
 mod path;
 mod place;
@@ -252,7 +253,6 @@ fn call(
     };
     let State { host, limiter, .. } = caller.data_mut();
     limiter.host_holds(host.holding.counted());
-    host.purse.owe_folders(host.table.roots.take_looked_at());
     if let (Some(counter), Some(left)) = (counter, host.purse.close(base)) {
         counter.set(&mut *caller, Val::I64(left))?;
     }

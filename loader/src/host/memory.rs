@@ -9,6 +9,7 @@
 //! is a fault, never a panic. Does not copy what the kernel reads or writes.
 
 use crate::host::errno::{Errno, Fault, Outcome};
+use crate::host::price::Purse;
 use bls_artifact::limits::{BUFFERS_MAX, PATH_BYTES_MAX};
 use std::io::{IoSlice, IoSliceMut};
 use std::mem;
@@ -76,8 +77,8 @@ pub(crate) struct Gathered<'a> {
     pub(crate) length: u64,
     /// Whether bytes were left out because of the limit on them.
     pub(crate) limited: bool,
-    /// How many buffers of the list were looked at.
-    pub(crate) looked_at: u32,
+    /// Where they are, as far as the list was looked at.
+    regions: Vec<Region>,
 }
 
 /// One non-empty buffer of a list, known to lie inside the memory.
@@ -198,13 +199,30 @@ impl<'a> GuestMemory<'a> {
 
     /// The buffers that a list names, to be written somewhere, cut off after `length_max`
     /// bytes.
-    pub(crate) fn gather(&self, list: Buffers, length_max: u64) -> Outcome<Gathered<'_>> {
-        let (regions, looked_at) = self.regions(list)?;
+    pub(crate) fn gather(
+        &self,
+        purse: &Purse,
+        list: Buffers,
+        length_max: u64,
+    ) -> Outcome<Gathered<'_>> {
+        Ok(self.cut(self.regions(purse, list)?, length_max))
+    }
+
+    /// The same buffers, cut off after so many bytes.
+    pub(crate) fn gather_again(
+        &self,
+        gathered: &mut Gathered<'_>,
+        length_max: u64,
+    ) -> Gathered<'_> {
+        self.cut(mem::take(&mut gathered.regions), length_max)
+    }
+
+    fn cut(&self, regions: Vec<Region>, length_max: u64) -> Gathered<'_> {
         let bytes = self.bytes.as_deref().unwrap_or_default();
         let buffers = Vec::with_capacity(regions.len());
-        let mut gathered = Gathered { buffers, length: 0, limited: false, looked_at };
-        for Region { range, .. } in regions {
-            let buffer = bytes.get(range).unwrap_or_default();
+        let mut gathered = Gathered { buffers, length: 0, limited: false, regions: Vec::new() };
+        for Region { range, .. } in &regions {
+            let buffer = bytes.get(range.clone()).unwrap_or_default();
             let room = usize::try_from(length_max - gathered.length).unwrap_or(usize::MAX);
             let kept = buffer.get(..room).unwrap_or(buffer);
             if !kept.is_empty() {
@@ -216,16 +234,16 @@ impl<'a> GuestMemory<'a> {
                 break;
             }
         }
-        Ok(gathered)
+        gathered.regions = regions;
+        gathered
     }
 
-    /// The buffers that a list names, to be read into, in the list's order; and how many of
-    /// the list were looked at.
+    /// The buffers that a list names, to be read into, in the list's order.
     ///
     /// If any two overlap, only the first is given: Rust has no two mutable
     /// slices over one byte, and a short read is always allowed.
-    pub(crate) fn scatter(&mut self, list: Buffers) -> Outcome<(Vec<IoSliceMut<'_>>, u32)> {
-        let (mut regions, looked_at) = self.regions(list)?;
+    pub(crate) fn scatter(&mut self, purse: &Purse, list: Buffers) -> Outcome<Vec<IoSliceMut<'_>>> {
+        let mut regions = self.regions(purse, list)?;
         regions.sort_unstable_by_key(|region| region.range.start);
         if regions.windows(2).any(overlap) {
             regions.retain(|region| region.position == 0);
@@ -243,22 +261,34 @@ impl<'a> GuestMemory<'a> {
             slices.push((position, IoSliceMut::new(slice)));
         }
         slices.sort_unstable_by_key(|(position, _)| *position);
-        Ok((slices.into_iter().map(|(_, slice)| slice).collect(), looked_at))
+        Ok(slices.into_iter().map(|(_, slice)| slice).collect())
     }
 
     /// The first [`BUFFERS_MAX`] non-empty buffers of a list, checked, in order;
     /// `position` counts these alone. What a longer list names is left to the guest's
-    /// next call, which a short count asks for. Also how many were looked at.
-    fn regions(&self, list: Buffers) -> Outcome<(Vec<Region>, u32)> {
-        let (list, count) = (Pointer(list.address), list.count);
-        self.check_list(list, count, BUFFER_SIZE, 4)?;
-        let mut regions = Vec::with_capacity(count.min(BUFFERS_MAX) as usize);
+    /// next call, which a short count asks for. Those that were looked at are paid for, also
+    /// when one of them is out of bounds.
+    fn regions(&self, purse: &Purse, list: Buffers) -> Outcome<Vec<Region>> {
+        self.check_list(Pointer(list.address), list.count, BUFFER_SIZE, 4)?;
+        let mut regions = Vec::with_capacity(list.count.min(BUFFERS_MAX) as usize);
         let mut looked_at = 0;
+        let outcome = self.look_at(list, &mut regions, &mut looked_at);
+        purse.owe_buffers(looked_at);
+        outcome.map(|()| regions)
+    }
+
+    fn look_at(
+        &self,
+        Buffers { address, count }: Buffers,
+        regions: &mut Vec<Region>,
+        looked_at: &mut u32,
+    ) -> Outcome<()> {
+        let list = Pointer(address);
         for index in 0..count {
             if regions.len() == BUFFERS_MAX as usize {
                 break;
             }
-            looked_at += 1;
+            *looked_at += 1;
             let [a, b, c, d, e, f, g, h] = self.read(list.element(index, BUFFER_SIZE)?, 4)?;
             let address = u32::from_le_bytes([a, b, c, d]);
             let buffer = Bytes::new(address, u32::from_le_bytes([e, f, g, h]));
@@ -270,7 +300,7 @@ impl<'a> GuestMemory<'a> {
             let position = regions.len();
             regions.push(Region { position, range });
         }
-        Ok((regions, looked_at))
+        Ok(())
     }
 }
 
@@ -380,15 +410,15 @@ mod tests {
         let mut memory = GuestMemory::new(None);
         assert!(is_fault(memory.bytes(Bytes::new(0, 0))));
         assert!(is_fault(memory.write_u32(Pointer(0), 0)));
-        assert!(memory.gather(Buffers::new(0, 0), 0).is_ok());
+        assert!(memory.gather(&Purse::default(), Buffers::new(0, 0), 0).is_ok());
     }
 
     #[test]
     fn disjoint_buffers_keep_the_order_of_the_list() {
         let mut bytes = memory_with(&[(40, 4), (32, 0), (24, 8), (44, 2)]);
         let mut memory = GuestMemory::new(Some(&mut bytes));
-        let (mut slices, looked_at) = memory.scatter(Buffers::new(0, 4)).expect("all in bounds");
-        assert_eq!(looked_at, 4);
+        let mut slices =
+            memory.scatter(&Purse::default(), Buffers::new(0, 4)).expect("all in bounds");
         let lengths: Vec<_> = slices.iter().map(|slice| slice.len()).collect();
         assert_eq!(lengths, [4, 8, 2]);
         slices[0].fill(1);
@@ -402,7 +432,7 @@ mod tests {
     fn of_overlapping_buffers_the_first_is_served() {
         let mut bytes = memory_with(&[(40, 8), (36, 8)]);
         let mut memory = GuestMemory::new(Some(&mut bytes));
-        let (slices, _) = memory.scatter(Buffers::new(0, 2)).expect("all in bounds");
+        let slices = memory.scatter(&Purse::default(), Buffers::new(0, 2)).expect("all in bounds");
         assert_eq!(slices.iter().map(|slice| slice.len()).sum::<usize>(), 8);
     }
 
@@ -410,11 +440,11 @@ mod tests {
     fn a_limit_cuts_what_is_gathered() {
         let mut bytes = memory_with(&[(40, 8), (48, 8)]);
         let memory = GuestMemory::new(Some(&mut bytes));
-        let all = memory.gather(Buffers::new(0, 2), 16).expect("all in bounds");
+        let all = memory.gather(&Purse::default(), Buffers::new(0, 2), 16).expect("all in bounds");
         assert_eq!((all.length, all.limited), (16, false));
-        let part = memory.gather(Buffers::new(0, 2), 10).expect("all in bounds");
+        let part = memory.gather(&Purse::default(), Buffers::new(0, 2), 10).expect("all in bounds");
         assert_eq!((part.length, part.limited, part.buffers.len()), (10, true, 2));
-        let none = memory.gather(Buffers::new(0, 2), 0).expect("all in bounds");
+        let none = memory.gather(&Purse::default(), Buffers::new(0, 2), 0).expect("all in bounds");
         assert_eq!((none.length, none.limited, none.buffers.len()), (0, true, 0));
     }
 
@@ -427,19 +457,44 @@ mod tests {
             place[15 * 8 + 4] = 1;
         }
         let memory = GuestMemory::new(Some(&mut bytes));
-        let all = memory.gather(Buffers::new(0, 16 * 1024), u64::MAX).expect("all in bounds");
-        assert_eq!((all.length, all.looked_at), (1024, 16 * 1024));
-        let most = memory.gather(Buffers::new(0, 16 * 1025), u64::MAX).expect("all in bounds");
-        assert_eq!((most.length, most.looked_at), (1024, 16 * 1024));
-        assert!(is_fault(memory.gather(Buffers::new(0, 16 * 1025 + 1), u64::MAX)));
+        let paid_beside = |looked_at: u32| {
+            let purse = Purse::default();
+            purse.owe_buffers(looked_at);
+            purse.owed()
+        };
+        for count in [16 * 1024, 16 * 1025] {
+            let purse = Purse::default();
+            let list = Buffers::new(0, count);
+            let gathered = memory.gather(&purse, list, u64::MAX).expect("all in bounds");
+            assert_eq!((gathered.length, purse.owed()), (1024, paid_beside(16 * 1024)));
+        }
+        let list = Buffers::new(0, 16 * 1025 + 1);
+        assert!(is_fault(memory.gather(&Purse::default(), list, u64::MAX)));
+    }
+
+    #[test]
+    fn a_list_is_paid_for_as_far_as_it_tells_the_truth() {
+        // 2000 buffers of nothing, and one beyond the memory.
+        let mut bytes = vec![0; 2001 * 8];
+        bytes[2000 * 8 + 4..].fill(255);
+        let mut memory = GuestMemory::new(Some(&mut bytes));
+        let (purse, expected) = (Purse::default(), Purse::default());
+        assert!(is_fault(memory.scatter(&purse, Buffers::new(0, 2001))));
+        expected.owe_buffers(2001);
+        assert!(purse.owed() > 0);
+        assert_eq!(purse.owed(), expected.owed());
     }
 
     #[test]
     fn a_list_that_lies_is_a_fault() {
         let mut bytes = memory_with(&[(60, 8)]);
         let mut memory = GuestMemory::new(Some(&mut bytes));
-        assert!(is_fault(memory.scatter(Buffers::new(0, 1))));
-        assert!(is_fault(memory.gather(Buffers::new(56, u32::MAX), u64::MAX)));
-        assert!(is_fault(memory.gather(Buffers::new(u32::MAX - 3, 1), u64::MAX)));
+        assert!(is_fault(memory.scatter(&Purse::default(), Buffers::new(0, 1))));
+        assert!(is_fault(memory.gather(&Purse::default(), Buffers::new(56, u32::MAX), u64::MAX)));
+        assert!(is_fault(memory.gather(
+            &Purse::default(),
+            Buffers::new(u32::MAX - 3, 1),
+            u64::MAX
+        )));
     }
 }

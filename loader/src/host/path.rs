@@ -11,6 +11,7 @@ use crate::host::errno::{Errno, Outcome};
 use crate::host::fd::system_flags;
 use crate::host::memory::{Bytes, GuestMemory, Path, Pointer};
 use crate::host::place::{Found, Place, Roots, following};
+use crate::host::price::Purse;
 use crate::host::table::{Descriptor, Directory, OpenFile};
 use crate::host::types::{FdFlags, LookupFlags, OpenFlags, Rights};
 use cap_fs_ext::OpenOptionsFollowExt as _;
@@ -30,7 +31,7 @@ pub(crate) fn path_create_directory(
     path: Path,
 ) -> Outcome<()> {
     let (directory, path) = at(host, memory, descriptor, path)?;
-    let place = host.table.roots.place_to_change(directory, path)?;
+    let place = host.table.roots.place_to_change(&host.purse, directory, path)?;
     let left = host.output_left.take_new_name(&place, 0)?;
     place.folder.create_dir(&place.name)?;
     host.output_left = left;
@@ -55,8 +56,8 @@ pub(crate) fn path_link(
     if lookup.has(LookupFlags::SYMLINK_FOLLOW) {
         return Err(Errno::Inval.into());
     }
-    let old = host.table.roots.place_to_change(old, old_path)?;
-    let new = host.table.roots.place_to_change(new, new_path)?;
+    let old = host.table.roots.place_to_change(&host.purse, old, old_path)?;
+    let new = host.table.roots.place_to_change(&host.purse, new, new_path)?;
     let left = host.output_left.take_new_name(&new, 0)?;
     old.folder.hard_link(&old.name, &new.folder, &new.name)?;
     host.output_left = left;
@@ -97,7 +98,7 @@ pub(crate) fn path_open(
     host.table.check_room()?;
     memory.check_u32(result)?;
     let mut left = host.output_left;
-    let opened = opening.open(&host.table.roots, directory, path, &mut left)?;
+    let opened = opening.open(&host.purse, &host.table.roots, directory, path, &mut left)?;
     host.output_left = left;
     let number = host.table.insert(opened)?;
     memory.write_u32(result, number)
@@ -140,6 +141,7 @@ impl Opening {
     /// Opens what a path leads to, or makes it.
     fn open(
         &self,
+        purse: &Purse,
         roots: &Roots,
         directory: &Directory,
         path: &str,
@@ -152,20 +154,20 @@ impl Opening {
         for _ in 0..ATTEMPTS_MAX {
             let found = match self.writes() && roots.matter() {
                 true => {
-                    let (place, found) = Place::find(directory, path, follow)?;
-                    roots.check_changeable(directory, &place)?;
+                    let (place, found) = Place::find(purse, directory, path, follow)?;
+                    roots.check_changeable(purse, directory, &place)?;
                     found
                 }
-                false => Found::at(&directory.dir, path, follow)?,
+                false => Found::at(purse, &directory.dir, path, follow)?,
             };
             match found {
                 Some(_) if exclusive => return Err(Errno::Exist.into()),
-                Some(found) => return self.open_found(roots, directory, path, &found),
+                Some(found) => return self.open_found(purse, roots, directory, path, &found),
                 None if !creates => return Err(Errno::Noent.into()),
                 None => {}
             }
-            let (place, None) = Place::find(directory, path, follow)? else { continue };
-            roots.check_changeable(directory, &place)?;
+            let (place, None) = Place::find(purse, directory, path, follow)? else { continue };
+            roots.check_changeable(purse, directory, &place)?;
             let left = output_left.take_new_name(&place, 0)?;
             let mut options = self.options(false);
             match place.folder.open_with(&place.name, options.create_new(true)) {
@@ -184,6 +186,7 @@ impl Opening {
     /// Opens what is there.
     fn open_found(
         &self,
+        purse: &Purse,
         roots: &Roots,
         directory: &Directory,
         path: &str,
@@ -199,7 +202,7 @@ impl Opening {
         let read_only = directory.read_only;
         Ok(if is_directory {
             // A folder that was opened is what the innermost grant above it says.
-            let read_only = read_only || roots.protect(directory, &file)?;
+            let read_only = read_only || roots.protect(purse, directory, &file)?;
             let dir = Dir::from_std_file(file.into_std());
             Descriptor::Directory(Directory::opened(dir, read_only))
         } else {
@@ -259,7 +262,7 @@ pub(crate) fn path_readlink(
     memory.check_u32(result)?;
     memory.bytes(buffer)?;
     let (directory, path) = at(host, memory, descriptor, path)?;
-    let place = Place::of(directory, path)?;
+    let place = Place::of(&host.purse, directory, path)?;
     let target = place.folder.read_link(&place.name)?;
     let target = target.as_os_str().as_bytes();
     let buffer = memory.bytes_mut(buffer)?;
@@ -277,8 +280,8 @@ pub(crate) fn path_remove_directory(
     path: Path,
 ) -> Outcome<()> {
     let (directory, path) = at(host, memory, descriptor, path)?;
-    let place = host.table.roots.place_to_change(directory, path)?;
-    host.table.roots.check_movable(&place)?;
+    let place = host.table.roots.place_to_change(&host.purse, directory, path)?;
+    host.table.roots.check_movable(&host.purse, &place)?;
     // `folder/` is `folder`, as for the kernel; to cap-std it would be `folder/.`, which
     // cannot be removed.
     let name = place.bare_name();
@@ -302,10 +305,10 @@ pub(crate) fn path_rename(
     old.check_writable()?;
     new.check_writable()?;
     let roots = &host.table.roots;
-    let mut old = roots.place_to_change(old, old_path)?;
-    let new = roots.place_to_change(new, new_path)?;
-    roots.check_movable(&old)?;
-    roots.check_movable(&new)?;
+    let mut old = roots.place_to_change(&host.purse, old, old_path)?;
+    let new = roots.place_to_change(&host.purse, new, new_path)?;
+    roots.check_movable(&host.purse, &old)?;
+    roots.check_movable(&host.purse, &new)?;
     let left = host.output_left.take_name(&new.name, 0)?;
     let replaced = last_name(host.clockwork.is_some(), &new.folder, &new.name);
     // Only a directory can get a name that ends with a slash. cap-std minds that slash
@@ -332,7 +335,7 @@ pub(crate) fn path_symlink(
 ) -> Outcome<()> {
     let target = memory.path(target)?;
     let (directory, path) = at(host, memory, descriptor, path)?;
-    let place = host.table.roots.place_to_change(directory, path)?;
+    let place = host.table.roots.place_to_change(&host.purse, directory, path)?;
     let left = host.output_left.take_new_name(&place, target.len())?;
     place.folder.symlink(target, &place.name)?;
     host.output_left = left;
@@ -347,7 +350,7 @@ pub(crate) fn path_unlink_file(
     path: Path,
 ) -> Outcome<()> {
     let (directory, path) = at(host, memory, descriptor, path)?;
-    let place = host.table.roots.place_to_change(directory, path)?;
+    let place = host.table.roots.place_to_change(&host.purse, directory, path)?;
     let gone = last_name(host.clockwork.is_some(), &place.folder, &place.name);
     place.folder.remove_file(&place.name)?;
     host.forget(gone);

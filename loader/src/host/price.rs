@@ -10,6 +10,7 @@
 use crate::host::errno::{Failure, Outcome};
 use crate::host::memory::{Buffers, Bytes, Path, Pointer, Unseen};
 use bls_artifact::limits::{BUFFERS_MAX, PATH_BYTES_MAX};
+use std::cell::Cell;
 use std::fmt;
 
 /// The flags of `path_open` that make a file, and that empty one.
@@ -42,6 +43,10 @@ prices! {
     pub(crate) DISK = 65_536;
     /// For each byte of a path.
     PATH_BYTE = 32;
+    /// For each link that a path leads through.
+    LINK = 8192;
+    /// For each byte of a path in which a link was replaced by what it says.
+    LINKED_BYTE = 256;
     /// For each buffer of a list.
     BUFFER = 8;
     /// For each four bytes that are read, written or reserved.
@@ -127,7 +132,7 @@ impl std::error::Error for CannotPay {}
 pub(crate) struct Purse {
     /// Units; `None` when nobody counts.
     left: Option<i64>,
-    owed: u64,
+    owed: Cell<u64>,
     /// What all calls until now have cost.
     charged: u64,
 }
@@ -135,13 +140,13 @@ pub(crate) struct Purse {
 impl Purse {
     /// For a call of a guest that has this left.
     pub(crate) fn open(&mut self, left: Option<i64>) {
-        (self.left, self.owed) = (left, 0);
+        (self.left, self.owed) = (left, Cell::new(0));
     }
 
     /// What is left when `base` and all else are paid. Never the number that says "out of
     /// fuel".
     pub(crate) fn close(&mut self, base: u64) -> Option<i64> {
-        let price = i64::try_from(base.saturating_add(self.owed)).unwrap_or(i64::MAX);
+        let price = i64::try_from(base.saturating_add(self.owed.get())).unwrap_or(i64::MAX);
         let before = self.left?;
         let left = before.saturating_sub(price).max(i64::MIN + 1);
         self.charged = self.charged.saturating_add(before.abs_diff(left));
@@ -154,14 +159,14 @@ impl Purse {
     }
 
     /// This is owed for what is done, or was.
-    fn owe(&mut self, units: u64) {
-        self.owed = self.owed.saturating_add(units);
+    fn owe(&self, units: u64) {
+        self.owed.set(self.owed.get().saturating_add(units));
     }
 
     /// This is owed for what is going to be done: it is not, if it cannot be paid.
-    fn pay(&mut self, units: u64) -> Outcome<()> {
+    fn pay(&self, units: u64) -> Outcome<()> {
         self.owe(units);
-        let owed = i64::try_from(self.owed).unwrap_or(i64::MAX);
+        let owed = i64::try_from(self.owed.get()).unwrap_or(i64::MAX);
         match self.left.is_some_and(|left| left < owed) {
             true => Err(Failure::Stop(wasmtime::Error::new(CannotPay))),
             false => Ok(()),
@@ -169,73 +174,86 @@ impl Purse {
     }
 
     /// So many bytes of a directory were listed.
-    pub(crate) fn owe_listed(&mut self, bytes: usize) {
+    pub(crate) fn owe_listed(&self, bytes: usize) {
         self.owe(bytes as u64 * LISTED_BYTE);
     }
 
     /// A listing begins, or goes on elsewhere than where it stood.
-    pub(crate) fn owe_jump(&mut self) {
+    pub(crate) fn owe_jump(&self) {
         self.owe(JUMP);
     }
 
     /// So many bytes went in or out.
-    pub(crate) fn owe_transfer(&mut self, bytes: usize) {
+    pub(crate) fn owe_transfer(&self, bytes: usize) {
         self.owe(bytes as u64 / BYTES_PER_UNIT);
     }
 
-    /// So many buffers of a list were looked at; those that `Price` counts are paid.
-    pub(crate) fn owe_buffers(&mut self, looked_at: u32) {
+    /// So many buffers of a list were looked at; those that the list's type counts are paid.
+    pub(crate) fn owe_buffers(&self, looked_at: u32) {
         self.owe(u64::from(looked_at.saturating_sub(BUFFERS_MAX)) * BUFFER);
     }
 
     /// A file is read from.
-    pub(crate) fn owe_file_read(&mut self) {
+    pub(crate) fn owe_file_read(&self) {
         self.owe(FILE_READ);
     }
 
     /// A file is written to; `synced` says that it waits for the disk.
-    pub(crate) fn owe_file_write(&mut self, synced: bool) {
+    pub(crate) fn owe_file_write(&self, synced: bool) {
         self.owe(if synced { DISK } else { FILE_WRITE });
     }
 
     /// So many bytes are going to be reserved on a disk.
-    pub(crate) fn pay_allocation(&mut self, bytes: u64) -> Outcome<()> {
+    pub(crate) fn pay_allocation(&self, bytes: u64) -> Outcome<()> {
         self.pay(bytes / BYTES_PER_UNIT)
     }
 
     /// So many bytes of a file are read ahead.
-    pub(crate) fn owe_read_ahead(&mut self, bytes: u64) {
+    pub(crate) fn owe_read_ahead(&self, bytes: u64) {
         self.owe(bytes / BYTES_PER_UNIT);
     }
 
-    /// So many folders were looked at to find the grant that decides.
-    pub(crate) fn owe_folders(&mut self, count: u64) {
-        self.owe(count.saturating_mul(FOLDER_ABOVE));
+    /// A folder was looked at to find the grant that decides.
+    pub(crate) fn owe_folder(&self) {
+        self.owe(FOLDER_ABOVE);
+    }
+
+    /// A path led through a link, and is of so many bytes with what that says in its place.
+    pub(crate) fn owe_link(&self, bytes: usize) {
+        self.owe(LINK + bytes as u64 * LINKED_BYTE);
     }
 
     /// So many arguments or variables are given, in so many bytes.
-    pub(crate) fn owe_strings(&mut self, strings: usize, bytes: usize) {
+    pub(crate) fn owe_strings(&self, strings: usize, bytes: usize) {
         self.owe(strings as u64 * STRING + bytes as u64 / BYTES_PER_UNIT);
     }
 
     /// So many things are waited for.
-    pub(crate) fn owe_subscriptions(&mut self, count: u32) {
+    pub(crate) fn owe_subscriptions(&self, count: u32) {
         self.owe(u64::from(count) * SUBSCRIPTION);
     }
 
     /// So many random bytes are going to be made.
-    pub(crate) fn pay_random(&mut self, bytes: u32) -> Outcome<()> {
+    pub(crate) fn pay_random(&self, bytes: u32) -> Outcome<()> {
         self.pay(u64::from(bytes) * RANDOM_BYTE)
     }
 
     /// An entry of a directory, of so many bytes, is passed over.
-    pub(crate) fn pay_passed(&mut self, bytes: usize) -> Outcome<()> {
+    pub(crate) fn pay_passed(&self, bytes: usize) -> Outcome<()> {
         self.pay(bytes as u64 * LISTED_BYTE)
     }
 
     /// An entry of a directory, of so many bytes, is read to be sorted.
-    pub(crate) fn pay_sorted(&mut self, bytes: usize) -> Outcome<()> {
+    pub(crate) fn pay_sorted(&self, bytes: usize) -> Outcome<()> {
         self.pay(SORTED + bytes as u64 * LISTED_BYTE)
+    }
+}
+
+#[cfg(test)]
+impl Purse {
+    /// What this call owes until now.
+    pub(crate) fn owed(&self) -> u64 {
+        self.owed.get()
     }
 }
 

@@ -96,9 +96,9 @@ pub(crate) fn path_filestat_get(
     // A path that ends so means a directory, and a link at its end is one to a directory.
     let is_directory = path.ends_with('/') || path.ends_with("/.");
     let metadata = if is_directory || lookup.has(LookupFlags::SYMLINK_FOLLOW) {
-        Found::at(&directory.dir, path, true)?.ok_or(Errno::Noent)?.metadata
+        Found::at(&host.purse, &directory.dir, path, true)?.ok_or(Errno::Noent)?.metadata
     } else {
-        let place = Place::of(directory, path)?;
+        let place = Place::of(&host.purse, directory, path)?;
         place.folder.symlink_metadata(&place.name)?
     };
     let attributes = host.attributes(&metadata)?;
@@ -122,11 +122,11 @@ pub(crate) fn path_filestat_set_times(
     let (directory, path) = at(host, memory, descriptor, path)?;
     directory.check_writable()?;
     let follow = lookup.has(LookupFlags::SYMLINK_FOLLOW);
-    let (place, found) = Place::find(directory, path, follow)?;
+    let (place, found) = Place::find(&host.purse, directory, path, follow)?;
     let found = found.ok_or(Errno::Noent)?;
     let roots = &host.table.roots;
-    roots.check_changeable(directory, &place)?;
-    if found.metadata.is_dir() && roots.protect(directory, &found.file)? {
+    roots.check_changeable(&host.purse, directory, &place)?;
+    if found.metadata.is_dir() && roots.protect(&host.purse, directory, &found.file)? {
         return Err(Errno::Perm.into());
     }
     let times =

@@ -28,14 +28,12 @@ pub(crate) fn fd_read(
     memory.check_u32(result)?;
     let length = match host.table.get(descriptor)? {
         Descriptor::File(file) => {
-            let (mut buffers, looked_at) = memory.scatter(buffers)?;
-            host.purse.owe_buffers(looked_at);
+            let mut buffers = memory.scatter(&host.purse, buffers)?;
             host.purse.owe_file_read();
             retry_on_intr(|| readv(file, &mut buffers))?
         }
         Descriptor::Stream(Stream::Input) => {
-            let (mut buffers, looked_at) = memory.scatter(buffers)?;
-            host.purse.owe_buffers(looked_at);
+            let mut buffers = memory.scatter(&host.purse, buffers)?;
             let input = Stream::Input.system();
             let mut rest = &mut buffers[..];
             let whole = host.clockwork.is_some();
@@ -65,8 +63,7 @@ pub(crate) fn fd_pread(
         _ => return Err(Errno::Badf.into()),
     };
     memory.check_u32(result)?;
-    let (mut buffers, looked_at) = memory.scatter(buffers)?;
-    host.purse.owe_buffers(looked_at);
+    let mut buffers = memory.scatter(&host.purse, buffers)?;
     host.purse.owe_file_read();
     let length = retry_on_intr(|| preadv(file, &mut buffers, offset))?;
     host.purse.owe_transfer(length);
@@ -83,14 +80,13 @@ pub(crate) fn fd_write(
 ) -> Outcome<()> {
     let mut left = host.output_left;
     memory.check_u32(result)?;
-    let mut gathered = memory.gather(buffers, left.bytes())?;
-    host.purse.owe_buffers(gathered.looked_at);
+    let mut gathered = memory.gather(&host.purse, buffers, left.bytes())?;
     let written = match host.table.get(descriptor)? {
         Descriptor::File(file) => {
             host.purse.owe_file_write(file.synced);
             let start = left.position(file)?;
             let write = |list: &[IoSlice<'_>]| writev(file, list);
-            write_file(file, start, memory, buffers, &mut left, &mut gathered, write)?
+            write_file(file, start, memory, &mut left, &mut gathered, write)?
         }
         Descriptor::Stream(stream @ (Stream::Output | Stream::Error)) => {
             let output = stream.system();
@@ -120,8 +116,7 @@ pub(crate) fn fd_pwrite(
 ) -> Outcome<()> {
     let mut left = host.output_left;
     memory.check_u32(result)?;
-    let mut gathered = memory.gather(buffers, left.bytes())?;
-    host.purse.owe_buffers(gathered.looked_at);
+    let mut gathered = memory.gather(&host.purse, buffers, left.bytes())?;
     let file = match host.table.get(descriptor)? {
         Descriptor::File(file) => file,
         Descriptor::Stream(Stream::Output | Stream::Error) => return Err(Errno::Spipe.into()),
@@ -129,7 +124,7 @@ pub(crate) fn fd_pwrite(
     };
     host.purse.owe_file_write(file.synced);
     let write = |list: &[IoSlice<'_>]| pwritev(file, list, offset);
-    let written = write_file(file, offset, memory, buffers, &mut left, &mut gathered, write)?;
+    let written = write_file(file, offset, memory, &mut left, &mut gathered, write)?;
     host.purse.owe_transfer(written);
     account(&mut host.output_left, left, &gathered, written)?;
     memory.write_size(result, written)
@@ -141,7 +136,6 @@ fn write_file<'a>(
     file: &OpenFile,
     start: u64,
     memory: &'a GuestMemory<'_>,
-    buffers: Buffers,
     left: &mut OutputLeft,
     gathered: &mut Gathered<'a>,
     write: impl Fn(&[IoSlice<'_>]) -> Result<usize, SystemErrno>,
@@ -151,7 +145,7 @@ fn write_file<'a>(
         (*left, start) = left.take_gap(file, start)?;
     }
     if left.bytes() < gathered.length {
-        *gathered = memory.gather(buffers, left.bytes())?;
+        *gathered = memory.gather_again(gathered, left.bytes());
     }
     let written = retry_on_intr(|| write(&gathered.buffers))?;
     if written > 0 {

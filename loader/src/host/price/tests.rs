@@ -148,6 +148,7 @@ const ROWS: [&[Row]; 2] = [
             &[Price("LISTED_BYTE"), Limit(DirectoryEntry::SIZE as u64)],
         ),
         ("each record of a directory", &[Price("SORTED"), Price("LISTED_BYTE")]),
+        ("each link that a path leads through", &[Price("LINK"), Price("LINKED_BYTE")]),
         ("each folder that is looked at", &[Price("FOLDER_ABOVE")]),
         ("each string of", &[Price("STRING")]),
         ("bytes of the strings", &[Limit(1), Price("BYTES_PER_UNIT")]),
@@ -233,7 +234,7 @@ fn nothing_looks_like_out_of_fuel() {
     purse.open(Some(10));
     assert_eq!(purse.close(4), Some(6));
     assert_eq!(purse.charged(), 4);
-    purse.owed = u64::MAX;
+    purse.owe(u64::MAX);
     assert_eq!(purse.close(4), Some(10 - i64::MAX));
     purse.open(Some(i64::MIN + 2));
     assert_eq!(purse.close(256), Some(i64::MIN + 1));
