@@ -103,7 +103,7 @@ fn each_operator_weighs_what_the_document_says() {
         assert!(run.iter().any(|name| fits(pattern, name)), "no operator is {pattern}");
     }
     for (_, names) in &table {
-        assert_eq!(numbers(names), [], "{names}");
+        assert!(numbers(names).is_empty(), "{names}");
     }
 }
 

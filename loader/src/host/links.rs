@@ -82,7 +82,7 @@ fn first_link(dir: &Dir, path: &[u8], start: usize) -> Result<(Range<usize>, CSt
         match open_plain(dir, part, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC) {
             Err(Errno::LOOP) => (high, passed) = (middle, true),
             Err(error) => return Err(error),
-            Ok(place) => match readlinkat(&place, "", Vec::new()) {
+            Ok(place) => match readlinkat(&place, c"", Vec::new()) {
                 Ok(text) => return Ok((name, text)),
                 Err(Errno::NOENT | Errno::INVAL) => low = middle + 1,
                 Err(error) => return Err(error),
@@ -109,8 +109,9 @@ fn names(path: &[u8]) -> Vec<Range<usize>> {
 fn open_plain(dir: &Dir, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
     const RESOLVE: ResolveFlags =
         ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_MAGICLINKS);
+    let text = CString::new(path).map_err(|_| Errno::INVAL)?;
     for _ in 0..ATTEMPTS_MAX {
-        match openat2(dir, path, flags, Mode::empty(), RESOLVE) {
+        match openat2(dir, &*text, flags, Mode::empty(), RESOLVE) {
             Err(Errno::AGAIN) => {}
             // The system does not have it, or somebody keeps it from us.
             Err(Errno::NOSYS | Errno::PERM) => break,
@@ -135,9 +136,10 @@ fn open_by_name(dir: &Dir, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno>
             b"." => {}
             b".." => drop(opened.pop().ok_or(Errno::XDEV)?),
             name => {
+                let name = CString::new(name).map_err(|_| Errno::INVAL)?;
                 let place = openat(
                     here(dir, &opened),
-                    name,
+                    &*name,
                     OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
                     Mode::empty(),
                 )?;
