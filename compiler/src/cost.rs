@@ -10,6 +10,8 @@ use bls_artifact::digest::Sha256;
 pub use shapes::{Shapes, Weigher};
 use wasmparser::Operator;
 
+#[cfg(test)]
+mod document;
 mod shapes;
 
 /// The weight of operators that no target of this release runs. Validation

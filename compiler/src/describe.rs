@@ -6,8 +6,9 @@
 //! `wasm-tools print`.
 
 use crate::validate::Validated;
-use bls_artifact::capability::{Capability, WASI_PREVIEW1, WASI_UNSTABLE};
+use bls_artifact::capability::Capability;
 use bls_artifact::manifest::{Export, Import, Kind, Memory, Module, Table, saturate};
+use bls_artifact::preview1;
 use std::fmt::Write as _;
 use wasmparser::{
     CompositeInnerType, ExternalKind, GlobalType, HeapType, MemoryType, Parser, Payload, RefType,
@@ -62,9 +63,8 @@ pub fn describe(module: &Validated) -> Result<Description, wasmparser::Error> {
     };
     let mut may_use: Vec<Capability> = imports
         .iter()
-        .filter(|import| [WASI_PREVIEW1, WASI_UNSTABLE].contains(&import.module.as_str()))
-        .flat_map(|import| Capability::of_preview1(&import.name))
-        .copied()
+        .filter_map(|import| preview1::function(&import.module, &import.name))
+        .flat_map(|function| function.may_use.iter().copied())
         .collect();
     may_use.sort_unstable();
     may_use.dedup();

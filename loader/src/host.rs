@@ -8,7 +8,7 @@
 //! | `random` | `random_get` |
 //! | `fd`, `transfer`, `stat`, `readdir` | `fd_*` |
 //! | `path`, `stat` | `path_*` |
-//! | `place`, `filesystem` | where a path leads, and whether a guest may go there |
+//! | `links`, `place`, `filesystem` | where a path leads, and whether a guest may go there |
 //! | `disk` | what counts as output |
 //! | `process`, `socket` | `proc_*`, `sched_yield`, `sock_*` |
 //! | `price` | what calls cost in fuel |
@@ -21,7 +21,7 @@
 //!
 //! May assume that `State::memory` is the guest's exported memory once the guest
 //! runs. Guarantees that a guest reaches nothing but what [`Grants`] holds: paths
-//! are resolved by cap-std, which knows no way out of a folder, and what they lead to is
+//! are resolved by `links` and cap-std, which know no way out of a folder, and what they lead to is
 //! judged before it is opened. A pointer that is out of bounds is a trap. Contains no `unsafe`, and no panic that a guest can
 //! reach. Costs nothing at start: no table of functions is built, and nothing is
 //! asked of the system before the guest asks for it.
@@ -38,6 +38,7 @@ mod fd;
 mod filesystem;
 mod holding;
 pub(crate) mod limit;
+mod links;
 pub(crate) mod memory;
 pub(crate) mod observed;
 mod path;
@@ -55,8 +56,24 @@ mod table;
 mod transfer;
 mod types;
 
+/// The functions of preview 1, under their names.
+mod functions {
+    pub(super) use super::args_environ::*;
+    pub(super) use super::clock::*;
+    pub(super) use super::fd::*;
+    pub(super) use super::path::*;
+    pub(super) use super::poll::*;
+    pub(super) use super::process::*;
+    pub(super) use super::random::*;
+    pub(super) use super::readdir::*;
+    pub(super) use super::socket::*;
+    pub(super) use super::stat::*;
+    pub(super) use super::transfer::*;
+}
+
 use bls_artifact::capability::Capability;
 use bls_artifact::limits::DESCRIPTORS_DEFAULT;
+use bls_artifact::preview1::{self, Kind};
 use determinism::Clockwork;
 pub use determinism::Determinism;
 use disk::OutputLeft;
@@ -69,7 +86,7 @@ use holding::Holding;
 use memory::GuestMemory;
 pub use place::Identity;
 pub use price::CannotPay;
-use price::{Price, Purse};
+use price::{CALL, CHANGE, DISK, FILE, NOTHING, Priced as _, Purse, opening};
 pub use state::State;
 use std::fmt;
 pub use stream::Streams;
@@ -251,7 +268,6 @@ fn call(
     };
     let State { host, limiter, observed, .. } = caller.data_mut();
     limiter.host_holds(host.holding.counted());
-    host.purse.owe_folders(host.table.roots.take_looked_at());
     if let (Some(counter), Some(left)) = (counter, host.purse.close(base)) {
         observed.see_fuel_left(left);
         counter.set(&mut *caller, Val::I64(left))?;
@@ -266,61 +282,83 @@ fn call(
     }
 }
 
-/// A value of the calling convention, for [`FUNCTIONS`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A 32-bit integer.
-    I32,
-    /// A 64-bit integer.
-    I64,
-}
-
-impl Kind {
-    fn is(self, ty: &ValType) -> bool {
-        match self {
-            Self::I32 => ty.is_i32(),
-            Self::I64 => ty.is_i64(),
-        }
-    }
-}
-
-/// The calling convention's name of a Rust type.
-macro_rules! kind {
-    (u32) => {
-        Kind::I32
-    };
-    (u64) => {
-        Kind::I64
-    };
-    (i64) => {
-        Kind::I64
-    };
-}
-
 /// Whether the host's function of this name has this type; `None` when there is no such
 /// function.
 #[must_use]
 pub fn has_type(module: &str, name: &str, ty: &FuncType) -> Option<bool> {
-    Edition::of(module).filter(|edition| edition.has(name))?;
-    let (_, parameters) = FUNCTIONS.iter().find(|(known, _)| *known == name)?;
-    let results: &[Kind] = if name == "proc_exit" { &[] } else { &[Kind::I32] };
-    let fit = |kinds: &[Kind], types: &mut dyn ExactSizeIterator<Item = ValType>| {
-        kinds.len() == types.len() && kinds.iter().zip(types).all(|(kind, ty)| kind.is(&ty))
+    let function = preview1::function(module, name)?;
+    let results: &[Kind] = if function.answers { &[Kind::I32] } else { &[] };
+    let is = |kind: &Kind, ty: &ValType| match kind {
+        Kind::I32 => ty.is_i32(),
+        Kind::I64 => ty.is_i64(),
     };
-    Some(fit(parameters, &mut ty.params()) && fit(results, &mut ty.results()))
+    let fit = |kinds: &[Kind], types: &mut dyn ExactSizeIterator<Item = ValType>| {
+        kinds.len() == types.len() && kinds.iter().zip(types).all(|(kind, ty)| is(kind, &ty))
+    };
+    Some(fit(function.parameters, &mut ty.params()) && fit(results, &mut ty.results()))
 }
 
-/// Makes [`define`] and [`FUNCTIONS`] from one list. All functions answer with
-/// an errno, but for `proc_exit`, which does not come back.
-macro_rules! functions {
-    ($($group:ident :: $function:ident ( $($parameter:ident : $type:ident),* );)*) => {
-        /// Every function of preview 1, with its parameters as the module sees
-        /// them. All but `proc_exit` have one result, an errno as `i32`.
-        pub const FUNCTIONS: &[(&str, &[Kind])] = &[
-            $((stringify!($function), &[$(kind!($type)),*]),)*
-            ("proc_exit", &[Kind::I32]),
-        ];
+/// What the engine calls for a function of the table. Takes the table's parameters one by
+/// one: on the left stand those of the module so far, then what the function gets for them.
+macro_rules! host_function {
+    (
+        $edition:ident, $function:ident -> $result:ident, $price:expr,
+        [$($given:ident: $kind:ident),*], [$($parameter:ident = $value:expr),*],
+    ) => {
+        move |mut caller: Caller<'_, State> $(, $given: $kind)*| {
+            $(let $parameter = $value;)*
+            let units = $price $(+ $parameter.units())*;
+            let answer = call(&mut caller, $edition, units, &|host, memory| {
+                functions::$function(host, memory $(, $parameter)*)
+            });
+            host_function!(@$result answer)
+        }
+    };
+    (
+        $edition:ident, $function:ident -> $result:ident, $price:expr,
+        [$($given:ident: $kind:ident),*], [$($known:ident = $value:expr),*],
+        $parameter:ident: pair $pair:ident $(, $($rest:tt)*)?
+    ) => {
+        host_function!(
+            $edition, $function -> $result, $price,
+            [$($given: $kind,)* address: u32, length: u32],
+            [$($known = $value,)* $parameter = memory::$pair::new(address, length)],
+            $($($rest)*)?
+        )
+    };
+    (
+        $edition:ident, $function:ident -> $result:ident, $price:expr,
+        [$($given:ident: $kind:ident),*], [$($known:ident = $value:expr),*],
+        $parameter:ident: Pointer $(, $($rest:tt)*)?
+    ) => {
+        host_function!(
+            $edition, $function -> $result, $price,
+            [$($given: $kind,)* address: u32],
+            [$($known = $value,)* $parameter = memory::Pointer::new(address)],
+            $($($rest)*)?
+        )
+    };
+    (
+        $edition:ident, $function:ident -> $result:ident, $price:expr,
+        [$($given:ident: $kind:ident),*], [$($known:ident = $value:expr),*],
+        $parameter:ident: $number:ident $(, $($rest:tt)*)?
+    ) => {
+        host_function!(
+            $edition, $function -> $result, $price,
+            [$($given: $kind,)* number: $number], [$($known = $value,)* $parameter = number],
+            $($($rest)*)?
+        )
+    };
+    (@errno $answer:ident) => { $answer };
+    // It did not come back.
+    (@never $answer:ident) => { $answer.map(drop) };
+}
 
+/// Makes [`define`] from the table.
+macro_rules! define {
+    ($($function:ident($($parameters:tt)*) -> $result:ident,
+        costs $price:expr, may_use [$($capability:ident),*];)*
+    ) => {
         /// Gives `linker` the host function that an import asks for, from
         /// `wasi_snapshot_preview1` or `wasi_unstable`; `false` when there is no such
         /// function.
@@ -332,31 +370,18 @@ macro_rules! functions {
             module: &str,
             name: &str,
         ) -> wasmtime::Result<bool> {
-            let Some(edition) = Edition::of(module).filter(|edition| edition.has(name)) else {
+            let (Some(edition), Some(_)) = (Edition::of(module), preview1::function(module, name))
+            else {
                 return Ok(false);
             };
             match name {
                 $(stringify!($function) => linker.func_wrap(
                     module,
                     name,
-                    move |mut caller: Caller<'_, State> $(, $parameter: $type)*| {
-                        const PRICE: Price = Price::of(stringify!($function));
-                        let units = PRICE.units(&[$(i128::from($parameter)),*]);
-                        call(&mut caller, edition, units, &|host, memory| {
-                            $group::$function(host, memory $(, $parameter)*)
-                        })
-                    },
+                    host_function!(
+                        edition, $function -> $result, $price, [], [], $($parameters)*
+                    ),
                 )?,)*
-                "proc_exit" => linker.func_wrap(
-                    module,
-                    name,
-                    move |mut caller: Caller<'_, State>, code: u32| {
-                        call(&mut caller, edition, 0, &|host, memory| {
-                            process::proc_exit(host, memory, code)
-                        })
-                        .map(drop)
-                    },
-                )?,
                 _ => return Ok(false),
             };
             Ok(true)
@@ -364,68 +389,4 @@ macro_rules! functions {
     };
 }
 
-functions! {
-    args_environ::args_get(pointers: u32, strings: u32);
-    args_environ::args_sizes_get(count: u32, size: u32);
-    args_environ::environ_get(pointers: u32, strings: u32);
-    args_environ::environ_sizes_get(count: u32, size: u32);
-    clock::clock_res_get(clock: u32, result: u32);
-    clock::clock_time_get(clock: u32, precision_ns: u64, result: u32);
-    fd::fd_advise(descriptor: u32, offset: u64, length: u64, advice: u32);
-    fd::fd_allocate(descriptor: u32, offset: u64, length: u64);
-    fd::fd_close(descriptor: u32);
-    fd::fd_datasync(descriptor: u32);
-    fd::fd_fdstat_get(descriptor: u32, result: u32);
-    fd::fd_fdstat_set_flags(descriptor: u32, flags: u32);
-    fd::fd_fdstat_set_rights(descriptor: u32, rights: u64, inheriting: u64);
-    stat::fd_filestat_get(descriptor: u32, result: u32);
-    stat::fd_filestat_set_size(descriptor: u32, size: u64);
-    stat::fd_filestat_set_times(descriptor: u32, accessed_ns: u64, modified_ns: u64, flags: u32);
-    transfer::fd_pread(descriptor: u32, buffers: u32, count: u32, offset: u64, result: u32);
-    fd::fd_prestat_get(descriptor: u32, result: u32);
-    fd::fd_prestat_dir_name(descriptor: u32, buffer: u32, length: u32);
-    transfer::fd_pwrite(descriptor: u32, buffers: u32, count: u32, offset: u64, result: u32);
-    transfer::fd_read(descriptor: u32, buffers: u32, count: u32, result: u32);
-    readdir::fd_readdir(descriptor: u32, buffer: u32, length: u32, cookie: u64, result: u32);
-    fd::fd_renumber(from: u32, to: u32);
-    fd::fd_seek(descriptor: u32, offset: i64, whence: u32, result: u32);
-    fd::fd_sync(descriptor: u32);
-    fd::fd_tell(descriptor: u32, result: u32);
-    transfer::fd_write(descriptor: u32, buffers: u32, count: u32, result: u32);
-    path::path_create_directory(descriptor: u32, path: u32, length: u32);
-    stat::path_filestat_get(descriptor: u32, lookup: u32, path: u32, length: u32, result: u32);
-    stat::path_filestat_set_times(
-        descriptor: u32, lookup: u32, path: u32, length: u32,
-        accessed_ns: u64, modified_ns: u64, flags: u32
-    );
-    path::path_link(
-        old_descriptor: u32, lookup: u32, old_path: u32, old_length: u32,
-        new_descriptor: u32, new_path: u32, new_length: u32
-    );
-    path::path_open(
-        descriptor: u32, lookup: u32, path: u32, length: u32, how: u32,
-        rights: u64, inheriting: u64, flags: u32, result: u32
-    );
-    path::path_readlink(
-        descriptor: u32, path: u32, length: u32, buffer: u32, buffer_length: u32, result: u32
-    );
-    path::path_remove_directory(descriptor: u32, path: u32, length: u32);
-    path::path_rename(
-        old_descriptor: u32, old_path: u32, old_length: u32,
-        new_descriptor: u32, new_path: u32, new_length: u32
-    );
-    path::path_symlink(
-        target: u32, target_length: u32, descriptor: u32, path: u32, length: u32
-    );
-    path::path_unlink_file(descriptor: u32, path: u32, length: u32);
-    poll::poll_oneoff(subscriptions: u32, events: u32, count: u32, result: u32);
-    process::proc_raise(signal: u32);
-    random::random_get(buffer: u32, length: u32);
-    process::sched_yield();
-    socket::sock_accept(descriptor: u32, flags: u32, result: u32);
-    socket::sock_recv(
-        descriptor: u32, buffers: u32, count: u32, flags: u32, length: u32, flags_out: u32
-    );
-    socket::sock_send(descriptor: u32, buffers: u32, count: u32, flags: u32, length: u32);
-    socket::sock_shutdown(descriptor: u32, sides: u32);
-}
+bls_artifact::for_each_function!(define);

@@ -130,40 +130,6 @@ impl Capability {
             _ => None,
         }
     }
-
-    /// What a WASI preview 1 function may use; empty for functions that need
-    /// nothing (`proc_exit`) or that are not part of it.
-    #[must_use]
-    pub fn of_preview1(function: &str) -> &'static [Self] {
-        match function {
-            "args_get" | "args_sizes_get" => &[Self::Arguments],
-            "environ_get" | "environ_sizes_get" => &[Self::Environment],
-            "clock_res_get" | "clock_time_get" | "poll_oneoff" => {
-                &[Self::WallClock, Self::MonotonicClock]
-            }
-            "random_get" => &[Self::Randomness],
-            "fd_read" => &[Self::Stdin],
-            "fd_write" => &[Self::Stdout, Self::Stderr],
-            "proc_exit" | "proc_raise" | "sched_yield" => &[],
-            // Every program that is linked with a C library closes, seeks and
-            // asks about its standard streams: that says nothing about files.
-            "fd_close"
-            | "fd_seek"
-            | "fd_tell"
-            | "fd_renumber"
-            | "fd_fdstat_get"
-            | "fd_fdstat_set_flags"
-            | "fd_fdstat_set_rights"
-            | "fd_prestat_get"
-            | "fd_prestat_dir_name" => &[],
-            "path_open" => &[Self::FilesRead, Self::FilesWrite],
-            "fd_advise" | "fd_filestat_get" | "fd_pread" | "fd_readdir" | "path_filestat_get"
-            | "path_readlink" => &[Self::FilesRead],
-            name if name.starts_with("sock_") => &[Self::Sockets],
-            name if name.starts_with("path_") || name.starts_with("fd_") => &[Self::FilesWrite],
-            _ => &[],
-        }
-    }
 }
 
 impl fmt::Display for Capability {

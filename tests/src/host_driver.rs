@@ -12,11 +12,12 @@
 use bls_artifact::capability::{WASI_PREVIEW1, WASI_UNSTABLE};
 use bls_artifact::fuel::{BUDGET_MAX, COUNTER_EXPORT};
 use bls_artifact::key::PrivateKey;
+use bls_artifact::preview1::{FUNCTIONS, Kind};
 use bls_artifact::target::Target;
 use bls_artifact::trust::Trust;
 use bls_compiler::pipeline::{self, Options};
 use bls_loader::host::State;
-use bls_loader::host::{self, Exit, FUNCTIONS, Fault, Grants, Host, Kind, OutputLimit, Preopen};
+use bls_loader::host::{self, Exit, Fault, Grants, Host, OutputLimit, Preopen};
 use bls_loader::map::map;
 use bls_loader::open::Opened;
 use bls_loader::verify::{Policy, verify};
@@ -133,7 +134,7 @@ impl Driver {
         counter.set(&mut store, Val::I64(BUDGET_MAX as i64)).expect("a mutable i64");
         let functions = FUNCTIONS
             .iter()
-            .map(|(name, _)| instance.get_func(&mut store, name).expect("a trampoline"))
+            .map(|known| instance.get_func(&mut store, known.name).expect("a trampoline"))
             .collect();
         Self { store, functions, memory }
     }
@@ -146,9 +147,9 @@ impl Driver {
     pub fn call(&mut self, name: &str, arguments: &[u64]) -> Answer {
         let index = FUNCTIONS
             .iter()
-            .position(|(known, _)| *known == name)
+            .position(|known| known.name == name)
             .unwrap_or_else(|| panic!("there is no function {name}"));
-        let kinds = FUNCTIONS[index].1;
+        let kinds = FUNCTIONS[index].parameters;
         assert_eq!(kinds.len(), arguments.len(), "arguments of {name}");
         let arguments: Vec<Val> = kinds
             .iter()
@@ -270,20 +271,15 @@ fn mapped(shape: Shape) -> Module {
 fn source(shape: Shape) -> String {
     let memory = shape.text();
     let (mut imports, mut trampolines) = (String::new(), String::new());
-    for (name, kinds) in FUNCTIONS {
-        let parameters: String = kinds
-            .iter()
-            .map(|kind| match kind {
-                Kind::I32 => " i32",
-                Kind::I64 => " i64",
-            })
-            .collect();
-        let result = if *name == "proc_exit" { "" } else { "(result i32)" };
-        let ty = format!("(param{parameters}) {result}");
-        let arguments: String = (0..kinds.len()).fold(String::new(), |mut text, index| {
-            let _ = write!(text, " (local.get {index})");
-            text
-        });
+    for function in FUNCTIONS {
+        let name = function.name;
+        let ty = function.ty();
+        let ty = ty.trim_start_matches("func");
+        let arguments: String =
+            (0..function.parameters.len()).fold(String::new(), |mut text, index| {
+                let _ = write!(text, " (local.get {index})");
+                text
+            });
         let interface = shape.interface(name);
         let _ = writeln!(imports, r#"(import "{interface}" "{name}" (func ${name} {ty}))"#);
         let _ = writeln!(trampolines, r#"(func (export "{name}") {ty} (call ${name}{arguments}))"#);

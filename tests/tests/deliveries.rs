@@ -307,7 +307,7 @@ fn refused_by_a_store_is_refused() {
     assert_eq!(report["outcome"]["kind"], "refused", "{report}");
     // So is a store that is not there; and what the system is short of is a failure.
     let path = home.path("other.json");
-    let other = |before: &str, store: &std::path::Path| {
+    let other = |before: &str, store: &Path| {
         let mut command = Command::new("sh");
         command.args(["-c", &format!("{before} exec \"$0\" \"$@\"")]).arg(loader());
         command.arg("--report").arg(&path).arg("--trust").arg(home.public_key());
@@ -315,7 +315,7 @@ fn refused_by_a_store_is_refused() {
         let text = std::fs::read(&path).unwrap();
         serde_json::from_slice::<serde_json::Value>(&text).unwrap()
     };
-    let report = other("", std::path::Path::new("/nowhere/store"));
+    let report = other("", Path::new("/nowhere/store"));
     assert_eq!(report["outcome"]["kind"], "refused", "{report}");
     assert_eq!(report["outcome"]["error"]["code"], "store.system");
     let report = other("exec 3>&- 4>&- 5>&-; ulimit -n 6;", &shelf.path(""));

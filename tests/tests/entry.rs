@@ -1,8 +1,6 @@
 //! What a run calls, with which values and arguments: as on other hosts.
 
-use bls_artifact::capability::WASI_PREVIEW1;
-use bls_artifact::preview1::{self, Provided, provided};
-use bls_loader::host::{FUNCTIONS, Kind};
+use bls_artifact::preview1::{FUNCTIONS, Function, MODULES, function};
 use bls_tests::programs::{Home, compiler, run};
 use std::path::PathBuf;
 use std::process::Command;
@@ -158,41 +156,21 @@ fn argument_0_can_be_chosen() {
 /// `bls-compile check` says what no loader has without asking one.
 #[test]
 fn the_compiler_knows_what_the_loader_has() {
-    let of_the_table = |name: &str, kinds: &[Kind]| {
-        let words = kinds.iter().map(|kind| match kind {
-            Kind::I32 => " i32",
-            Kind::I64 => " i64",
-        });
-        let parameters = words.collect::<String>();
-        let parameters = match parameters.as_str() {
-            "" => String::new(),
-            words => format!(" (param{words})"),
-        };
-        let result = if name == "proc_exit" { "" } else { " (result i32)" };
-        (name.to_owned(), format!("func{parameters}{result}"))
-    };
-    let mut table: Vec<(String, String)> =
-        FUNCTIONS.iter().map(|(name, kinds)| of_the_table(name, kinds)).collect();
-    table.sort();
-    let known: Vec<(String, String)> =
-        preview1::FUNCTIONS.map(|(name, ty)| (name.to_owned(), ty.to_owned())).into();
-    assert_eq!(known, table);
-
-    // And the loader links each of them, from each of the modules, with that type.
+    // The loader links each function of the table, from each of the modules, with that type.
     let home = Home::new();
-    let import =
-        |module: &str, (name, ty): (&str, &str)| format!(r#"(import "{module}" "{name}" ({ty}))"#);
-    let all = preview1::MODULES.iter().flat_map(|module| {
-        let has = move |(name, ty): &(&str, &str)| provided(module, name, ty) == Provided::Fits;
-        preview1::FUNCTIONS.into_iter().filter(has).map(move |function| import(module, function))
+    let import = |module: &str, function: &Function| {
+        format!(r#"(import "{module}" "{}" ({}))"#, function.name, function.ty())
+    };
+    let all = MODULES.iter().flat_map(|module| {
+        let has = move |known: &&Function| function(module, known.name).is_some();
+        FUNCTIONS.iter().filter(has).map(move |function| import(module, function))
     });
     let imports: Vec<String> = all.collect();
-    assert!(imports.len() >= FUNCTIONS.len(), "{}", imports.len());
+    assert!(imports.len() == 2 * FUNCTIONS.len() - 1, "{}", imports.len());
     let path = home.path("all.wat");
     let module = |imports: &str| format!(r#"(module {imports} (func (export "_start")))"#);
     std::fs::write(&path, module(&imports.concat())).unwrap();
     let _ = home.load(&[], &home.compile(&path, &[]), &[]).expect(0);
-    assert!(preview1::MODULES.contains(&WASI_PREVIEW1));
-    std::fs::write(&path, module(&import("env", preview1::FUNCTIONS[0]))).unwrap();
+    std::fs::write(&path, module(&import("env", &FUNCTIONS[0]))).unwrap();
     let _ = home.load(&[], &home.compile(&path, &[]), &[]).expect(125).says(&["env.args_get"]);
 }

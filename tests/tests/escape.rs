@@ -225,6 +225,10 @@ fn links_that_lead_nowhere() {
     }
     assert!(!new.exists());
     let mut guest = Guest::new(scene.grants());
+    // An absolute one is not taken for one that begins in its own folder.
+    symlink("/made", scene.writable().join("dir/absolute")).unwrap();
+    assert_eq!(guest.open(WRITABLE, "dir/absolute", How::CREATE), Err(PERM));
+    assert!(!scene.writable().join("dir/made").exists());
     assert_eq!(guest.open(WRITABLE, "dangling", How::READ), Err(NOENT));
     // One that stays inside may be made true.
     assert!(guest.open(WRITABLE, "dangling", How::CREATE).is_ok());

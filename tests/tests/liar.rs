@@ -7,7 +7,8 @@
 //! an errno of the specification; no byte of memory changes but what the arguments
 //! name as output; and a call that traps changes nothing in any folder.
 
-use bls_loader::host::{FUNCTIONS, Fault, Kind};
+use bls_artifact::preview1::{FUNCTIONS, Kind};
+use bls_loader::host::Fault;
 use bls_tests::court::{
     BUFFERS, Court, EVENTS, FILE, LIST, RECORDS, SUBSCRIPTIONS, good, guest, needed,
 };
@@ -56,7 +57,7 @@ fn the_table_is_the_linkers_list() {
         })
         .collect();
     let mut theirs: Vec<(&str, Vec<Kind>)> =
-        FUNCTIONS.iter().map(|(name, kinds)| (*name, kinds.to_vec())).collect();
+        FUNCTIONS.iter().map(|known| (known.name, known.parameters.to_vec())).collect();
     ours.sort_by_key(|(name, _)| *name);
     theirs.sort_by_key(|(name, _)| *name);
     assert_eq!(ours, theirs);

@@ -11,6 +11,10 @@ const IMPORTS: &str = r#"
     (import "wasi_snapshot_preview1" "args_sizes_get" (func $args_sizes_get (param i32 i32) (result i32)))
     (import "wasi_snapshot_preview1" "path_open"
         (func $path_open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "path_filestat_get"
+        (func $path_filestat_get (param i32 i32 i32 i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "path_symlink"
+        (func $path_symlink (param i32 i32 i32 i32 i32) (result i32)))
     (import "wasi_snapshot_preview1" "fd_pwrite"
         (func $fd_pwrite (param i32 i32 i32 i64 i32) (result i32)))
     (import "wasi_snapshot_preview1" "fd_pread"
@@ -85,6 +89,73 @@ fn a_write_to_a_file_pays_for_the_disk_it_may_touch() {
 fn buffers_pay_as_far_as_they_are_looked_at() {
     let write = "(call $fd_pwrite (i32.const 4) (i32.const 64) (i32.const 4000) (i64.const 0) (i32.const 8))";
     assert_eq!(price(0, write), 512 + 4000 * 8 + 4096 + 2, "the last of 4000 has 8 bytes");
+}
+
+#[test]
+fn a_list_pays_as_far_as_its_first_lie() {
+    // 3000 buffers of nothing, and then one that is beyond the memory.
+    let home = Home::new();
+    let consumed = |count: u32, code: i32| {
+        let text = format!(
+            r#"(module {IMPORTS} (memory (export "memory") 2)
+                (data (i32.const 24064) "\ff\ff\ff\ff\08\00\00\00")
+                (func (export "_start")
+                    (drop (call $fd_write (i32.const 1) (i32.const 64) (i32.const {count}) (i32.const 8)))))"#
+        );
+        let path = home.path("lie.wat");
+        fs::write(&path, text).expect("a file");
+        let (ended, report) = home.report(&[], &home.compile(&path, &[]));
+        let _ = ended.expect(code);
+        assert_eq!(report["fuel"]["exact"], true, "{report}");
+        report["fuel"]["consumed"].as_u64().expect("a number")
+    };
+    assert_eq!(consumed(3001, 134), consumed(3000, 0) + 8);
+}
+
+/// What links on the way cost, beside what the path costs that the call gives.
+#[test]
+fn links_pay_for_the_path_that_they_leave() {
+    // `f` is a file, `l` a link to it, and `ll` a link to that.
+    let look = |follow: u32, path: &str| {
+        let (place, length) = (place(path), path.len());
+        format!(
+            "(call $path_filestat_get (i32.const 3) (i32.const {follow}) (i32.const {place}) (i32.const {length}) (i32.const 128))"
+        )
+    };
+    let cost = |call: &str| {
+        let home = Home::new();
+        let text = |times: usize| {
+            let calls = format!("(drop {call})").repeat(times);
+            let path = home.path("links.wat");
+            let text = format!(
+                r#"(module {IMPORTS} (memory (export "memory") 2)
+                    (data (i32.const 16) "f") (data (i32.const 18) "l") (data (i32.const 20) "ll")
+                    (func (export "_start")
+                        (drop (call $path_open (i32.const 3) (i32.const 0) (i32.const 16) (i32.const 1)
+                            (i32.const 1) (i64.const 66) (i64.const 0) (i32.const 0) (i32.const 8)))
+                        (drop (call $path_symlink (i32.const 16) (i32.const 1) (i32.const 3) (i32.const 18) (i32.const 1)))
+                        (drop (call $path_symlink (i32.const 18) (i32.const 1) (i32.const 3) (i32.const 20) (i32.const 2)))
+                        {calls}))"#
+            );
+            fs::write(&path, text).expect("a file");
+            consumed(&home, &[], &home.compile(&path, &[]), 0)
+        };
+        text(3) - text(2) - 4 - call.matches(".const").count() as u64
+    };
+    let link = |bytes: u64| 8192 + 256 * bytes;
+    assert_eq!(cost(&look(1, "f")), 2048 + 32);
+    assert_eq!(cost(&look(0, "l")), 2048 + 32);
+    assert_eq!(cost(&look(1, "l")), 2048 + 32 + link(1));
+    assert_eq!(cost(&look(1, "ll")), 2048 + 64 + 2 * link(1));
+}
+
+/// Where the names of the test above are in memory.
+fn place(path: &str) -> u32 {
+    match path {
+        "f" => 16,
+        "l" => 18,
+        _ => 20,
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! checked before anything is read or written there.
 
 use crate::host::errno::{Failure, check_stopped};
-use crate::host::memory::GuestMemory;
+use crate::host::memory::{Bytes, GuestMemory};
 use crate::host::{CannotPay, State};
 use std::fmt;
 use std::sync::Arc;
@@ -55,7 +55,7 @@ impl<'a> Call<'a> {
     pub fn read(&mut self, address: u32, length: u32) -> wasmtime::Result<&[u8]> {
         let memory = self.caller.data().memory;
         let bytes = memory.map(|memory| memory.data_mut(&mut self.caller));
-        let bytes = GuestMemory::new(bytes).into_bytes(address, length);
+        let bytes = GuestMemory::new(bytes).into_bytes(Bytes::new(address, length));
         bytes.map(|bytes| &*bytes).map_err(into_error)
     }
 
@@ -67,7 +67,8 @@ impl<'a> Call<'a> {
         let memory = self.caller.data().memory;
         let all = memory.map(|memory| memory.data_mut(&mut self.caller));
         let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        let place = GuestMemory::new(all).into_bytes(address, length).map_err(into_error)?;
+        let place =
+            GuestMemory::new(all).into_bytes(Bytes::new(address, length)).map_err(into_error)?;
         place.copy_from_slice(bytes);
         Ok(())
     }

@@ -6,7 +6,7 @@
 
 use crate::host::Host;
 use crate::host::errno::{Errno, Outcome};
-use crate::host::memory::{GuestMemory, element};
+use crate::host::memory::{GuestMemory, Pointer};
 use crate::host::price::Purse;
 
 /// Size of a pointer of the guest, in bytes.
@@ -16,8 +16,8 @@ const POINTER_SIZE: u32 = 4;
 pub(crate) fn args_get(
     host: &mut Host,
     memory: &mut GuestMemory<'_>,
-    pointers: u32,
-    strings: u32,
+    pointers: Pointer,
+    strings: Pointer,
 ) -> Outcome<()> {
     let arguments = host.arguments.iter().map(|argument| [argument.as_slice(), b"\0"]);
     owe(&mut host.purse, arguments.clone());
@@ -28,8 +28,8 @@ pub(crate) fn args_get(
 pub(crate) fn args_sizes_get(
     host: &mut Host,
     memory: &mut GuestMemory<'_>,
-    count: u32,
-    size: u32,
+    count: Pointer,
+    size: Pointer,
 ) -> Outcome<()> {
     host.purse.owe_strings(host.arguments.len(), 0);
     memory.write_size(count, host.arguments.len())?;
@@ -40,8 +40,8 @@ pub(crate) fn args_sizes_get(
 pub(crate) fn environ_get(
     host: &mut Host,
     memory: &mut GuestMemory<'_>,
-    pointers: u32,
-    strings: u32,
+    pointers: Pointer,
+    strings: Pointer,
 ) -> Outcome<()> {
     let variables = host.environment.iter();
     let variables = variables.map(|(name, value)| [name.as_slice(), b"=", value.as_slice(), b"\0"]);
@@ -53,8 +53,8 @@ pub(crate) fn environ_get(
 pub(crate) fn environ_sizes_get(
     host: &mut Host,
     memory: &mut GuestMemory<'_>,
-    count: u32,
-    size: u32,
+    count: Pointer,
+    size: Pointer,
 ) -> Outcome<()> {
     let sizes = host.environment.iter().map(|(name, value)| name.len() + value.len() + 2);
     host.purse.owe_strings(host.environment.len(), 0);
@@ -75,16 +75,16 @@ fn owe<'a, const PIECES: usize>(
 /// where each begins to `pointers`.
 fn write_strings<'a, const PIECES: usize>(
     memory: &mut GuestMemory<'_>,
-    pointers: u32,
-    mut strings: u32,
+    pointers: Pointer,
+    mut strings: Pointer,
     pieces_of_strings: impl Iterator<Item = [&'a [u8]; PIECES]>,
 ) -> Outcome<()> {
     for (index, pieces) in (0..).zip(pieces_of_strings) {
-        memory.write_u32(element(pointers, index, POINTER_SIZE)?, strings)?;
+        memory.write_pointer(pointers.element(index, POINTER_SIZE)?, strings)?;
         for piece in pieces {
             let length = u32::try_from(piece.len()).map_err(|_| Errno::Overflow)?;
-            memory.bytes_mut(strings, length)?.copy_from_slice(piece);
-            strings = strings.checked_add(length).ok_or(Errno::Overflow)?;
+            memory.bytes_mut(strings.bytes(length))?.copy_from_slice(piece);
+            strings = strings.behind(length)?;
         }
     }
     Ok(())

@@ -9,7 +9,7 @@
 use crate::host::Host;
 use crate::host::determinism::TICK_NS;
 use crate::host::errno::{Errno, Outcome};
-use crate::host::memory::GuestMemory;
+use crate::host::memory::{GuestMemory, Pointer};
 use crate::host::types::{Clock, timestamp};
 use bls_artifact::capability::Capability;
 use rustix::time::{ClockId, Timespec, clock_getres, clock_gettime};
@@ -19,7 +19,7 @@ pub(crate) fn clock_res_get(
     host: &mut Host,
     memory: &mut GuestMemory<'_>,
     clock: u32,
-    result: u32,
+    result: Pointer,
 ) -> Outcome<()> {
     let clock = Clock::parse(clock)?;
     host.check(capability(clock)?)?;
@@ -37,7 +37,7 @@ pub(crate) fn clock_time_get(
     memory: &mut GuestMemory<'_>,
     clock: u32,
     _precision_ns: u64,
-    result: u32,
+    result: Pointer,
 ) -> Outcome<()> {
     let now = host.now(Clock::parse(clock)?)?;
     memory.write_u64(result, now)

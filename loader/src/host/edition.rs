@@ -15,7 +15,7 @@
 //! does not have is refused as preview 1 refuses its own unknown ones. Calls nothing.
 
 use crate::host::errno::{Errno, Outcome};
-use crate::host::memory::GuestMemory;
+use crate::host::memory::{GuestMemory, Pointer};
 use crate::host::types::{FileStat, Rights, Subscription};
 use bls_artifact::capability::{WASI_PREVIEW1, WASI_UNSTABLE};
 use rustix::fs::SeekFrom;
@@ -38,11 +38,6 @@ impl Edition {
             WASI_PREVIEW1 => Some(Self::Preview1),
             _ => None,
         }
-    }
-
-    /// Whether it has this function of preview 1.
-    pub(crate) fn has(self, function: &str) -> bool {
-        self == Self::Preview1 || function != "sock_accept"
     }
 
     /// The rights there are.
@@ -80,7 +75,7 @@ impl Edition {
     pub(crate) fn write_attributes(
         self,
         memory: &mut GuestMemory<'_>,
-        result: u32,
+        result: Pointer,
         attributes: &FileStat,
     ) -> Outcome<()> {
         /// Where snapshot 0 has the links, and what stands behind them.
@@ -111,7 +106,7 @@ impl Edition {
     pub(crate) fn subscription(
         self,
         memory: &GuestMemory<'_>,
-        place: u32,
+        place: Pointer,
     ) -> Outcome<Subscription> {
         if self == Self::Preview1 {
             return Subscription::decode(&memory.read(place, Subscription::ALIGNMENT)?);

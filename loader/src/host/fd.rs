@@ -8,7 +8,7 @@
 
 use crate::host::Host;
 use crate::host::errno::{Errno, Outcome};
-use crate::host::memory::GuestMemory;
+use crate::host::memory::{Bytes, GuestMemory, Pointer};
 use crate::host::stream::{Direction, Stream};
 use crate::host::table::Descriptor;
 use crate::host::types::{FdFlags, FdStat, FileType, PRESTAT_ALIGNMENT, Rights, prestat};
@@ -137,7 +137,7 @@ pub(crate) fn fd_fdstat_get(
     host: &mut Host,
     memory: &mut GuestMemory<'_>,
     descriptor: u32,
-    result: u32,
+    result: Pointer,
 ) -> Outcome<()> {
     let attributes = match host.table.get(descriptor)? {
         Descriptor::Stream(stream) => {
@@ -268,7 +268,7 @@ pub(crate) fn fd_prestat_get(
     host: &mut Host,
     memory: &mut GuestMemory<'_>,
     descriptor: u32,
-    result: u32,
+    result: Pointer,
 ) -> Outcome<()> {
     let path = host.table.directory(descriptor)?.guest_path.as_ref().ok_or(Errno::Badf)?;
     let length = u32::try_from(path.len()).map_err(|_| Errno::Overflow)?;
@@ -280,8 +280,7 @@ pub(crate) fn fd_prestat_dir_name(
     host: &mut Host,
     memory: &mut GuestMemory<'_>,
     descriptor: u32,
-    buffer: u32,
-    buffer_length: u32,
+    buffer: Bytes,
 ) -> Outcome<()> {
     let path = match host.table.get(descriptor)? {
         Descriptor::Directory(directory) => directory.guest_path.as_ref(),
@@ -289,10 +288,8 @@ pub(crate) fn fd_prestat_dir_name(
     };
     let path = path.ok_or(Errno::Notdir)?;
     let length = u32::try_from(path.len()).map_err(|_| Errno::Overflow)?;
-    if length > buffer_length {
-        return Err(Errno::Nametoolong.into());
-    }
-    memory.bytes_mut(buffer, length)?.copy_from_slice(path.as_bytes());
+    let place = buffer.first(length).ok_or(Errno::Nametoolong)?;
+    memory.bytes_mut(place)?.copy_from_slice(path.as_bytes());
     Ok(())
 }
 
@@ -315,7 +312,7 @@ pub(crate) fn fd_seek(
     descriptor: u32,
     offset: i64,
     whence: u32,
-    result: u32,
+    result: Pointer,
 ) -> Outcome<()> {
     let file = host.table.seekable(descriptor)?;
     let target = host.edition.target(whence, offset)?;
@@ -328,7 +325,7 @@ pub(crate) fn fd_tell(
     host: &mut Host,
     memory: &mut GuestMemory<'_>,
     descriptor: u32,
-    result: u32,
+    result: Pointer,
 ) -> Outcome<()> {
     let file = host.table.seekable(descriptor)?;
     memory.write_u64(result, rustix::fs::tell(file)?)

@@ -9,8 +9,9 @@ use crate::host::Host;
 use crate::host::disk::OutputLeft;
 use crate::host::errno::{Errno, Outcome};
 use crate::host::fd::system_flags;
-use crate::host::memory::GuestMemory;
+use crate::host::memory::{Bytes, GuestMemory, Path, Pointer};
 use crate::host::place::{Found, Place, Roots, following};
+use crate::host::price::Purse;
 use crate::host::table::{Descriptor, Directory, OpenFile};
 use crate::host::types::{FdFlags, LookupFlags, OpenFlags, Rights};
 use cap_fs_ext::OpenOptionsFollowExt as _;
@@ -27,11 +28,10 @@ pub(crate) fn path_create_directory(
     host: &mut Host,
     memory: &mut GuestMemory<'_>,
     descriptor: u32,
-    path: u32,
-    path_length: u32,
+    path: Path,
 ) -> Outcome<()> {
-    let (directory, path) = at(host, memory, descriptor, path, path_length)?;
-    let place = host.table.roots.place_to_change(directory, path)?;
+    let (directory, path) = at(host, memory, descriptor, path)?;
+    let place = host.table.roots.place_to_change(&host.purse, directory, path)?;
     let left = host.output_left.take_new_name(&place, 0)?;
     place.folder.create_dir(&place.name)?;
     host.output_left = left;
@@ -39,28 +39,25 @@ pub(crate) fn path_create_directory(
 }
 
 /// Gives a file a second name. Links are not followed (`inval`).
-#[expect(clippy::too_many_arguments, reason = "the specification's signature")]
 pub(crate) fn path_link(
     host: &mut Host,
     memory: &mut GuestMemory<'_>,
     old_descriptor: u32,
     old_lookup: u32,
-    old_path: u32,
-    old_path_length: u32,
+    old_path: Path,
     new_descriptor: u32,
-    new_path: u32,
-    new_path_length: u32,
+    new_path: Path,
 ) -> Outcome<()> {
     let lookup = LookupFlags::parse(old_lookup)?;
-    let (old, old_path) = at(host, memory, old_descriptor, old_path, old_path_length)?;
-    let (new, new_path) = at(host, memory, new_descriptor, new_path, new_path_length)?;
+    let (old, old_path) = at(host, memory, old_descriptor, old_path)?;
+    let (new, new_path) = at(host, memory, new_descriptor, new_path)?;
     old.check_writable()?;
     new.check_writable()?;
     if lookup.has(LookupFlags::SYMLINK_FOLLOW) {
         return Err(Errno::Inval.into());
     }
-    let old = host.table.roots.place_to_change(old, old_path)?;
-    let new = host.table.roots.place_to_change(new, new_path)?;
+    let old = host.table.roots.place_to_change(&host.purse, old, old_path)?;
+    let new = host.table.roots.place_to_change(&host.purse, new, new_path)?;
     let left = host.output_left.take_new_name(&new, 0)?;
     old.folder.hard_link(&old.name, &new.folder, &new.name)?;
     host.output_left = left;
@@ -74,13 +71,12 @@ pub(crate) fn path_open(
     memory: &mut GuestMemory<'_>,
     descriptor: u32,
     lookup: u32,
-    path: u32,
-    path_length: u32,
+    path: Path,
     how: u32,
     rights: u64,
     rights_inheriting: u64,
     flags: u32,
-    result: u32,
+    result: Pointer,
 ) -> Outcome<()> {
     let opening = Opening {
         lookup: LookupFlags::parse(lookup)?,
@@ -89,7 +85,7 @@ pub(crate) fn path_open(
         flags: FdFlags::parse(flags)?,
     };
     host.edition.parse_rights(rights_inheriting)?;
-    let path = memory.path(path, path_length)?;
+    let path = memory.path(path)?;
     let directory = match host.table.get(descriptor)? {
         Descriptor::Directory(directory) => directory,
         Descriptor::File(_) => return Err(Errno::Notdir.into()),
@@ -102,7 +98,7 @@ pub(crate) fn path_open(
     host.table.check_room()?;
     memory.check_u32(result)?;
     let mut left = host.output_left;
-    let opened = opening.open(&host.table.roots, directory, path, &mut left)?;
+    let opened = opening.open(&host.purse, &host.table.roots, directory, path, &mut left)?;
     host.output_left = left;
     let number = host.table.insert(opened)?;
     memory.write_u32(result, number)
@@ -145,6 +141,7 @@ impl Opening {
     /// Opens what a path leads to, or makes it.
     fn open(
         &self,
+        purse: &Purse,
         roots: &Roots,
         directory: &Directory,
         path: &str,
@@ -157,20 +154,20 @@ impl Opening {
         for _ in 0..ATTEMPTS_MAX {
             let found = match self.writes() && roots.matter() {
                 true => {
-                    let (place, found) = Place::find(directory, path, follow)?;
-                    roots.check_changeable(directory, &place)?;
+                    let (place, found) = Place::find(purse, directory, path, follow)?;
+                    roots.check_changeable(purse, directory, &place)?;
                     found
                 }
-                false => Found::at(&directory.dir, path, follow)?,
+                false => Found::at(purse, &directory.dir, path, follow)?,
             };
             match found {
                 Some(_) if exclusive => return Err(Errno::Exist.into()),
-                Some(found) => return self.open_found(roots, directory, path, &found),
+                Some(found) => return self.open_found(purse, roots, directory, path, &found),
                 None if !creates => return Err(Errno::Noent.into()),
                 None => {}
             }
-            let (place, None) = Place::find(directory, path, follow)? else { continue };
-            roots.check_changeable(directory, &place)?;
+            let (place, None) = Place::find(purse, directory, path, follow)? else { continue };
+            roots.check_changeable(purse, directory, &place)?;
             let left = output_left.take_new_name(&place, 0)?;
             let mut options = self.options(false);
             match place.folder.open_with(&place.name, options.create_new(true)) {
@@ -189,6 +186,7 @@ impl Opening {
     /// Opens what is there.
     fn open_found(
         &self,
+        purse: &Purse,
         roots: &Roots,
         directory: &Directory,
         path: &str,
@@ -204,7 +202,7 @@ impl Opening {
         let read_only = directory.read_only;
         Ok(if is_directory {
             // A folder that was opened is what the innermost grant above it says.
-            let read_only = read_only || roots.protect(directory, &file)?;
+            let read_only = read_only || roots.protect(purse, directory, &file)?;
             let dir = Dir::from_std_file(file.into_std());
             Descriptor::Directory(Directory::opened(dir, read_only))
         } else {
@@ -253,24 +251,21 @@ impl Opening {
 }
 
 /// What a symbolic link says, cut off where the buffer ends.
-#[expect(clippy::too_many_arguments, reason = "the specification's signature")]
 pub(crate) fn path_readlink(
     host: &mut Host,
     memory: &mut GuestMemory<'_>,
     descriptor: u32,
-    path: u32,
-    path_length: u32,
-    buffer: u32,
-    buffer_length: u32,
-    result: u32,
+    path: Path,
+    buffer: Bytes,
+    result: Pointer,
 ) -> Outcome<()> {
     memory.check_u32(result)?;
-    memory.bytes(buffer, buffer_length)?;
-    let (directory, path) = at(host, memory, descriptor, path, path_length)?;
-    let place = Place::of(directory, path)?;
+    memory.bytes(buffer)?;
+    let (directory, path) = at(host, memory, descriptor, path)?;
+    let place = Place::of(&host.purse, directory, path)?;
     let target = place.folder.read_link(&place.name)?;
     let target = target.as_os_str().as_bytes();
-    let buffer = memory.bytes_mut(buffer, buffer_length)?;
+    let buffer = memory.bytes_mut(buffer)?;
     let length = target.len().min(buffer.len());
     let (place, _) = buffer.split_at_mut(length);
     place.copy_from_slice(target.get(..length).unwrap_or_default());
@@ -282,12 +277,11 @@ pub(crate) fn path_remove_directory(
     host: &mut Host,
     memory: &mut GuestMemory<'_>,
     descriptor: u32,
-    path: u32,
-    path_length: u32,
+    path: Path,
 ) -> Outcome<()> {
-    let (directory, path) = at(host, memory, descriptor, path, path_length)?;
-    let place = host.table.roots.place_to_change(directory, path)?;
-    host.table.roots.check_movable(&place)?;
+    let (directory, path) = at(host, memory, descriptor, path)?;
+    let place = host.table.roots.place_to_change(&host.purse, directory, path)?;
+    host.table.roots.check_movable(&host.purse, &place)?;
     // `folder/` is `folder`, as for the kernel; to cap-std it would be `folder/.`, which
     // cannot be removed.
     let name = place.bare_name();
@@ -298,26 +292,23 @@ pub(crate) fn path_remove_directory(
 }
 
 /// Gives a file or a directory another name.
-#[expect(clippy::too_many_arguments, reason = "the specification's signature")]
 pub(crate) fn path_rename(
     host: &mut Host,
     memory: &mut GuestMemory<'_>,
     old_descriptor: u32,
-    old_path: u32,
-    old_path_length: u32,
+    old_path: Path,
     new_descriptor: u32,
-    new_path: u32,
-    new_path_length: u32,
+    new_path: Path,
 ) -> Outcome<()> {
-    let (old, old_path) = at(host, memory, old_descriptor, old_path, old_path_length)?;
-    let (new, new_path) = at(host, memory, new_descriptor, new_path, new_path_length)?;
+    let (old, old_path) = at(host, memory, old_descriptor, old_path)?;
+    let (new, new_path) = at(host, memory, new_descriptor, new_path)?;
     old.check_writable()?;
     new.check_writable()?;
     let roots = &host.table.roots;
-    let mut old = roots.place_to_change(old, old_path)?;
-    let new = roots.place_to_change(new, new_path)?;
-    roots.check_movable(&old)?;
-    roots.check_movable(&new)?;
+    let mut old = roots.place_to_change(&host.purse, old, old_path)?;
+    let new = roots.place_to_change(&host.purse, new, new_path)?;
+    roots.check_movable(&host.purse, &old)?;
+    roots.check_movable(&host.purse, &new)?;
     let left = host.output_left.take_name(&new.name, 0)?;
     let replaced = last_name(host.clockwork.is_some(), &new.folder, &new.name);
     // Only a directory can get a name that ends with a slash. cap-std minds that slash
@@ -338,15 +329,13 @@ pub(crate) fn path_rename(
 pub(crate) fn path_symlink(
     host: &mut Host,
     memory: &mut GuestMemory<'_>,
-    target: u32,
-    target_length: u32,
+    target: Path,
     descriptor: u32,
-    path: u32,
-    path_length: u32,
+    path: Path,
 ) -> Outcome<()> {
-    let target = memory.path(target, target_length)?;
-    let (directory, path) = at(host, memory, descriptor, path, path_length)?;
-    let place = host.table.roots.place_to_change(directory, path)?;
+    let target = memory.path(target)?;
+    let (directory, path) = at(host, memory, descriptor, path)?;
+    let place = host.table.roots.place_to_change(&host.purse, directory, path)?;
     let left = host.output_left.take_new_name(&place, target.len())?;
     place.folder.symlink(target, &place.name)?;
     host.output_left = left;
@@ -358,11 +347,10 @@ pub(crate) fn path_unlink_file(
     host: &mut Host,
     memory: &mut GuestMemory<'_>,
     descriptor: u32,
-    path: u32,
-    path_length: u32,
+    path: Path,
 ) -> Outcome<()> {
-    let (directory, path) = at(host, memory, descriptor, path, path_length)?;
-    let place = host.table.roots.place_to_change(directory, path)?;
+    let (directory, path) = at(host, memory, descriptor, path)?;
+    let place = host.table.roots.place_to_change(&host.purse, directory, path)?;
     let gone = last_name(host.clockwork.is_some(), &place.folder, &place.name);
     place.folder.remove_file(&place.name)?;
     host.forget(gone);
@@ -374,10 +362,9 @@ pub(crate) fn at<'a>(
     host: &'a Host,
     memory: &'a GuestMemory<'_>,
     descriptor: u32,
-    path: u32,
-    path_length: u32,
+    path: Path,
 ) -> Outcome<(&'a Directory, &'a str)> {
-    Ok((host.table.directory(descriptor)?, memory.path(path, path_length)?))
+    Ok((host.table.directory(descriptor)?, memory.path(path)?))
 }
 
 /// Device and number of a file that is gone when this name of it is. Asked only where

@@ -1,6 +1,6 @@
 //! Where a path of a guest leads, and whether the guest may go there.
 //!
-//! What a path leads to is opened by `cap-std` as a mere place (`O_PATH`), and judged; only
+//! What a path leads to is opened as a mere place (`links.rs`), and judged; only
 //! then is it opened, through that descriptor ([`Found`]). Where something is made, changed
 //! or removed, a path is a folder and one name in it, and the folder is judged as well
 //! ([`Place`]). A link at the end of such a path is followed here, by reading it and beginning
@@ -8,7 +8,7 @@
 //! is first the name `link` in `notes`, then the path `notes/../b`, and that is the name `b`
 //! in the folder above.
 //!
-//! Assumes that `cap-std` keeps every path inside the directory it starts from. Guarantees
+//! Assumes that `links.rs` and `cap-std` keep every path inside the directory it starts from. Guarantees
 //! that nothing on a filesystem of the kernel's own (`filesystem.rs`) is opened, made,
 //! changed, followed or listed; that of all else only regular files and folders are opened,
 //! and that nothing else is even opened in passing: a FIFO never waits, a device never wakes;
@@ -18,18 +18,19 @@
 use crate::host::Preopen;
 use crate::host::errno::{Errno, Outcome};
 use crate::host::filesystem::kernel_filesystem;
+use crate::host::links;
+use crate::host::price::Purse;
 use crate::host::table::Directory;
-use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt as _};
-use cap_std::fs::{Dir, File, Metadata, OpenOptions, OpenOptionsExt};
+use cap_fs_ext::FollowSymlinks;
+use cap_std::fs::{Dir, File, Metadata};
 use rustix::fd::{AsFd, AsRawFd as _, OwnedFd};
 use rustix::fs::{Mode, OFlags, fstat, open, openat};
 use rustix::io;
-use std::cell::Cell;
 use std::io::ErrorKind;
 use std::ops::Deref;
 
-/// Links that one path may lead through at its end where its folder matters. The kernel
-/// follows more; here each begins the way anew, and nobody pays for that.
+/// Links that one path may lead through at its end where its folder matters. In between it
+/// may lead through more (`links.rs`); here each begins the whole way anew.
 const LINKS_MAX: u32 = 8;
 
 /// A folder that was judged, and a name in it.
@@ -69,15 +70,15 @@ pub(crate) struct Found {
 
 impl<'a> Place<'a> {
     /// The folder of a path, and the name in it.
-    pub(crate) fn of(directory: &'a Directory, path: &str) -> Outcome<Self> {
+    pub(crate) fn of(purse: &Purse, directory: &'a Directory, path: &str) -> Outcome<Self> {
         let (above, name) = split(path);
         let folder = match above {
             _ if path.is_empty() => return Err(Errno::Noent.into()),
             "" | "." => Folder::Held(&directory.dir),
             _ => {
-                let dir = directory.dir.open_dir(above)?;
+                let dir = links::open(purse, &directory.dir, above, OFlags::DIRECTORY)?;
                 check_filesystem(&dir)?;
-                Folder::Opened(dir)
+                Folder::Opened(Dir::from_std_file(dir.into()))
             }
         };
         Ok(Self { folder, name: name.to_owned() })
@@ -86,22 +87,28 @@ impl<'a> Place<'a> {
     /// The same when links at its end are followed or not, and what stands there; `None`
     /// where there is nothing of that name.
     pub(crate) fn find(
+        purse: &Purse,
         directory: &'a Directory,
         path: &str,
         follow: bool,
     ) -> Outcome<(Self, Option<Found>)> {
         let mut path = path.to_owned();
         for _ in 0..=LINKS_MAX {
-            let place = Self::of(directory, &path)?;
+            let place = Self::of(purse, directory, &path)?;
             let bare = place.bare_name();
             let slashes = &place.name[bare.len()..];
-            let Some(found) = Found::at(&place.folder, bare, false)? else {
+            let Some(found) = Found::at(purse, &place.folder, bare, false)? else {
                 return Ok((place, None));
             };
             if found.metadata.is_symlink() && (follow || !slashes.is_empty()) {
                 let target = place.folder.read_link(bare)?;
                 let target = target.to_str().ok_or(Errno::Ilseq)?;
                 path = format!("{}{target}{slashes}", split(&path).0);
+                purse.owe_link(path.len());
+                // An absolute one leads out of the folder.
+                if target.starts_with('/') {
+                    return Err(Errno::Perm.into());
+                }
                 continue;
             }
             if !slashes.is_empty() && !found.metadata.is_dir() {
@@ -121,12 +128,15 @@ impl<'a> Place<'a> {
 impl Found {
     /// What a path in a folder leads to; `None` where there is nothing. The filesystem is
     /// judged, the kind of file is not.
-    pub(crate) fn at(folder: &Dir, path: &str, follow: bool) -> Outcome<Option<Self>> {
-        let mut options = OpenOptions::new();
-        options.read(true).follow(following(follow));
-        options.custom_flags(OFlags::PATH.bits().cast_signed());
-        let file = match folder.open_with(path, &options) {
-            Ok(file) => file,
+    pub(crate) fn at(
+        purse: &Purse,
+        folder: &Dir,
+        path: &str,
+        follow: bool,
+    ) -> Outcome<Option<Self>> {
+        let flags = if follow { OFlags::empty() } else { OFlags::NOFOLLOW };
+        let file = match links::open(purse, folder, path, flags) {
+            Ok(file) => File::from_std(file.into()),
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error.into()),
         };
@@ -211,13 +221,10 @@ impl Identity {
 
 /// The granted folders, where some may be changed and some only be read: then one may lie
 /// in another, and the innermost decides, by whatever way a guest comes. Empty where all
-/// are of one kind, and nothing is asked of the system then.
+/// are of one kind, and nothing is asked of the system then. Folders that are looked at on
+/// the way up are paid for.
 #[derive(Debug)]
-pub(crate) struct Roots {
-    roots: Vec<Root>,
-    /// Folders that were looked at on the way up, and are not paid for yet.
-    looked_at: Cell<u64>,
-}
+pub(crate) struct Roots(Vec<Root>);
 
 /// One of them.
 #[derive(Debug)]
@@ -229,46 +236,49 @@ enum Root {
 }
 
 impl Roots {
-    /// How many folders were looked at since this was asked last.
-    pub(crate) fn take_looked_at(&self) -> u64 {
-        self.looked_at.take()
-    }
-
     /// Whether it matters in which folder something changes.
     pub(crate) fn matter(&self) -> bool {
-        !self.roots.is_empty()
+        !self.0.is_empty()
     }
 
     /// Those among these grants.
     pub(crate) fn of(preopens: &[Preopen]) -> Self {
         let read_only = preopens.iter().filter(|preopen| preopen.read_only).count();
         if read_only == 0 || read_only == preopens.len() {
-            return Self { roots: Vec::new(), looked_at: Cell::new(0) };
+            return Self(Vec::new());
         }
         let root = |preopen: &Preopen| match preopen.read_only {
             true => Root::ReadOnly(preopen.identity, preopen.dir.try_clone().ok()),
             false => Root::Changeable(preopen.identity),
         };
-        Self { roots: preopens.iter().map(root).collect(), looked_at: Cell::new(0) }
+        Self(preopens.iter().map(root).collect())
     }
 
     /// The folder of a path in which something is going to change, and the name of that.
     pub(crate) fn place_to_change<'a>(
         &self,
+        purse: &Purse,
         directory: &'a Directory,
         path: &str,
     ) -> Outcome<Place<'a>> {
         directory.check_writable()?;
-        let place = Place::of(directory, path)?;
-        self.check_changeable(directory, &place)?;
+        let place = Place::of(purse, directory, path)?;
+        self.check_changeable(purse, directory, &place)?;
         Ok(place)
     }
 
     /// `perm` for a place in a folder that may only be read.
-    pub(crate) fn check_changeable(&self, start: &Directory, place: &Place<'_>) -> Outcome<()> {
+    pub(crate) fn check_changeable(
+        &self,
+        purse: &Purse,
+        start: &Directory,
+        place: &Place<'_>,
+    ) -> Outcome<()> {
         match &place.folder {
             Folder::Held(_) => Ok(()),
-            Folder::Opened(folder) if self.protect(start, folder)? => Err(Errno::Perm.into()),
+            Folder::Opened(folder) if self.protect(purse, start, folder)? => {
+                Err(Errno::Perm.into())
+            }
             Folder::Opened(_) => Ok(()),
         }
     }
@@ -276,38 +286,40 @@ impl Roots {
     /// Whether a folder that was reached from `start`, which may be changed, is or lies in
     /// one that may only be read. Goes up from it, to the first granted folder: the kernel
     /// knows the way, out of mounts as well.
-    pub(crate) fn protect(&self, start: &Directory, folder: impl AsFd) -> Outcome<bool> {
-        if self.roots.is_empty() {
+    pub(crate) fn protect(
+        &self,
+        purse: &Purse,
+        start: &Directory,
+        folder: impl AsFd,
+    ) -> Outcome<bool> {
+        if self.0.is_empty() {
             return Ok(false);
         }
         let start = Identity::of(&start.dir)?;
-        let read_only = climb(folder, |here| {
-            self.looked_at.set(self.looked_at.get() + 1);
-            match self.find(here) {
-                Some(root) => Some(matches!(root, Root::ReadOnly(..))),
-                None => (here == start).then_some(false),
-            }
+        let read_only = climb(purse, folder, |here| match self.find(here) {
+            Some(root) => Some(matches!(root, Root::ReadOnly(..))),
+            None => (here == start).then_some(false),
         });
         Ok(read_only?.unwrap_or(false))
     }
 
     /// `perm` for a name that stands for a folder which may only be read, or in which one
     /// lies: it would be gone, or stand under another name.
-    pub(crate) fn check_movable(&self, place: &Place<'_>) -> Outcome<()> {
-        if self.roots.is_empty() {
+    pub(crate) fn check_movable(&self, purse: &Purse, place: &Place<'_>) -> Outcome<()> {
+        if self.0.is_empty() {
             return Ok(());
         }
-        let Some(moved) = Found::at(&place.folder, place.bare_name(), false)? else {
+        let Some(moved) = Found::at(purse, &place.folder, place.bare_name(), false)? else {
             return Ok(());
         };
         if !moved.metadata.is_dir() {
             return Ok(());
         }
         let moved = Identity::of(&moved.file)?;
-        for root in &self.roots {
+        for root in &self.0 {
             let Root::ReadOnly(_, dir) = root else { continue };
             let dir = dir.as_ref().ok_or(Errno::Perm)?;
-            let holds = climb(dir, |here| match self.find(here) {
+            let holds = climb(purse, dir, |here| match self.find(here) {
                 _ if here == moved => Some(true),
                 Some(Root::Changeable(_)) => Some(false),
                 _ => None,
@@ -320,18 +332,23 @@ impl Roots {
     }
 
     fn find(&self, folder: Identity) -> Option<&Root> {
-        self.roots.iter().find(|root| match root {
+        self.0.iter().find(|root| match root {
             Root::Changeable(identity) | Root::ReadOnly(identity, _) => *identity == folder,
         })
     }
 }
 
 /// What is known of a folder, or of the first above it of which anything is.
-fn climb<T>(folder: impl AsFd, known: impl Fn(Identity) -> Option<T>) -> Outcome<Option<T>> {
+fn climb<T>(
+    purse: &Purse,
+    folder: impl AsFd,
+    known: impl Fn(Identity) -> Option<T>,
+) -> Outcome<Option<T>> {
     const FLAGS: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
     let mut here = Identity::of(&folder)?;
     let mut held: Option<OwnedFd> = None;
     loop {
+        purse.owe_folder();
         if let Some(value) = known(here) {
             return Ok(Some(value));
         }

@@ -9,7 +9,7 @@
 use crate::host::Host;
 use crate::host::clock::{capability, monotonic};
 use crate::host::errno::{Errno, Outcome, check_stopped};
-use crate::host::memory::{GuestMemory, element};
+use crate::host::memory::{GuestMemory, Pointer};
 use crate::host::table::{Descriptor, Table};
 use crate::host::types::{Clock, Event, EventKind, NANOSECONDS, ReadyFlags, Wait};
 use bls_artifact::limits::SUBSCRIPTIONS_MAX;
@@ -22,10 +22,10 @@ use rustix::io::{Errno as SystemErrno, ioctl_fionread};
 pub(crate) fn poll_oneoff(
     host: &mut Host,
     memory: &mut GuestMemory<'_>,
-    subscriptions: u32,
-    events: u32,
+    subscriptions: Pointer,
+    events: Pointer,
     count: u32,
-    result: u32,
+    result: Pointer,
 ) -> Outcome<()> {
     if count == 0 || count > SUBSCRIPTIONS_MAX {
         return Err(Errno::Inval.into());
@@ -35,7 +35,7 @@ pub(crate) fn poll_oneoff(
     memory.check_list(events, count, Event::SIZE, Event::ALIGNMENT)?;
     let mut wanted = Vec::new();
     for index in 0..count {
-        let place = element(subscriptions, index, host.edition.subscription_bytes())?;
+        let place = subscriptions.element(index, host.edition.subscription_bytes())?;
         wanted.push(host.edition.subscription(memory, place)?);
     }
     let mut happened = Vec::new();
@@ -91,7 +91,7 @@ pub(crate) fn poll_oneoff(
 
     let mut index = 0;
     for event in &happened {
-        let place = element(events, index, Event::SIZE)?;
+        let place = events.element(index, Event::SIZE)?;
         memory.write(place, Event::ALIGNMENT, event.encode())?;
         index += 1;
     }

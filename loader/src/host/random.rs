@@ -5,21 +5,20 @@
 
 use crate::host::Host;
 use crate::host::errno::Outcome;
-use crate::host::memory::GuestMemory;
+use crate::host::memory::{Bytes, GuestMemory};
 use bls_artifact::capability::Capability;
 use rustix::io::retry_on_intr;
 use rustix::rand::{GetRandomFlags, getrandom};
 
-/// Fills `length` bytes at `buffer`.
+/// Fills bytes with random ones.
 pub(crate) fn random_get(
     host: &mut Host,
     memory: &mut GuestMemory<'_>,
-    buffer: u32,
-    length: u32,
+    buffer: Bytes,
 ) -> Outcome<()> {
-    let mut rest = memory.bytes_mut(buffer, length)?;
+    let mut rest = memory.bytes_mut(buffer)?;
     host.check(Capability::Randomness)?;
-    host.purse.pay_random(length)?;
+    host.purse.pay_random(buffer.length())?;
     if let Some(clockwork) = &mut host.clockwork {
         clockwork.fill(rest);
         return Ok(());

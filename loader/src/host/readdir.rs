@@ -22,7 +22,7 @@ use crate::host::Host;
 use crate::host::determinism::Clockwork;
 use crate::host::errno::{Errno, Outcome};
 use crate::host::holding::Holding;
-use crate::host::memory::GuestMemory;
+use crate::host::memory::{Bytes, GuestMemory, Pointer};
 use crate::host::price::Purse;
 use crate::host::table::Directory;
 use crate::host::types::{DirectoryEntry, FileType};
@@ -96,20 +96,19 @@ pub(crate) fn fd_readdir(
     host: &mut Host,
     memory: &mut GuestMemory<'_>,
     descriptor: u32,
-    buffer: u32,
-    buffer_length: u32,
+    buffer: Bytes,
     cookie: u64,
-    result: u32,
+    result: Pointer,
 ) -> Outcome<()> {
     let Host { table, clockwork, purse, holding, .. } = host;
     let directory = table.directory_mut(descriptor)?;
     memory.check_u32(result)?;
-    let mut rest = memory.bytes_mut(buffer, buffer_length)?;
+    let mut rest = memory.bytes_mut(buffer)?;
     let mut means = Means {
         purse,
         holding,
         by_rule: clockwork.is_some(),
-        batch_bytes: (buffer_length as usize).clamp(BATCH_BYTES_MIN, BATCH_BYTES_MAX),
+        batch_bytes: (buffer.length() as usize).clamp(BATCH_BYTES_MIN, BATCH_BYTES_MAX),
     };
     let listing = directory.listing(cookie, &mut means)?;
     let mut index = listing.find(cookie, &mut means)?;

@@ -6,7 +6,7 @@
 
 use crate::host::Host;
 use crate::host::errno::{Errno, Outcome};
-use crate::host::memory::GuestMemory;
+use crate::host::memory::{GuestMemory, Pointer, Unseen};
 use crate::host::types::{FdFlags, ReceiveFlags, ShutdownFlags};
 
 /// Would take a connection that waits.
@@ -15,23 +15,21 @@ pub(crate) fn sock_accept(
     _memory: &mut GuestMemory<'_>,
     descriptor: u32,
     flags: u32,
-    _result: u32,
+    _result: Pointer,
 ) -> Outcome<()> {
     FdFlags::parse(flags)?;
     not_a_socket(host, descriptor)
 }
 
 /// Would receive a message.
-#[expect(clippy::too_many_arguments, reason = "the specification's signature")]
 pub(crate) fn sock_recv(
     host: &mut Host,
     _memory: &mut GuestMemory<'_>,
     descriptor: u32,
-    _buffers: u32,
-    _count: u32,
+    _buffers: Unseen,
     flags: u32,
-    _length: u32,
-    _flags_out: u32,
+    _length: Pointer,
+    _flags_out: Pointer,
 ) -> Outcome<()> {
     ReceiveFlags::parse(flags)?;
     not_a_socket(host, descriptor)
@@ -42,10 +40,9 @@ pub(crate) fn sock_send(
     host: &mut Host,
     _memory: &mut GuestMemory<'_>,
     descriptor: u32,
-    _buffers: u32,
-    _count: u32,
+    _buffers: Unseen,
     _flags: u32,
-    _length: u32,
+    _length: Pointer,
 ) -> Outcome<()> {
     not_a_socket(host, descriptor)
 }

@@ -7,7 +7,7 @@
 use crate::host::Host;
 use crate::host::errno::{Errno, Outcome};
 use crate::host::fd::kind_of_stream;
-use crate::host::memory::GuestMemory;
+use crate::host::memory::{GuestMemory, Path, Pointer};
 use crate::host::path::at;
 use crate::host::place::{Found, Place};
 use crate::host::table::Descriptor;
@@ -24,7 +24,7 @@ pub(crate) fn fd_filestat_get(
     host: &mut Host,
     memory: &mut GuestMemory<'_>,
     descriptor: u32,
-    result: u32,
+    result: Pointer,
 ) -> Outcome<()> {
     let attributes = match host.table.get(descriptor)? {
         Descriptor::Stream(stream) => {
@@ -88,18 +88,17 @@ pub(crate) fn path_filestat_get(
     memory: &mut GuestMemory<'_>,
     descriptor: u32,
     lookup: u32,
-    path: u32,
-    path_length: u32,
-    result: u32,
+    path: Path,
+    result: Pointer,
 ) -> Outcome<()> {
     let lookup = LookupFlags::parse(lookup)?;
-    let (directory, path) = at(host, memory, descriptor, path, path_length)?;
+    let (directory, path) = at(host, memory, descriptor, path)?;
     // A path that ends so means a directory, and a link at its end is one to a directory.
     let is_directory = path.ends_with('/') || path.ends_with("/.");
     let metadata = if is_directory || lookup.has(LookupFlags::SYMLINK_FOLLOW) {
-        Found::at(&directory.dir, path, true)?.ok_or(Errno::Noent)?.metadata
+        Found::at(&host.purse, &directory.dir, path, true)?.ok_or(Errno::Noent)?.metadata
     } else {
-        let place = Place::of(directory, path)?;
+        let place = Place::of(&host.purse, directory, path)?;
         place.folder.symlink_metadata(&place.name)?
     };
     let attributes = host.attributes(&metadata)?;
@@ -113,22 +112,21 @@ pub(crate) fn path_filestat_set_times(
     memory: &mut GuestMemory<'_>,
     descriptor: u32,
     lookup: u32,
-    path: u32,
-    path_length: u32,
+    path: Path,
     accessed_ns: u64,
     modified_ns: u64,
     flags: u32,
 ) -> Outcome<()> {
     let lookup = LookupFlags::parse(lookup)?;
     let (accessed, modified) = changes(accessed_ns, modified_ns, flags)?;
-    let (directory, path) = at(host, memory, descriptor, path, path_length)?;
+    let (directory, path) = at(host, memory, descriptor, path)?;
     directory.check_writable()?;
     let follow = lookup.has(LookupFlags::SYMLINK_FOLLOW);
-    let (place, found) = Place::find(directory, path, follow)?;
+    let (place, found) = Place::find(&host.purse, directory, path, follow)?;
     let found = found.ok_or(Errno::Noent)?;
     let roots = &host.table.roots;
-    roots.check_changeable(directory, &place)?;
-    if found.metadata.is_dir() && roots.protect(directory, &found.file)? {
+    roots.check_changeable(&host.purse, directory, &place)?;
+    if found.metadata.is_dir() && roots.protect(&host.purse, directory, &found.file)? {
         return Err(Errno::Perm.into());
     }
     let times =

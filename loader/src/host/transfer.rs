@@ -10,7 +10,7 @@
 use crate::host::Host;
 use crate::host::disk::{OutputLeft, OutputLimit};
 use crate::host::errno::{Errno, Failure, Outcome, check_stopped};
-use crate::host::memory::{Gathered, GuestMemory};
+use crate::host::memory::{Buffers, Gathered, GuestMemory, Pointer};
 use crate::host::stream::Direction;
 use crate::host::table::{Descriptor, OpenFile};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -23,21 +23,18 @@ pub(crate) fn fd_read(
     host: &mut Host,
     memory: &mut GuestMemory<'_>,
     descriptor: u32,
-    buffers: u32,
-    count: u32,
-    result: u32,
+    buffers: Buffers,
+    result: Pointer,
 ) -> Outcome<()> {
     memory.check_u32(result)?;
     let length = match host.table.get(descriptor)? {
         Descriptor::File(file) => {
-            let (mut buffers, looked_at) = memory.scatter(buffers, count)?;
-            host.purse.owe_buffers(looked_at);
+            let mut buffers = memory.scatter(&host.purse, buffers)?;
             host.purse.owe_file_read();
             retry_on_intr(|| readv(file, &mut buffers))?
         }
         Descriptor::Stream(stream) if stream.direction == Direction::Input => {
-            let (mut buffers, looked_at) = memory.scatter(buffers, count)?;
-            host.purse.owe_buffers(looked_at);
+            let mut buffers = memory.scatter(&host.purse, buffers)?;
             let whole = host.clockwork.is_some();
             match stream.system() {
                 None => stream.read(&mut buffers),
@@ -61,10 +58,9 @@ pub(crate) fn fd_pread(
     host: &mut Host,
     memory: &mut GuestMemory<'_>,
     descriptor: u32,
-    buffers: u32,
-    count: u32,
+    buffers: Buffers,
     offset: u64,
-    result: u32,
+    result: Pointer,
 ) -> Outcome<()> {
     let file = match host.table.get(descriptor)? {
         Descriptor::File(file) => file,
@@ -74,8 +70,7 @@ pub(crate) fn fd_pread(
         _ => return Err(Errno::Badf.into()),
     };
     memory.check_u32(result)?;
-    let (mut buffers, looked_at) = memory.scatter(buffers, count)?;
-    host.purse.owe_buffers(looked_at);
+    let mut buffers = memory.scatter(&host.purse, buffers)?;
     host.purse.owe_file_read();
     let length = retry_on_intr(|| preadv(file, &mut buffers, offset))?;
     host.purse.owe_transfer(length);
@@ -87,20 +82,18 @@ pub(crate) fn fd_write(
     host: &mut Host,
     memory: &mut GuestMemory<'_>,
     descriptor: u32,
-    buffers: u32,
-    count: u32,
-    result: u32,
+    buffers: Buffers,
+    result: Pointer,
 ) -> Outcome<()> {
     let mut left = host.output_left;
     memory.check_u32(result)?;
-    let mut gathered = memory.gather(buffers, count, left.bytes())?;
-    host.purse.owe_buffers(gathered.looked_at);
+    let mut gathered = memory.gather(&host.purse, buffers, left.bytes())?;
     let written = match host.table.get(descriptor)? {
         Descriptor::File(file) => {
             host.purse.owe_file_write(file.synced);
             let start = left.position(file)?;
             let write = |list: &[IoSlice<'_>]| writev(file, list);
-            write_file(file, start, memory, (buffers, count), &mut left, &mut gathered, write)?
+            write_file(file, start, memory, &mut left, &mut gathered, write)?
         }
         Descriptor::Stream(stream) if stream.direction != Direction::Input => {
             let whole = host.clockwork.is_some();
@@ -128,15 +121,13 @@ pub(crate) fn fd_pwrite(
     host: &mut Host,
     memory: &mut GuestMemory<'_>,
     descriptor: u32,
-    buffers: u32,
-    count: u32,
+    buffers: Buffers,
     offset: u64,
-    result: u32,
+    result: Pointer,
 ) -> Outcome<()> {
     let mut left = host.output_left;
     memory.check_u32(result)?;
-    let mut gathered = memory.gather(buffers, count, left.bytes())?;
-    host.purse.owe_buffers(gathered.looked_at);
+    let mut gathered = memory.gather(&host.purse, buffers, left.bytes())?;
     let file = match host.table.get(descriptor)? {
         Descriptor::File(file) => file,
         Descriptor::Stream(stream) if stream.direction != Direction::Input => {
@@ -146,8 +137,7 @@ pub(crate) fn fd_pwrite(
     };
     host.purse.owe_file_write(file.synced);
     let write = |list: &[IoSlice<'_>]| pwritev(file, list, offset);
-    let written =
-        write_file(file, offset, memory, (buffers, count), &mut left, &mut gathered, write)?;
+    let written = write_file(file, offset, memory, &mut left, &mut gathered, write)?;
     host.purse.owe_transfer(written);
     account(&mut host.output_left, left, &gathered, written)?;
     memory.write_size(result, written)
@@ -159,7 +149,6 @@ fn write_file<'a>(
     file: &OpenFile,
     start: u64,
     memory: &'a GuestMemory<'_>,
-    (buffers, count): (u32, u32),
     left: &mut OutputLeft,
     gathered: &mut Gathered<'a>,
     write: impl Fn(&[IoSlice<'_>]) -> Result<usize, SystemErrno>,
@@ -169,7 +158,7 @@ fn write_file<'a>(
         (*left, start) = left.take_gap(file, start)?;
     }
     if left.bytes() < gathered.length {
-        *gathered = memory.gather(buffers, count, left.bytes())?;
+        *gathered = memory.gather_again(gathered, left.bytes());
     }
     let written = retry_on_intr(|| write(&gathered.buffers))?;
     if written > 0 {

@@ -7,7 +7,7 @@
 
 use super::Adversary;
 use bls_artifact::capability::WASI_PREVIEW1;
-use bls_loader::host::{FUNCTIONS, Kind};
+use bls_artifact::preview1::FUNCTIONS;
 use std::fmt::Write as _;
 
 /// Where things are in memory.
@@ -18,6 +18,15 @@ const OTHER: &str = "(i32.const 1028) (i32.const 1)";
 const LONG: &str = "(i32.const 2048) (i32.const 4091)";
 /// `././…/f`, as long as a path may be.
 const DOTS: &str = "(i32.const 8192) (i32.const 4095)";
+/// Down through 818 folders and up again, and then a link.
+const LINKS: &str = "(i32.const 16384) (i32.const 4092)";
+/// The same, and then a file.
+const UP_AND_DOWN: &str = "(i32.const 20480) (i32.const 4091)";
+/// Down through 2047 folders, as long as a path may be.
+const DEEP: &str = "(i32.const 24576) (i32.const 4093)";
+/// How many folders stand in each other, and how many links lead to each other.
+const FOLDERS: usize = 2047;
+const LINKS_MADE: u32 = 40;
 /// Most buffers of a list, each of nothing, and each of one byte.
 const EMPTY_BUFFERS: &str = "(i32.const 65536) (i32.const 1024)";
 const BUFFERS: &str = "(i32.const 131072) (i32.const 1024)";
@@ -314,25 +323,69 @@ pub(super) fn all() -> Vec<Adversary> {
         ),
     ];
     all.extend(more.into_iter().map(|(name, times, body)| adversary(name, times, &body)));
+    let look = |path: &str| {
+        format!(
+            "(drop (call $path_filestat_get (i32.const 3) (i32.const 1) {path} (i32.const 128)))"
+        )
+    };
+    let deep: [(&str, u32, String); 4] = [
+        ("a path down through 2 047 folders", 100, look(DEEP)),
+        ("a path down through 818 folders and up", 100, look(UP_AND_DOWN)),
+        ("a path through 40 links behind 818 folders", 5, look(LINKS)),
+        (
+            "a folder moved below 2 047 others, and back",
+            100,
+            format!(
+                "(drop (call $path_rename (i32.const 3) {FILE_FOLDER} (i32.load (i32.const 16)) {OTHER}))
+                 (drop (call $path_rename (i32.load (i32.const 16)) {OTHER} (i32.const 3) {FILE_FOLDER}))"
+            ),
+        ),
+    ];
+    all.extend(deep.into_iter().map(|(name, times, body)| {
+        let made = adversary(name, times, &body);
+        let setup = made.setup.clone() + &folders_and_links();
+        made.behind(setup)
+    }));
     all
+}
+
+/// The folder `d`.
+const FILE_FOLDER: &str = "(i32.const 1026) (i32.const 1)";
+
+/// Makes `g/g/…`, whose last descriptor is at 16, and the links `A`, of which each leads to the
+/// one before it, and the first to `f`.
+fn folders_and_links() -> String {
+    const NAME: &str = "(i32.const 1040) (i32.const 1)";
+    const LINK: &str = "(i32.const 1042) (i32.const 2)";
+    format!(
+        "(i32.store (i32.const 16) (i32.const 3))
+         (local.set $x (i32.const {FOLDERS}))
+         (loop $down
+            (if (call $path_create_directory (i32.load (i32.const 16)) {NAME}) (then (unreachable)))
+            (if (call $path_open (i32.load (i32.const 16)) (i32.const 0) {NAME} (i32.const 2)
+                (i64.const 0) (i64.const 0) (i32.const 0) {RESULT}) (then (unreachable)))
+            (if (i32.ne (i32.load (i32.const 16)) (i32.const 3))
+                (then (drop (call $fd_close (i32.load (i32.const 16))))))
+            (i32.store (i32.const 16) (i32.load {RESULT}))
+            (br_if $down (local.tee $x (i32.sub (local.get $x) (i32.const 1)))))
+         (if (call $path_symlink {FILE} (i32.const 3) {LINK}) (then (unreachable)))
+         (local.set $x (i32.const 1))
+         (loop $links
+            (i32.store16 (i32.const 1044) (i32.load16_u (i32.const 1042)))
+            (i32.store8 (i32.const 1043) (i32.add (i32.const 48) (local.get $x)))
+            (if (call $path_symlink (i32.const 1044) (i32.const 2) (i32.const 3) {LINK}) (then (unreachable)))
+            (br_if $links (i32.ne (i32.const {LINKS_MADE})
+                (local.tee $x (i32.add (local.get $x) (i32.const 1))))))"
+    )
 }
 
 /// A module that imports everything, and makes the file and the folder.
 fn adversary(name: &str, times: u32, body: &str) -> Adversary {
     let mut parts = String::new();
-    for (function, kinds) in FUNCTIONS {
-        let parameters: String = kinds
-            .iter()
-            .map(|kind| match kind {
-                Kind::I32 => "i32 ",
-                Kind::I64 => "i64 ",
-            })
-            .collect();
-        let result = if *function == "proc_exit" { "" } else { "(result i32)" };
-        let _ = write!(
-            parts,
-            "(import \"{WASI_PREVIEW1}\" \"{function}\" (func ${function} (param {parameters}) {result}))"
-        );
+    for function in FUNCTIONS {
+        let (name, ty) = (function.name, function.ty());
+        let ty = ty.trim_start_matches("func");
+        let _ = write!(parts, "(import \"{WASI_PREVIEW1}\" \"{name}\" (func ${name} {ty}))");
     }
     parts += r#"(memory (export "memory") 64)"#;
     let number = |value: u32| -> String {
@@ -346,6 +399,12 @@ fn adversary(name: &str, times: u32, body: &str) -> Adversary {
     data(1064, &(number(3_000_000) + &number(1 << 20)));
     data(2048, &("d/../".repeat(818) + "f"));
     data(8192, &("./".repeat(2047) + "f"));
+    data(1040, "g\\00A0");
+    let (down, up) = ("g/".repeat(818), "../".repeat(818));
+    // The last of the links that `folders_and_links` makes: `A`, and the 39th character after 0.
+    data(16_384, &format!("{down}{up}AW"));
+    data(20_480, &format!("{down}{up}f"));
+    data(24_576, &("g/".repeat(FOLDERS - 1) + "g"));
     let buffers: String = (0..1024).map(|index| number(4096 + index) + &number(1)).collect();
     data(131_072, &buffers);
     // Subscriptions to clocks are zeros; to files, what is read from descriptor 4.
