@@ -1,14 +1,53 @@
-//! The loader: from an artifact's bytes to the outcome of a run.
+//! Verifies, maps and runs artifacts of `bls-compile`: native code made ahead of time from
+//! WebAssembly, signed, and metered exactly.
+//!
+//! ```no_run
+//! use bls_loader::{Access, Loader, Runner, Sink, Trust};
+//! use std::time::Duration;
+//!
+//! # fn main() -> Result<(), bls_loader::Error> {
+//! let loader = Loader::new(Trust::system()?);
+//! let verified = loader.open("app.bls")?;
+//! let ended = Runner::new(verified)
+//!     .arg("x")
+//!     .folder("./data", "/data", Access::Write)
+//!     .fuel(3_000_000_000)
+//!     .timeout(Duration::from_secs(2))
+//!     .stdout(Sink::bytes())
+//!     .run()?;
+//! assert!(ended.outcome.is_success(), "{}", ended.outcome);
+//! # Ok(()) }
+//! ```
+//!
+//! | to | use |
+//! |---|---|
+//! | say who may sign | [`Trust`] |
+//! | verify a file, bytes, or what is installed | [`Loader`], which gives a [`Verified`] |
+//! | run it once | [`Runner::run`], which gives an [`Ended`] |
+//! | call it many times: a plug-in, a library | [`Runner::instantiate`], which gives an [`Instance`] |
+//! | hold many guests of one artifact | `Runner::pool`, with the feature `pool` |
+//! | give it functions of your own | [`Runner::function`] |
+//! | stop it from another thread | [`Runner::cancel`] |
+//! | bring your own `wasmtime::Linker` | [`Verified::module`] |
+//!
+//! There is no way from bytes to a module that does not lead through a [`Verified`]: the unsafe
+//! `Module::deserialize` of the engine is called in one place, with bytes whose signature
+//! and digest were checked.
+//!
+//! Errors are an [`Error`] with a stage, a [`code`](Error::code) that stays the same, and what
+//! can be done about it. What a *guest* does is no error: it is in [`Ended::outcome`].
+//!
+//! # Inside
 //!
 //! ```text
-//! artifact.bls ─ open ─ verify ─ map ─ link ─ run ─► outcome
+//! artifact.bls ─ open ─ verify ─ grant ─ map ─ link ─ run ─► outcome
 //! ```
 //!
 //! Each arrow is one module with one entry function; the next accepts only what
 //! the one before gives, and only that one can make it. So *verify before map* is
 //! checked by the Rust compiler: [`map()`](map::map) takes a [`verify::Verified`],
-//! and only [`verify()`](verify::verify) makes one. `program/cmd/run.rs` reads as
-//! the whole story.
+//! and only [`verify()`](verify::verify) makes one. `api/` is what is above;
+//! `program/` is `bls-load`, whose `cmd/run.rs` reads as the whole story.
 //!
 //! `unsafe` is in `sys/` only.
 
