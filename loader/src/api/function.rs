@@ -151,6 +151,43 @@ host_function!(A B C D E G H I J K);
 host_function!(A B C D E G H I J K L);
 host_function!(A B C D E G H I J K L M);
 
+/// A function whose type is known only when the program runs.
+pub(crate) struct Dynamic<F> {
+    pub(crate) parameters: Vec<ValType>,
+    pub(crate) results: Vec<ValType>,
+    pub(crate) function: F,
+}
+
+impl<F> HostFunction<Vec<Val>, Vec<Val>> for Dynamic<F>
+where
+    F: Fn(&mut Call<'_>, &[Val]) -> wasmtime::Result<Vec<Val>> + Send + Sync + 'static,
+{
+    fn define(
+        self: Arc<Self>,
+        linker: &mut Linker<State>,
+        module: &str,
+        name: &str,
+        price: u64,
+    ) -> wasmtime::Result<FuncType> {
+        let (parameters, results) = (self.parameters.clone(), self.results.clone());
+        let ty = FuncType::new(linker.engine(), parameters, results);
+        linker.func_new(module, name, ty.clone(), move |caller, parameters, results| {
+            let mut call = Call::begin(caller, price)?;
+            let given = (self.function)(&mut call, parameters);
+            check_stopped().map_err(into_error)?;
+            let given = given?;
+            if given.len() != results.len() {
+                let (given, wanted) = (given.len(), results.len());
+                let what = format!("a host function gave {given} results, and not {wanted}");
+                return Err(wasmtime::Error::msg(what));
+            }
+            results.clone_from_slice(&given);
+            Ok(())
+        })?;
+        Ok(ty)
+    }
+}
+
 /// Gives a linker one function.
 /// Its type.
 type Define = Arc<dyn Fn(&mut Linker<State>) -> wasmtime::Result<FuncType> + Send + Sync>;
