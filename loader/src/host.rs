@@ -68,6 +68,7 @@ use memory::GuestMemory;
 pub use place::Identity;
 pub use price::CannotPay;
 use price::{Price, Purse};
+pub(crate) use state::OwnFailure;
 pub use state::State;
 use std::fmt;
 pub use stream::Streams;

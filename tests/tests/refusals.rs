@@ -10,10 +10,11 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a workspace")
 }
 
-/// Every code in the loader and in what it shares, with the files that say it.
+/// Every code in the loader, in its C API and in what they share, with the files that say it.
 fn codes() -> BTreeMap<String, Vec<String>> {
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let mut folders = vec![root().join("loader/src"), root().join("shared/src")];
+    let folders = vec!["loader/src", "loader/capi/src", "shared/src"];
+    let mut folders: Vec<_> = folders.into_iter().map(|folder| root().join(folder)).collect();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();

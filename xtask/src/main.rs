@@ -2,8 +2,8 @@
 //!
 //! Needs only cargo. Cargo unifies features over all members of one invocation:
 //! a plain `cargo build --workspace` would link the compiler into the loader. So
-//! the two programs are built by separate invocations here, in the right order,
-//! and the tests are told where they are (`BLS_COMPILE`, `BLS_LOAD`).
+//! the two programs and the C library are built by separate invocations here, in the right order,
+//! and the tests are told where they are (`BLS_COMPILE`, `BLS_LOAD`, `BLS_LIBRARY`).
 
 mod fuzz;
 
@@ -16,7 +16,7 @@ The verbs of this repository.
 
 Usage: cargo xtask <VERB>
 
-  build    both programs, into target/bls/
+  build    both programs and the C library, into target/bls/
   test     build, then every test; then the fuzz targets, where cargo-fuzz and nightly are
            (with arguments: those of cargo test, and no fuzzing)
   check    formatting, clippy, docs and advisories, warnings denied
@@ -115,7 +115,13 @@ fn build() -> Step {
     let flags = format!("target.{host}.rustflags={flags:?}");
     let common = ["build", "--profile", "dist", "--package", "bls-loader", "--target", &host];
     cargo(&[&common[..], &["--config", &flags]].concat(), &[])?;
-    install(&target().join(&host).join("dist/bls-load"), "bls-load")
+    install(&target().join(&host).join("dist/bls-load"), "bls-load")?;
+
+    // Not in profile dist: there a panic ends the process, and here it is an error for C.
+    cargo(&["build", "--release", "--package", "bls-capi"], &[])?;
+    install(&target().join("release/libbls.so"), "libbls.so")?;
+    install(&target().join("release/libbls.a"), "libbls.a")?;
+    install(&root().join("loader/capi/bls.h"), "bls.h")
 }
 
 /// What makes the loader small, as flags of rustc.
@@ -170,6 +176,7 @@ fn with_programs(arguments: &[&str]) -> Step {
         &[
             ("BLS_COMPILE", folder.join("bls-compile").as_os_str()),
             ("BLS_LOAD", folder.join("bls-load").as_os_str()),
+            ("BLS_LIBRARY", folder.as_os_str()),
         ],
     )
 }
@@ -181,6 +188,7 @@ fn test(rest: &[String]) -> Step {
     cargo(&[&engine[..], &rest].concat(), &[])?;
     cargo(&[&["test", "--release", "--package", "bls-compiler"][..], &rest].concat(), &[])?;
     cargo(&[&["test", "--release", "--package", "bls-loader"][..], &rest].concat(), &[])?;
+    cargo(&[&["test", "--release", "--package", "bls-header"][..], &rest].concat(), &[])?;
     with_programs(&[&["test", "--release", "--package", "bls-tests"][..], &rest].concat())?;
     if rest.is_empty() { fuzz::run_if_installed() } else { Ok(()) }
 }
@@ -190,11 +198,12 @@ fn check() -> Step {
     cargo(&["fmt", "--all", "--check"], &[])?;
     let deny = OsStr::new("-Dwarnings");
     // One invocation for each member, as they are built.
-    for package in ["bls-artifact", "bls-compiler", "bls-loader", "bls-tests", "xtask"] {
+    let libraries = ["bls-artifact", "bls-compiler", "bls-loader", "bls-capi", "bls-tests"];
+    for package in libraries.into_iter().chain(["bls-header", "xtask"]) {
         let clippy = ["clippy", "--release", "--package", package, "--all-targets", "--"];
         cargo(&[&clippy[..], &["-Dwarnings"]].concat(), &[])?;
     }
-    for package in ["bls-artifact", "bls-compiler", "bls-loader", "bls-tests"] {
+    for package in libraries {
         let doc = ["doc", "--release", "--package", package, "--no-deps", "--lib"];
         cargo(&doc, &[("RUSTDOCFLAGS", deny)])?;
     }
