@@ -26,7 +26,8 @@
  *
  * Threads. Handles may go from thread to thread. Two threads may use one handle at once where
  * it says so; else the second call is refused (capi.busy), and so is a call of an instance
- * from a function that it called. Nobody may use a handle while it is freed.
+ * from a function that it called. Nobody may use a handle while it is freed. (A handle that a
+ * call changes is const all the same: the library guards it.)
  *
  * Signals. The engine handles SIGSEGV, SIGILL, SIGBUS and SIGFPE, and passes on those that are
  * not a guest's; a guest with a limit on time, or that can be cancelled, is stopped by SIGURG.
