@@ -188,6 +188,7 @@ fn test(rest: &[String]) -> Step {
     cargo(&[&engine[..], &rest].concat(), &[])?;
     cargo(&[&["test", "--release", "--package", "bls-compiler"][..], &rest].concat(), &[])?;
     cargo(&[&["test", "--release", "--package", "bls-loader"][..], &rest].concat(), &[])?;
+    cargo(&[&["test", "--release", "--package", "bls-capi"][..], &rest].concat(), &[])?;
     cargo(&[&["test", "--release", "--package", "bls-header"][..], &rest].concat(), &[])?;
     with_programs(&[&["test", "--release", "--package", "bls-tests"][..], &rest].concat())?;
     if rest.is_empty() { fuzz::run_if_installed() } else { Ok(()) }

@@ -227,3 +227,38 @@ const _: () = {
     is_shared::<crate::ended::bls_ended>();
     is_shared::<crate::error::bls_error>();
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signatures() {
+        let (parameters, results) = signature("iIfFv:Fi").expect("a signature");
+        let kinds = |types: &[ValType]| types.iter().map(kind).collect::<Vec<_>>();
+        assert_eq!(kinds(&parameters), [BLS_I32, BLS_I64, BLS_F32, BLS_F64, BLS_V128]);
+        assert_eq!(kinds(&results), [BLS_F64, BLS_I32]);
+        assert!(signature(":").is_ok_and(|(all, none)| all.is_empty() && none.is_empty()));
+        for wrong in ["", "i", "i:r", "i:i:i", "x:", "i :i"] {
+            assert!(matches!(signature(wrong), Err(Refusal::Signature(_))), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn values_keep_their_bits() {
+        for value in [
+            Val::I32(i32::MIN),
+            Val::I64(-1),
+            Val::F32(0x7fa0_0001),
+            Val::F64(0xfff0_0000_0000_0001),
+            Val::V128(V128::from(5_u128 << 100)),
+        ] {
+            // SAFETY: it was made of a value of its kind.
+            let again = unsafe { bls_value::of(&value).get() }.expect("a value");
+            assert_eq!(format!("{value:?}"), format!("{again:?}"));
+        }
+        // SAFETY: all bytes are set.
+        let reference = unsafe { bls_value::zero(BLS_REFERENCE).get() };
+        assert!(matches!(reference, Err(Refusal::Kind(BLS_REFERENCE))));
+    }
+}
