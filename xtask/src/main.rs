@@ -1,9 +1,10 @@
-//! The verbs of this repository: build, test, check, bench, fuzz.
+//! The verbs of this repository: build, library, test, check, bench, fuzz.
 //!
 //! Needs only cargo. Cargo unifies features over all members of one invocation:
 //! a plain `cargo build --workspace` would link the compiler into the loader. So
-//! the two programs and the C library are built by separate invocations here, in the right order,
-//! and the tests are told where they are (`BLS_COMPILE`, `BLS_LOAD`, `BLS_LIBRARY`).
+//! the two programs and the C library are built by separate invocations here, in the
+//! right order, and the tests are told where they are (`BLS_COMPILE`, `BLS_LOAD`,
+//! `BLS_LIBRARY`).
 
 mod fuzz;
 
@@ -16,9 +17,10 @@ The verbs of this repository.
 
 Usage: cargo xtask <VERB>
 
-  build    both programs and the C library, into target/bls/
-  test     build, then every test; then the fuzz targets, where cargo-fuzz and nightly are
-           (with arguments: those of cargo test, and no fuzzing)
+  build    both programs, into target/bls/
+  library  the library for C and its header, into target/bls/
+  test     build and library, then every test; then the fuzz targets, where cargo-fuzz and
+           nightly are (with arguments: those of cargo test, and no fuzzing)
   check    formatting, clippy, docs and advisories, warnings denied
   ci       check, then test
   bench    build, then the benchmarks: cargo xtask bench [NAME]...
@@ -36,9 +38,10 @@ fn main() -> ExitCode {
         arguments.split_first().map_or(("help", &[][..]), |(verb, rest)| (verb, rest));
     let outcome = match verb {
         "build" => build(),
-        "test" => build().and_then(|()| test(rest)),
+        "library" => library(),
+        "test" => build().and_then(|()| library()).and_then(|()| test(rest)),
         "check" => check(),
-        "ci" => check().and_then(|()| build()).and_then(|()| test(rest)),
+        "ci" => check().and_then(|()| build()).and_then(|()| library()).and_then(|()| test(rest)),
         "fuzz" => fuzz::run(rest),
         "bench" => build().and_then(|()| bench(rest)),
         "help" | "--help" | "-h" => {
@@ -115,8 +118,11 @@ fn build() -> Step {
     let flags = format!("target.{host}.rustflags={flags:?}");
     let common = ["build", "--profile", "dist", "--package", "bls-loader", "--target", &host];
     cargo(&[&common[..], &["--config", &flags]].concat(), &[])?;
-    install(&target().join(&host).join("dist/bls-load"), "bls-load")?;
+    install(&target().join(&host).join("dist/bls-load"), "bls-load")
+}
 
+/// Builds the C library, and puts its header beside it.
+fn library() -> Step {
     // Not in profile dist: there a panic ends the process, and here it is an error for C.
     cargo(&["build", "--release", "--package", "bls-capi"], &[])?;
     install(&target().join("release/libbls.so"), "libbls.so")?;
