@@ -4,7 +4,7 @@
 build:
     cargo xtask build
 
-# The library for C and its header, into target/bls/.
+# the library for C and its header, into target/bls/
 library:
     cargo xtask library
 
