@@ -4,6 +4,10 @@
 build:
     cargo xtask build
 
+# the library for C and its header, into target/bls/
+library:
+    cargo xtask library
+
 # every test
 test *ARGS:
     cargo xtask test {{ARGS}}

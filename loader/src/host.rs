@@ -87,6 +87,7 @@ use memory::GuestMemory;
 pub use place::Identity;
 pub use price::CannotPay;
 use price::{CALL, CHANGE, DISK, FILE, NOTHING, Priced as _, Purse, opening};
+pub(crate) use state::OwnFailure;
 pub use state::State;
 use std::fmt;
 pub use stream::Streams;

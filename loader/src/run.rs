@@ -13,7 +13,7 @@ use crate::error::{Cause, Failure, printable_name};
 use crate::host::limit::Exceeded;
 use crate::host::observed::Observed;
 use crate::host::state::State;
-use crate::host::{CannotPay, Exit, Fault, Grants, Host, OutputLimit};
+use crate::host::{CannotPay, Exit, Fault, Grants, Host, OutputLimit, OwnFailure};
 use crate::link::{Entry, Linked, UnknownImport};
 use crate::policy::Limits;
 use bls_artifact::fuel;
@@ -413,6 +413,8 @@ fn classify(error: &Error, left: Option<i64>, bounds: Bounds) -> (Outcome, bool)
         ("uncaught-exception", "an exception left the guest".to_owned(), true)
     } else if let Some(fault) = error.downcast_ref::<Fault>() {
         ("host", fault.to_string(), true)
+    } else if error.is::<OwnFailure>() {
+        ("host", error.root_cause().to_string(), true)
     } else {
         let failure = Failure {
             stage: "run",

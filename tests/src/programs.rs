@@ -1,6 +1,7 @@
 //! The two programs, run the way a person runs them.
 //!
-//! `BLS_COMPILE` and `BLS_LOAD` name them (`cargo xtask test` sets both). Each
+//! `BLS_COMPILE` and `BLS_LOAD` name them, and `BLS_LIBRARY` the folder of the C library
+//! (`cargo xtask test` sets all). Each
 //! [`Home`] is a fresh folder with a key and a trust file of its own, given by
 //! options: the tests never touch the files of the user who runs them.
 
@@ -26,6 +27,15 @@ pub fn compiler() -> PathBuf {
 #[must_use]
 pub fn loader() -> PathBuf {
     named("BLS_LOAD")
+}
+
+/// The folder of `libbls.so`, `libbls.a` and `bls.h`.
+///
+/// # Panics
+/// When `BLS_LIBRARY` is not set.
+#[must_use]
+pub fn library() -> PathBuf {
+    named("BLS_LIBRARY")
 }
 
 fn named(variable: &str) -> PathBuf {

@@ -467,3 +467,37 @@ fn nothing_of_the_process_is_changed() {
     }
     assert!(descriptors().len() < after.len() + 20, "{before:?} {after:?} {:?}", descriptors());
 }
+
+#[test]
+fn types_may_be_known_only_when_the_program_runs() {
+    use bls_loader::wasmtime::{Error, ValType};
+    let guest = |given: &'static [Val]| {
+        let guest = runner("asks", ASKS.as_bytes()).fuel(1_000_000);
+        let types = ([ValType::I32], [ValType::I32]);
+        let own = move |_: &mut Call<'_>, values: &[Val]| match values {
+            [Val::I32(0)] => Err(Error::msg("not of nothing")),
+            [Val::I32(number)] if given.is_empty() => Ok(vec![Val::I32(number * 2)]),
+            _ => Ok(given.to_vec()),
+        };
+        guest.function_dynamic("env", "twice", 500, types.0, types.1, own).instantiate()
+    };
+    let mut asks = guest(&[]).expect("one");
+    assert_eq!(asks.function_type("ask").expect("a type").params().len(), 1);
+    let results = asks.call_values("ask", &[Val::I32(21)]).expect("an answer");
+    assert!(matches!(results[..], [Val::I32(42)]), "{results:?}");
+    assert!(asks.fuel().expect("it is metered").used > 500);
+    for wrong in [&[][..], &[Val::I64(1)], &[Val::I32(1), Val::I32(1)]] {
+        assert_eq!(refused(asks.call_values("ask", wrong).unwrap_err()).code(), "link.call-type");
+    }
+    assert_eq!(refused(asks.call_values("no", &[]).unwrap_err()).code(), "link.no-such-export");
+    // What it says no with is a trap; so are results of other types, or of another number.
+    let is_trap = |error: CallError, words: &str| match ended(error) {
+        Outcome::Trapped(trap) => assert!(trap.kind == "host" && trap.what.contains(words)),
+        other => panic!("{other}"),
+    };
+    is_trap(asks.call_values("ask", &[Val::I32(0)]).unwrap_err(), "not of nothing");
+    let mut two = guest(&[Val::I32(1), Val::I32(2)]).expect("one");
+    is_trap(two.call_values("ask", &[Val::I32(21)]).unwrap_err(), "other results");
+    let mut long = guest(&[Val::I64(1)]).expect("one");
+    is_trap(long.call_values("ask", &[Val::I32(21)]).unwrap_err(), "other results");
+}

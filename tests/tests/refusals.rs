@@ -10,8 +10,8 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a workspace")
 }
 
-/// The sources of both programs, and of what they share.
-const ALL: [&str; 3] = ["compiler/src", "loader/src", "shared/src"];
+/// The sources of both programs, of the C API, and of what they share.
+const ALL: [&str; 4] = ["compiler/src", "loader/src", "loader/capi/src", "shared/src"];
 
 /// Every code in these folders, with the files that say it.
 fn codes(folders: &[&str]) -> BTreeMap<String, Vec<String>> {

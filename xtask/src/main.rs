@@ -1,9 +1,10 @@
-//! The verbs of this repository: build, test, check, bench, fuzz.
+//! The verbs of this repository: build, library, test, check, bench, fuzz.
 //!
 //! Needs only cargo. Cargo unifies features over all members of one invocation:
 //! a plain `cargo build --workspace` would link the compiler into the loader. So
-//! the two programs are built by separate invocations here, in the right order,
-//! and the tests are told where they are (`BLS_COMPILE`, `BLS_LOAD`).
+//! the two programs and the C library are built by separate invocations here, in the
+//! right order, and the tests are told where they are (`BLS_COMPILE`, `BLS_LOAD`,
+//! `BLS_LIBRARY`).
 
 mod fuzz;
 
@@ -17,8 +18,9 @@ The verbs of this repository.
 Usage: cargo xtask <VERB>
 
   build    both programs, into target/bls/
-  test     build, then every test; then the fuzz targets, where cargo-fuzz and nightly are
-           (with arguments: those of cargo test, and no fuzzing)
+  library  the library for C and its header, into target/bls/
+  test     build and library, then every test; then the fuzz targets, where cargo-fuzz and
+           nightly are (with arguments: those of cargo test, and no fuzzing)
   check    formatting, clippy, docs and advisories, warnings denied
   ci       check, then test
   bench    build, then the benchmarks: cargo xtask bench [NAME]...
@@ -36,9 +38,10 @@ fn main() -> ExitCode {
         arguments.split_first().map_or(("help", &[][..]), |(verb, rest)| (verb, rest));
     let outcome = match verb {
         "build" => build(),
-        "test" => build().and_then(|()| test(rest)),
+        "library" => library(),
+        "test" => build().and_then(|()| library()).and_then(|()| test(rest)),
         "check" => check(),
-        "ci" => check().and_then(|()| build()).and_then(|()| test(rest)),
+        "ci" => check().and_then(|()| build()).and_then(|()| library()).and_then(|()| test(rest)),
         "fuzz" => fuzz::run(rest),
         "bench" => build().and_then(|()| bench(rest)),
         "help" | "--help" | "-h" => {
@@ -118,6 +121,15 @@ fn build() -> Step {
     install(&target().join(&host).join("dist/bls-load"), "bls-load")
 }
 
+/// Builds the C library, and puts its header beside it.
+fn library() -> Step {
+    // Not in profile dist: there a panic ends the process, and here it is an error for C.
+    cargo(&["build", "--release", "--package", "bls-capi"], &[])?;
+    install(&target().join("release/libbls.so"), "libbls.so")?;
+    install(&target().join("release/libbls.a"), "libbls.a")?;
+    install(&root().join("loader/capi/bls.h"), "bls.h")
+}
+
 /// What makes the loader small, as flags of rustc.
 fn loader_flags(host: &str) -> Vec<String> {
     let script = root().join("loader/no-unwind.ld");
@@ -170,6 +182,7 @@ fn with_programs(arguments: &[&str]) -> Step {
         &[
             ("BLS_COMPILE", folder.join("bls-compile").as_os_str()),
             ("BLS_LOAD", folder.join("bls-load").as_os_str()),
+            ("BLS_LIBRARY", folder.as_os_str()),
         ],
     )
 }
@@ -182,6 +195,8 @@ fn test(rest: &[String]) -> Step {
     cargo(&[&["test", "--release", "--package", "bls-compiler"][..], &rest].concat(), &[])?;
     let library = ["test", "--release", "--package", "bls-loader", "--features", "pool"];
     cargo(&[&library[..], &rest].concat(), &[])?;
+    cargo(&[&["test", "--release", "--package", "bls-capi"][..], &rest].concat(), &[])?;
+    cargo(&[&["test", "--release", "--package", "bls-header"][..], &rest].concat(), &[])?;
     with_programs(&[&["test", "--release", "--package", "bls-tests"][..], &rest].concat())?;
     with_programs(&[&["test", "--release", "--package", "bls-schema-tests"][..], &rest].concat())?;
     if rest.is_empty() { fuzz::run_if_installed() } else { Ok(()) }
@@ -192,14 +207,13 @@ fn check() -> Step {
     cargo(&["fmt", "--all", "--check"], &[])?;
     let deny = OsStr::new("-Dwarnings");
     // One invocation for each member, as they are built.
-    for package in
-        ["bls-artifact", "bls-compiler", "bls-loader", "bls-tests", "bls-schema-tests", "xtask"]
-    {
+    let libraries = ["bls-artifact", "bls-compiler", "bls-loader", "bls-capi", "bls-tests"];
+    for package in libraries.into_iter().chain(["bls-header", "bls-schema-tests", "xtask"]) {
         let clippy = ["clippy", "--release", "--package", package, "--all-targets"];
         let end = ["--", "-Dwarnings"];
         cargo(&[&clippy[..], features(package), &end].concat(), &[])?;
     }
-    for package in ["bls-artifact", "bls-compiler", "bls-loader", "bls-tests"] {
+    for package in libraries {
         let doc = ["doc", "--release", "--package", package, "--no-deps", "--lib"];
         cargo(&[&doc[..], features(package)].concat(), &[("RUSTDOCFLAGS", deny)])?;
     }

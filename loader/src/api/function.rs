@@ -6,7 +6,7 @@
 
 use crate::host::errno::{Failure, check_stopped};
 use crate::host::memory::{Bytes, GuestMemory};
-use crate::host::{CannotPay, State};
+use crate::host::{CannotPay, OwnFailure, State};
 use std::fmt;
 use std::sync::Arc;
 use wasmtime::{Caller, FuncType, Linker, Val, ValType, WasmRet, WasmTy};
@@ -129,7 +129,7 @@ macro_rules! host_function {
                         let mut call = Call::begin(caller, price)?;
                         let results = self(&mut call, $($parameter),*);
                         check_stopped().map_err(into_error)?;
-                        results
+                        results.map_err(|error| error.context(OwnFailure))
                     },
                 )?;
                 Ok(ty?)
@@ -151,6 +151,46 @@ host_function!(A B C D E G H I J);
 host_function!(A B C D E G H I J K);
 host_function!(A B C D E G H I J K L);
 host_function!(A B C D E G H I J K L M);
+
+/// A function whose type is known only when the program runs.
+pub(crate) struct Dynamic<F> {
+    pub(crate) parameters: Vec<ValType>,
+    pub(crate) results: Vec<ValType>,
+    pub(crate) function: F,
+}
+
+impl<F> HostFunction<Vec<Val>, Vec<Val>> for Dynamic<F>
+where
+    F: Fn(&mut Call<'_>, &[Val]) -> wasmtime::Result<Vec<Val>> + Send + Sync + 'static,
+{
+    fn define(
+        self: Arc<Self>,
+        linker: &mut Linker<State>,
+        module: &str,
+        name: &str,
+        price: u64,
+    ) -> wasmtime::Result<FuncType> {
+        let (parameters, results) = (self.parameters.clone(), self.results.clone());
+        let ty = FuncType::new(linker.engine(), parameters, results);
+        let wanted = ty.clone();
+        linker.func_new(module, name, ty.clone(), move |caller, parameters, results| {
+            let mut call = Call::begin(caller, price)?;
+            let given = (self.function)(&mut call, parameters);
+            check_stopped().map_err(into_error)?;
+            let given = given.map_err(|error| error.context(OwnFailure))?;
+            let fits =
+                |(value, ty): (&Val, _)| value.matches_ty(&call.caller, &ty).unwrap_or(false);
+            let mut typed = given.iter().zip(wanted.results());
+            if given.len() != results.len() || !typed.all(fits) {
+                let what = format!("a host function gave other results than its type's: {wanted}");
+                return Err(wasmtime::Error::msg(what).context(OwnFailure));
+            }
+            results.clone_from_slice(&given);
+            Ok(())
+        })?;
+        Ok(ty)
+    }
+}
 
 /// Gives a linker one function.
 /// Its type.

@@ -14,7 +14,7 @@ use crate::run::{self, Guest};
 use crate::sys;
 use std::sync::Arc;
 use std::time::Duration;
-use wasmtime::{Trap, WasmParams, WasmResults};
+use wasmtime::{Func, FuncType, Trap, Val, WasmParams, WasmResults};
 
 /// Bytes of stack that the loader and host functions need beside the guest's.
 pub(crate) const STACK_RESERVE: usize = 512 << 10;
@@ -46,10 +46,8 @@ impl Instance {
         &mut self,
         name: &str,
     ) -> Result<Function<P, R>, Error> {
-        let (instance, store) = self.guest.parts();
-        let Some(function) = instance.get_func(&mut *store, name) else {
-            return Err(link::no_such_export(self.linked.mapped(), name).into());
-        };
+        let function = self.exported(name)?;
+        let (_, store) = self.guest.parts();
         let typed = function.typed(&*store).map(Function);
         Ok(typed.map_err(|error| Refusal::CallType(name.to_owned(), error))?)
     }
@@ -82,6 +80,43 @@ impl Instance {
             guest.settle()?;
             Ok(results)
         })
+    }
+
+    /// Calls an exported function with values that are known only when the program runs.
+    ///
+    /// # Errors
+    /// [`CallError`]: `run.call-type` where the values are not of its parameters' types.
+    pub fn call_values(&mut self, name: &str, values: &[Val]) -> Result<Vec<Val>, CallError> {
+        let function = self.exported(name)?;
+        let (_, store) = self.guest.parts();
+        let ty = function.ty(&*store);
+        let fit = |(value, ty): (&Val, _)| value.matches_ty(&*store, &ty).unwrap_or(false);
+        if values.len() != ty.params().len() || !values.iter().zip(ty.params()).all(fit) {
+            let error = wasmtime::Error::msg(ty.to_string());
+            return Err(Refusal::CallType(name.to_owned(), error).into());
+        }
+        self.enter(|guest| {
+            let (_, store) = guest.parts();
+            let mut results = vec![Val::I32(0); ty.results().len()];
+            function.call(&mut *store, values, &mut results)?;
+            guest.settle()?;
+            Ok(results)
+        })
+    }
+
+    /// The type of an exported function.
+    ///
+    /// # Errors
+    /// `link.no-such-export`.
+    pub fn function_type(&mut self, name: &str) -> Result<FuncType, Error> {
+        let function = self.exported(name)?;
+        Ok(function.ty(&*self.guest.parts().1))
+    }
+
+    fn exported(&mut self, name: &str) -> Result<Func, Error> {
+        let (instance, store) = self.guest.parts();
+        let found = instance.get_func(store, name);
+        found.ok_or_else(|| link::no_such_export(self.linked.mapped(), name).into())
     }
 
     /// Gives it this much fuel from now on, whatever it had. What it consumed until now is

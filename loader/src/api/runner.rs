@@ -1,7 +1,7 @@
 //! Asks for what a guest gets, and runs it.
 
 use super::call::CallError;
-use super::function::{Functions, HostFunction};
+use super::function::{Call, Dynamic, Functions, HostFunction};
 use super::instance::Instance;
 use super::outcome::Ended;
 use super::refusal::Refusal;
@@ -25,7 +25,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use wasmtime::Val;
+use wasmtime::{Val, ValType};
 
 /// What a guest may do in a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -279,6 +279,25 @@ impl Runner {
         function: impl HostFunction<P, R>,
     ) -> Self {
         self.functions.add(module, name, price, function);
+        self
+    }
+
+    /// The same for a function whose type is known only when the program runs: of these
+    /// parameters and results. It gets as many values as it has parameters, and gives one
+    /// for each of its results, of its type; anything else is a trap.
+    #[must_use]
+    pub fn function_dynamic(
+        mut self,
+        module: &str,
+        name: &str,
+        price: u64,
+        parameters: impl IntoIterator<Item = ValType>,
+        results: impl IntoIterator<Item = ValType>,
+        function: impl Fn(&mut Call<'_>, &[Val]) -> wasmtime::Result<Vec<Val>> + Send + Sync + 'static,
+    ) -> Self {
+        let parameters = parameters.into_iter().collect();
+        let results = results.into_iter().collect();
+        self.functions.add(module, name, price, Dynamic { parameters, results, function });
         self
     }
 

@@ -7,6 +7,7 @@ use crate::host::Host;
 use crate::host::limit::Limiter;
 use crate::host::observed::Observed;
 use std::any::Any;
+use std::fmt;
 use std::sync::Arc;
 use wasmtime::{Global, Memory};
 
@@ -45,5 +46,15 @@ impl State {
     /// Names the memory that pointers are into, once there is an instance.
     pub fn set_memory(&mut self, memory: Option<Memory>) {
         self.memory = memory;
+    }
+}
+
+/// A function of the embedder's own gave an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OwnFailure;
+
+impl fmt::Display for OwnFailure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a function of the embedder's gave an error")
     }
 }
