@@ -146,6 +146,7 @@ fn consumed(engine: &Engine, wasm: &[u8], recorded: &Run) -> Option<(u32, u64)> 
     // Where the engine does not count this is refused, and means nothing.
     let _ = store.set_fuel(PLENTY);
     let mut linker = Linker::new(engine);
+    linker.allow_shadowing(true);
     for import in module.imports() {
         let (from, name) = (import.module(), import.name());
         if !host::define(&mut linker, from, name).expect("memory") {

@@ -180,7 +180,7 @@ impl<T> Slot<T> {
 mod tests {
     use super::*;
 
-    fn code(error: Option<Box<bls_error>>) -> String {
+    fn code_of(error: Option<Box<bls_error>>) -> String {
         let code = crate::error::bls_error_code(error.as_deref());
         assert!(!code.is_null(), "no error");
         // SAFETY: it belongs to the error, which is there.
@@ -191,11 +191,11 @@ mod tests {
     fn a_panic_is_an_error_and_what_it_left_is_used_up() {
         let slot = Slot::new("the number", 5);
         let panicked = answer(|| slot.with(|_| panic!("in the middle")));
-        assert_eq!(code(panicked), "capi.panic");
-        assert_eq!(code(answer(|| slot.with(|_| Ok(())))), "capi.used");
+        assert_eq!(code_of(panicked), "capi.panic");
+        assert_eq!(code_of(answer(|| slot.with(|_| Ok(())))), "capi.used");
         let mut place = MaybeUninit::uninit();
         let made = make::<u8>(Some(&mut place), || panic!("in the middle"));
-        assert_eq!(code(made), "capi.panic");
+        assert_eq!(code_of(made), "capi.panic");
         // SAFETY: `make` writes it before anything else.
         assert!(unsafe { place.assume_init() }.is_none());
     }
@@ -203,11 +203,11 @@ mod tests {
     #[test]
     fn a_handle_is_used_by_one_at_a_time() {
         let slot = Slot::new("the number", 5);
-        let inside = slot.with(|_| Ok(code(answer(|| slot.take().map(drop)))));
+        let inside = slot.with(|_| Ok(code_of(answer(|| slot.take().map(drop)))));
         assert_eq!(inside.expect("it is there"), "capi.busy");
         let beside = slot.see(|_| slot.see(|number| Ok(*number)));
         assert_eq!(beside.expect("two may look"), 5);
         assert!(answer(|| slot.change(|_| Err(Refusal::Digest))).is_some());
-        assert_eq!(code(answer(|| slot.take().map(drop))), "capi.used");
+        assert_eq!(code_of(answer(|| slot.take().map(drop))), "capi.used");
     }
 }
