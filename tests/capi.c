@@ -174,7 +174,7 @@ static void a_guest_is_called(void) {
     bls_runner_free(asked);
     FINE(bls_instance_call(standing, "add", two, 2, &result, 1));
     CHECK(result.kind == BLS_I32 && result.of.i32 == 42);
-    REFUSED(bls_instance_call(standing, "add", two, 1, &result, 1), "link.call-type");
+    REFUSED(bls_instance_call(standing, "add", two, 1, &result, 1), "run.call-type");
     REFUSED(bls_instance_call(standing, "add", two, 2, none, 0), "capi.room");
     REFUSED(bls_instance_call(standing, "none", two, 2, none, 0), "link.no-such-export");
     FINE(bls_instance_signature(standing, "double", text, sizeof text));

@@ -487,7 +487,7 @@ fn types_may_be_known_only_when_the_program_runs() {
     assert!(matches!(results[..], [Val::I32(42)]), "{results:?}");
     assert!(asks.fuel().expect("it is metered").used > 500);
     for wrong in [&[][..], &[Val::I64(1)], &[Val::I32(1), Val::I32(1)]] {
-        assert_eq!(refused(asks.call_values("ask", wrong).unwrap_err()).code(), "link.call-type");
+        assert_eq!(refused(asks.call_values("ask", wrong).unwrap_err()).code(), "run.call-type");
     }
     assert_eq!(refused(asks.call_values("no", &[]).unwrap_err()).code(), "link.no-such-export");
     // What it says no with is a trap; so are results of other types, or of another number.

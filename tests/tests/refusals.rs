@@ -94,9 +94,10 @@ fn every_code_has_one_meaning() {
 fn every_code_is_documented() {
     // What is shared is said by the loader, and by the compiler of what it is given.
     let [loader, compiler] = sections();
-    for (section, folders) in
-        [(loader, &["loader/src", "loader/capi/src", "shared/src"][..]), (compiler, &["compiler/src"])]
-    {
+    for (section, folders) in [
+        (loader, &["loader/src", "loader/capi/src", "shared/src"][..]),
+        (compiler, &["compiler/src"]),
+    ] {
         let said: BTreeSet<String> = codes(folders).into_keys().collect();
         let rows = table(&section);
         let listed: BTreeSet<String> = rows.iter().map(|(code, _)| code.clone()).collect();
