@@ -229,9 +229,8 @@ type KeptBack = (Permission, Option<PathBuf>);
 #[derive(Debug)]
 pub(crate) struct Granted {
     pub(crate) grants: Grants,
-    /// Everything granted, for `--explain` and the report. A folder's name in the guest's
-    /// eyes may be one that no permission can have, such as `..`.
-    pub(crate) permissions: Vec<String>,
+    /// Everything granted but folders, which are in `grants`.
+    permissions: Vec<Permission>,
     /// What the artifact may use and does not get, though nobody named it.
     pub(crate) kept_back: Vec<KeptBack>,
     /// What it declares that it needs.
@@ -239,6 +238,13 @@ pub(crate) struct Granted {
 }
 
 impl Granted {
+    /// Everything granted, for `--explain` and the report. A folder's name in the guest's
+    /// eyes may be one that no permission can have, such as `..`.
+    pub(crate) fn shown(&self) -> Vec<String> {
+        let permissions = self.permissions.iter().map(ToString::to_string);
+        permissions.chain(self.grants.preopens.iter().map(show_folder)).collect()
+    }
+
     /// What an operator should know before such a guest runs: else it would only be
     /// silent. `None` where nothing is kept back.
     pub(crate) fn notice(&self, artifact: &str) -> Option<String> {
@@ -324,8 +330,6 @@ pub(crate) fn grant(
         descriptors_max: limits.descriptors,
         determinism: request.determinism,
     };
-    let permissions = permissions.iter().map(ToString::to_string);
-    let permissions = permissions.chain(grants.preopens.iter().map(show_folder)).collect();
     Ok(Granted { grants, permissions, kept_back, declared: needs.clone() })
 }
 

@@ -36,10 +36,10 @@ impl<'a> Call<'a> {
     /// # Errors
     /// The guest has less than that. Return the error: the guest is out of fuel.
     pub fn charge(&mut self, units: u64) -> wasmtime::Result<()> {
-        let Some(counter) = self.caller.data().counter else { return Ok(()) };
         if units == 0 {
             return Ok(());
         }
+        let Some(counter) = self.caller.data().counter else { return Ok(()) };
         let before = counter.get(&mut self.caller).i64().unwrap_or(0);
         let price = i64::try_from(units).unwrap_or(i64::MAX);
         // Never the number that says "out of fuel".

@@ -21,6 +21,10 @@ type Key = (Instant, u64);
 struct Alarms {
     all: BTreeMap<Key, (Arc<Stop>, u8)>,
     made: u64,
+    /// Until when the thread sleeps; `None` where it waits for the first alarm. Of an alarm
+    /// that rings later it need not be told: so a call with a limit, like the one before it,
+    /// wakes nobody.
+    until: Option<Instant>,
 }
 
 #[derive(Default)]
@@ -49,10 +53,10 @@ impl Alarm {
         let mut alarms = timer().lock();
         alarms.made += 1;
         let key = (when, alarms.made);
-        let is_first = alarms.all.first_key_value().is_none_or(|(first, _)| key < *first);
+        let is_earlier = alarms.until.is_none_or(|until| when < until);
         alarms.all.insert(key, (Arc::clone(stop), why));
         drop(alarms);
-        if is_first {
+        if is_earlier {
             timer().earlier.notify_one();
         }
         Ok(Self(key))
@@ -92,6 +96,7 @@ impl Timer {
         let mut alarms = self.lock();
         loop {
             let now = Instant::now();
+            alarms.until = alarms.all.first_key_value().map(|((when, _), _)| *when);
             alarms = match alarms.all.first_entry() {
                 None => self.earlier.wait(alarms).unwrap_or_else(PoisonError::into_inner),
                 Some(first) if first.key().0 > now => {

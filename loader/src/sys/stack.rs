@@ -1,5 +1,7 @@
 //! How much of a stack is gone already, or left.
 
+use std::cell::Cell;
+
 /// Bytes between the top of this process's stack and the frame that asks. For the first
 /// thread, whose stack the kernel made.
 ///
@@ -22,6 +24,23 @@ pub(crate) fn used_bytes() -> u64 {
 /// library does not say.
 #[must_use]
 pub(crate) fn left_bytes() -> Option<usize> {
+    thread_local! {
+        /// Where this thread's stack ends, once that was asked for: of the first thread, the C
+        /// library finds it in a file of the kernel's.
+        static LOWEST: Cell<Option<Option<usize>>> = const { Cell::new(None) };
+    }
+    let lowest = LOWEST.get().unwrap_or_else(|| {
+        let found = lowest();
+        LOWEST.set(Some(found));
+        found
+    });
+    let here = 0_u8;
+    let here = (&raw const here).addr();
+    lowest.map(|lowest| here.saturating_sub(lowest))
+}
+
+/// The lowest address of this thread's stack.
+fn lowest() -> Option<usize> {
     let mut attributes = std::mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
     // SAFETY: asks for a number.
     let this = unsafe { libc::pthread_self() };
@@ -35,7 +54,5 @@ pub(crate) fn left_bytes() -> Option<usize> {
     let told = unsafe { libc::pthread_attr_getstack(attributes.as_ptr(), &mut lowest, &mut size) };
     // SAFETY: initialised above, and not used again.
     unsafe { libc::pthread_attr_destroy(attributes.as_mut_ptr()) };
-    let here = 0_u8;
-    let here = (&raw const here).addr();
-    (told == 0).then(|| here.saturating_sub(lowest.addr()))
+    (told == 0).then(|| lowest.addr())
 }

@@ -254,7 +254,7 @@ fn explain_rules(rules: &Rules) -> String {
 
 fn explain_granted(granted: &Granted, options: &Options) -> String {
     // A folder's name is whatever somebody called it.
-    let mut text = printable(&granted.permissions.join(", "));
+    let mut text = printable(&granted.shown().join(", "));
     if text.is_empty() {
         text += "nothing";
     }

@@ -93,7 +93,7 @@ impl Recorder {
         if !self.is_on() {
             return;
         }
-        let granted = texts(&granted.permissions);
+        let granted = texts(&granted.shown());
         self.note(|report| {
             report.granted = Some(granted);
             report.deterministic = rules
