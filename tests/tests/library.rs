@@ -2,7 +2,7 @@
 
 use bls_loader::wasmtime::Val;
 use bls_loader::{
-    Access, Call, CallError, Cause, Limit, Loader, Outcome, Runner, Sink, Source, Trust,
+    Access, Call, CallError, Cause, Instance, Limit, Loader, Outcome, Runner, Sink, Source, Trust,
 };
 use bls_tests::embedded::{artifact, artifact_with, key, options, runner, verified};
 use std::sync::Arc;
@@ -242,6 +242,31 @@ fn another_thread_cancels() {
     let mut asked = runner("plugin", PLUGIN.as_bytes()).invoke("spin", []);
     asked.cancel().cancel();
     assert!(matches!(asked.run().expect("a run").outcome, Outcome::Cancelled));
+}
+
+#[test]
+fn a_guest_inside_another_ones_call_is_not_stopped_for_it() {
+    let module = r#"(module
+        (import "env" "inside" (func $inside))
+        (func (export "outer") (call $inside) (loop (br 0)))
+        (func (export "inner") (param i32)
+            (loop (br_if 0 (local.tee 0 (i32.sub (local.get 0) (i32.const 1)))))))"#;
+    let mut asked = runner("nested", module.as_bytes());
+    asked = asked.function("env", "inside", 0, |call: &mut Call<'_>| {
+        let inner = call.data::<(Instance, bool)>().expect("it was given");
+        // Much longer than the outer one's time.
+        inner.1 = inner.0.call::<i32, ()>("inner", 300_000_000).is_ok();
+        Ok(())
+    });
+    // Its guests can be stopped where somebody asks for it.
+    let _ = asked.cancel();
+    let pool = asked.pool(2).expect("a pool");
+    let inner = pool.instantiate().expect("one");
+    let outer = pool.runner().data((inner, false)).timeout(Duration::from_millis(5));
+    let mut outer = outer.instantiate().expect("one");
+    let stopped = ended(outer.call::<(), ()>("outer", ()).unwrap_err());
+    assert!(matches!(stopped, Outcome::Limit(Limit::Time, _)), "{stopped}");
+    assert!(outer.data::<(Instance, bool)>().expect("it was given").1);
 }
 
 #[test]

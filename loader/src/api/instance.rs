@@ -12,6 +12,7 @@ use crate::link::{self, Entry, Linked};
 use crate::run::outcome::{Limit, Outcome as RunOutcome};
 use crate::run::{self, Guest};
 use crate::sys;
+use crate::sys::interrupt::unstoppable;
 use std::sync::Arc;
 use std::time::Duration;
 use wasmtime::{Func, FuncType, Trap, Val, WasmParams, WasmResults};
@@ -237,7 +238,7 @@ impl Instance {
     ) -> Result<(T, u8), Error> {
         let Self { guest, stopping, timeout, stack, .. } = self;
         let work = || match stopping {
-            None => Ok((call(guest), 0)),
+            None => Ok((unstoppable(|| call(guest)), 0)),
             Some(stopping) => Ok(stopping.run(*timeout, || call(guest))?),
         };
         if sys::stack::left_bytes().is_none_or(|left| left >= *stack + STACK_RESERVE) {

@@ -140,6 +140,23 @@ pub(crate) fn is_wanted() -> bool {
     with_current(|current| current.stop.why() != 0).unwrap_or(false)
 }
 
+/// Runs a guest on this thread that nobody may stop, also where one that may be stopped has
+/// called the host, which calls this one: it may be of the same code.
+pub(crate) fn unstoppable<T>(guest: impl FnOnce() -> T) -> T {
+    /// Goes back, whatever happens.
+    struct Back(*const Current<'static>);
+    impl Drop for Back {
+        fn drop(&mut self) {
+            CURRENT.set(self.0);
+        }
+    }
+    if CURRENT.get().is_null() {
+        return guest();
+    }
+    let _back = Back(CURRENT.replace(ptr::null()));
+    guest()
+}
+
 /// Runs `guest` on this thread in such a way that `stop` may stop it.
 pub(crate) fn stoppable<T>(stop: &Stop, places: &Places, guest: impl FnOnce() -> T) -> T {
     /// Leaves, whatever happens.
