@@ -270,6 +270,18 @@ fn a_guest_inside_another_ones_call_is_not_stopped_for_it() {
 }
 
 #[test]
+fn a_time_that_is_over_before_the_call_begins_ends_it() {
+    let pool = runner("plugin", PLUGIN.as_bytes()).timeout(Duration::from_secs(600)).pool(1);
+    let pool = pool.expect("a pool");
+    for _ in 0..300 {
+        let mut plugin = pool.instantiate().expect("one");
+        plugin.set_timeout(Some(Duration::ZERO)).expect("it can be stopped");
+        let stopped = ended(plugin.call::<(), ()>("spin", ()).unwrap_err());
+        assert!(matches!(stopped, Outcome::Limit(Limit::Time, _)), "{stopped}");
+    }
+}
+
+#[test]
 fn many_are_stopped_at_random_and_none_is_harmed() {
     let pool = runner("plugin", PLUGIN.as_bytes()).timeout(Duration::from_secs(600)).pool(8);
     let pool = pool.expect("a pool");

@@ -21,7 +21,7 @@ Usage: cargo xtask <VERB>
   library  the library for C and its header, into target/bls/
   test     build and library, then every test; then the fuzz targets, where cargo-fuzz and
            nightly are (with arguments: those of cargo test, and no fuzzing)
-  check    formatting, clippy, docs and advisories, warnings denied
+  check    formatting, clippy, docs, the tree's own rules and advisories, warnings denied
   ci       check, then test
   bench    build, then the benchmarks: cargo xtask bench [NAME]...
   fuzz     the fuzz targets, 60 seconds each: cargo xtask fuzz [NAME]... [SECONDS]
@@ -217,6 +217,8 @@ fn check() -> Step {
         let doc = ["doc", "--release", "--package", package, "--no-deps", "--lib"];
         cargo(&[&doc[..], features(package)].concat(), &[("RUSTDOCFLAGS", deny)])?;
     }
+    // Which folder of a crate may use which other, where unsafe code may stand, and the like.
+    cargo(&["test", "--release", "--package", "bls-tests", "--test", "tidy"], &[])?;
     advisories()
 }
 

@@ -52,9 +52,11 @@ impl Stopping {
         let alarm = until.map(|until| Alarm::set(stop, until, TIME)).transpose();
         let alarm = alarm.map_err(Refusal::Timer)?;
         let result = stoppable(stop, &self.places, || {
-            // Whoever stopped it before it was inside could not signal it: the timer does.
-            let late =
-                (stop.why() == CANCELLED).then(|| Alarm::set(stop, Instant::now(), CANCELLED));
+            // What came before the thread was inside could not signal it: the timer does.
+            let late = match stop.why() {
+                0 => None,
+                why => Some(Alarm::set(stop, Instant::now(), why)),
+            };
             late.transpose().map(|late| (guest(), late).0)
         });
         let result = result.map_err(Refusal::Timer)?;
