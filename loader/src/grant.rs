@@ -288,9 +288,10 @@ pub(crate) fn grant(
     limits: &Limits,
     facts: &Facts,
 ) -> Result<Granted, GrantError> {
-    check_artifact(rules, facts)?;
+    let requires = |one| rules.requires(one) || request.require.contains(&one);
+    check_artifact(&requires, facts)?;
     let needs = &facts.manifest.needs;
-    let declared = rules.requires(Requirement::OnlyDeclared).then_some(needs.as_slice());
+    let declared = requires(Requirement::OnlyDeclared).then_some(needs.as_slice());
     let decision = Decision { request, rules, declared };
 
     let withheld: Vec<Capability> = Capability::DEFAULT
@@ -334,11 +335,11 @@ pub(crate) fn grant(
 }
 
 /// Refuses what the operator demands and the artifact is not.
-fn check_artifact(rules: &Rules, facts: &Facts) -> Result<(), GrantError> {
-    if rules.requires(Requirement::Fuel) && facts.manifest.fuel.is_none() {
+fn check_artifact(requires: &dyn Fn(Requirement) -> bool, facts: &Facts) -> Result<(), GrantError> {
+    if requires(Requirement::Fuel) && facts.manifest.fuel.is_none() {
         return Err(GrantError::NotMetered(facts.name.clone()));
     }
-    if rules.requires(Requirement::Deterministic) && !facts.part().profile.canonical_nans() {
+    if requires(Requirement::Deterministic) && !facts.part().profile.canonical_nans() {
         return Err(GrantError::NotDeterministic(facts.name.clone()));
     }
     Ok(())

@@ -129,17 +129,16 @@ pub(crate) struct Limits {
 }
 
 /// Every rule that holds for this run.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Rules {
     files: Vec<(PathBuf, Policy)>,
-    /// What this run demands beside them.
+    /// What is demanded of every run beside them.
     require: Vec<Requirement>,
 }
 
-/// Reads the policies that hold: the machine's, and `named`. `require` is what is demanded
-/// beside them.
-pub(crate) fn load(named: Option<&Path>, require: &[Requirement]) -> Result<Rules, PolicyError> {
-    let mut rules = Rules { files: Vec::new(), require: require.to_vec() };
+/// Reads the policies that hold: the machine's, and `named`.
+pub(crate) fn load(named: Option<&Path>) -> Result<Rules, PolicyError> {
+    let mut rules = Rules::default();
     let system = Path::new(SYSTEM_FILE);
     if let Some(text) = read_place(system, POLICY_BYTES_MAX, &[0])? {
         rules.add(system, parse(system, &text)?);
@@ -160,6 +159,11 @@ fn parse(path: &Path, text: &[u8]) -> Result<Policy, PolicyError> {
 }
 
 impl Rules {
+    /// Demands this of every run, beside what policies demand.
+    pub(crate) fn demand(&mut self, requirement: Requirement) {
+        self.require.push(requirement);
+    }
+
     /// Lets one more policy hold. `path` is what messages call it.
     pub(crate) fn add(&mut self, path: &Path, policy: Policy) {
         self.files.push((path.to_owned(), policy));

@@ -162,8 +162,7 @@ impl Guest {
     /// operator's limits, and never more memory than the artifact's own.
     ///
     /// Whoever holds `observed` sees how far it is. What it consumes for being made is charged
-    /// first. Where it cannot be made, that is
-    /// how its run ended.
+    /// first. Where it cannot be made, that is how its run ended.
     pub(crate) fn new(
         linked: &Linked,
         grants: Grants,

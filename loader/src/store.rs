@@ -29,6 +29,7 @@ pub use read::{Installed, Store};
 
 use crate::guarded;
 use bls_artifact::digest::Sha256;
+use bls_artifact::name::is_name;
 use bls_artifact::passwd;
 use record::Record;
 use rustix::io::Errno;
@@ -194,6 +195,8 @@ impl Stores {
             let (identity, seen) = match wanted {
                 Wanted::Identity(identity) => (*identity, None),
                 Wanted::Short(_) => continue,
+                // Anything else would be a path: nothing is installed under it.
+                Wanted::Name(name) if !is_name(name) => continue,
                 Wanted::Name(name) => match store.record(name)? {
                     Some(Record { installed: Some(identity), seen, .. }) => (identity, Some(seen)),
                     _ => continue,

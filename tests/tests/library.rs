@@ -196,10 +196,15 @@ fn time_ends_a_guest_wherever_it_is() {
     let mut plugin = runner("plugin", PLUGIN.as_bytes()).timeout(short).instantiate().expect("one");
     let stopped = ended(plugin.call::<(), ()>("spin", ()).unwrap_err());
     assert!(is_time(&stopped), "{stopped}");
-    assert!(
-        !plugin.fuel().expect("it is metered").exact || plugin.fuel().unwrap().budget.is_none()
-    );
+    // What it had counted is in a register: nobody knows, and nobody says so.
+    assert!(!plugin.fuel().expect("it is metered").exact);
     assert_eq!(refused(plugin.call::<(), i32>("calls", ()).unwrap_err()).code(), "run.over");
+    assert!(is_time(&plugin.end().outcome));
+    let mut plugin = runner("plugin", PLUGIN.as_bytes()).timeout(short).instantiate().expect("one");
+    plugin.set_fuel(1 << 60);
+    ended(plugin.call::<(), ()>("spin", ()).unwrap_err());
+    let fuel = plugin.end().fuel.expect("it is metered");
+    assert_eq!((fuel.used, fuel.exact), (1 << 60, false));
     // Waiting for input that does not come.
     let (reader, _writer) = std::io::pipe().expect("a pipe");
     let waiting = runner("echo", ECHO.as_bytes()).stdin(Source::descriptor(reader));
@@ -390,6 +395,66 @@ fn what_does_not_fit_is_refused_before_anything_runs() {
     assert_eq!(error.code(), "link.argument");
     let results = plain().invoke("add", [Val::I32(1), Val::I32(2)]).run().expect("a run").results;
     assert!(matches!(results[..], [Val::I64(3)]), "{results:?}");
+}
+
+#[test]
+fn a_sink_that_is_full_is_paid_for_as_a_limit_is() {
+    let echo = || runner("echo", ECHO.as_bytes()).stdin(Source::bytes("0123456789"));
+    let sink = echo().stdout(Sink::at_most(4)).run().expect("a run");
+    let limit = echo().stdout(Sink::bytes()).output(4).run().expect("a run");
+    for run in [&sink, &limit] {
+        assert!(matches!(run.outcome, Outcome::Limit(Limit::Output, _)), "{}", run.outcome);
+    }
+    assert_eq!((sink.stdout, sink.fuel), (limit.stdout, limit.fuel));
+}
+
+#[test]
+fn what_a_function_takes_itself_can_be_too_much() {
+    let charges = |call: &mut Call<'_>, number: i32| {
+        call.charge(5000)?;
+        Ok(number)
+    };
+    let asks = runner("asks", ASKS.as_bytes()).function("env", "twice", 10, charges);
+    let mut asks = asks.instantiate().expect("one");
+    asks.set_fuel(4000);
+    let end = ended(asks.call::<i32, i32>("ask", 1).unwrap_err());
+    assert!(matches!(end, Outcome::OutOfFuel), "{end}");
+    assert_eq!(asks.fuel().map(|fuel| (fuel.used, fuel.exact)), Some((4000, true)));
+}
+
+#[test]
+fn a_run_by_rule_wants_an_artifact_by_rule() {
+    let mut fast = options();
+    fast.nans = bls_artifact::target::Nans::Fast;
+    let bytes = artifact_with("fast", PLUGIN.as_bytes(), &fast);
+    let loader = Loader::new(Trust::key(key().public()));
+    let fast = Runner::new(loader.open_bytes("fast", bytes).expect("good"));
+    let refused = refused(fast.deterministic(1, 2).instantiate().unwrap_err());
+    assert_eq!(refused.code(), "grant.not-deterministic");
+    assert!(runner("plugin", PLUGIN.as_bytes()).deterministic(1, 2).instantiate().is_ok());
+}
+
+#[test]
+fn what_a_pool_has_decided_is_not_asked_again() {
+    let pool = runner("plugin", PLUGIN.as_bytes()).pool(2).expect("a pool");
+    let own = pool.runner().function("env", "x", 0, |_: &mut Call<'_>| Ok(()));
+    assert_eq!(refused(own.instantiate().unwrap_err()).code(), "run.of-pool");
+    assert_eq!(pool.runner().pool(3).unwrap_err().code(), "run.of-pool");
+    let timed = pool.runner().timeout(Duration::from_secs(1)).instantiate();
+    assert_eq!(refused(timed.unwrap_err()).code(), "run.not-stoppable");
+    assert!(pool.instantiate().is_ok());
+}
+
+#[test]
+fn a_name_that_is_none_leads_nowhere() {
+    let store = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(store.path().join("names")).expect("a folder");
+    std::fs::write(store.path().join("record"), "x").expect("a file");
+    let loader = Loader::new(Trust::key(key().public())).store(store.path());
+    for name in ["../record", "", "/etc/passwd", "none", "sha256:00"] {
+        let error = loader.open_installed(name).unwrap_err();
+        assert_eq!(error.code(), "store.not-installed", "{name}");
+    }
 }
 
 #[test]

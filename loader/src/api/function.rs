@@ -29,6 +29,13 @@ impl<'a> Call<'a> {
         Ok(call)
     }
 
+    /// What the function gave; where it said no, a trap; and where the guest is to be stopped,
+    /// its end.
+    fn end<R>(results: wasmtime::Result<R>) -> wasmtime::Result<R> {
+        check_stopped().map_err(into_error)?;
+        results.map_err(|error| error.context(OwnFailure))
+    }
+
     /// Takes fuel for what is going to be done. (What a call costs in any case is its price,
     /// which was taken already.) For the same count on every machine it must depend on what
     /// the guest asked for and got, never on time.
@@ -127,9 +134,7 @@ macro_rules! host_function {
                     name,
                     move |caller: Caller<'_, State>, $($parameter: $parameter),*| {
                         let mut call = Call::begin(caller, price)?;
-                        let results = self(&mut call, $($parameter),*);
-                        check_stopped().map_err(into_error)?;
-                        results.map_err(|error| error.context(OwnFailure))
+                        Call::end(self(&mut call, $($parameter),*))
                     },
                 )?;
                 Ok(ty?)
@@ -175,9 +180,7 @@ where
         let wanted = ty.clone();
         linker.func_new(module, name, ty.clone(), move |caller, parameters, results| {
             let mut call = Call::begin(caller, price)?;
-            let given = (self.function)(&mut call, parameters);
-            check_stopped().map_err(into_error)?;
-            let given = given.map_err(|error| error.context(OwnFailure))?;
+            let given = Call::end((self.function)(&mut call, parameters))?;
             let fits =
                 |(value, ty): (&Val, _)| value.matches_ty(&call.caller, &ty).unwrap_or(false);
             let mut typed = given.iter().zip(wanted.results());
@@ -192,8 +195,7 @@ where
     }
 }
 
-/// Gives a linker one function.
-/// Its type.
+/// Gives a linker one function, and says its type.
 type Define = Arc<dyn Fn(&mut Linker<State>) -> wasmtime::Result<FuncType> + Send + Sync>;
 
 /// The functions of one embedder.
@@ -217,6 +219,11 @@ impl Functions {
             Arc::new(move |linker| Arc::clone(&function).define(linker, &from, &called, price))
         };
         self.0.push((from, called, define));
+    }
+
+    #[cfg(feature = "pool")]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Gives `linker` the one that an import asks for, and says its type; `None` where there

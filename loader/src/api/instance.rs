@@ -35,7 +35,8 @@ pub struct Instance {
     /// Bytes that the guest may use of a stack.
     pub(crate) stack: usize,
     pub(crate) outputs: [Sink; 2],
-    pub(crate) is_over: bool,
+    /// How it ended, and what it had consumed then; `None` while it can be called.
+    pub(crate) over: Option<(Outcome, Option<Fuel>)>,
 }
 
 impl Instance {
@@ -126,11 +127,14 @@ impl Instance {
         self.guest.refuel(Some(units));
     }
 
-    /// What it has consumed since it was made, or was given fuel; `None` when it is not
-    /// metered.
+    /// What it has consumed since it was made, or was given fuel; once it has ended, by its
+    /// end. `None` when it is not metered.
     #[must_use]
     pub fn fuel(&mut self) -> Option<Fuel> {
-        self.guest.consumed().map(Into::into)
+        match &self.over {
+            Some((_, fuel)) => *fuel,
+            None => self.guest.consumed().map(Into::into),
+        }
     }
 
     /// Limits the time of each call from now on. For a guest that was made with a limit on
@@ -181,27 +185,39 @@ impl Instance {
         self.outputs[1].take()
     }
 
-    /// Ends it, and says what it used.
+    /// Ends it, and says what it used, and how it ended: `Exited(0)`, where it had not.
     #[must_use]
     pub fn end(mut self) -> Ended {
         let ended = self.guest.ended(Ok(Vec::new()), false);
-        self.settled(ended, Outcome::Exited(0))
+        let (outcome, fuel) =
+            self.over.take().unwrap_or((Outcome::Exited(0), ended.consumption.map(Into::into)));
+        Ended { fuel, ..self.settled(ended, outcome) }
     }
 
     /// Runs `entry` to its end.
     pub(crate) fn run(mut self, entry: &Entry) -> Result<Ended, Error> {
         let start = self.linked.mapped().facts().manifest.module.start;
         let (result, why) = self.inside(|guest| guest.run(entry, start))?;
+        let (ended, outcome) = self.judge(result, why);
+        Ok(self.settled(ended, outcome?))
+    }
+
+    /// What became of it, after a call that gave `result` and was to be stopped for this
+    /// reason: how it ended, or why the engine or the system failed.
+    fn judge(
+        &mut self,
+        result: wasmtime::Result<Vec<Val>>,
+        why: u8,
+    ) -> (run::Ended, Result<Outcome, Error>) {
         let stopped = result.as_ref().err().and_then(|error| self.stopped(error, why));
-        let ended = match stopped.is_some() {
-            false => self.guest.ended(result, false),
-            true => self.guest.ended_anywhere(result),
-        };
-        let outcome = match stopped {
-            Some(outcome) => outcome,
-            None => outcome(&ended.outcome)?,
-        };
-        Ok(self.settled(ended, outcome))
+        match stopped {
+            Some(outcome) => (self.guest.ended_anywhere(result), Ok(outcome)),
+            None => {
+                let ended = self.guest.ended(result, false);
+                let outcome = outcome(&ended.outcome);
+                (ended, outcome)
+            }
+        }
     }
 
     /// Does what makes it ready to be called: its start function, and `_initialize`.
@@ -215,18 +231,22 @@ impl Instance {
         &mut self,
         call: impl FnOnce(&mut Guest) -> wasmtime::Result<T> + Send,
     ) -> Result<T, CallError> {
-        if self.is_over {
+        if self.over.is_some() {
             return Err(Refusal::Over.into());
         }
         let (result, why) = self.inside(call)?;
         result.map_err(|error| {
-            self.is_over = true;
-            if let Some(outcome) = self.stopped(&error, why) {
-                return CallError::Ended(outcome);
-            }
-            match outcome(&self.guest.ended(Err(error), false).outcome) {
-                Ok(outcome) => CallError::Ended(outcome),
-                Err(error) => CallError::Refused(error),
+            let (ended, outcome) = self.judge(Err(error), why);
+            let fuel = ended.consumption.map(Into::into);
+            match outcome {
+                Ok(outcome) => {
+                    self.over = Some((outcome.clone(), fuel));
+                    CallError::Ended(outcome)
+                }
+                Err(error) => {
+                    self.over = Some((Outcome::Failed(error.to_string()), fuel));
+                    CallError::Refused(error)
+                }
             }
         })
     }

@@ -149,7 +149,7 @@ impl Loader {
         self.verify(Opened::from_bytes(name, bytes)?)
     }
 
-    /// Verifies what is installed under this name. Code that only root could have written
+    /// Verifies what is installed under this name, or as `sha256:` and its identity. Code that only root could have written
     /// since it was installed is mapped where it is.
     ///
     /// # Errors
@@ -158,7 +158,10 @@ impl Loader {
         let rules = self.rules()?;
         let stores = Stores::open(self.store.as_deref())?;
         let policy = self.judge(&stores);
-        let wanted = Wanted::Name(name.to_owned());
+        let wanted = match name.strip_prefix("sha256:").and_then(Sha256::from_hex) {
+            Some(identity) => Wanted::Identity(identity),
+            None => Wanted::Name(name.to_owned()),
+        };
         let found = verify::look_up(&wanted, &stores, &mut |installed| {
             verify::verify_installed(installed, &policy)
         })?;
@@ -172,7 +175,8 @@ impl Loader {
     }
 
     fn rules(&self) -> Result<Arc<Rules>, Error> {
-        let mut rules = policy::load(None, &self.require)?;
+        let mut rules = policy::load(None)?;
+        self.require.iter().for_each(|requirement| rules.demand(*requirement));
         for (path, policy) in &self.policies {
             rules.add(path, policy.clone());
         }

@@ -6,7 +6,7 @@ use std::fmt;
 use wasmtime::Val;
 
 /// How a guest ended.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Outcome {
     /// It returned (0), or called `proc_exit` with this code.
@@ -19,6 +19,8 @@ pub enum Outcome {
     Limit(Limit, String),
     /// Somebody stopped it ([`Cancel`](crate::Cancel)).
     Cancelled,
+    /// The engine or the system failed in a call, which gave the error: in these words.
+    Failed(String),
 }
 
 impl Outcome {
@@ -37,6 +39,7 @@ impl fmt::Display for Outcome {
             Self::OutOfFuel => formatter.write_str("the guest is out of fuel"),
             Self::Limit(limit, what) => write!(formatter, "{} limit: {what}", limit.name()),
             Self::Cancelled => formatter.write_str("the guest was cancelled"),
+            Self::Failed(what) => formatter.write_str(what),
         }
     }
 }

@@ -59,8 +59,9 @@ impl Pool {
     }
 
     /// Asks for a guest that gets what the pool was made with, to ask for more, or other. Its
-    /// own functions, its stack and whether it can be stopped are the pool's, and its memory is
-    /// at most the pool's.
+    /// stack and what happens with unknown imports are the pool's, its memory is at most the
+    /// pool's, and it is refused where it is given functions of its own, or is to be stopped in
+    /// a pool that was not made for that.
     #[must_use]
     pub fn runner(&self) -> Runner {
         let code = Code::Shared(Arc::clone(&self.linked), self.places.clone());
@@ -82,16 +83,5 @@ impl Pool {
     /// there.
     pub fn instantiate(&self) -> Result<Instance, CallError> {
         self.runner().instantiate()
-    }
-}
-
-impl Runner {
-    /// Makes room for so many guests at once, each of which gets what was asked for here.
-    /// With a limit on time, or after [`Runner::cancel`], its guests can be stopped.
-    ///
-    /// # Errors
-    /// As for [`Runner::run`]; also when the system has no address space for as many.
-    pub fn pool(self, guests: u32) -> Result<Pool, Error> {
-        self.into_pool(guests)
     }
 }

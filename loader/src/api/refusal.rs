@@ -12,6 +12,9 @@ pub(crate) enum Refusal {
     NoPlace(String),
     /// A limit on time for a guest that was not made to be stopped.
     NotStoppable,
+    /// Functions of its own for one guest of a pool, or a pool of a pool's guests.
+    #[cfg(feature = "pool")]
+    OfPool,
     /// It has ended.
     Over,
     /// So many bytes at this address are not all there.
@@ -32,6 +35,8 @@ impl fmt::Display for Refusal {
                 write!(formatter, "{name} holds no instruction at which it could be stopped")
             }
             Self::NotStoppable => formatter.write_str("it was not made to be stopped"),
+            #[cfg(feature = "pool")]
+            Self::OfPool => formatter.write_str("a pool's guests are linked when it is made"),
             Self::Over => formatter.write_str("it has ended, and cannot be called again"),
             Self::Memory(address, length) => {
                 write!(formatter, "its memory has no {length} bytes at {address:#x}")
@@ -63,6 +68,8 @@ impl StageError for Refusal {
             Self::CallType(..) => "run.call-type",
             Self::NoPlace(_) => "run.no-place-to-stop",
             Self::NotStoppable => "run.not-stoppable",
+            #[cfg(feature = "pool")]
+            Self::OfPool => "run.of-pool",
             Self::Over => "run.over",
             Self::Memory(..) => "run.memory",
             Self::Timer(_) => "run.timer",
@@ -76,6 +83,8 @@ impl StageError for Refusal {
                 Self::CallType(..) => "call it with the types that it was compiled with",
                 Self::NoPlace(_) => "compile it with fuel: every function has such a place then",
                 Self::NotStoppable => "make it with a limit on time, or with a Cancel",
+                #[cfg(feature = "pool")]
+                Self::OfPool => "give functions to the runner that the pool is made of",
                 Self::Over => "make another",
                 Self::Memory(..) => "ask it for room first, by a function that it exports",
                 Self::Timer(_) => "allow more threads, or run it without a limit on time",

@@ -45,10 +45,17 @@ pub(crate) enum Code {
     Shared(Arc<Linked>, Option<Arc<Places>>),
 }
 
+impl Code {
+    /// Whether it was mapped and linked for the guests of a pool.
+    fn is_of_pool(&self) -> bool {
+        !matches!(self, Self::Verified(_))
+    }
+}
+
 /// Runs an artifact, with what it gets and may use up.
 ///
 /// Without more, a guest gets no arguments, variables or folders; its input is empty, its
-/// output is discarded, and its memory is limited to 4 GiB and no fuel or time. A policy may
+/// output is discarded, its memory is limited to 1 GiB, and its fuel and time are not. A policy may
 /// say less.
 ///
 /// ```no_run
@@ -349,6 +356,7 @@ impl Runner {
         let limits = self.limits()?;
         let guests = self.guests(&limits);
         let unknown = self.asked.request.unknown_imports;
+        let is_of_pool = self.code.is_of_pool();
         let (linked, places) = linked(self.code, &self.functions, unknown, &guests)?;
         let facts = linked.mapped().facts();
         link::check_budget(facts, limits.fuel)?;
@@ -360,6 +368,7 @@ impl Runner {
         let stopping = match (self.stop, places) {
             (None, _) => None,
             (Some(stop), Some(places)) => Some(Stopping { stop, places }),
+            (Some(_), None) if is_of_pool => return Err(Refusal::NotStoppable.into()),
             (Some(_), None) => return Err(Refusal::NoPlace(facts.name.clone()).into()),
         };
         let made = match Guest::new(&linked, granted, &limits, &Arc::default()) {
@@ -370,7 +379,7 @@ impl Runner {
                 timeout: limits.timeout,
                 stack: limits.stack,
                 outputs: self.asked.outputs,
-                is_over: false,
+                over: None,
             })),
             Err(ended) => Made::Ended(Box::new(Ended {
                 outcome: super::instance::outcome(&ended.outcome)?,
@@ -399,8 +408,14 @@ impl Runner {
         Guests { stack: limits.stack, memory: limits.memory, stoppable, ..Guests::default() }
     }
 
+    /// Makes room for so many guests at once, each of which gets what was asked for here.
+    /// With a limit on time, or after [`Runner::cancel`], its guests can be stopped.
+    ///
+    /// # Errors
+    /// As for [`Runner::run`]; also when the system has no address space for as many, and when
+    /// this is a runner of a pool's own.
     #[cfg(feature = "pool")]
-    pub(crate) fn into_pool(mut self, guests: u32) -> Result<super::pool::Pool, Error> {
+    pub fn pool(mut self, guests: u32) -> Result<super::pool::Pool, Error> {
         let limits = self.limits()?;
         let guests = Guests { pooled: Some(guests), ..self.guests(&limits) };
         let unknown = self.asked.request.unknown_imports;
@@ -425,6 +440,10 @@ fn linked(
             let module = linked.mapped().module();
             let places = if guests.stoppable { Places::of(module).map(Arc::new) } else { None };
             Ok((Arc::new(linked), places))
+        }
+        #[cfg(feature = "pool")]
+        Code::Shared(..) if guests.pooled.is_some() || !functions.is_empty() => {
+            Err(Refusal::OfPool.into())
         }
         #[cfg(feature = "pool")]
         Code::Shared(linked, places) => Ok((linked, places)),

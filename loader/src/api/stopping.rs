@@ -2,7 +2,6 @@
 
 use super::refusal::Refusal;
 use super::timer::Alarm;
-
 use crate::sys::interrupt::{Places, Stop, stoppable};
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -20,6 +20,8 @@ type Key = (Instant, u64);
 #[derive(Default)]
 struct Alarms {
     all: BTreeMap<Key, (Arc<Stop>, u8)>,
+    /// When alarms that have rung ring again, by their numbers.
+    again: BTreeMap<u64, Instant>,
     made: u64,
     /// Until when the thread sleeps; `None` where it waits for the first alarm. Of an alarm
     /// that rings later it need not be told: so a call with a limit, like the one before it,
@@ -70,7 +72,13 @@ impl Alarm {
 
 impl Drop for Alarm {
     fn drop(&mut self) {
-        timer().lock().all.remove(&self.0);
+        let mut alarms = timer().lock();
+        let Self((when, number)) = *self;
+        if alarms.all.remove(&(when, number)).is_none()
+            && let Some(again) = alarms.again.remove(&number)
+        {
+            alarms.all.remove(&(again, number));
+        }
     }
 }
 
@@ -108,14 +116,37 @@ impl Timer {
                     let ((_, number), (stop, why)) = first.remove_entry();
                     stop.want(why);
                     if stop.signal() {
-                        // Under the same number, so that its alarm is not found by its
-                        // first key: whoever drops the alarm has left, and then nobody is
-                        // signalled.
                         alarms.all.insert((now + AGAIN, number), (stop, why));
+                        alarms.again.insert(number, now + AGAIN);
+                    } else {
+                        alarms.again.remove(&number);
                     }
                     alarms
                 }
             };
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::interrupt::{Places, stoppable};
+
+    #[test]
+    fn an_alarm_that_rang_and_was_dropped_stops_nobody_later() {
+        let stop = Arc::new(Stop::default());
+        stoppable(&stop, &Places::nowhere(), || {
+            let alarm = Alarm::set(&stop, Instant::now(), 2).expect("a thread");
+            // It rings again and again, for this thread does not leave.
+            while stop.why() == 0 || timer().lock().again.is_empty() {
+                std::thread::yield_now();
+            }
+            drop(alarm);
+            stop.clear();
+            std::thread::sleep(5 * AGAIN);
+            assert_eq!(stop.why(), 0);
+        });
+        assert!(timer().lock().all.is_empty());
     }
 }

@@ -81,6 +81,14 @@ pub(crate) struct Gathered<'a> {
     regions: Vec<Region>,
 }
 
+impl Gathered<'_> {
+    /// No more than so many bytes can be written; more of them there are, and there were.
+    pub(crate) fn cut_at(&mut self, length: u64) {
+        self.limited |= length < self.length;
+        self.length = self.length.min(length);
+    }
+}
+
 /// One non-empty buffer of a list, known to lie inside the memory.
 #[derive(Debug)]
 struct Region {

@@ -98,7 +98,12 @@ pub(crate) fn fd_write(
         Descriptor::Stream(stream) if stream.direction != Direction::Input => {
             let whole = host.clockwork.is_some();
             match stream.system() {
-                None => stream.write(&gathered.buffers)?,
+                None => {
+                    let kept = stream.write(&gathered.buffers);
+                    // A sink that is full is a limit on output like the other.
+                    gathered.cut_at(kept as u64);
+                    kept
+                }
                 Some(output) => {
                     let mut rest = &mut gathered.buffers[..];
                     transfer(whole, |done| {

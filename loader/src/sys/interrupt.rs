@@ -5,7 +5,7 @@
 //! switch" did the same.) What is stopped is in no state that anybody may rely on: such a
 //! guest is never called again.
 //!
-//! May assume that the engine keeps no traces of calls (`map::Frames::None`): such a
+//! May assume that the engine keeps no traces of calls (`map::Guests::stoppable`): such a
 //! trap can come up between two instructions that set up a frame, where one must not walk
 //! the stack. Guarantees that nothing but a guest's own function is left in this way: a
 //! thread that is in the host, in the engine or in a trampoline between them is left alone,
@@ -66,6 +66,12 @@ impl Places {
                 && places.holds(start + offset)
         })?;
         Some(Self { trap: start + trap, ..places })
+    }
+
+    /// None at all.
+    #[cfg(test)]
+    pub(crate) fn nowhere() -> Self {
+        Self { functions: Box::default(), trap: 0 }
     }
 
     /// Whether an address is in a guest's function.

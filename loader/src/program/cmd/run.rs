@@ -91,7 +91,7 @@ fn keep_what_is_read(options: &Options) -> Result<(), Failure> {
 fn prepared(options: &Options, recorder: &Arc<Recorder>) -> Result<Outcome, Failure> {
     sys::allocator::share_one_heap();
     let mut stages = Stages::new(recorder, options.explain);
-    let rules = policy::load(options.policy.as_deref(), &options.request.require)?;
+    let rules = policy::load(options.policy.as_deref())?;
     rules.check_clock(options.clock_unset)?;
     let limits = rules.limits(&options.request.limits)?;
     stages.done(Stage::Policy, || explain_rules(&rules));
