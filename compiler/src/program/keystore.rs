@@ -254,7 +254,8 @@ fn make_in(folder: &Path, name: &str) -> Result<SigningKey, KeyStoreError> {
     keep(folder, name, key, true)
 }
 
-/// Writes a key that is not there yet, and trusts it.
+/// Trusts a key that is not there yet, and writes it: in this order, so that who finds the
+/// key finds it trusted. Were it not written after that, a key that nobody has is trusted.
 fn keep(
     folder: &Path,
     name: &str,
@@ -263,6 +264,15 @@ fn keep(
 ) -> Result<SigningKey, KeyStoreError> {
     let path = path_of(folder, name)?;
     make_folder(folder)?;
+    // Whoever else adds a key waits here, as `bls-load trust add` does.
+    let held = lock(folder);
+    if path.symlink_metadata().is_ok() {
+        return Err(KeyStoreError::Exists(path));
+    }
+    let trusted = match &held {
+        Ok(_) => trust(folder, &key, new),
+        Err(error) => Err(format!("{}: {error}", folder.display())),
+    };
     match create_private(&path, key.to_pem().as_bytes()) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -275,7 +285,7 @@ fn keep(
         name: name.to_owned(),
         path: path.clone(),
         new,
-        trusted: trust(folder, &key, new),
+        trusted,
     };
     Ok(SigningKey { key, path: Some(path), made: Some(made) })
 }
@@ -305,7 +315,14 @@ fn list_in(folder: &Path) -> Result<Vec<Listed>, KeyStoreError> {
     Ok(keys)
 }
 
-/// Adds a key to the user's trust file, on the terms of `bls-load trust add`: none that is
+/// Keeps others from changing what is in the folder for as long as what it gives lives.
+fn lock(folder: &Path) -> io::Result<File> {
+    let held = File::open(folder)?;
+    rustix::fs::flock(&held, FlockOperation::LockExclusive)?;
+    Ok(held)
+}
+
+/// Adds a key to the user's trust file, whose folder is locked, on the terms of `bls-load trust add`: none that is
 /// revoked, none where root keys decide, and as a change that is counted. A failure is
 /// said, not fatal: the artifact is as good as with a trusted key.
 fn trust(folder: &Path, key: &PrivateKey, new: bool) -> Result<PathBuf, String> {
@@ -318,9 +335,6 @@ fn trust(folder: &Path, key: &PrivateKey, new: bool) -> Result<PathBuf, String> 
         return Err(format!("the root keys of {} say whom you trust", path.display()));
     }
     let said = |error: &dyn fmt::Display| format!("{}: {error}", path.display());
-    // Whoever else adds a key waits here, as `bls-load trust add` does.
-    let held = File::open(folder).map_err(|error| said(&error))?;
-    rustix::fs::flock(&held, FlockOperation::LockExclusive).map_err(|error| said(&error))?;
     let mut trust = match read_capped(&path, TRUST_BYTES_MAX) {
         Ok(text) => Trust::parse(&text).map_err(|error| said(&error))?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => Trust::default(),
