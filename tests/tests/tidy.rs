@@ -186,6 +186,41 @@ fn nothing_uses_a_program() {
     }
 }
 
+/// The names of Rust sources between backticks.
+fn named_sources(text: &str) -> impl Iterator<Item = &str> {
+    let words = text.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
+    words.filter(|word| word.ends_with(".rs") && !word.contains(['*', ' ', '<']))
+}
+
+#[test]
+fn every_source_that_a_text_names_is_there() {
+    let sources = sources();
+    let mut texts = sources.clone();
+    for entry in std::fs::read_dir(root()).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_some_and(|extension| extension == "md") {
+            let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+            // What is gone may be told of there.
+            if name != "CHANGELOG.md" {
+                texts.push((name, std::fs::read_to_string(&path).expect("text")));
+            }
+        }
+    }
+    let mut count = 0;
+    for (name, text) in &texts {
+        for named in named_sources(text) {
+            count += 1;
+            let is_it = |(source, _): &(String, String)| {
+                source
+                    .strip_suffix(named)
+                    .is_some_and(|above| above.is_empty() || above.ends_with('/'))
+            };
+            assert!(sources.iter().any(is_it), "{name} names {named}, which is not there");
+        }
+    }
+    assert!(count > 40, "only {count} were found");
+}
+
 #[test]
 fn nothing_is_left_undone() {
     let marks = [["FIX", "ME"].concat(), ["TO", "DO"].concat(), ["X", "XX"].concat()];

@@ -106,6 +106,7 @@ fn bombs() -> Vec<(&'static str, String)> {
         ("2 000 references, kept across calls", kept(2000)),
         ("6 000 references, kept across calls", kept(6000)),
         ("8 000 labels with a value", function(&labels.repeat(8000))),
+        ("13 000 labels with a value", function(&labels.repeat(13_000))),
         ("16 000 labels with a value", function(&labels.repeat(16_000))),
         ("60 000 elements of arrays", elements(10)),
         ("600 000 elements of arrays", elements(100)),
