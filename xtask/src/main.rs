@@ -192,6 +192,7 @@ fn test(rest: &[String]) -> Step {
     let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
     let engine = ["test", "--release", "--package", "bls-artifact", "--features", "engine"];
     cargo(&[&engine[..], &rest].concat(), &[])?;
+    cargo(&[&["test", "--release", "--package", "bls-confine"][..], &rest].concat(), &[])?;
     cargo(&[&["test", "--release", "--package", "bls-compiler"][..], &rest].concat(), &[])?;
     let library = ["test", "--release", "--package", "bls-loader", "--features", "pool"];
     cargo(&[&library[..], &rest].concat(), &[])?;
@@ -207,7 +208,8 @@ fn check() -> Step {
     cargo(&["fmt", "--all", "--check"], &[])?;
     let deny = OsStr::new("-Dwarnings");
     // One invocation for each member, as they are built.
-    let libraries = ["bls-artifact", "bls-compiler", "bls-loader", "bls-capi", "bls-tests"];
+    let libraries =
+        ["bls-artifact", "bls-confine", "bls-compiler", "bls-loader", "bls-capi", "bls-tests"];
     for package in libraries.into_iter().chain(["bls-header", "bls-schema-tests", "xtask"]) {
         let clippy = ["clippy", "--release", "--package", package, "--all-targets"];
         let end = ["--", "-Dwarnings"];

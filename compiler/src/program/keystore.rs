@@ -280,13 +280,8 @@ fn keep(
         }
         Err(error) => return Err(KeyStoreError::Folder(folder.to_owned(), error)),
     }
-    let made = Made {
-        id: key.public().id(),
-        name: name.to_owned(),
-        path: path.clone(),
-        new,
-        trusted,
-    };
+    let made =
+        Made { id: key.public().id(), name: name.to_owned(), path: path.clone(), new, trusted };
     Ok(SigningKey { key, path: Some(path), made: Some(made) })
 }
 

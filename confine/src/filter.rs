@@ -1,0 +1,380 @@
+//! A filter of system calls (seccomp(2)): an allow-list by number, with a look at one
+//! argument where the number alone does not say enough.
+//!
+//! Everything that is not on the list ends the process, at once and whoever is blocked in it:
+//! its parent sees SIGSYS. Calls of another architecture's numbers (x32 and 32-bit calls on
+//! x86-64) are on no list.
+//!
+//! The kernel runs a filter once for each number when it is installed, to know which calls it
+//! need not be asked about any more. That is most of what a filter costs, and all of it where
+//! no arguments are looked at. So the program is a search tree over ranges of numbers, in
+//! which wide ranges stand near the root, and not a chain of comparisons.
+
+use crate::sys::{self, Instruction};
+use std::collections::BTreeMap;
+use std::io;
+
+/// A condition on an argument of a call, of which the low 32 bits are looked at: those that
+/// the kernel looks at in the calls that have one here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Argument {
+    /// None of these bits is set in the argument of this place, counted from 0.
+    HasNoneOf(u8, u32),
+    /// All of these bits are set in it.
+    HasAllOf(u8, u32),
+    /// It is one of these values.
+    IsOneOf(u8, Vec<u32>),
+}
+
+/// What becomes of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Answer {
+    Allow,
+    /// Allowed where this holds; else it ends the process.
+    AllowIf(Argument),
+    /// This error, as if the kernel had no such call, or refused it.
+    Error(u16),
+}
+
+/// The calls that a process may still make.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter(BTreeMap<u32, Answer>);
+
+/// The number of a system call of this architecture (`libc::SYS_*`).
+pub type Number = libc::c_long;
+
+impl Filter {
+    /// One that allows nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Allows these calls, whatever their arguments.
+    pub fn allow(&mut self, numbers: &[Number]) {
+        for number in numbers {
+            self.set(*number, Answer::Allow);
+        }
+    }
+
+    /// Allows a call where its argument is as said. What was said of the number before is
+    /// replaced.
+    pub fn allow_if(&mut self, number: Number, argument: Argument) {
+        self.set(number, Answer::AllowIf(argument));
+    }
+
+    /// Answers these calls with an error number.
+    pub fn refuse(&mut self, numbers: &[Number], error: i32) {
+        for number in numbers {
+            self.set(*number, Answer::Error(u16::try_from(error).unwrap_or(0)));
+        }
+    }
+
+    fn set(&mut self, number: Number, answer: Answer) {
+        self.0.insert(u32::try_from(number).unwrap_or(u32::MAX), answer);
+    }
+
+    /// Whether a call may be made, with any arguments.
+    #[must_use]
+    pub fn allows(&self, number: Number) -> bool {
+        let number = u32::try_from(number).ok();
+        matches!(
+            number.and_then(|number| self.0.get(&number)),
+            Some(Answer::Allow | Answer::AllowIf(_))
+        )
+    }
+
+    /// From here on no thread of this process makes another call. It must not be able to get
+    /// new privileges ([`crate::forbid_new_privileges`]).
+    ///
+    /// The kernel is told that this filter asks for no slower processor (it has to be on
+    /// kernels before 5.16, where a filter else turns off speculation past stores): what could
+    /// be read so is this process's own memory, and whoever the filter is for reads it anyway.
+    ///
+    /// # Errors
+    /// What the kernel says: `EINVAL` or `ENOSYS` where it has no filters, or another filter
+    /// forbids this one.
+    pub fn install(&self) -> io::Result<()> {
+        let flags = libc::SECCOMP_FILTER_FLAG_TSYNC | libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW;
+        sys::install_filter(&self.program(), flags)
+    }
+
+    /// The program that the kernel runs at each call.
+    fn program(&self) -> Vec<Instruction> {
+        let mut program = vec![
+            load(ARCHITECTURE_AT),
+            jump(libc::BPF_JEQ, ARCHITECTURE, 1, 0),
+            answer(libc::SECCOMP_RET_KILL_PROCESS),
+            load(NUMBER_AT),
+        ];
+        append_tree(&mut program, &self.ranges(), NUMBERS);
+        program
+    }
+
+    /// All numbers, as ranges of one answer each, by their first number; `None` is the end of
+    /// the process.
+    fn ranges(&self) -> Vec<(u32, Option<&Answer>)> {
+        let mut ranges: Vec<(u32, Option<&Answer>)> = vec![(0, None)];
+        for (number, answer) in &self.0 {
+            let last = ranges.last().copied().unwrap_or((0, None));
+            if last.0 == *number {
+                ranges.pop();
+            }
+            if ranges.last().is_none_or(|(_, before)| *before != Some(answer)) {
+                ranges.push((*number, Some(answer)));
+            }
+            if let Some(next) = number.checked_add(1) {
+                ranges.push((next, None));
+            }
+        }
+        ranges
+    }
+}
+
+/// Where `struct seccomp_data` has the number of the call, and the architecture it is of.
+const NUMBER_AT: u32 = 0;
+const ARCHITECTURE_AT: u32 = 4;
+/// The low half of an argument, on a little-endian machine.
+const fn argument_at(place: u8) -> u32 {
+    16 + 8 * place as u32
+}
+
+/// `AUDIT_ARCH_*`: the ELF machine, 64 bits, little-endian.
+const ARCHITECTURE: u32 = 0xc000_0000
+    | if cfg!(target_arch = "x86_64") {
+        62
+    } else if cfg!(target_arch = "aarch64") {
+        183
+    } else {
+        243
+    };
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
+compile_error!("the numbers of system calls are checked on x86-64, aarch64 and riscv64 only");
+
+/// Numbers from this one on are hardly any machine's calls: a range counts no more than it
+/// has below.
+const NUMBERS: u32 = 512;
+
+/// Appends a search among `ranges`, of which the first begins below every number that comes
+/// here, and the last ends before `end`.
+fn append_tree(program: &mut Vec<Instruction>, ranges: &[(u32, Option<&Answer>)], end: u32) {
+    if let [(_, one)] = ranges {
+        append_answer(program, *one);
+        return;
+    }
+    // Splits where both sides have nearly as many numbers, for each is asked about once.
+    let begins = |at: usize| ranges.get(at).map_or(end, |(first, _)| (*first).min(end));
+    let uneven = |at: &usize| (begins(*at) - begins(0)).abs_diff(end - begins(*at));
+    let split = (1..ranges.len()).min_by_key(uneven).unwrap_or(1);
+    let (left, right) = ranges.split_at(split);
+    let mut below = Vec::new();
+    append_tree(&mut below, left, begins(split));
+    let first = right.first().map_or(0, |(first, _)| *first);
+    match u8::try_from(below.len()) {
+        Ok(distance) => program.push(jump(libc::BPF_JGE, first, distance, 0)),
+        Err(_) => {
+            program.push(jump(libc::BPF_JGE, first, 0, 1));
+            program.push(Instruction {
+                code: (libc::BPF_JMP | libc::BPF_JA) as u16,
+                if_true: 0,
+                if_false: 0,
+                operand: u32::try_from(below.len()).unwrap_or(u32::MAX),
+            });
+        }
+    }
+    program.append(&mut below);
+    append_tree(program, right, end);
+}
+
+fn append_answer(program: &mut Vec<Instruction>, what: Option<&Answer>) {
+    let kill = answer(libc::SECCOMP_RET_KILL_PROCESS);
+    let allow = answer(libc::SECCOMP_RET_ALLOW);
+    match what {
+        None => program.push(kill),
+        Some(Answer::Allow) => program.push(allow),
+        Some(Answer::Error(error)) => {
+            program.push(answer(libc::SECCOMP_RET_ERRNO | u32::from(*error)));
+        }
+        Some(Answer::AllowIf(Argument::HasNoneOf(place, bits))) => program.extend([
+            load(argument_at(*place)),
+            jump(libc::BPF_JSET, *bits, 1, 0),
+            allow,
+            kill,
+        ]),
+        Some(Answer::AllowIf(Argument::HasAllOf(place, bits))) => {
+            program.push(load(argument_at(*place)));
+            let wanted: Vec<u32> =
+                (0..32).map(|bit| 1 << bit).filter(|bit| bits & bit != 0).collect();
+            for (at, bit) in wanted.iter().enumerate() {
+                // To the end of the process, behind the answer that allows.
+                let to_kill = wanted.len() - at;
+                program.push(jump(libc::BPF_JSET, *bit, 0, to_kill as u8));
+            }
+            program.extend([allow, kill]);
+        }
+        Some(Answer::AllowIf(Argument::IsOneOf(place, values))) => {
+            program.push(load(argument_at(*place)));
+            for (at, value) in values.iter().enumerate() {
+                // To the answer that allows, behind the one that does not.
+                let to_allow = values.len() - at;
+                program.push(jump(libc::BPF_JEQ, *value, to_allow as u8, 0));
+            }
+            program.extend([kill, allow]);
+        }
+    }
+}
+
+fn load(offset: u32) -> Instruction {
+    let code = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+    Instruction { code, if_true: 0, if_false: 0, operand: offset }
+}
+
+fn jump(how: u32, operand: u32, if_true: u8, if_false: u8) -> Instruction {
+    let code = (libc::BPF_JMP | how | libc::BPF_K) as u16;
+    Instruction { code, if_true, if_false, operand }
+}
+
+fn answer(operand: u32) -> Instruction {
+    let code = (libc::BPF_RET | libc::BPF_K) as u16;
+    Instruction { code, if_true: 0, if_false: 0, operand }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the kernel sees of a call.
+    struct Call {
+        architecture: u32,
+        number: u32,
+        arguments: [u64; 6],
+    }
+
+    /// Runs a program as the kernel does: the answer, and after how many instructions.
+    fn run(program: &[Instruction], call: &Call) -> (u32, usize) {
+        let word = |offset: u32| match offset {
+            0 => call.number,
+            4 => call.architecture,
+            _ => {
+                let at = (offset - 16) as usize;
+                (call.arguments[at / 8] >> (8 * (at % 8))) as u32
+            }
+        };
+        let (mut at, mut loaded, mut steps) = (0, 0, 0);
+        loop {
+            let Instruction { code, if_true, if_false, operand } = program[at];
+            let code = u32::from(code);
+            at += 1;
+            steps += 1;
+            let is = |how: u32| code == libc::BPF_JMP | how | libc::BPF_K;
+            let taken = if is(libc::BPF_JEQ) {
+                loaded == operand
+            } else if is(libc::BPF_JGE) {
+                loaded >= operand
+            } else if is(libc::BPF_JSET) {
+                loaded & operand != 0
+            } else if is(libc::BPF_JA) {
+                at += operand as usize;
+                continue;
+            } else if code == libc::BPF_RET | libc::BPF_K {
+                return (operand, steps);
+            } else {
+                assert_eq!(code, libc::BPF_LD | libc::BPF_W | libc::BPF_ABS);
+                loaded = word(operand);
+                continue;
+            };
+            at += usize::from(if taken { if_true } else { if_false });
+        }
+    }
+
+    fn answer_of(filter: &Filter, number: u32, arguments: [u64; 6]) -> u32 {
+        run(&filter.program(), &Call { architecture: ARCHITECTURE, number, arguments }).0
+    }
+
+    const KILL: u32 = libc::SECCOMP_RET_KILL_PROCESS;
+    const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
+
+    #[test]
+    fn what_is_listed_is_allowed_and_nothing_else() {
+        // Also so many that one jump does not reach over the others.
+        let lists: [&[Number]; 5] = [
+            &[],
+            &[0],
+            &[1, 2, 3, 9, 10, 231, 437],
+            &[0, 1, 5, 7, 8, 9, 447, 448, 600, 4_000_000_000],
+            &(0..450).filter(|number| number % 2 == 0).collect::<Vec<_>>(),
+        ];
+        for list in lists {
+            let mut filter = Filter::new();
+            filter.allow(list);
+            for number in (0..700).chain([0x4000_0000, 0x4000_0001, 4_000_000_000, u32::MAX]) {
+                let wanted = if list.contains(&Number::from(number)) { ALLOW } else { KILL };
+                assert_eq!(answer_of(&filter, number, [0; 6]), wanted, "{number} of {list:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn arguments_are_looked_at() {
+        let mut filter = Filter::new();
+        filter.allow(&[1, 2]);
+        filter.allow_if(9, Argument::HasNoneOf(2, 4));
+        filter.allow_if(16, Argument::IsOneOf(1, vec![0x5401, 0x541b]));
+        filter.allow_if(56, Argument::HasAllOf(0, 0x1_0300));
+        filter.refuse(&[319, 320], libc::ENOSYS);
+        let third = |value| [u64::MAX, u64::MAX, value, 7, 7, 7];
+        assert_eq!(answer_of(&filter, 9, third(3)), ALLOW);
+        assert_eq!(answer_of(&filter, 9, third(7)), KILL);
+        assert_eq!(answer_of(&filter, 9, third(4)), KILL);
+        let second = |value| [0, value, 0, 0, 0, 0];
+        assert_eq!(answer_of(&filter, 16, second(0x5401)), ALLOW);
+        assert_eq!(answer_of(&filter, 16, second(0x541b)), ALLOW);
+        assert_eq!(answer_of(&filter, 16, second(0x5412)), KILL);
+        // The kernel looks at 32 bits there.
+        assert_eq!(answer_of(&filter, 16, second(1 << 32 | 0x5401)), ALLOW);
+        let first = |value| [value, 0, 0, 0, 0, 0];
+        assert_eq!(answer_of(&filter, 56, first(0x1_0f00)), ALLOW);
+        assert_eq!(answer_of(&filter, 56, first(0x1_0200)), KILL);
+        assert_eq!(answer_of(&filter, 56, first(0x0_0300)), KILL);
+        let refused = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
+        assert_eq!([319, 320].map(|number| answer_of(&filter, number, [0; 6])), [refused; 2]);
+        for number in [0, 3, 8, 10, 15, 17, 55, 57, 318, 321] {
+            assert_eq!(answer_of(&filter, number, [0; 6]), KILL, "{number}");
+        }
+        let foreign = Call { architecture: 0x4000_0003, number: 1, arguments: [0; 6] };
+        assert_eq!(run(&filter.program(), &foreign).0, KILL, "32-bit calls");
+    }
+
+    #[test]
+    fn a_search_is_short() {
+        // As many calls as a guest with files needs, spread as they are.
+        let mut filter = Filter::new();
+        let list: Vec<Number> = (0..36).map(|at| at * 13 % 450).collect();
+        filter.allow(&list);
+        let program = filter.program();
+        let steps: usize = (0..450)
+            .map(|number| {
+                run(&program, &Call { architecture: ARCHITECTURE, number, arguments: [0; 6] }).1
+            })
+            .sum();
+        assert!(steps / 450 <= 11, "{} instructions on average", steps / 450);
+    }
+
+    #[test]
+    fn the_kernel_takes_it() {
+        // A thread of its own: a filter cannot be taken off again. TSYNC is left out, for the
+        // other threads here are other tests.
+        let ended = std::thread::spawn(|| {
+            let mut filter = Filter::new();
+            // All there are, but for one.
+            filter.allow(&(0..1024).collect::<Vec<Number>>());
+            filter.refuse(&[libc::SYS_getpriority], libc::EXDEV);
+            crate::forbid_new_privileges().unwrap();
+            sys::install_filter(&filter.program(), 0).unwrap();
+            sys::priority().unwrap_err().raw_os_error()
+        });
+        assert_eq!(ended.join().unwrap(), Some(libc::EXDEV));
+        assert!(sys::priority().is_ok(), "this thread has no filter");
+    }
+}
