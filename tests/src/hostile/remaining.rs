@@ -1,0 +1,45 @@
+//! What native code can do behind the wall, in a process that was granted folders: the calls
+//! that the host itself needs, made otherwise than the host would.
+//!
+//! Each works; the day that one does not, the test `hostile` says so, and it moves into the
+//! table of what is stopped.
+
+use super::outside::open;
+use super::{Attempt, Worked};
+use libc as c;
+use std::os::unix::fs::MetadataExt as _;
+
+#[rustfmt::skip]
+pub(super) fn remaining() -> Vec<Attempt> {
+    use Worked::{Last, When};
+    vec![
+        Attempt::new("stat-outside", "learn size, owner and times of any file, and whether it is there (Landlock has no right for it)", Last, |scene, s| {
+            let path = s.text(scene.path("secret"));
+            let room = s.room(256);
+            s.call(c::SYS_statx, &[c::AT_FDCWD.into(), path, 0.into(), 0x7ff.into(), room]);
+        }),
+        Attempt::new("readlink-outside", "learn where any link leads", Last, |scene, s| {
+            let path = s.text(scene.path("link"));
+            let room = s.room(256);
+            s.call(c::SYS_readlinkat, &[c::AT_FDCWD.into(), path, room, 256.into()]);
+        }),
+        Attempt::new("times-outside", "set the times of any file that this user owns, where a folder may be changed", When(|scene, _| is_of_1970(scene, "secret")), |scene, s| {
+            let path = s.text(scene.path("secret"));
+            let times = s.longs(&[1, 0, 1, 0]);
+            s.call(c::SYS_utimensat, &[c::AT_FDCWD.into(), path, times, 0.into()]);
+        }),
+        Attempt::new("ro-times", "so of a file in a folder that may only be read", When(|scene, _| is_of_1970(scene, "ro/file")), |scene, s| {
+            let file = open(s, scene.path("ro/file"), c::O_RDONLY);
+            let times = s.longs(&[1, 0, 1, 0]);
+            s.call(c::SYS_utimensat, &[file, 0.into(), times, 0.into()]);
+        }),
+        Attempt::new("own-signals", "end this process by a signal, or catch its signals", Last, |_, s| {
+            let room = s.room(64);
+            s.call(c::SYS_rt_sigaction, &[c::SIGTERM.into(), 0.into(), room, 8.into()]);
+        }),
+    ]
+}
+
+fn is_of_1970(scene: &super::Scene, name: &str) -> bool {
+    scene.path(name).metadata().is_ok_and(|about| about.mtime() == 1)
+}

@@ -1,0 +1,138 @@
+//! Hostile native code, behind the loader's wall and without it (SECURITY.md, "Hostile code").
+//!
+//! The tables there are made of `bls_tests::hostile`:
+//!
+//!     BLS_HOSTILE=write cargo xtask test the_tables_are_those_of_the_tests
+//!
+//! Takes a C compiler (`cc`), and x86-64: `executor.s` is written for that. What takes root,
+//! or something that not every kernel has, is tried everywhere and printed where it does not
+//! work.
+
+#![cfg(target_arch = "x86_64")]
+
+use bls_tests::hostile::run::{Field, Grants};
+use bls_tests::hostile::{Shown, Stopped, attempts, remaining, remaining_table, table};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+fn field() -> Field {
+    Field::new(Path::new(env!("CARGO_BIN_EXE_unwalled")))
+}
+
+/// Whether this process is root with the capabilities that the attempts of root need, and no
+/// filter stands around it.
+fn is_root_of_the_machine() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_default().trim().to_owned()
+    };
+    let capabilities = u64::from_str_radix(&field("CapEff:"), 16).unwrap();
+    /// CAP_SYS_RESOURCE, which containers often have not.
+    const RESOURCE: u64 = 1 << 24;
+    // All up to CAP_CHECKPOINT_RESTORE.
+    let all = ((1 << 41) - 1) & !RESOURCE;
+    capabilities & all == all && field("Seccomp:") == "0"
+}
+
+#[test]
+fn without_the_wall_each_attempt_works() {
+    let field = field();
+    let is_root = is_root_of_the_machine();
+    let (mut worked, mut absent, mut wrong) = (0, Vec::new(), Vec::new());
+    for attempt in attempts() {
+        let scene = field.scene();
+        let trace = field.unwalled(&attempt, &scene);
+        assert!(trace.began, "{}: {trace:?}", attempt.name);
+        let must = match attempt.shown {
+            Shown::Anywhere => true,
+            Shown::Root => is_root,
+            Shown::Kernel => false,
+        };
+        if attempt.worked(&scene, &trace) {
+            worked += 1;
+        } else if must {
+            wrong.push(format!("{}: {}", attempt.name, trace.summary()));
+        } else {
+            absent.push(format!("{} ({})", attempt.name, trace.summary()));
+        }
+    }
+    println!("{worked} attempts work without the wall");
+    println!("not on this machine: {}", absent.join(", "));
+    assert!(wrong.is_empty(), "these did not work, and should: {wrong:#?}");
+    assert!(worked >= 60, "only {worked}");
+}
+
+#[test]
+fn behind_the_wall_no_attempt_works_and_what_stops_it_is_as_the_table_says() {
+    let field = field();
+    let mut wrong = Vec::new();
+    let mut counts: BTreeMap<(String, &str), usize> = BTreeMap::new();
+    for attempt in attempts() {
+        for grants in Grants::ALL {
+            let scene = field.scene();
+            let trace = field.walled(&attempt, &scene, grants);
+            let at = format!("{} ({grants:?})", attempt.name);
+            assert!(trace.began, "{at}: {}", trace.summary());
+            if attempt.worked(&scene, &trace) {
+                wrong.push(format!("{at} WORKED: {}", trace.summary()));
+                continue;
+            }
+            let stopped = match trace.stopped() {
+                Ok(stopped) => stopped,
+                Err(what) => {
+                    wrong.push(format!("{at}: {what}"));
+                    continue;
+                }
+            };
+            let [none, folders] = attempt.stopped;
+            let expected: &[Stopped] = match grants {
+                Grants::Nothing => &[none],
+                // What changes files is not allowed there at all.
+                Grants::Read => &[none, folders],
+                Grants::Change | Grants::Watched => &[folders],
+            };
+            if expected.contains(&stopped) {
+                *counts.entry((format!("{grants:?}"), stopped.name())).or_default() += 1;
+            } else {
+                wrong.push(format!("{at}: {stopped:?}, not {expected:?}: {}", trace.summary()));
+            }
+        }
+    }
+    println!("{counts:#?}");
+    assert!(wrong.is_empty(), "{} of these: {wrong:#?}", wrong.len());
+}
+
+#[test]
+fn what_native_code_can_still_do_is_told() {
+    let field = field();
+    for attempt in remaining() {
+        let scene = field.scene();
+        let trace = field.walled(&attempt, &scene, Grants::Change);
+        assert!(attempt.worked(&scene, &trace), "{} is stopped: {}", attempt.name, trace.summary());
+    }
+}
+
+#[test]
+fn the_tables_are_those_of_the_tests() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../SECURITY.md");
+    let text = fs::read_to_string(&path).unwrap();
+    let mut anew = text.clone();
+    for table in [table(), remaining_table()] {
+        let head = table.lines().next().unwrap();
+        let begin = anew.find(head).unwrap_or_else(|| panic!("SECURITY.md has no {head}"));
+        let end = anew[begin..].find("\n\n").unwrap() + begin + 1;
+        anew.replace_range(begin..end, &table);
+    }
+    if std::env::var_os("BLS_HOSTILE").is_some_and(|how| how == "write") {
+        fs::write(&path, &anew).unwrap();
+    }
+    assert!(fs::read_to_string(&path).unwrap() == anew, "see the head of this test");
+    let mut names: Vec<&str> =
+        attempts().iter().chain(&remaining()).map(|attempt| attempt.name).collect();
+    let count = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), count, "a name stands twice");
+}
