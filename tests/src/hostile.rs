@@ -240,9 +240,13 @@ impl Trace {
     /// How it went, in a line.
     #[must_use]
     pub fn summary(&self) -> String {
-        let Self { signal, code, results, stderr, .. } = self;
-        let words = String::from_utf8_lossy(&stderr[..stderr.len().min(300)]).into_owned();
-        format!("signal {signal:?}, code {code:?}, results {results:?}, {words:?}")
+        let Self { signal, code, results, .. } = self;
+        let told = format!("signal {signal:?}, code {code:?}, results {results:?}");
+        if self.began {
+            // What it wrote may be what it stole.
+            return told;
+        }
+        format!("{told}, {}", String::from_utf8_lossy(&self.stderr))
     }
 
     /// Whether this stands in what it wrote.

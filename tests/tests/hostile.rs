@@ -44,7 +44,7 @@ fn without_the_wall_each_attempt_works() {
     for attempt in attempts() {
         let scene = field.scene();
         let trace = field.unwalled(&attempt, &scene);
-        assert!(trace.began, "{}: {trace:?}", attempt.name);
+        assert!(trace.began, "{}: {}", attempt.name, trace.summary());
         let must = match attempt.shown {
             Shown::Anywhere => true,
             Shown::Root => is_root,

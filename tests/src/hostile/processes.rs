@@ -109,7 +109,12 @@ pub(super) fn attempts() -> Vec<Attempt> {
             s.call(c::SYS_ptrace, &[seize, scene.victim.number.into(), 0.into(), 0.into()]);
         }).as_root(),
         Attempt::new("process_vm_readv-parent", "read the parent's memory", Last, |scene, s| {
-            read_memory(s, scene.parent.0, scene.parent.1);
+            // What it holds is not shown: it may be anybody's.
+            let room = s.room(8);
+            let own = s.list(&[room, 8.into()]);
+            let theirs = s.longs(&[scene.parent.1, 8]);
+            let values = [scene.parent.0.into(), own, 1.into(), theirs, 1.into(), 0.into()];
+            s.call(c::SYS_process_vm_readv, &values);
         }).as_root(),
         Attempt::new("process_vm_readv-victim", "read a secret of another process's memory", When(learned), |scene, s| {
             read_memory(s, scene.victim.number, scene.victim.environment);
