@@ -34,7 +34,7 @@ pub enum Stopped {
     Landlock,
     /// The descriptor is closed: EBADF.
     Closed,
-    /// A capability is gone: EPERM.
+    /// A capability is gone: EPERM, or the kernel did less than it was asked.
     Capability,
     /// The calls are made, and what they look for is not there any more.
     Wiped,

@@ -7,6 +7,7 @@ use super::outside::open;
 use super::script::Script;
 use super::{Attempt, Scene, Stopped, Trace, Worked};
 use libc as c;
+use std::os::unix::fs::MetadataExt as _;
 
 /// Whether the file that stands there in every scene is another one now.
 fn changed(scene: &Scene, _: &Trace) -> bool {
@@ -15,6 +16,12 @@ fn changed(scene: &Scene, _: &Trace) -> bool {
 
 fn made(scene: &Scene, _: &Trace) -> bool {
     scene.has("ro/new")
+}
+
+/// Whether there is a program that gives its starter the owner's rights.
+fn is_setuid(scene: &Scene, _: &Trace) -> bool {
+    let about = scene.path("rw/new").metadata();
+    about.is_ok_and(|about| about.mode() & 0o4000 != 0 && about.len() > 0)
 }
 
 const HERE: i32 = c::AT_FDCWD;
@@ -124,6 +131,27 @@ pub(super) fn attempts() -> Vec<Attempt> {
             let file = open(s, scene.path("ro/file"), c::O_RDONLY);
             s.call(c::SYS_fcntl, &[file, c::F_SETLEASE.into(), c::F_RDLCK.into()]);
         }),
+        Attempt::new("rw-setuid", "make a program that gives its starter this user's rights", When(is_setuid), |scene, s| {
+            let path = s.text(scene.path("rw/new"));
+            let text = s.text("#!/bin/sh");
+            let how = c::O_WRONLY | c::O_CREAT;
+            let file = s.call(c::SYS_openat, &[HERE.into(), path, how.into(), 0o4755.into()]);
+            s.need(file);
+            s.call(c::SYS_write, &[file, text, 9.into()]);
+        }).as_root().with_folders(Stopped::Capability),
+        Attempt::new("rw-setuid-mapped", "the same, written through a mapping", When(is_setuid), |scene, s| {
+            let path = s.text(scene.path("rw/new"));
+            let text = s.text("#!/bin/sh");
+            let how = c::O_RDWR | c::O_CREAT;
+            let file = s.call(c::SYS_openat, &[HERE.into(), path, how.into(), 0o4755.into()]);
+            s.need(file);
+            s.call(c::SYS_ftruncate, &[file, 4096.into()]);
+            let protection = c::PROT_READ | c::PROT_WRITE;
+            let values = [0.into(), 4096.into(), protection.into(), c::MAP_SHARED.into(), file, 0.into()];
+            let mapped = s.call(c::SYS_mmap, &values);
+            s.need(mapped);
+            s.copy(mapped, text, 9);
+        }).as_root().with_folders(Stopped::Capability),
         Attempt::new("rw-chmod", "make a file of a granted folder one that gives its starter rights", Last, |scene, s| {
             let path = s.text(scene.path("rw/file"));
             s.call(c::SYS_fchmodat, &[HERE.into(), path, 0o6777.into()]);

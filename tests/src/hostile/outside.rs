@@ -156,7 +156,7 @@ pub(super) fn attempts() -> Vec<Attempt> {
             s.call(c::SYS_mknodat, &[HERE.into(), path, (c::S_IFCHR | 0o600).into(), device.into()]);
         }).as_root(),
         Attempt::new("mkfifo", "make a FIFO in a granted folder", Last, |scene, s| {
-            let path = s.text(scene.path("rw/fifo"));
+            let path = s.text(scene.path("rw/new"));
             s.call(c::SYS_mknodat, &[HERE.into(), path, (c::S_IFIFO | 0o600).into(), 0.into()]);
         }),
         Attempt::new("name_to_handle_at", "a file's number, by which it is opened past all folders", Last, |scene, s| {

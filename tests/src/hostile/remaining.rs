@@ -33,6 +33,21 @@ pub(super) fn remaining() -> Vec<Attempt> {
             let times = s.longs(&[1, 0, 1, 0]);
             s.call(c::SYS_utimensat, &[file, 0.into(), times, 0.into()]);
         }),
+        Attempt::new("special-files", "open FIFOs and devices in a granted folder, and what is on the kernel's filesystems that are mounted in it", Last, |scene, s| {
+            open(s, scene.path("rw/fifo"), c::O_RDWR | c::O_NONBLOCK);
+        }),
+        Attempt::new("stream-flags", "have a stream that the caller shares not wait any more (O_NONBLOCK)", Last, |_, s| {
+            let flags = s.call(c::SYS_fcntl, &[2.into(), c::F_GETFL.into()]);
+            s.need(flags);
+            s.call(c::SYS_fcntl, &[2.into(), c::F_SETFL.into(), (c::O_WRONLY | c::O_NONBLOCK).into()]);
+        }),
+        Attempt::new("limits", "take more memory, output, descriptors and fuel than the guest may: these limits are the host's", Last, |_, s| {
+            let protection = c::PROT_READ | c::PROT_WRITE;
+            let how = c::MAP_PRIVATE | c::MAP_ANONYMOUS | c::MAP_NORESERVE;
+            let two_gib = 2_u64 << 30;
+            let values = [0.into(), two_gib.into(), protection.into(), how.into(), (-1).into(), 0.into()];
+            s.call(c::SYS_mmap, &values);
+        }),
         Attempt::new("own-signals", "end this process by a signal, or catch its signals", Last, |_, s| {
             let room = s.room(64);
             s.call(c::SYS_rt_sigaction, &[c::SIGTERM.into(), 0.into(), room, 8.into()]);

@@ -65,6 +65,7 @@ impl Scene {
             std::os::unix::fs::symlink("../secret", granted.join("link")).expect("a link");
         }
         std::os::unix::fs::symlink("secret", path.join("link")).expect("a link");
+        crate::programs::make_fifo(&path.join("rw/fifo"));
         let tcp = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = tcp.local_addr().expect("an address").port();
         let abstract_name = format!("bls-test-{}-{port}", std::process::id());
