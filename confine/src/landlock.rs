@@ -5,7 +5,7 @@
 
 use crate::sys::{self, RulesetAttributes};
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 /// What may be done beneath a folder: `LANDLOCK_ACCESS_FS_*`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,7 +127,6 @@ impl Ruleset {
     /// # Errors
     /// What the kernel says.
     pub fn restrict_self(&self) -> io::Result<()> {
-        use std::os::fd::AsRawFd as _;
         sys::restrict_self(self.descriptor.as_raw_fd())
     }
 
@@ -136,9 +135,11 @@ impl Ruleset {
     pub fn abi(&self) -> u32 {
         self.abi
     }
+}
 
-    pub(crate) fn descriptor(&self) -> &OwnedFd {
-        &self.descriptor
+impl AsRawFd for Ruleset {
+    fn as_raw_fd(&self) -> RawFd {
+        self.descriptor.as_raw_fd()
     }
 }
 

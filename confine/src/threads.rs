@@ -25,7 +25,7 @@ pub fn give_up_on(
     if threads.is_empty() {
         return Ok(());
     }
-    let ruleset = ruleset.map(|ruleset| ruleset.descriptor().as_raw_fd());
+    let ruleset = ruleset.map(|ruleset| ruleset.as_raw_fd());
     match sys::give_up_on(threads, ruleset, keep.0, signal)? {
         0 => Ok(()),
         _ => Err(io::ErrorKind::PermissionDenied.into()),

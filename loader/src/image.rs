@@ -22,7 +22,7 @@ use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 use std::fmt;
 use std::fs::File;
 use std::io::{ErrorKind, Write as _};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
 
 /// Why a part cannot be used.
 #[derive(Debug)]
@@ -152,7 +152,14 @@ pub(crate) struct SealedImage {
 impl SealedImage {
     /// Whether it is in a file; else the system gives none, or none so long.
     pub(crate) fn is_file(&self) -> bool {
-        matches!(self.bytes, ImageBytes::File(_))
+        self.descriptor().is_some()
+    }
+
+    fn descriptor(&self) -> Option<RawFd> {
+        match &self.bytes {
+            ImageBytes::File(file) => Some(file.as_raw_fd()),
+            ImageBytes::Private(_) => None,
+        }
     }
 }
 
@@ -211,9 +218,14 @@ impl ImageBytes {
 impl VerifiedImage {
     /// Whether it is in a file.
     pub(crate) fn is_file(&self) -> bool {
+        self.descriptor().is_some()
+    }
+
+    /// The descriptor of the file that its bytes are in.
+    pub(crate) fn descriptor(&self) -> Option<RawFd> {
         match self {
-            Self::Sealed(image) => image.is_file(),
-            Self::Stored(_) => true,
+            Self::Sealed(image) => image.descriptor(),
+            Self::Stored(image) => Some(image.file().as_raw_fd()),
         }
     }
 

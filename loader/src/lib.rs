@@ -40,7 +40,7 @@
 //! # Inside
 //!
 //! ```text
-//! artifact.bls ─ open ─ verify ─ grant ─ map ─ link ─ run ─► outcome
+//! artifact.bls ─ open ─ verify ─ grant ─ map ─ link ─ confine ─ run ─► outcome
 //! ```
 //!
 //! Each arrow is one module with one entry function; the next accepts only what
@@ -55,6 +55,7 @@
 
 mod api;
 mod clock;
+mod confine;
 pub mod error;
 pub mod freshness;
 mod grant;

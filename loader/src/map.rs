@@ -17,6 +17,7 @@ use bls_artifact::target::Bounds;
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 use std::fmt;
+use std::os::fd::RawFd;
 #[cfg(feature = "pool")]
 use wasmtime::PoolingAllocationConfig;
 use wasmtime::{Config, Engine, Module};
@@ -103,6 +104,7 @@ impl StageError for MapError {
 pub struct Mapped {
     facts: Facts,
     module: Module,
+    descriptor: Option<RawFd>,
 }
 
 impl Mapped {
@@ -116,6 +118,11 @@ impl Mapped {
     #[must_use]
     pub fn module(&self) -> &Module {
         &self.module
+    }
+
+    /// The descriptor of the image, which the engine keeps; none where it is a copy in memory.
+    pub(crate) fn descriptor(&self) -> Option<RawFd> {
+        self.descriptor
     }
 
     /// The engine it is for.
@@ -147,8 +154,9 @@ pub fn map_for(verified: Verified, guests: &Guests) -> Result<Mapped, MapError> 
     if let Some(most) = guests.pooled {
         config.allocation_strategy(pool(&facts, guests, most));
     }
+    let descriptor = image.descriptor();
     let module = sys::code::map(&Engine::new(&config)?, image)?;
-    Ok(Mapped { facts, module })
+    Ok(Mapped { facts, module, descriptor })
 }
 
 /// The guests that an engine is made for.
@@ -290,8 +298,9 @@ pub fn map_into(engine: &Engine, verified: Verified) -> Result<Mapped, MapError>
     if !image.is_file() {
         return Err(MapError::NoFile);
     }
+    let descriptor = image.descriptor();
     let module = sys::code::map(engine, image)?;
-    Ok(Mapped { facts, module })
+    Ok(Mapped { facts, module, descriptor })
 }
 
 #[cfg(test)]

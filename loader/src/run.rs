@@ -9,6 +9,7 @@ pub(crate) mod demangle;
 pub(crate) mod fuel_profile;
 pub(crate) mod outcome;
 
+use crate::confine::Confined;
 use crate::error::{Cause, Failure, printable_name};
 use crate::host::limit::Exceeded;
 use crate::host::observed::Observed;
@@ -316,15 +317,15 @@ impl Guest {
     }
 }
 
-/// Runs a guest of `linked` from its first operator to its end, for a process that ends right
-/// after it: nothing is given back. Whoever holds `observed` sees how far it is.
+/// Runs a guest from its first operator to its end, for a process that ends right after it:
+/// nothing is given back. Whoever holds `observed` sees how far it is.
 pub(crate) fn run(
-    linked: Linked,
-    grants: Grants,
+    confined: Confined,
     limits: &Limits,
     entry: &Entry,
     observed: &Arc<Observed>,
 ) -> Ended {
+    let (linked, grants) = confined.into_parts();
     let manifest = &linked.mapped().facts().manifest;
     let (start, by_function) = (manifest.module.start, manifest.counts_by_function());
     let mut guest = match Guest::new(&linked, grants, limits, observed) {

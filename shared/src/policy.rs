@@ -66,6 +66,8 @@ pub enum Requirement {
     OnlyDeclared,
     /// What expires runs only where the clock is set.
     Clock,
+    /// It runs behind the whole second wall, or not at all.
+    Sandbox,
 }
 
 /// A folder that every run gets.

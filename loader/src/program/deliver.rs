@@ -10,10 +10,13 @@
 //!
 //! Guarantees that an earlier file is gone as soon as a run begins, so that it is never
 //! taken for this run's; that a file appears under its name only when it is whole, and is
-//! the one that was written here; and that nothing waits for ever for a reader. A guest may
-//! be granted the folder: so the folder is open before it runs, there is no temporary file
-//! while it runs, and what stands under the name afterwards is compared with what was
-//! written. May assume that [`Destination::write`] is called when the guest can run no
+//! the one that was written here; and that nothing waits for ever for a reader.
+//!
+//! Once the guest runs, the process can make no file any more (`confine.rs`): so a file is
+//! made right before, with what is known by then ([`Destination::begin`]), stays open, and is
+//! written over at the end. A guest may be granted the folder: so what stands under the name
+//! afterwards is compared with what was written, and where it is something else the file is
+//! made anew, which is allowed where the guest could change it. May assume that [`Destination::write`] is called when the guest can run no
 //! more. Does not allocate while it writes, for the guest's thread may have been stopped
 //! with the allocator's lock. (To say why it could not write takes memory; where that is
 //! not to be had, the run ends without the sentence, see `watch::end`.)
@@ -26,9 +29,10 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use std::ffi::CString;
 use std::io;
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long a reader may keep the end of a run waiting.
@@ -60,8 +64,8 @@ pub(crate) struct Stream {
 #[derive(Debug)]
 pub(crate) struct NewFile {
     folder: OwnedFd,
-    /// Given back before the file is made: the guest may have used all others up.
-    spare: Mutex<Option<OwnedFd>>,
+    /// The file, from the moment it is there.
+    placed: Mutex<Option<OwnedFd>>,
     name: CString,
     /// Names that nobody knows before the guest has ended.
     temporary: CString,
@@ -120,15 +124,35 @@ impl Destination {
         Ok(Self::Contents(opened, c_string(path)?))
     }
 
+    /// Puts this into a file until there is more to say. Nothing where it is no file: what
+    /// is written to a pipe or a terminal is read as it comes.
+    pub(crate) fn begin(&self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Stream(_) => Ok(()),
+            Self::Contents(file, _) => write_over(file, bytes),
+            Self::New(new) => new.begin(bytes),
+        }
+    }
+
+    /// Descriptors that it needs once the guest runs.
+    pub(crate) fn descriptors(&self) -> Vec<RawFd> {
+        match self {
+            Self::Stream(stream) => vec![stream.to.as_raw_fd()],
+            Self::Contents(file, _) => vec![file.as_raw_fd()],
+            Self::New(new) => {
+                let placed = new.lock().as_ref().map(AsRawFd::as_raw_fd);
+                [new.folder.as_raw_fd()].into_iter().chain(placed).collect()
+            }
+        }
+    }
+
     /// Writes all of it.
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Self::Stream(stream) => stream.write(bytes),
             Self::Contents(file, path) => {
-                rustix::fs::ftruncate(file, 0)?;
-                let file = file.as_fd();
-                write_within(file, bytes, Some(PATIENCE))?;
-                must_be_at(file, path)
+                write_over(file, bytes)?;
+                must_be_at(file.as_fd(), path)
             }
             Self::New(new) => new.write(bytes),
         }
@@ -180,10 +204,9 @@ impl NewFile {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = rustix::fs::open(parent, flags, Mode::empty())?;
         let secret = secret()?;
-        let spare = rustix::io::fcntl_dupfd_cloexec(&folder, 0)?;
         let new = Self {
             folder,
-            spare: Mutex::new(Some(spare)),
+            placed: Mutex::new(None),
             name: CString::new(name.as_bytes()).map_err(|_| Errno::INVAL)?,
             temporary: secret_name(secret, "new"),
             aside: secret_name(secret, "aside"),
@@ -216,8 +239,44 @@ impl NewFile {
         rustix::fs::openat(&self.folder, &self.temporary, flags, FILE_MODE)
     }
 
+    /// The file where it is there. Whoever holds this lock is no guest's thread that may have
+    /// been stopped.
+    fn lock(&self) -> MutexGuard<'_, Option<OwnedFd>> {
+        self.placed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes it, with this in it, unless somebody has by now.
+    fn begin(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut placed = self.lock();
+        if placed.is_none() {
+            *placed = Some(self.make(bytes)?);
+        }
+        Ok(())
+    }
+
     fn write(&self, bytes: &[u8]) -> io::Result<()> {
-        drop(self.spare.try_lock().ok().and_then(|mut spare| spare.take()));
+        let mut placed = self.lock();
+        if let Some(file) = placed.as_ref() {
+            write_over(file, bytes)?;
+            if must_be_at(file.as_fd(), &self.path).is_ok() {
+                return Ok(());
+            }
+        }
+        // Given back first: the guest may have used all others up.
+        drop(placed.take());
+        match self.make(bytes) {
+            Ok(file) => {
+                *placed = Some(file);
+                Ok(())
+            }
+            // Whoever could move it could do so where this process may do nothing.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(moved()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes the file, whole.
+    fn make(&self, bytes: &[u8]) -> io::Result<OwnedFd> {
         let file = self.create()?;
         let placed = write_within(file.as_fd(), bytes, Some(PATIENCE))
             .and_then(|()| self.place().map_err(Into::into));
@@ -225,7 +284,7 @@ impl NewFile {
             // Where it was placed it has another name by now.
             let _ = rustix::fs::unlinkat(&self.folder, &self.temporary, AtFlags::empty());
         }
-        placed.and_then(|()| must_be_at(file.as_fd(), &self.path))
+        placed.and_then(|()| must_be_at(file.as_fd(), &self.path)).map(|()| file)
     }
 
     /// Gives the file its name, whatever a guest has put there.
@@ -287,8 +346,29 @@ fn must_be_at(file: BorrowedFd<'_>, path: &CString) -> io::Result<()> {
     let ours = rustix::fs::fstat(file)?;
     match rustix::fs::statat(CWD, path, AtFlags::empty()) {
         Ok(found) if is_same(&ours, &found) => Ok(()),
+        // Not to be asked in the process of a guest that can change no file. That it still has
+        // a name is known without.
+        Err(Errno::PERM) if ours.st_nlink > 0 => Ok(()),
         _ => Err(moved()),
     }
+}
+
+/// Puts these bytes in the place of all that is in the file. Where they do not fit nothing is
+/// in it.
+fn write_over(file: &OwnedFd, bytes: &[u8]) -> io::Result<()> {
+    let mut at = 0;
+    while at < bytes.len() {
+        match rustix::io::pwrite(file, &bytes[at..], at as u64) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => at += written,
+            Err(Errno::INTR) => {}
+            Err(error) => {
+                let _ = rustix::fs::ftruncate(file, 0);
+                return Err(error.into());
+            }
+        }
+    }
+    Ok(rustix::fs::ftruncate(file, bytes.len() as u64)?)
 }
 
 fn moved() -> io::Error {

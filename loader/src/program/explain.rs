@@ -17,6 +17,7 @@ pub(crate) enum Stage {
     Grant,
     Map,
     Link,
+    Confine,
     Run,
     Install,
 }
@@ -30,6 +31,7 @@ impl Stage {
             Self::Grant => "grant",
             Self::Map => "map",
             Self::Link => "link",
+            Self::Confine => "confine",
             Self::Run => "run",
             Self::Install => "install",
         }

@@ -10,6 +10,7 @@ use crate::program::say;
 use crate::run::fuel_profile::FuelProfile;
 use crate::verify::Facts;
 use std::fmt;
+use std::os::fd::RawFd;
 use std::path::PathBuf;
 
 /// Why there is no profile.
@@ -72,6 +73,21 @@ impl Sink {
         match Destination::open_path(path) {
             Ok(place) => Ok(Some(Self(Some((path.clone(), place))))),
             Err(error) => Err(ProfileError::File(path.clone(), error)),
+        }
+    }
+
+    /// Descriptors that it needs.
+    pub(crate) fn descriptors(&self) -> Vec<RawFd> {
+        self.0.as_ref().map_or_else(Vec::new, |(_, place)| place.descriptors())
+    }
+
+    /// Makes the file, empty: once the guest runs, this process can make none any more.
+    pub(crate) fn begin(&self) -> Result<(), ProfileError> {
+        match &self.0 {
+            None => Ok(()),
+            Some((path, place)) => {
+                place.begin(b"").map_err(|error| ProfileError::File(path.clone(), error))
+            }
         }
     }
 

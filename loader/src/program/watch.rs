@@ -14,9 +14,9 @@ use crate::program::deliver::write_within;
 use crate::program::report::Recorder;
 use crate::program::say;
 use crate::run::outcome::{FAILED, Limit, Outcome};
-use crate::sys::signal::{self, Event, Signals};
+use crate::sys::signal::{self, Event, Signals, Thread};
 use std::os::fd::AsFd as _;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// Bytes of stack for the watcher: it formats a report.
@@ -24,13 +24,18 @@ const STACK_BYTES: usize = 256 << 10;
 /// How long whoever reads standard error and the report may keep a run that is to end.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Starts the watcher. The time counts from now.
-pub(crate) fn start(recorder: Arc<Recorder>, timeout: Option<Duration>) -> Result<(), Failure> {
+/// Starts the watcher, and says which thread it is. The time counts from now.
+pub(crate) fn start(recorder: Arc<Recorder>, timeout: Option<Duration>) -> Result<Thread, Failure> {
     let awaited = signal::block();
+    let number = Arc::new(OnceLock::new());
+    let own = Arc::clone(&number);
     std::thread::Builder::new()
         .stack_size(STACK_BYTES)
-        .spawn(move || watch(&recorder, &awaited, timeout))
-        .map(|_| ())
+        .spawn(move || {
+            let _ = own.set(Thread::current());
+            watch(&recorder, &awaited, timeout)
+        })
+        .map(|_| *number.wait())
         .map_err(|error| Failure {
             stage: "run",
             code: "run.watcher",
@@ -52,23 +57,15 @@ fn watch(recorder: &Arc<Recorder>, awaited: &Signals, timeout: Option<Duration>)
         }
     };
     if recorder.claim(outcome.exit_code()) {
-        leave_at_last(Arc::clone(recorder));
+        // Saying why may take too long after all: another process may write to the same pipe in
+        // the very moment, and files may be on a network.
+        signal::leaves_with(recorder.exit_code());
+        signal::leave_within(2 * PATIENCE);
         end(recorder, outcome, Some(PATIENCE))
     }
     // The run has ended, and whoever ended it may be saying so to a pipe that nobody reads.
     std::thread::sleep(PATIENCE);
     signal::leave(recorder.exit_code())
-}
-
-/// Ends the process when saying why takes too long after all: another process may write to
-/// the same pipe in the very moment, and files may be on a network.
-fn leave_at_last(recorder: Arc<Recorder>) {
-    let late = move || {
-        std::thread::sleep(2 * PATIENCE);
-        signal::leave(recorder.exit_code())
-    };
-    // Where there is no thread to be had, what is waited for has bounds of its own.
-    let _ = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(late);
 }
 
 /// Says what happened, writes the report and leaves. For the one who holds the claim.

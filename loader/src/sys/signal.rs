@@ -5,7 +5,7 @@
 //! a container) does not change how a run ends, but for one thing: a signal that is to be
 //! ignored, as `nohup` and shells want it, stays ignored.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::Duration;
 
 /// What ended a wait.
@@ -106,7 +106,7 @@ fn handle(signal: libc::c_int, handler: extern "C" fn(libc::c_int)) {
     // The engine gives each thread that runs a guest a stack for handlers.
     action.sa_flags = libc::SA_ONSTACK;
     action.sa_mask = Signals::all().0;
-    // SAFETY: the action is live and whole, and no old one is asked for. Both handlers of
+    // SAFETY: the action is live and whole, and no old one is asked for. The handlers of
     // this module call only what may be called in a signal's context (an atomic store,
     // pause, _exit), never return to what they interrupted, and so break none of its
     // assumptions.
@@ -175,6 +175,11 @@ impl Thread {
         Self(unsafe { libc::gettid() })
     }
 
+    /// The one that the process began with.
+    pub(crate) fn first() -> Self {
+        Self(rustix::process::getpid().as_raw_nonzero().get())
+    }
+
     /// Its number, which is above 0.
     pub(crate) fn number(self) -> i32 {
         self.0
@@ -184,6 +189,12 @@ impl Thread {
     pub(crate) fn of_number(number: i32) -> Self {
         Self(number)
     }
+}
+
+/// The signal that interrupts a thread which is to give something up (`confine.rs`). Nothing
+/// else sends it; [`stop`] has the one above.
+pub(crate) fn give_up_signal() -> i32 {
+    libc::SIGRTMAX() - 1
 }
 
 /// Whether the thread that [`stop`] was asked to stop has stopped.
@@ -216,6 +227,37 @@ pub(crate) fn stop(thread: Thread) {
         std::thread::sleep(STEP);
         waited += STEP;
     }
+}
+
+/// The exit code of [`leave_within`].
+static LAST_CODE: AtomicU8 = AtomicU8::new(0);
+
+/// Never returns to what it interrupted.
+extern "C" fn leave_late(_: libc::c_int) {
+    leave(LAST_CODE.load(Ordering::Acquire));
+}
+
+/// Ends the process when this time is over, with the code that [`leaves_with`] said last. For
+/// a thread that waits for no SIGALRM any more.
+pub(crate) fn leave_within(time: Duration) {
+    handle(libc::SIGALRM, leave_late);
+    let mut alarm = Signals::none();
+    alarm.add(libc::SIGALRM);
+    // SAFETY: the set is live and initialised; the handler never returns.
+    unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const alarm.0, std::ptr::null_mut()) };
+    let none = libc::timeval { tv_sec: 0, tv_usec: 0 };
+    let value = libc::timeval {
+        tv_sec: libc::time_t::try_from(time.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_usec: libc::suseconds_t::from(time.subsec_micros() as i32),
+    };
+    let timer = libc::itimerval { it_interval: none, it_value: value };
+    // SAFETY: the timer is live during the call; no old one is asked for.
+    unsafe { libc::setitimer(libc::ITIMER_REAL, &raw const timer, std::ptr::null_mut()) };
+}
+
+/// Says with which code [`leave_within`] leaves.
+pub(crate) fn leaves_with(code: u8) {
+    LAST_CODE.store(code, Ordering::Release);
 }
 
 /// Ends the process at once, from any thread: no destructors, no exit handlers,

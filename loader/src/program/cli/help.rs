@@ -70,6 +70,8 @@ Trust
       --clock-unset             run what expires though the clock was never set
       --require-fuel            run it only if it is metered
       --require-deterministic   run it only if no CPU changes its results
+      --require-sandbox         run it only if this kernel gives every part of
+                                the sandbox [default: all that it gives]
 The run
       --invoke <EXPORT>         call this export: ARGS are its values, and
                                 behind a -- the guest's arguments

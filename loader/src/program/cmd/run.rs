@@ -2,10 +2,11 @@
 //!
 //! Guarantees that every end goes through the one claim in [`Recorder`], and that
 //! the order of the stages is the one the types allow: policy, open, verify,
-//! grant, map, link, run.
+//! grant, map, link, confine, run.
 
 use super::Named;
 use crate::clock::clock;
+use crate::confine::{self, Beside, Sandbox};
 use crate::error::{Cause, Failure, printable};
 use crate::grant::Granted;
 use crate::link::value;
@@ -20,9 +21,11 @@ use crate::program::stdin::redirect;
 use crate::program::watch;
 use crate::run::outcome::Outcome;
 use crate::store::Stores;
+use crate::sys::signal::Thread;
 use crate::verify::{Facts, Integrity, Policy};
 use crate::{grant, link, run, sys};
 use bls_artifact::manifest::Encoding;
+use bls_artifact::policy::Requirement;
 use bls_artifact::quantity::show_size;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -95,11 +98,12 @@ fn prepared(options: &Options, recorder: &Arc<Recorder>) -> Result<Outcome, Fail
     rules.check_clock(options.clock_unset)?;
     let limits = rules.limits(&options.request.limits)?;
     stages.done(Stage::Policy, || explain_rules(&rules));
-    if limits.timeout.is_some() || options.report.is_some() {
-        watch::start(Arc::clone(recorder), limits.timeout)?;
-    }
+    let watcher = match limits.timeout.is_some() || options.report.is_some() {
+        true => Some(watch::start(Arc::clone(recorder), limits.timeout)?),
+        false => None,
+    };
     on_enough_stack(limits.stack, || {
-        pipeline(options, &rules, &limits, &mut stages).unwrap_or_else(Outcome::Failed)
+        pipeline(options, &rules, &limits, watcher, &mut stages).unwrap_or_else(Outcome::Failed)
     })
 }
 
@@ -107,6 +111,7 @@ fn pipeline(
     options: &Options,
     rules: &Rules,
     limits: &Limits,
+    watcher: Option<Thread>,
     stages: &mut Stages<'_>,
 ) -> Result<Outcome, Failure> {
     let recorder = stages.recorder();
@@ -154,9 +159,28 @@ fn pipeline(
         format!("{imports} imports, {unknown} of them trap when called")
     });
 
+    // Neither is of use any more, and both hold descriptors.
+    drop((stores, trusted));
+    recorder.begin()?;
+    if let Some(profile) = &profile {
+        profile.begin()?;
+    }
+    let mut descriptors = recorder.descriptors();
+    descriptors.extend(profile.as_ref().map(Sink::descriptors).unwrap_or_default());
+    let beside = Beside {
+        descriptors,
+        threads: other_threads(watcher),
+        prints: !entry.results.is_empty() || options.report.is_some(),
+    };
+    let demanded = rules.requires(Requirement::Sandbox)
+        || options.request.require.contains(&Requirement::Sandbox);
+    let confined = confine::confine(linked, granted.grants, &beside, demanded)?;
+    recorder.confined(confined.sandbox());
+    stages.done(Stage::Confine, || explain_confined(confined.sandbox()));
+
     let observed = Arc::default();
     recorder.guest_begins(&observed);
-    let ended = run::run(linked, granted.grants, limits, &entry, &observed);
+    let ended = run::run(confined, limits, &entry, &observed);
     // Results are the guest's output: printed when the run ended well, and before
     // the outcome is final.
     let printed = print(&ended.results);
@@ -166,6 +190,13 @@ fn pipeline(
         profile.write(found)?;
     }
     Ok(printed.err().map_or(ended.outcome, Outcome::Failed))
+}
+
+/// The threads of this process but for this one.
+fn other_threads(watcher: Option<Thread>) -> Vec<Thread> {
+    // The first has the number of the process, and waits where the guest has another stack.
+    let first = Some(Thread::first()).filter(|first| *first != Thread::current());
+    first.into_iter().chain(watcher).collect()
 }
 
 /// Prints results, one a line.
@@ -250,6 +281,18 @@ fn explain_verified(facts: &Facts, trust_file: &Path) -> String {
 fn explain_rules(rules: &Rules) -> String {
     let paths: Vec<String> = rules.paths().map(|path| path.display().to_string()).collect();
     if paths.is_empty() { "none".into() } else { format!("by {}", paths.join(" and ")) }
+}
+
+fn explain_confined(sandbox: &Sandbox) -> String {
+    let stands: Vec<&str> = sandbox.stands().map(confine::Piece::name).collect();
+    let mut text = format!("given up: {}", stands.join(", "));
+    if let Some(abi) = sandbox.landlock_abi {
+        text += &format!(" (ABI {abi} of Landlock)");
+    }
+    for (piece, error) in sandbox.missing() {
+        text += &format!("; not {} ({error})", piece.name());
+    }
+    text
 }
 
 fn explain_granted(granted: &Granted, options: &Options) -> String {

@@ -7,6 +7,7 @@
 use super::Recorder;
 use super::bounded::{List, Text};
 use super::form;
+use crate::confine::{Piece, Sandbox};
 use crate::error::{Cause, Failure, printable_name};
 use crate::grant::Granted;
 use crate::host::Determinism;
@@ -36,6 +37,7 @@ impl Recorder {
                 Stage::Grant => &mut all.grant,
                 Stage::Map => &mut all.map,
                 Stage::Link => &mut all.link,
+                Stage::Confine => &mut all.confine,
                 Stage::Run => &mut all.run,
                 // Of what is only installed there is no report.
                 Stage::Install => return,
@@ -118,6 +120,24 @@ impl Recorder {
                 report.fuel = fuel;
             }
         });
+    }
+
+    /// What the process gave up, before the guest starts.
+    pub(crate) fn confined(&self, sandbox: &Sandbox) {
+        // By rule a report says nothing that depends on the machine.
+        if !self.is_on() || self.by_rule() {
+            return;
+        }
+        let missing = sandbox.missing().iter().map(|(piece, error)| form::MissingPiece {
+            name: piece.name(),
+            why: Text::new(&error.to_string()),
+        });
+        let sandbox = form::Sandbox {
+            landlock_abi: sandbox.landlock_abi,
+            missing: missing.collect(),
+            stands: sandbox.stands().map(Piece::name).collect(),
+        };
+        self.note(|report| report.sandbox = Some(sandbox));
     }
 
     /// What a guest did that ended by itself.
@@ -203,7 +223,8 @@ impl From<&FuelProfile> for form::FuelProfile {
 
 impl From<&Outcome> for form::Outcome {
     fn from(outcome: &Outcome) -> Self {
-        let of = |kind| Self { kind, process_exit_code: outcome.exit_code(), ..Self::default() };
+        let of =
+            |kind| Self { kind, process_exit_code: Some(outcome.exit_code()), ..Self::default() };
         match outcome {
             Outcome::Exited(code) => Self { exit_code: Some(*code), ..of(form::Kind::Exited) },
             Outcome::Trapped(trap) => Self { trap: Some(trap.into()), ..of(form::Kind::Trap) },

@@ -56,6 +56,9 @@ pub(super) struct Report {
     /// What the call of `--invoke` gave, where it gave anything.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) results: Option<List<ResultValue>>,
+    /// What the process gave up before the guest ran; not with `--deterministic`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) sandbox: Option<Sandbox>,
     /// Functions that the module imports and no host has: a call to one traps
     /// (`--unknown-imports trap`). As `MODULE.NAME`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -255,11 +258,37 @@ pub(super) struct Limits {
     pub(super) timeout_ms: Option<u64>,
 }
 
+/// What the process gave up before the guest ran (SECURITY.md, "The second wall").
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub(super) struct Sandbox {
+    /// The version of Landlock's interface that restricts files; null where it does not.
+    pub(super) landlock_abi: Option<u32>,
+    /// The pieces that this system does not give.
+    pub(super) missing: Vec<MissingPiece>,
+    /// The pieces that stand: `descriptors`, `capabilities`, `dumpable`, `no-new-privs`, `mdwe`,
+    /// `landlock`, `seccomp`.
+    pub(super) stands: Vec<&'static str>,
+}
+
+/// A piece of the sandbox that this system does not give.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub(super) struct MissingPiece {
+    /// Its name.
+    pub(super) name: &'static str,
+    /// What the system said.
+    pub(super) why: Text,
+}
+
 /// How long the stages took, in microseconds; those that were not finished are left out, but
 /// for `run`.
 #[derive(Debug, Default, Serialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 pub(super) struct Microseconds {
+    /// Giving up what the guest does not need.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) confine: Option<u64>,
     /// Deciding what the guest gets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) grant: Option<u64>,
@@ -302,8 +331,8 @@ pub(super) struct Outcome {
     /// What happened at the limit, in a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) message: Option<Text>,
-    /// The exit code of bls-load.
-    pub(super) process_exit_code: u8,
+    /// The exit code of bls-load; null in a report that nobody has finished.
+    pub(super) process_exit_code: Option<u8>,
     /// The signal that ended the run, by number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) signal: Option<i32>,
@@ -332,6 +361,10 @@ pub(super) enum Kind {
     /// The system did not give what is needed, or bls-load is at fault: `error`.
     #[default]
     Failed,
+    /// The guest began to run, and nothing more is known: it still runs, or the process was
+    /// ended from outside or by its own filter of system calls (SIGKILL, SIGSYS). Written
+    /// before the guest runs, to a file; what the run ends with takes its place.
+    Unfinished,
 }
 
 /// A limit that ends a run, fuel aside.

@@ -6,7 +6,7 @@
 //! atomics ([`Observed`]). Without `--report` it collects nothing.
 
 use super::ReportError;
-use super::form::{Artifact, Fuel, LeftOut, Report};
+use super::form::{self, Artifact, Fuel, LeftOut, Report};
 use super::form::{PeakMemory, Trap};
 use crate::host::observed::Observed;
 use crate::program::cli::ReportTarget;
@@ -16,6 +16,7 @@ use crate::sys;
 use crate::sys::signal::Thread;
 use bls_artifact::fuel::BUDGET_MAX;
 use bls_artifact::text::printable_json;
+use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
@@ -78,6 +79,29 @@ impl Recorder {
         Ok(Self { ended: AtomicU32::new(0), guest: AtomicI32::new(0), by_rule, collected })
     }
 
+    /// Whether what differs from run to run is left out.
+    pub(super) fn by_rule(&self) -> bool {
+        self.by_rule
+    }
+
+    /// Descriptors that the report needs.
+    pub(crate) fn descriptors(&self) -> Vec<RawFd> {
+        self.collected.as_ref().map_or_else(Vec::new, |report| report.destination.descriptors())
+    }
+
+    /// Writes what is known by now, where the report is a file: what is there when nobody
+    /// lives to write more.
+    pub(crate) fn begin(&self) -> Result<(), ReportError> {
+        let Some(collected) = &self.collected else { return Ok(()) };
+        let mut report = collected.report.lock().unwrap_or_else(PoisonError::into_inner);
+        report.outcome = form::Outcome { kind: form::Kind::Unfinished, ..Default::default() };
+        report.left_out = LeftOut::of(&report);
+        let text = as_text(&report);
+        drop(report);
+        let begun = collected.destination.begin(&text);
+        begun.map_err(|error| ReportError { place: collected.place.clone(), error })
+    }
+
     /// Whether anybody will read what is noted.
     pub(crate) fn is_on(&self) -> bool {
         self.collected.is_some()
@@ -122,6 +146,7 @@ impl Recorder {
     /// holds the claim.
     pub(crate) fn ends_with(&self, code: u8) {
         self.ended.store(256 | u32::from(code), Ordering::Release);
+        sys::signal::leaves_with(code);
     }
 
     /// The exit code of the run, which somebody has ended.
@@ -148,9 +173,7 @@ impl Recorder {
             }
         }
         report.left_out = LeftOut::of(&report);
-        // Numbers and texts can always be written.
-        let text = serde_json::to_string_pretty(&report).unwrap_or_default() + "\n";
-        Composed(Some((collected, printable_json(&text).into_owned().into_bytes())))
+        Composed(Some((collected, as_text(&report))))
     }
 }
 
@@ -208,6 +231,13 @@ impl Composed<'_> {
         let written = collected.destination.write(text);
         written.map_err(|error| ReportError { place: collected.place.clone(), error })
     }
+}
+
+/// A report as it is written.
+fn as_text(report: &Report) -> Vec<u8> {
+    // Numbers and texts can always be written.
+    let text = serde_json::to_string_pretty(report).unwrap_or_default() + "\n";
+    printable_json(&text).into_owned().into_bytes()
 }
 
 /// Facts are noted in moments; a lock that is held for longer than this is held by a

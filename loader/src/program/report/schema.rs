@@ -38,6 +38,7 @@ pub(super) fn outcome(schema: &mut Schema) {
         ("signal", &["signal"]),
         ("refused", &["error"]),
         ("failed", &["error"]),
+        ("unfinished", &[]),
     ];
     fields_by_word(schema, "kind", kinds);
 }

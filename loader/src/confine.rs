@@ -1,0 +1,329 @@
+//! Gives up, for good, everything that a guest of this kind does not need: the second wall.
+//!
+//! The first is the guest's own code, which was validated, compiled by a trusted key's owner,
+//! and reaches nothing but host functions. This stage is for the day that it does not hold:
+//! whoever then executes native code of their own in this process finds one that can do little
+//! more than the guest was granted. [`run`](crate::run) takes only what this gives, so "before
+//! the first instruction of a guest" is a fact that the Rust compiler checks.
+//!
+//! In this order: descriptors that nobody granted, capabilities and dumps, new privileges, new
+//! code, files (Landlock), system calls (seccomp). What a kernel, or whatever stands around
+//! this process, does not let it give up is named, and refused where it is demanded. Guarantees
+//! that nothing is given up half: of what belongs to threads, all threads give it up.
+//!
+//! May assume that no descriptor is used after this which `Beside` does not name, and that no
+//! variable of the environment is. For the program only: what an embedder's process may do is
+//! its own.
+
+mod calls;
+
+use crate::error::{Cause, StageError};
+use crate::host::Grants;
+use crate::link::Linked;
+use crate::sys;
+use crate::sys::signal::{self, Thread};
+use bls_artifact::capability::Capability;
+use bls_artifact::preview1;
+use bls_confine::landlock::{Rights, Ruleset};
+use bls_confine::{Capabilities, threads};
+use calls::Folders;
+use rustix::io::Errno;
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _, RawFd};
+
+/// What can be given up, by the words of the field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Piece {
+    /// Descriptors that came open and that nobody granted are closed.
+    Descriptors,
+    /// Root's capabilities are dropped.
+    Capabilities,
+    /// No core file of the guest's memory, and no process looks into it.
+    Dumpable,
+    /// No privileges by starting a program.
+    NoNewPrivs,
+    /// No memory that becomes executable.
+    Mdwe,
+    /// No file but what was granted.
+    Landlock,
+    /// No system call but what is needed for what was granted.
+    Seccomp,
+}
+
+impl Piece {
+    /// All of them, in the order they are given up in.
+    const ALL: [Self; 7] = [
+        Self::Descriptors,
+        Self::Capabilities,
+        Self::Dumpable,
+        Self::NoNewPrivs,
+        Self::Mdwe,
+        Self::Landlock,
+        Self::Seccomp,
+    ];
+
+    /// Its name in reports and messages.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Descriptors => "descriptors",
+            Self::Capabilities => "capabilities",
+            Self::Dumpable => "dumpable",
+            Self::NoNewPrivs => "no-new-privs",
+            Self::Mdwe => "mdwe",
+            Self::Landlock => "landlock",
+            Self::Seccomp => "seccomp",
+        }
+    }
+
+    /// Since which Linux.
+    fn since(self) -> &'static str {
+        match self {
+            Self::Descriptors => "5.9",
+            Self::Mdwe => "6.3",
+            Self::Landlock => "5.13",
+            Self::Capabilities | Self::Dumpable | Self::NoNewPrivs | Self::Seccomp => "4.14",
+        }
+    }
+}
+
+/// What stands, and what does not.
+#[derive(Debug)]
+pub(crate) struct Sandbox {
+    /// What could not be given up, and why.
+    missing: Vec<(Piece, io::Error)>,
+    /// The ABI of Landlock that stands.
+    pub(crate) landlock_abi: Option<u32>,
+}
+
+impl Sandbox {
+    /// What was given up.
+    pub(crate) fn stands(&self) -> impl Iterator<Item = Piece> {
+        let is_missing = |piece: &Piece| self.missing.iter().any(|(one, _)| one == piece);
+        Piece::ALL.into_iter().filter(move |piece| !is_missing(piece))
+    }
+
+    /// What was not, and why.
+    pub(crate) fn missing(&self) -> &[(Piece, io::Error)] {
+        &self.missing
+    }
+
+    /// Whether everything stands that somebody can demand. The filter of system calls alone
+    /// lets no memory become executable, so that older kernels do without the other rule.
+    fn is_whole(&self) -> bool {
+        let has = |wanted| self.stands().any(|piece| piece == wanted);
+        self.missing.iter().all(|(piece, _)| *piece == Piece::Mdwe && has(Piece::Seccomp))
+    }
+
+    fn note(&mut self, piece: Piece, outcome: io::Result<()>) {
+        if let Err(error) = outcome {
+            self.missing.push((piece, error));
+        }
+    }
+}
+
+/// What the process keeps for itself, beside what its guest is granted.
+#[derive(Debug, Default)]
+pub(crate) struct Beside {
+    /// Descriptors above 2.
+    pub(crate) descriptors: Vec<RawFd>,
+    /// All threads but the one that calls.
+    pub(crate) threads: Vec<Thread>,
+    /// Whether the process writes to standard output when the guest has ended.
+    pub(crate) prints: bool,
+}
+
+/// Why a guest does not start.
+#[derive(Debug)]
+pub(crate) enum ConfineError {
+    /// A sandbox is demanded, and these pieces of it do not stand.
+    Incomplete(Vec<(Piece, io::Error)>),
+    /// A stream that the guest may not use cannot be taken away.
+    Stream(Errno),
+}
+
+impl fmt::Display for ConfineError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Incomplete(missing) => {
+                formatter.write_str("a sandbox is demanded, and this system does not give")?;
+                for (index, (piece, error)) in missing.iter().enumerate() {
+                    let comma = if index == 0 { "" } else { "," };
+                    write!(formatter, "{comma} {} ({error})", piece.name())?;
+                }
+                Ok(())
+            }
+            Self::Stream(error) => {
+                write!(formatter, "a stream that is not granted cannot be taken away: {error}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for ConfineError {}
+
+impl StageError for ConfineError {
+    const STAGE: &'static str = "confine";
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Incomplete(_) => "confine.incomplete",
+            Self::Stream(_) => "confine.stream",
+        }
+    }
+
+    fn cause(&self) -> Cause {
+        match self {
+            Self::Incomplete(_) => Cause::Refused,
+            Self::Stream(_) => Cause::Failed,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Incomplete(missing) => {
+                let needs: Vec<String> = missing
+                    .iter()
+                    .map(|(piece, _)| format!("{} needs Linux {}", piece.name(), piece.since()))
+                    .collect();
+                format!(
+                    "{}; a container's own filter may forbid them: SECURITY.md, \"Containers\", says which allows what; without --require-sandbox it runs behind what there is",
+                    needs.join(", ")
+                )
+            }
+            Self::Stream(_) => "allow more open files: ulimit -n".into(),
+        })
+    }
+}
+
+/// A module that may run, in a process that has given up the rest.
+#[derive(Debug)]
+pub(crate) struct Confined {
+    linked: Linked,
+    grants: Grants,
+    sandbox: Sandbox,
+}
+
+impl Confined {
+    /// What stands around it.
+    pub(crate) fn sandbox(&self) -> &Sandbox {
+        &self.sandbox
+    }
+
+    /// What runs, and what it gets.
+    pub(crate) fn into_parts(self) -> (Linked, Grants) {
+        (self.linked, self.grants)
+    }
+}
+
+/// Gives up what `linked` does not need to run with these grants. Refuses where `demanded`
+/// and something cannot be given up.
+pub(crate) fn confine(
+    linked: Linked,
+    grants: Grants,
+    beside: &Beside,
+    demanded: bool,
+) -> Result<Confined, ConfineError> {
+    take_streams(&grants, beside).map_err(ConfineError::Stream)?;
+    sys::environment::wipe();
+    let mut sandbox = Sandbox { missing: Vec::new(), landlock_abi: None };
+    // First made, last used: what follows would forbid to make it.
+    let ruleset = ruleset(&grants);
+    let keep: Vec<RawFd> = descriptors(&linked, &grants, beside)
+        .chain(ruleset.as_ref().map(|ruleset| ruleset.as_raw_fd()))
+        .collect();
+    sandbox.note(Piece::Descriptors, bls_confine::close_descriptors_but(&keep));
+    let kept = match (&ruleset, grants.preopens.is_empty()) {
+        // Root may have granted files of others: they are used as root, and no other is.
+        (Ok(_), false) => Capabilities::FILES,
+        _ => Capabilities::NONE,
+    };
+    sandbox.note(Piece::Capabilities, bls_confine::drop_capabilities(kept));
+    sandbox.note(Piece::Dumpable, bls_confine::forbid_dumps());
+    sandbox.note(Piece::NoNewPrivs, bls_confine::forbid_new_privileges());
+    sandbox.note(Piece::Mdwe, bls_confine::forbid_new_code());
+    match restrict(&ruleset, kept, beside) {
+        Ok(abi) => sandbox.landlock_abi = Some(abi),
+        Err(error) => {
+            sandbox.note(Piece::Landlock, Err(error));
+            let _ = bls_confine::drop_capabilities(Capabilities::NONE);
+        }
+    }
+    drop(ruleset);
+    let process = std::process::id();
+    let filter = calls::filter(host_imports(&linked), folders(&grants), process);
+    sandbox.note(Piece::Seccomp, filter.install());
+    if demanded && !sandbox.is_whole() {
+        return Err(ConfineError::Incomplete(sandbox.missing));
+    }
+    Ok(Confined { linked, grants, sandbox })
+}
+
+/// Puts an end in the place of standard input, and of standard output, where the guest may not
+/// use it and nobody else does. (Messages of the loader go to standard error.)
+fn take_streams(grants: &Grants, beside: &Beside) -> Result<(), Errno> {
+    let is_withheld = |capability| grants.withheld.contains(&capability);
+    let input = is_withheld(Capability::Stdin);
+    let output = is_withheld(Capability::Stdout) && !beside.prints;
+    if input || output {
+        let (reader, writer) = rustix::pipe::pipe()?;
+        if input {
+            rustix::stdio::dup2_stdin(reader)?;
+        }
+        if output {
+            rustix::stdio::dup2_stdout(writer)?;
+        }
+    }
+    Ok(())
+}
+
+/// The descriptors above 2 that are used from here on.
+fn descriptors<'a>(
+    linked: &'a Linked,
+    grants: &'a Grants,
+    beside: &'a Beside,
+) -> impl Iterator<Item = RawFd> + 'a {
+    let folders = grants.preopens.iter().map(|preopen| preopen.dir.as_fd().as_raw_fd());
+    folders.chain(linked.mapped().descriptor()).chain(beside.descriptors.clone())
+}
+
+/// What may be done with files: in granted folders what was granted, and nothing elsewhere.
+fn ruleset(grants: &Grants) -> io::Result<Ruleset> {
+    let ruleset = Ruleset::new()?;
+    for preopen in &grants.preopens {
+        let rights = if preopen.read_only { Rights::READ } else { Rights::CHANGE };
+        ruleset.allow(preopen.dir.as_fd(), rights)?;
+    }
+    Ok(ruleset)
+}
+
+/// Has this thread, and all others, live by the rules. By which ABI.
+fn restrict(ruleset: &io::Result<Ruleset>, kept: Capabilities, beside: &Beside) -> io::Result<u32> {
+    let others: Vec<i32> = beside.threads.iter().map(|thread| thread.number()).collect();
+    let ruleset = match ruleset {
+        Ok(ruleset) => ruleset,
+        Err(error) => {
+            threads::give_up_on(&others, None, kept, signal::give_up_signal())?;
+            // An error cannot be copied; its number says all.
+            return Err(error
+                .raw_os_error()
+                .map_or_else(|| error.kind().into(), io::Error::from_raw_os_error));
+        }
+    };
+    ruleset.restrict_self()?;
+    threads::give_up_on(&others, Some(ruleset), kept, signal::give_up_signal())?;
+    Ok(ruleset.abi())
+}
+
+fn folders(grants: &Grants) -> Folders {
+    let kind = |read_only| if read_only { Folders::Read } else { Folders::Change };
+    grants.preopens.iter().map(|preopen| kind(preopen.read_only)).max().unwrap_or(Folders::None)
+}
+
+/// The functions of the host that the module imports.
+fn host_imports(linked: &Linked) -> impl Iterator<Item = &str> {
+    let imports = linked.mapped().module().imports();
+    imports.filter_map(|import| {
+        preview1::function(import.module(), import.name()).map(|function| function.name)
+    })
+}

@@ -1,0 +1,263 @@
+//! Which system calls a host function makes: of streams, of files where a folder is granted,
+//! and to change files where one may be changed.
+//!
+//! One row for each function of the host ([`ROWS`]); a test sees that none is missing. What
+//! runs before a guest does and what ends its run is in [`ALWAYS`]. Whoever has a host
+//! function make a system call that its row does not list finds the process ended by SIGSYS,
+//! in every test that gets there.
+
+use bls_confine::filter::{Argument, Filter, Number};
+use libc as c;
+
+/// The folders that a guest was granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Folders {
+    None,
+    Read,
+    Change,
+}
+
+/// The system calls of a host function.
+struct Row {
+    name: &'static str,
+    /// Whatever is granted.
+    streams: &'static [&'static [Number]],
+    /// Where a folder is granted, also.
+    files: &'static [&'static [Number]],
+    /// Where one may be changed, also.
+    changes: &'static [&'static [Number]],
+}
+
+/// What finds and opens a file by a path, and tells what it is. (`open` is what rustix calls
+/// on x86-64 for a path that begins at no descriptor: `/proc/self/fd/N`.)
+const LOOKUP: &[Number] = &[
+    #[cfg(target_arch = "x86_64")]
+    c::SYS_open,
+    c::SYS_openat,
+    c::SYS_openat2,
+    c::SYS_readlinkat,
+    c::SYS_newfstatat,
+    c::SYS_statx,
+    c::SYS_fstatfs,
+];
+/// What asks a file about itself.
+const METADATA: &[Number] = &[c::SYS_statx, c::SYS_newfstatat];
+/// What waits for descriptors.
+const POLL: &[Number] = &[
+    #[cfg(target_arch = "x86_64")]
+    c::SYS_poll,
+    c::SYS_ppoll,
+];
+const NAMES: &[Number] = &[
+    #[cfg(not(target_arch = "riscv64"))]
+    c::SYS_renameat,
+    c::SYS_renameat2,
+];
+
+/// Every host function, in the order of the specification. Descriptors are closed and asked
+/// for their flags, sizes and positions by [`ALWAYS`].
+const ROWS: &[Row] = &[
+    row("args_get", &[], &[], &[]),
+    row("args_sizes_get", &[], &[], &[]),
+    row("environ_get", &[], &[], &[]),
+    row("environ_sizes_get", &[], &[], &[]),
+    row("clock_res_get", &[&[c::SYS_clock_getres]], &[], &[]),
+    row("clock_time_get", &[&[c::SYS_clock_gettime]], &[], &[]),
+    row("fd_advise", &[], &[&[c::SYS_fadvise64]], &[]),
+    row("fd_allocate", &[], &[], &[&[c::SYS_fallocate]]),
+    row("fd_close", &[], &[], &[]),
+    row("fd_datasync", &[], &[&[c::SYS_fdatasync]], &[]),
+    row("fd_fdstat_get", &[&[c::SYS_ioctl]], &[METADATA], &[]),
+    row("fd_fdstat_set_flags", &[], &[], &[]),
+    row("fd_fdstat_set_rights", &[], &[], &[]),
+    row("fd_filestat_get", &[&[c::SYS_ioctl]], &[METADATA], &[]),
+    row("fd_filestat_set_size", &[], &[], &[]),
+    row("fd_filestat_set_times", &[], &[], &[LOOKUP, &[c::SYS_utimensat]]),
+    row("fd_pread", &[], &[&[c::SYS_preadv]], &[]),
+    row("fd_prestat_get", &[], &[], &[]),
+    row("fd_prestat_dir_name", &[], &[], &[]),
+    row("fd_pwrite", &[], &[], &[&[c::SYS_pwritev]]),
+    row("fd_read", &[&[c::SYS_readv], POLL], &[], &[]),
+    row("fd_readdir", &[], &[LOOKUP, &[c::SYS_getdents64]], &[]),
+    row("fd_renumber", &[], &[], &[]),
+    row("fd_seek", &[], &[], &[]),
+    row("fd_sync", &[], &[&[c::SYS_fsync]], &[]),
+    row("fd_tell", &[], &[], &[]),
+    row("fd_write", &[&[c::SYS_writev], POLL], &[], &[]),
+    row("path_create_directory", &[], &[], &[LOOKUP, &[c::SYS_mkdirat]]),
+    row("path_filestat_get", &[], &[LOOKUP], &[]),
+    row("path_filestat_set_times", &[], &[], &[LOOKUP, &[c::SYS_utimensat]]),
+    row("path_link", &[], &[], &[LOOKUP, &[c::SYS_linkat]]),
+    row("path_open", &[], &[LOOKUP], &[]),
+    row("path_readlink", &[], &[LOOKUP], &[]),
+    row("path_remove_directory", &[], &[], &[LOOKUP, &[c::SYS_unlinkat]]),
+    row("path_rename", &[], &[], &[LOOKUP, NAMES]),
+    row("path_symlink", &[], &[], &[LOOKUP, &[c::SYS_symlinkat]]),
+    row("path_unlink_file", &[], &[], &[LOOKUP, &[c::SYS_unlinkat]]),
+    row("poll_oneoff", &[POLL, &[c::SYS_ioctl]], &[], &[]),
+    row("proc_exit", &[], &[], &[]),
+    row("proc_raise", &[], &[], &[]),
+    row("random_get", &[&[c::SYS_getrandom]], &[], &[]),
+    row("sched_yield", &[&[c::SYS_sched_yield]], &[], &[]),
+    row("sock_accept", &[], &[], &[]),
+    row("sock_recv", &[], &[], &[]),
+    row("sock_send", &[], &[], &[]),
+    row("sock_shutdown", &[], &[], &[]),
+];
+
+const fn row(
+    name: &'static str,
+    streams: &'static [&'static [Number]],
+    files: &'static [&'static [Number]],
+    changes: &'static [&'static [Number]],
+) -> Row {
+    Row { name, streams, files, changes }
+}
+
+/// What every run makes: memory and its end, locks, signals, clocks, what a run that has ended
+/// writes and prints. None of them takes a path or makes a descriptor.
+const ALWAYS: &[Number] = &[
+    // Memories, the heap of objects, our own allocator. (`mmap`, `mprotect`: see `filter`.)
+    c::SYS_munmap,
+    c::SYS_mremap,
+    c::SYS_madvise,
+    c::SYS_brk,
+    // A trap of the guest is a signal; so is the end of its time.
+    c::SYS_rt_sigreturn,
+    c::SYS_rt_sigaction,
+    c::SYS_rt_sigprocmask,
+    c::SYS_rt_sigtimedwait,
+    c::SYS_sigaltstack,
+    c::SYS_restart_syscall,
+    #[cfg(target_arch = "x86_64")]
+    c::SYS_pause,
+    // Where there is no `pause`, it is a `ppoll` of nothing.
+    c::SYS_ppoll,
+    c::SYS_setitimer,
+    c::SYS_getpid,
+    c::SYS_gettid,
+    c::SYS_futex,
+    // Clocks are read without the kernel, but on some machines.
+    c::SYS_clock_gettime,
+    c::SYS_clock_nanosleep,
+    #[cfg(target_arch = "x86_64")]
+    c::SYS_time,
+    c::SYS_gettimeofday,
+    c::SYS_nanosleep,
+    // The seeds of hash tables.
+    c::SYS_getrandom,
+    // The end: results, messages, the report.
+    c::SYS_write,
+    c::SYS_writev,
+    c::SYS_pwrite64,
+    c::SYS_lseek,
+    c::SYS_fstat,
+    c::SYS_ftruncate,
+    c::SYS_close,
+    c::SYS_getrusage,
+    c::SYS_exit,
+    c::SYS_exit_group,
+];
+
+/// What the engine and the C library try, and do without: it is answered as by a kernel that
+/// does not have it.
+const ABSENT: &[Number] = &[
+    // Memory files for the first contents of memories.
+    c::SYS_memfd_create,
+    // Names of mappings, where the C library was told to give them; and what would undo
+    // what was given up.
+    c::SYS_prctl,
+];
+
+/// What a file is by its name, for where a report is: it is asked whether it is still there,
+/// and does without an answer.
+const FORBIDDEN: &[Number] = &[c::SYS_newfstatat];
+
+/// The filter of a process whose guest imports these functions of the host, and whose number
+/// is `process`.
+pub(super) fn filter<'a>(
+    imports: impl Iterator<Item = &'a str>,
+    folders: Folders,
+    process: u32,
+) -> Filter {
+    let mut filter = Filter::new();
+    filter.refuse(FORBIDDEN, c::EPERM);
+    filter.refuse(ABSENT, c::ENOSYS);
+    filter.allow(ALWAYS);
+    for row in imports.filter_map(|name| ROWS.iter().find(|row| row.name == name)) {
+        let of_files = if folders > Folders::None { row.files } else { &[] };
+        let of_changes = if folders > Folders::Read { row.changes } else { &[] };
+        for calls in [row.streams, of_files, of_changes].concat() {
+            filter.allow(calls);
+        }
+    }
+    // No memory becomes executable, and no file is mapped so.
+    let not_executable = || Argument::HasNoneOf(2, c::PROT_EXEC as u32);
+    filter.allow_if(c::SYS_mmap, not_executable());
+    filter.allow_if(c::SYS_mprotect, not_executable());
+    // No signal to another process.
+    filter.allow_if(c::SYS_tgkill, Argument::IsOneOf(0, vec![process]));
+    // No owner of a descriptor, who would be sent signals: flags and duplicates only.
+    let commands = [c::F_GETFD, c::F_GETFL, c::F_SETFL, c::F_DUPFD_CLOEXEC];
+    filter.allow_if(c::SYS_fcntl, Argument::IsOneOf(1, commands.map(|one| one as u32).into()));
+    if filter.allows(c::SYS_ioctl) {
+        // What a terminal is and how much there is to read; nothing is put into a terminal.
+        // (TCGETS2: newer C libraries ask so.)
+        #[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
+        const TCGETS2: u32 = 0x802c_542a;
+        let commands = [c::TCGETS as u32, TCGETS2, c::TIOCGWINSZ as u32, c::FIONREAD as u32];
+        filter.allow_if(c::SYS_ioctl, Argument::IsOneOf(1, commands.into()));
+    }
+    filter
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bls_artifact::preview1::FUNCTIONS;
+
+    #[test]
+    fn every_host_function_has_its_row() {
+        let rows: Vec<&str> = ROWS.iter().map(|row| row.name).collect();
+        let functions: Vec<&str> = FUNCTIONS.iter().map(|function| function.name).collect();
+        assert_eq!(rows, functions);
+    }
+
+    #[test]
+    fn what_is_not_granted_is_not_allowed() {
+        let all = || FUNCTIONS.iter().map(|function| function.name);
+        let of = |folders| filter(all(), folders, 1);
+        let (none, read, change) = (of(Folders::None), of(Folders::Read), of(Folders::Change));
+        for call in [c::SYS_openat, c::SYS_openat2, c::SYS_statx, c::SYS_getdents64] {
+            assert!(!none.allows(call) && read.allows(call) && change.allows(call), "{call}");
+        }
+        for call in [c::SYS_unlinkat, c::SYS_renameat2, c::SYS_pwritev, c::SYS_fallocate] {
+            assert!(!none.allows(call) && !read.allows(call) && change.allows(call), "{call}");
+        }
+        let nothing = filter([].into_iter(), Folders::Change, 1);
+        for call in [c::SYS_openat, c::SYS_readv, c::SYS_ioctl, c::SYS_sched_yield] {
+            assert!(!nothing.allows(call), "{call}: nobody imports what needs it");
+        }
+        let never = [
+            c::SYS_execve,
+            c::SYS_execveat,
+            c::SYS_clone,
+            c::SYS_clone3,
+            c::SYS_socket,
+            c::SYS_connect,
+            c::SYS_ptrace,
+            c::SYS_kill,
+            c::SYS_process_vm_readv,
+            c::SYS_memfd_create,
+            c::SYS_prctl,
+            c::SYS_seccomp,
+            c::SYS_io_uring_setup,
+            c::SYS_bpf,
+            c::SYS_prlimit64,
+            c::SYS_dup,
+        ];
+        for call in never {
+            assert!(!change.allows(call), "{call}");
+        }
+    }
+}
