@@ -146,9 +146,9 @@ impl Attempt {
         }
         match self.worked {
             Worked::Last => trace.last().is_some_and(|result| !is_error(result)),
-            Worked::Past(error) => trace
-                .last()
-                .is_some_and(|result| !is_error(result) || result == -i64::from(error)),
+            Worked::Past(error) => {
+                trace.last().is_some_and(|result| !is_error(result) || result == -i64::from(error))
+            }
             Worked::When(holds) => holds(scene, trace),
         }
     }

@@ -5,6 +5,8 @@
 //! installed) is printed and left out. Takes a C compiler (`cc`) for `withhold.c`.
 
 use bls_tests::programs::{Home, fixtures, loader, run};
+use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -99,6 +101,19 @@ fn command(home: &Home, withhold: &Path, line: &str, program: &Path) -> Command 
     command
 }
 
+/// How many pieces the wall has.
+const PIECES: usize = 7;
+
+/// The pieces that a report says stand, and those that do not.
+fn sandbox(report: &Value) -> (BTreeSet<String>, BTreeSet<String>) {
+    let names = |list: &Value, name: fn(&Value) -> &Value| -> BTreeSet<String> {
+        let list = list.as_array().unwrap();
+        list.iter().map(|piece| name(piece).as_str().unwrap().to_owned()).collect()
+    };
+    let sandbox = &report["sandbox"];
+    (names(&sandbox["stands"], |piece| piece), names(&sandbox["missing"], |piece| &piece["name"]))
+}
+
 #[test]
 fn guests_run_in_containers_and_the_report_says_what_stands() {
     let (home, withhold, program) = home();
@@ -110,7 +125,7 @@ fn guests_run_in_containers_and_the_report_says_what_stands() {
             fs::read_to_string(fixtures().join("expected/c-files.stdout")).unwrap(),
         ),
     ];
-    let mut made = 0;
+    let (mut made, mut without) = (0, None);
     for Surrounding { name, line, missing } in SURROUNDINGS {
         let probe = run(&mut command(&home, &withhold, line, Path::new("/bin/true")), b"");
         if probe.code != Some(0) {
@@ -120,19 +135,44 @@ fn guests_run_in_containers_and_the_report_says_what_stands() {
         made += 1;
         for (artifact, options, expected) in &guests {
             let at = format!("{name}, {}", artifact.display());
-            let _ = fs::remove_dir_all(home.path("d"));
-            fs::create_dir(home.path("d")).unwrap();
-            fs::set_permissions(home.path("d"), fs::Permissions::from_mode(0o777)).unwrap();
             let report = home.path("report.json");
             let _ = fs::remove_file(&report);
-            let mut command = command(&home, &withhold, line, &program);
-            command.arg("--trust").arg(home.public_key()).arg("--report").arg(&report);
-            let ended = run(command.args(*options).arg(artifact), b"");
-            assert_eq!((ended.code, ended.text()), (Some(0), expected.clone()), "{at}: {}", ended.stderr);
-            let report: serde_json::Value =
-                serde_json::from_slice(&fs::read(&report).unwrap()).unwrap();
-            println!("{at}: {}", report["sandbox"]);
-            let _ = missing;
+            // Behind them, with a fresh folder to be granted.
+            let around = || {
+                let _ = fs::remove_dir_all(home.path("d"));
+                fs::create_dir(home.path("d")).unwrap();
+                fs::set_permissions(home.path("d"), fs::Permissions::from_mode(0o777)).unwrap();
+                let mut command = command(&home, &withhold, line, &program);
+                command.arg("--trust").arg(home.public_key());
+                command
+            };
+            let mut reporting = around();
+            reporting.arg("--report").arg(&report).args(*options).arg(artifact);
+            let ended = run(&mut reporting, b"");
+            let mut command = around();
+            assert_eq!(
+                (ended.code, ended.text()),
+                (Some(0), expected.clone()),
+                "{at}: {}",
+                ended.stderr
+            );
+            let report: Value = serde_json::from_slice(&fs::read(&report).unwrap()).unwrap();
+            let (stands, lacks) = sandbox(&report);
+            // What this kernel does not give anywhere is missing here too.
+            let without = without.get_or_insert_with(|| lacks.clone());
+            let mut expected = without.clone();
+            expected.extend(missing.iter().map(|piece| (*piece).to_owned()));
+            assert_eq!(lacks, expected, "{at}: {}", report["sandbox"]);
+            assert_eq!(stands.union(&lacks).count(), PIECES, "{at}: {}", report["sandbox"]);
+            // Who demands all of it gets it, or a refusal that names what is missing.
+            command.args(["--require-sandbox"]).args(*options).arg(artifact);
+            if missing.is_empty() && without.is_empty() {
+                assert_eq!(run(&mut command, b"").code, Some(0), "{at}, demanded");
+            } else if !missing.is_empty() {
+                let ended = run(&mut command, b"").expect(125);
+                assert!(ended.text().is_empty(), "{at}: it ran");
+                let _ = ended.says(missing).says(&["code: confine.incomplete"]);
+            }
         }
     }
     println!("{made} of {} surroundings", SURROUNDINGS.len());

@@ -4,8 +4,8 @@
 //! them there, and then finds something else wrong ([`Worked::Past`]); mounts are in a
 //! namespace of the test's own.
 
-use super::{Attempt, Scene, Worked};
 use super::script::Script;
+use super::{Attempt, Scene, Worked};
 use libc as c;
 
 /// An attempt that asks for one thing by numbers alone.

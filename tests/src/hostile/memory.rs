@@ -166,11 +166,6 @@ pub(super) fn attempts() -> Vec<Attempt> {
             let room = s.room(64);
             s.call(c::SYS_modify_ldt, &[0.into(), room, 64.into()]);
         }).where_there(),
-        Attempt::new("madvise-poison", "have the machine lose a page of its memory (at an address that has none)", Worked::Past(c::EFAULT), |_, s| {
-            let page = page(s, WRITE);
-            s.call(c::SYS_munmap, &[page, PAGE.into()]);
-            s.call(c::SYS_madvise, &[page, PAGE.into(), 100.into()]);
-        }).where_there().stopped_by(Stopped::Capability),
         Attempt::new("mlock", "keep memory from being swapped out", Last, |_, s| {
             let page = page(s, WRITE);
             s.call(c::SYS_mlock, &[page, PAGE.into()]);

@@ -138,7 +138,7 @@ pub(super) fn attempts() -> Vec<Attempt> {
         an_opening!("open-passwords", "read /etc/shadow", "/etc/shadow", c::O_RDONLY).as_root(),
         an_opening!("open-users", "read /etc/passwd", "/etc/passwd", c::O_RDONLY),
         an_opening!("open-core-pattern", "have the kernel start a program at the next crash", "/proc/sys/kernel/core_pattern", c::O_WRONLY).as_root(),
-        an_opening!("open-memory", "write the machine's memory", "/dev/mem", c::O_RDWR).where_there(),
+        an_opening!("open-messages", "read the kernel's messages from their device", "/dev/kmsg", c::O_RDONLY).where_there(),
         an_opening!("open-disk", "read the disk", "/dev/vda", c::O_RDONLY).where_there(),
         an_opening!("open-tty", "open the terminal", "/dev/tty", c::O_RDWR).with_terminal(),
         Attempt::new("open-victim-memory", "read a secret of another process's memory by /proc/PID/mem", When(learned), |scene, s| {

@@ -127,8 +127,9 @@ impl Field {
         let artifact = self.forge.artifact(&script);
         fs::write(self.home.path("hostile.bls"), artifact).expect("an artifact");
         // What is inherited; then the program, in the same process.
-        let inherits =
-            format!("exec {INHERITED_FILE}>>\"$1\" {INHERITED_FOLDER}<\"$2\"; shift 2; exec \"$@\"");
+        let inherits = format!(
+            "exec {INHERITED_FILE}>>\"$1\" {INHERITED_FOLDER}<\"$2\"; shift 2; exec \"$@\""
+        );
         let mut all: Vec<OsString> = Vec::new();
         if self.has_namespaces {
             all.extend(["unshare", "--mount", "--uts", "--ipc"].map(OsString::from));
