@@ -107,7 +107,7 @@ impl Attempt {
     }
 
     /// The same for root only.
-    const fn as_root(self) -> Self {
+    const fn for_root(self) -> Self {
         Self { shown: Shown::Root, ..self }
     }
 

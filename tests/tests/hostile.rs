@@ -15,6 +15,7 @@ use bls_tests::hostile::{Shown, Stopped, attempts, remaining, remaining_table, t
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 fn field() -> Field {
     Field::new(Path::new(env!("CARGO_BIN_EXE_unwalled")))
@@ -107,13 +108,58 @@ fn behind_the_wall_no_attempt_works_and_what_stops_it_is_as_the_table_says() {
     assert!(wrong.is_empty(), "{} of these: {wrong:#?}", wrong.len());
 }
 
+/// Whether this kernel can forbid that memory becomes executable (since 6.3).
+fn has_rule_of_code(field: &Field) -> bool {
+    let probe = Command::new(field.withhold()).args(["--new-code", "/bin/true"]).status().unwrap();
+    probe.success()
+}
+
+#[test]
+fn where_a_container_forbids_the_filter_the_rest_stands() {
+    let field = field();
+    let words = [field.withhold().into(), "--filters".into(), "1".into()];
+    let (mut works, mut wrong, mut stopped) = (Vec::new(), Vec::new(), 0);
+    for attempt in attempts() {
+        let scene = field.scene();
+        let trace = field.walled_behind(&words, &attempt, &scene, Grants::Change);
+        assert!(trace.began, "{}: {}", attempt.name, trace.summary());
+        let worked = attempt.worked(&scene, &trace);
+        let by_filter = attempt.stopped[1] == Stopped::Seccomp;
+        match (worked, by_filter) {
+            (true, true) => works.push(attempt.name),
+            (false, _) => stopped += 1,
+            (true, false) => wrong.push(format!("{}: {}", attempt.name, trace.summary())),
+        }
+    }
+    println!(
+        "{stopped} are stopped without the filter; {} work: {}",
+        works.len(),
+        works.join(", ")
+    );
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    // What SECURITY.md says of that, beside files, descriptors and variables.
+    let mut others = vec!["ptrace-seize", "process_vm_readv-victim", "process_vm_readv-other"];
+    others.extend(["process_vm_writev", "open-victim-memory", "mount", "chroot", "bpf"]);
+    if has_rule_of_code(&field) {
+        others.extend(["mmap-rwx", "mprotect-rx", "pkey_mprotect-rx", "mprotect-code"]);
+    }
+    for name in others {
+        assert!(!works.contains(&name), "{name} works without the filter");
+    }
+}
+
 #[test]
 fn what_native_code_can_still_do_is_told() {
     let field = field();
     for attempt in remaining() {
         let scene = field.scene();
-        let trace = field.walled(&attempt, &scene, Grants::Change);
+        let trace = field.walled(&attempt, &scene, Grants::Watched);
         assert!(attempt.worked(&scene, &trace), "{} is stopped: {}", attempt.name, trace.summary());
+        // With nothing granted, no report among it.
+        let scene = field.scene();
+        let trace = field.walled(&attempt, &scene, Grants::Nothing);
+        let works = ["stream-flags", "limits", "own-signals"].contains(&attempt.name);
+        assert_eq!(attempt.worked(&scene, &trace), works, "{}: {}", attempt.name, trace.summary());
     }
 }
 

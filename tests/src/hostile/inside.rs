@@ -138,7 +138,7 @@ pub(super) fn attempts() -> Vec<Attempt> {
             let file = s.call(c::SYS_openat, &[HERE.into(), path, how.into(), 0o4755.into()]);
             s.need(file);
             s.call(c::SYS_write, &[file, text, 9.into()]);
-        }).as_root().with_folders(Stopped::Capability),
+        }).for_root().with_folders(Stopped::Capability),
         Attempt::new("rw-setuid-mapped", "the same, written through a mapping", When(is_setuid), |scene, s| {
             let path = s.text(scene.path("rw/new"));
             let text = s.text("#!/bin/sh");
@@ -151,7 +151,7 @@ pub(super) fn attempts() -> Vec<Attempt> {
             let mapped = s.call(c::SYS_mmap, &values);
             s.need(mapped);
             s.copy(mapped, text, 9);
-        }).as_root().with_folders(Stopped::Capability),
+        }).for_root().with_folders(Stopped::Capability),
         Attempt::new("rw-chmod", "make a file of a granted folder one that gives its starter rights", Last, |scene, s| {
             let path = s.text(scene.path("rw/file"));
             s.call(c::SYS_fchmodat, &[HERE.into(), path, 0o6777.into()]);

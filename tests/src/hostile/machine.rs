@@ -24,46 +24,46 @@ pub(super) fn attempts() -> Vec<Attempt> {
         Attempt::new("mount", "mount a filesystem over a granted folder", Last, |scene, s| {
             let (kind, path) = (s.text("tmpfs"), s.text(scene.path("rw")));
             s.call(c::SYS_mount, &[kind, path, kind, 0.into(), 0.into()]);
-        }).as_root(),
+        }).for_root(),
         Attempt::new("mount-bind", "mount all files in a granted folder", Last, |scene, s| {
             let (from, to) = (s.text("/"), s.text(scene.path("rw/folder")));
             s.call(c::SYS_mount, &[from, to, 0.into(), c::MS_BIND.into(), 0.into()]);
-        }).as_root(),
+        }).for_root(),
         Attempt::new("mount-remount", "mount a folder anew, to be written", Last, |scene, s| {
             let path = s.text(scene.path("ro"));
             let bound = s.call(c::SYS_mount, &[path, path, 0.into(), c::MS_BIND.into(), 0.into()]);
             s.need(bound);
             let how = c::MS_REMOUNT | c::MS_BIND;
             s.call(c::SYS_mount, &[0.into(), path, 0.into(), how.into(), 0.into()]);
-        }).as_root(),
+        }).for_root(),
         Attempt::new("umount", "unmount", Past(c::EINVAL), |scene, s| {
             let path = s.text(scene.path("ro"));
             s.call(c::SYS_umount2, &[path, 0.into()]);
-        }).as_root(),
+        }).for_root(),
         Attempt::new("open_tree", "a mount of its own of all files", Last, |_, s| {
             const CLONE: i32 = 1;
             let path = s.text("/");
             s.call(c::SYS_open_tree, &[c::AT_FDCWD.into(), path, CLONE.into()]);
-        }).as_root(),
+        }).for_root(),
         Attempt::new("fsopen", "a filesystem that nobody mounted", Last, |_, s| {
             let kind = s.text("tmpfs");
             s.call(c::SYS_fsopen, &[kind, 0.into()]);
-        }).as_root(),
+        }).for_root(),
         Attempt::new("pivot_root", "exchange the root folder", Past(c::EBUSY), |scene, s| {
             let path = s.text(scene.path("rw"));
             s.call(c::SYS_pivot_root, &[path, path]);
-        }).as_root(),
+        }).for_root(),
         Attempt::new("bpf", "a program in the kernel", Last, |_, s| {
             // BPF_MAP_CREATE: an array of one element.
             let attributes = s.words(&[2, 4, 4, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
             s.call(c::SYS_bpf, &[0.into(), attributes, 72.into()]);
-        }).as_root(),
+        }).for_root(),
         Attempt::new("perf_event_open", "count what the processor does for others", Last, |_, s| {
             // PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_CLOCK.
             let attributes = s.words(&[1, 112, 0, 0]);
             s.room(128);
             s.call(c::SYS_perf_event_open, &[attributes, 0.into(), (-1).into(), (-1).into(), 0.into()]);
-        }).as_root(),
+        }).for_root(),
         Attempt::new("io_uring_setup", "a second way to make system calls, past the filter", Last, |_, s| {
             let parameters = s.room(120);
             s.call(c::SYS_io_uring_setup, &[1.into(), parameters]);
@@ -89,7 +89,7 @@ pub(super) fn attempts() -> Vec<Attempt> {
             s.need(opened);
             s.call(c::SYS_mq_unlink, &[name]);
         }).where_there(),
-        a_call!("reboot", "stop the machine (with a number that is none)", Past(c::EINVAL), c::SYS_reboot, [0, 0, 0, 0]).as_root(),
+        a_call!("reboot", "stop the machine (with a number that is none)", Past(c::EINVAL), c::SYS_reboot, [0, 0, 0, 0]).for_root(),
         Attempt::new("kexec_load", "start another kernel (with flags that are none)", Past(c::EINVAL), |_, s| {
             s.call(c::SYS_kexec_load, &[0.into(), 0.into(), 0.into(), u64::MAX.into()]);
         }).where_there(),
@@ -100,15 +100,15 @@ pub(super) fn attempts() -> Vec<Attempt> {
         Attempt::new("swapon", "swap to a file (that is not there)", Past(c::ENOENT), |scene, s| {
             let path = s.text(scene.path("none"));
             s.call(c::SYS_swapon, &[path, 0.into()]);
-        }).as_root(),
+        }).for_root(),
         Attempt::new("swapoff", "stop swapping (to what is not there)", Past(c::ENOENT), |scene, s| {
             let path = s.text(scene.path("none"));
             s.call(c::SYS_swapoff, &[path]);
-        }).as_root(),
+        }).for_root(),
         Attempt::new("acct", "have the kernel record all processes (in what is not there)", Past(c::ENOENT), |scene, s| {
             let path = s.text(scene.path("none"));
             s.call(c::SYS_acct, &[path]);
-        }).as_root(),
+        }).for_root(),
         Attempt::new("quotactl", "bring all quotas to the disk (Q_SYNC)", Last, |_, s| {
             const SYNC: u32 = 0x80_0001 << 8;
             s.call(c::SYS_quotactl, &[SYNC.into(), 0.into(), 0.into(), 0.into()]);
@@ -118,7 +118,7 @@ pub(super) fn attempts() -> Vec<Attempt> {
             let got = s.call(c::SYS_gettimeofday, &[0.into(), zone]);
             s.need(got);
             s.call(c::SYS_settimeofday, &[0.into(), zone]);
-        }).as_root(),
+        }).for_root(),
         Attempt::new("clock_adjtime", "set the speed of the machine's clock (to what it is)", Last, |_, s| {
             // `struct timex`: modes, and the length of a tick in microseconds.
             let mut timex = [0_u64; 26];
@@ -128,19 +128,19 @@ pub(super) fn attempts() -> Vec<Attempt> {
             timex[11] = 10_000;
             let set = s.longs(&timex);
             s.call(c::SYS_clock_adjtime, &[c::CLOCK_REALTIME.into(), set]);
-        }).as_root(),
+        }).for_root(),
         Attempt::new("sethostname", "give the machine another name", Last, |_, s| {
             let name = s.text("x");
             s.call(c::SYS_sethostname, &[name, 1.into()]);
-        }).as_root(),
+        }).for_root(),
         Attempt::new("setdomainname", "and another domain", Last, |_, s| {
             let name = s.text("x");
             s.call(c::SYS_setdomainname, &[name, 1.into()]);
-        }).as_root(),
+        }).for_root(),
         Attempt::new("syslog", "read the kernel's messages", Last, |_, s| {
             let room = s.room(64);
             s.call(c::SYS_syslog, &[3.into(), room, 64.into()]);
-        }).as_root(),
+        }).for_root(),
         a_call!("iopl", "use the machine's ports", Last, c::SYS_iopl, [3]).where_there(),
         a_call!("ioperm", "use one of the machine's ports", Last, c::SYS_ioperm, [0x80, 1, 1]).where_there(),
         a_call!("timerfd_create", "timers that are descriptors", Last, c::SYS_timerfd_create, [c::CLOCK_MONOTONIC, 0]),

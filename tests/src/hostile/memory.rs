@@ -154,7 +154,7 @@ pub(super) fn attempts() -> Vec<Attempt> {
         }).where_there(),
         Attempt::new("userfaultfd", "answer page faults, which lets a race in the kernel be won", Last, |_, s| {
             s.call(c::SYS_userfaultfd, &[0.into()]);
-        }).as_root(),
+        }).for_root(),
         Attempt::new("remap_file_pages", "rearrange a mapping's pages", Last, |_, s| {
             let how = c::MAP_SHARED | c::MAP_ANONYMOUS;
             let values = [0.into(), (2 * PAGE).into(), WRITE.into(), how.into(), (-1).into(), 0.into()];

@@ -44,7 +44,7 @@ pub(super) fn attempts() -> Vec<Attempt> {
         a_socket!("socket-unix", "a socket of this machine", c::AF_UNIX, c::SOCK_STREAM, 0),
         a_socket!("socket-netlink", "a socket to the kernel's network", c::AF_NETLINK, c::SOCK_RAW, 0),
         a_socket!("socket-packet", "a socket that hears and sends raw frames", c::AF_PACKET, c::SOCK_RAW, 0).where_there(),
-        a_socket!("socket-raw", "a socket that sends raw packets", c::AF_INET, c::SOCK_RAW, c::IPPROTO_ICMP).as_root(),
+        a_socket!("socket-raw", "a socket that sends raw packets", c::AF_INET, c::SOCK_RAW, c::IPPROTO_ICMP).for_root(),
         a_socket!("socket-vsock", "a socket to the host of a virtual machine", c::AF_VSOCK, c::SOCK_STREAM, 0).where_there(),
         a_socket!("socket-alg", "a socket to the kernel's ciphers", c::AF_ALG, c::SOCK_SEQPACKET, 0).where_there(),
         Attempt::new("socketpair", "two connected sockets", Last, |_, s| {

@@ -135,9 +135,9 @@ pub(super) fn attempts() -> Vec<Attempt> {
         an_opening!("open-own-environment", "read the variables by /proc/self/environ", "/proc/self/environ", c::O_RDONLY),
         an_opening!("open-own-maps", "learn where everything is by /proc/self/maps", "/proc/self/maps", c::O_RDONLY),
         an_opening!("open-init-environment", "read the variables of process 1", "/proc/1/environ", c::O_RDONLY).where_there(),
-        an_opening!("open-passwords", "read /etc/shadow", "/etc/shadow", c::O_RDONLY).as_root(),
+        an_opening!("open-passwords", "read /etc/shadow", "/etc/shadow", c::O_RDONLY).for_root(),
         an_opening!("open-users", "read /etc/passwd", "/etc/passwd", c::O_RDONLY),
-        an_opening!("open-core-pattern", "have the kernel start a program at the next crash", "/proc/sys/kernel/core_pattern", c::O_WRONLY).as_root(),
+        an_opening!("open-core-pattern", "have the kernel start a program at the next crash", "/proc/sys/kernel/core_pattern", c::O_WRONLY).for_root(),
         an_opening!("open-messages", "read the kernel's messages from their device", "/dev/kmsg", c::O_RDONLY).where_there(),
         an_opening!("open-disk", "read the disk", "/dev/vda", c::O_RDONLY).where_there(),
         an_opening!("open-tty", "open the terminal", "/dev/tty", c::O_RDWR).with_terminal(),
@@ -149,12 +149,12 @@ pub(super) fn attempts() -> Vec<Attempt> {
             let read = s.call(c::SYS_preadv, &[file, buffers, 1.into(), place.into(), 0.into()]);
             s.need(read);
             s.call(c::SYS_writev, &[2.into(), buffers, 1.into()]);
-        }).as_root().with_folders(Landlock),
+        }).for_root().with_folders(Landlock),
         Attempt::new("mknod", "make a device in a granted folder", Last, |scene, s| {
             let path = s.text(scene.path("rw/null"));
             let device = 1 << 8 | 3;
             s.call(c::SYS_mknodat, &[HERE.into(), path, (c::S_IFCHR | 0o600).into(), device.into()]);
-        }).as_root(),
+        }).for_root(),
         Attempt::new("mkfifo", "make a FIFO in a granted folder", Last, |scene, s| {
             let path = s.text(scene.path("rw/new"));
             s.call(c::SYS_mknodat, &[HERE.into(), path, (c::S_IFIFO | 0o600).into(), 0.into()]);
@@ -177,7 +177,7 @@ pub(super) fn attempts() -> Vec<Attempt> {
             let file = s.call(c::SYS_open_by_handle_at, &[folder, handle, c::O_RDONLY.into()]);
             s.need(file);
             show(s, file);
-        }).as_root(),
+        }).for_root(),
         Attempt::new("inotify", "be told what others do with files", Last, |scene, s| {
             let watch = s.call(c::SYS_inotify_init1, &[0.into()]);
             s.need(watch);
@@ -186,11 +186,11 @@ pub(super) fn attempts() -> Vec<Attempt> {
         }),
         Attempt::new("fanotify", "be told, and asked, what anybody does with any file", Last, |_, s| {
             s.call(c::SYS_fanotify_init, &[0.into(), 0.into()]);
-        }).as_root(),
+        }).for_root(),
         Attempt::new("chroot", "another root folder", Last, |scene, s| {
             let path = s.text(scene.path("."));
             s.call(c::SYS_chroot, &[path]);
-        }).as_root(),
+        }).for_root(),
         Attempt::new("chdir", "another working folder", Last, |_, s| {
             let path = s.text("/");
             s.call(c::SYS_chdir, &[path]);

@@ -107,7 +107,7 @@ pub(super) fn attempts() -> Vec<Attempt> {
         Attempt::new("ptrace-seize", "become another process's debugger", Last, |scene, s| {
             let seize = c::PTRACE_SEIZE.into();
             s.call(c::SYS_ptrace, &[seize, scene.victim.number.into(), 0.into(), 0.into()]);
-        }).as_root(),
+        }).for_root(),
         Attempt::new("process_vm_readv-parent", "read the parent's memory", Last, |scene, s| {
             // What it holds is not shown: it may be anybody's.
             let room = s.room(8);
@@ -115,20 +115,20 @@ pub(super) fn attempts() -> Vec<Attempt> {
             let theirs = s.longs(&[scene.parent.1, 8]);
             let values = [scene.parent.0.into(), own, 1.into(), theirs, 1.into(), 0.into()];
             s.call(c::SYS_process_vm_readv, &values);
-        }).as_root(),
+        }).for_root(),
         Attempt::new("process_vm_readv-victim", "read a secret of another process's memory", When(learned), |scene, s| {
             read_memory(s, scene.victim.number, scene.victim.environment);
-        }).as_root(),
+        }).for_root(),
         Attempt::new("process_vm_readv-other", "read a secret of another bls-load's memory", When(learned), |scene, s| {
             read_memory(s, scene.other.0, scene.other.1);
-        }).as_root(),
+        }).for_root(),
         Attempt::new("process_vm_writev", "write another process's memory", Last, |scene, s| {
             let content = s.text("x");
             let own = s.list(&[content, 1.into()]);
             let theirs = s.longs(&[scene.victim.environment, 1]);
             let values = [scene.victim.number.into(), own, 1.into(), theirs, 1.into(), 0.into()];
             s.call(c::SYS_process_vm_writev, &values);
-        }).as_root(),
+        }).for_root(),
         Attempt::new("kill", "kill another process", When(killed), |scene, s| {
             s.call(c::SYS_kill, &[scene.victim.number.into(), c::SIGKILL.into()]);
         }),
@@ -164,12 +164,12 @@ pub(super) fn attempts() -> Vec<Attempt> {
         Attempt::new("pidfd_getfd", "take another process's descriptor", Last, |scene, s| {
             let process = victim(scene, s);
             s.call(c::SYS_pidfd_getfd, &[process, 0.into(), 0.into()]);
-        }).as_root(),
+        }).for_root(),
         Attempt::new("process_madvise", "have another process's memory swapped out", Last, |scene, s| {
             let process = victim(scene, s);
             let range = s.longs(&[scene.victim.environment & !4095, 4096]);
             s.call(c::SYS_process_madvise, &[process, range, 1.into(), c::MADV_COLD.into(), 0.into()]);
-        }).as_root(),
+        }).for_root(),
         Attempt::new("kcmp", "compare the insides of two other processes", Last, |scene, s| {
             let (one, two) = (scene.victim.number, scene.parent.0);
             s.call(c::SYS_kcmp, &[one.into(), two.into(), 1.into(), 0.into(), 0.into()]);

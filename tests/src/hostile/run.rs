@@ -5,7 +5,7 @@ use super::scene::{INHERITED_FILE, INHERITED_FOLDER, SECRET, Scene, VARIABLE, st
 use super::script::Script;
 use super::{Attempt, Trace};
 use crate::embedded::key;
-use crate::programs::{Home, loader, maps_of_a_running_guest};
+use crate::programs::{Home, loader, maps_of_a_running_guest, run};
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
@@ -29,7 +29,7 @@ impl Grants {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Nothing, Self::Read, Self::Change, Self::Watched];
 
-    fn options(self, scene: &Scene, home: &Home) -> Vec<OsString> {
+    fn options(self, scene: &Scene) -> Vec<OsString> {
         let mut options = Vec::new();
         if self != Self::Nothing {
             options.extend(["--dir-ro".into(), scene.path("ro").into_os_string()]);
@@ -39,7 +39,7 @@ impl Grants {
         }
         if self == Self::Watched {
             options.extend(["--timeout".into(), "60s".into(), "--report".into()]);
-            options.push(home.path("report.json").into_os_string());
+            options.push(scene.path("report.json").into_os_string());
         }
         options
     }
@@ -82,6 +82,18 @@ impl Field {
         Self { home, forge, other, unwalled: unwalled.to_owned(), has_namespaces }
     }
 
+    /// The helper that takes something away from a program, compiled.
+    ///
+    /// # Panics
+    /// When it cannot be compiled.
+    #[must_use]
+    pub fn withhold(&self) -> PathBuf {
+        let program = self.home.path("withhold");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("withhold.c");
+        let _ = run(Command::new("cc").arg("-o").arg(&program).arg(source), b"").expect(0);
+        program
+    }
+
     /// A fresh scene.
     #[must_use]
     pub fn scene(&self) -> Scene {
@@ -102,9 +114,25 @@ impl Field {
     /// When it cannot be run.
     #[must_use]
     pub fn walled(&self, attempt: &Attempt, scene: &Scene, grants: Grants) -> Trace {
-        let mut words = vec![loader().into_os_string(), "--trust".into()];
+        self.walled_behind(&[], attempt, scene, grants)
+    }
+
+    /// The same, started by these words in front.
+    ///
+    /// # Panics
+    /// When it cannot be run.
+    #[must_use]
+    pub fn walled_behind(
+        &self,
+        before: &[OsString],
+        attempt: &Attempt,
+        scene: &Scene,
+        grants: Grants,
+    ) -> Trace {
+        let mut words = before.to_vec();
+        words.extend([loader().into_os_string(), "--trust".into()]);
         words.push(self.home.public_key().into_os_string());
-        words.extend(grants.options(scene, &self.home));
+        words.extend(grants.options(scene));
         words.push(self.home.path("hostile.bls").into_os_string());
         self.run(&words, attempt, scene)
     }
@@ -118,7 +146,7 @@ impl Field {
         let mut words = vec![self.unwalled.clone().into_os_string()];
         words.push(self.home.public_key().into_os_string());
         words.push(self.home.path("hostile.bls").into_os_string());
-        words.extend(Grants::Change.options(scene, &self.home));
+        words.extend(Grants::Change.options(scene));
         self.run(&words, attempt, scene)
     }
 

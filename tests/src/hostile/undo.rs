@@ -29,7 +29,7 @@ pub(super) fn attempts() -> Vec<Attempt> {
         }),
         Attempt::new("prctl-securebits", "be root by number alone (PR_SET_SECUREBITS)", Last, |_, s| {
             s.call(c::SYS_prctl, &[c::PR_SET_SECUREBITS.into(), 0.into(), 0.into(), 0.into(), 0.into()]);
-        }).as_root(),
+        }).for_root(),
         Attempt::new("prctl-mm", "pretend other arguments (PR_SET_MM)", Last, |_, s| {
             const SET_MM: i32 = 35;
             const ARGUMENTS_BEGIN: i32 = 8;
@@ -52,20 +52,20 @@ pub(super) fn attempts() -> Vec<Attempt> {
             let got = s.call(c::SYS_capget, &[header, sets]);
             s.need(got);
             s.call(c::SYS_capset, &[header, sets]);
-        }).as_root(),
+        }).for_root(),
         Attempt::new("setuid", "become another user", Last, |_, s| {
             s.call(c::SYS_setuid, &[65_534.into()]);
-        }).as_root(),
+        }).for_root(),
         Attempt::new("setgid", "become another group", Last, |_, s| {
             s.call(c::SYS_setgid, &[65_534.into()]);
-        }).as_root(),
+        }).for_root(),
         Attempt::new("setresuid", "become another user for files alone", Last, |_, s| {
             s.call(c::SYS_setresuid, &[(-1).into(), 65_534.into(), (-1).into()]);
-        }).as_root(),
+        }).for_root(),
         Attempt::new("setgroups", "become one of other groups", Last, |_, s| {
             let groups = s.words(&[0]);
             s.call(c::SYS_setgroups, &[1.into(), groups]);
-        }).as_root(),
+        }).for_root(),
         Attempt::new("setrlimit", "raise the limit on open files to what is allowed", Last, |_, s| {
             let limit = s.room(16);
             let got = s.call(c::SYS_getrlimit, &[c::RLIMIT_NOFILE.into(), limit]);
@@ -81,19 +81,19 @@ pub(super) fn attempts() -> Vec<Attempt> {
         }).where_there(),
         Attempt::new("unshare-mount", "a mount namespace", Last, |_, s| {
             s.call(c::SYS_unshare, &[c::CLONE_NEWNS.into()]);
-        }).as_root(),
+        }).for_root(),
         Attempt::new("unshare-files", "descriptors of this thread's own", Last, |_, s| {
             s.call(c::SYS_unshare, &[c::CLONE_FILES.into()]);
         }),
         Attempt::new("setns-file", "another process's mount namespace, by its file", Last, |scene, s| {
             let space = open(s, format!("/proc/{}/ns/mnt", scene.victim.number), c::O_RDONLY);
             s.call(c::SYS_setns, &[space, c::CLONE_NEWNS.into()]);
-        }).as_root().with_folders(Stopped::Landlock),
+        }).for_root().with_folders(Stopped::Landlock),
         Attempt::new("setns-process", "all namespaces of another process, by its descriptor", Last, |scene, s| {
             let process = s.call(c::SYS_pidfd_open, &[scene.victim.number.into(), 0.into()]);
             s.need(process);
             s.call(c::SYS_setns, &[process, (c::CLONE_NEWNS | c::CLONE_NEWUTS).into()]);
-        }).as_root(),
+        }).for_root(),
         Attempt::new("landlock-empty", "rules of its own, that would stand beside these", Last, |_, s| {
             let attributes = s.longs(&[4]);
             s.call(c::SYS_landlock_create_ruleset, &[attributes, 8.into(), 0.into()]);
