@@ -20,6 +20,37 @@
     .text
     .globl _start
 _start:
+    jmp begin
+
+    .org 16                         /* a handler of signals, for any thread: tries to open the
+                                     * file whose path stands at 0x10000000, and tells on
+                                     * descriptor 2 "THR!", u32 which thread, i64 the result */
+    mov edi, -100
+    mov esi, 0x10000000
+    xor edx, edx
+    xor r10d, r10d
+    mov eax, 257
+    syscall
+    push rax
+    mov eax, 186
+    syscall
+    shl rax, 32
+    or rax, 0x21524854
+    push rax
+    mov edi, 2
+    mov rsi, rsp
+    mov edx, 16
+    mov eax, 1
+    syscall
+    add rsp, 16
+    ret
+
+    .org 112                        /* where a handler returns to: rt_sigreturn */
+    mov eax, 15
+    syscall
+
+    .org 128
+begin:
     cld
     mov r15, rsp
     lea rsi, [rip + script]

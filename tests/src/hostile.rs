@@ -180,6 +180,13 @@ pub fn remaining() -> Vec<Attempt> {
     remaining::remaining()
 }
 
+/// Has each thread of the process open a file that was not granted, and tell what came of it
+/// ([`Trace::threads`]).
+#[must_use]
+pub fn by_every_thread() -> Attempt {
+    Attempt::new("threads", "open a file in another thread", Worked::Last, undo::threads)
+}
+
 /// What one sees of a run.
 #[derive(Debug, Default)]
 pub struct Trace {
@@ -235,6 +242,20 @@ impl Trace {
     #[must_use]
     pub fn result(&self, step: usize) -> Option<i64> {
         self.results.get(&step).copied()
+    }
+
+    /// What each thread told that a handler ran in: its number, and its result.
+    #[must_use]
+    pub fn threads(&self) -> BTreeMap<u32, i64> {
+        let mut threads = BTreeMap::new();
+        for at in 0..self.stderr.len().saturating_sub(15) {
+            let record = &self.stderr[at..at + 16];
+            if &record[..4] == b"THR!" {
+                let number = u32::from_le_bytes([record[4], record[5], record[6], record[7]]);
+                threads.insert(number, record[8..].try_into().map_or(0, i64::from_le_bytes));
+            }
+        }
+        threads
     }
 
     /// How it went, in a line.

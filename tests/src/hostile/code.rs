@@ -26,6 +26,14 @@ const STORES: u32 = 3000;
 /// How a compiled function begins: `push rbp; mov rbp, rsp`.
 const PROLOGUE: [u8; 4] = [0x55, 0x48, 0x89, 0xe5];
 
+/// Where the executor's code has a handler of signals, which opens the file whose path stands
+/// at [`HANDLER_PATH`]; and what a handler returns to.
+pub const HANDLER: u64 = 16;
+/// See [`HANDLER`].
+pub const HANDLER_RETURN: u64 = 112;
+/// See [`HANDLER`].
+pub const HANDLER_PATH: u64 = 0x1000_0000;
+
 /// The text of the module that the code replaces a function of.
 #[must_use]
 pub fn template() -> String {

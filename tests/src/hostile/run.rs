@@ -97,6 +97,25 @@ impl Field {
         program
     }
 
+    /// Whether the whole wall stands here; says so where not. (Without the rule of new code
+    /// the filter still forbids it; before ABI 3 Landlock has no right to truncate.)
+    ///
+    /// # Panics
+    /// When a run's report does not say.
+    #[must_use]
+    pub fn is_walled(&self) -> bool {
+        const ABI_MIN: u64 = 3;
+        let (_, report) = self.home.report(&[], &self.home.fixture("wat/hello.wat"));
+        let sandbox = &report["sandbox"];
+        let missing = sandbox["missing"].as_array().expect("a list of what is missing");
+        let is_whole = missing.iter().all(|piece| piece["name"] == "mdwe")
+            && sandbox["landlock_abi"].as_u64().is_some_and(|abi| abi >= ABI_MIN);
+        if !is_whole {
+            println!("SKIPPED: this system does not give the whole wall: {sandbox}");
+        }
+        is_whole
+    }
+
     /// A fresh scene.
     #[must_use]
     pub fn scene(&self) -> Scene {

@@ -1,8 +1,9 @@
 //! What would take the wall down again, or bring back what the process gave up.
 
+use super::code::{HANDLER, HANDLER_PATH, HANDLER_RETURN};
 use super::outside::open;
-use super::script::Value;
-use super::{Attempt, Stopped, Worked};
+use super::script::{Script, Value};
+use super::{Attempt, Scene, Stopped, Worked};
 use libc as c;
 
 #[rustfmt::skip]
@@ -102,4 +103,28 @@ pub(super) fn attempts() -> Vec<Attempt> {
             s.call(c::SYS_umask, &[0.into()]);
         }),
     ]
+}
+
+/// Has every thread of the process try to open a file that was not granted: a signal finds
+/// each, and the handler is this code's own.
+pub(super) fn threads(scene: &Scene, s: &mut Script) {
+    let page = HANDLER_PATH;
+    let protection = c::PROT_READ | c::PROT_WRITE;
+    let how = c::MAP_PRIVATE | c::MAP_ANONYMOUS | c::MAP_FIXED;
+    let values = [page.into(), 4096.into(), protection.into(), how.into(), (-1).into(), 0.into()];
+    let mapped = s.call(c::SYS_mmap, &values);
+    s.need(mapped);
+    let path = s.text(scene.path("secret"));
+    s.copy(page.into(), path, 256);
+    let restorer = 0x0400_0000_u64;
+    let action = [Value::Code(HANDLER), restorer.into(), Value::Code(HANDLER_RETURN), 0.into()];
+    let action = s.list(&action);
+    s.call(c::SYS_rt_sigaction, &[c::SIGWINCH.into(), action, 0.into(), 8.into()]);
+    let process = s.call(c::SYS_getpid, &[]);
+    // Numbers of threads follow each other, where no other process comes in between.
+    for number in 0..36 {
+        s.call(c::SYS_tgkill, &[process, process.plus(number), c::SIGWINCH.into()]);
+    }
+    let time = s.longs(&[0, 200_000_000]);
+    s.call(c::SYS_nanosleep, &[time, 0.into()]);
 }
