@@ -15,6 +15,7 @@ use bls_tests::hostile::{
     Shown, Stopped, Trace, attempts, by_every_thread, remaining, remaining_table, table,
 };
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -111,6 +112,46 @@ fn behind_the_wall_no_attempt_works_and_what_stops_it_is_as_the_table_says() {
     }
     println!("{counts:#?}");
     assert!(wrong.is_empty(), "{} of these: {wrong:#?}", wrong.len());
+}
+
+#[test]
+fn in_containers_the_wall_stops_the_same() {
+    let field = field();
+    if !field.is_walled() {
+        return;
+    }
+    let without_procfs = "mount -t tmpfs none /proc; exec \"$@\"";
+    let read_only = "mount -o remount,bind,ro /; exec \"$@\"";
+    let surroundings = [
+        &["unshare", "--pid", "--fork"][..],
+        &["unshare", "--user", "--map-root-user"],
+        &["unshare", "--user", "--map-root-user", "--pid", "--fork"],
+        &["unshare", "--mount", "sh", "-ec", without_procfs, "sh"],
+        &["unshare", "--mount", "sh", "-ec", read_only, "sh"],
+    ];
+    let names = ["fork", "execve", "socket-tcp", "kill", "mmap-rwx", "mprotect-rx"];
+    let more = ["openat-outside", "open-parent", "environment", "inherited-file", "unshare-user"];
+    for words in surroundings {
+        let probe = Command::new(words[0]).args(&words[1..]).arg("true").output().unwrap();
+        if !probe.status.success() {
+            println!("{words:?}: left out: {}", String::from_utf8_lossy(&probe.stderr).trim());
+            continue;
+        }
+        let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+        let mut count = 0;
+        for attempt in attempts() {
+            if !names.contains(&attempt.name) && !more.contains(&attempt.name) {
+                continue;
+            }
+            count += 1;
+            let scene = field.scene();
+            let trace = field.walled_behind(&words, &attempt, &scene, Grants::Change);
+            let at = format!("{words:?}: {}: {}", attempt.name, trace.summary());
+            assert!(trace.began && !attempt.worked(&scene, &trace), "{at}");
+            assert_eq!(trace.stopped(), Ok(attempt.stopped[1]), "{at}");
+        }
+        assert_eq!(count, names.len() + more.len());
+    }
 }
 
 #[test]
