@@ -10,6 +10,8 @@ pub(crate) enum Refusal {
     CallType(String, wasmtime::Error),
     /// Its code holds no place where it could be stopped.
     NoPlace(String),
+    /// A sandbox is demanded; this process is the embedder's.
+    NotConfined,
     /// A limit on time for a guest that was not made to be stopped.
     NotStoppable,
     /// Functions of its own for one guest of a pool, or a pool of a pool's guests.
@@ -34,6 +36,9 @@ impl fmt::Display for Refusal {
             Self::NoPlace(name) => {
                 write!(formatter, "{name} holds no instruction at which it could be stopped")
             }
+            Self::NotConfined => formatter.write_str(
+                "a sandbox is demanded, and a library does not confine its embedder's process",
+            ),
             Self::NotStoppable => formatter.write_str("it was not made to be stopped"),
             #[cfg(feature = "pool")]
             Self::OfPool => formatter.write_str("a pool's guests are linked when it is made"),
@@ -67,6 +72,7 @@ impl StageError for Refusal {
         match self {
             Self::CallType(..) => "run.call-type",
             Self::NoPlace(_) => "run.no-place-to-stop",
+            Self::NotConfined => "run.not-confined",
             Self::NotStoppable => "run.not-stoppable",
             #[cfg(feature = "pool")]
             Self::OfPool => "run.of-pool",
@@ -82,6 +88,7 @@ impl StageError for Refusal {
             match self {
                 Self::CallType(..) => "call it with the types that it was compiled with",
                 Self::NoPlace(_) => "compile it with fuel: every function has such a place then",
+                Self::NotConfined => "run it with bls-load, which confines its own process",
                 Self::NotStoppable => "make it with a limit on time, or with a Cancel",
                 #[cfg(feature = "pool")]
                 Self::OfPool => "give functions to the runner that the pool is made of",

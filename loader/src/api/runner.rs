@@ -396,6 +396,9 @@ impl Runner {
 
     /// What its guests may use up. With a limit on time they can be stopped.
     fn limits(&mut self) -> Result<Limits, Error> {
+        if self.rules.requires(Requirement::Sandbox) {
+            return Err(Refusal::NotConfined.into());
+        }
         let limits = self.rules.limits(&self.asked.request.limits)?;
         if limits.timeout.is_some() {
             self.stop.get_or_insert_default();

@@ -203,7 +203,6 @@ pub(super) fn filter<'a>(
     if filter.allows(c::SYS_ioctl) {
         // What a terminal is and how much there is to read; nothing is put into a terminal.
         // (TCGETS2: newer C libraries ask so.)
-        #[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
         const TCGETS2: u32 = 0x802c_542a;
         let commands = [c::TCGETS as u32, TCGETS2, c::TIOCGWINSZ as u32, c::FIONREAD as u32];
         filter.allow_if(c::SYS_ioctl, Argument::IsOneOf(1, commands.into()));

@@ -24,8 +24,22 @@ const STACK_BYTES: usize = 256 << 10;
 /// How long whoever reads standard error and the report may keep a run that is to end.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Starts the watcher, and says which thread it is. The time counts from now.
-pub(crate) fn start(recorder: Arc<Recorder>, timeout: Option<Duration>) -> Result<Thread, Failure> {
+/// The watcher of a run.
+#[derive(Debug)]
+pub(crate) struct Watcher(Arc<OnceLock<Thread>>);
+
+impl Watcher {
+    /// Its thread. Waits until it has begun.
+    pub(crate) fn thread(&self) -> Thread {
+        *self.0.wait()
+    }
+}
+
+/// Starts the watcher. The time counts from now.
+pub(crate) fn start(
+    recorder: Arc<Recorder>,
+    timeout: Option<Duration>,
+) -> Result<Watcher, Failure> {
     let awaited = signal::block();
     let number = Arc::new(OnceLock::new());
     let own = Arc::clone(&number);
@@ -35,7 +49,7 @@ pub(crate) fn start(recorder: Arc<Recorder>, timeout: Option<Duration>) -> Resul
             let _ = own.set(Thread::current());
             watch(&recorder, &awaited, timeout)
         })
-        .map(|_| *number.wait())
+        .map(|_| Watcher(number))
         .map_err(|error| Failure {
             stage: "run",
             code: "run.watcher",

@@ -18,7 +18,7 @@ use crate::program::profile::Sink;
 use crate::program::report::{Recorder, trusts};
 use crate::program::say;
 use crate::program::stdin::redirect;
-use crate::program::watch;
+use crate::program::watch::{self, Watcher};
 use crate::run::outcome::Outcome;
 use crate::store::Stores;
 use crate::sys::signal::Thread;
@@ -111,7 +111,7 @@ fn pipeline(
     options: &Options,
     rules: &Rules,
     limits: &Limits,
-    watcher: Option<Thread>,
+    watcher: Option<Watcher>,
     stages: &mut Stages<'_>,
 ) -> Result<Outcome, Failure> {
     let recorder = stages.recorder();
@@ -193,10 +193,10 @@ fn pipeline(
 }
 
 /// The threads of this process but for this one.
-fn other_threads(watcher: Option<Thread>) -> Vec<Thread> {
+fn other_threads(watcher: Option<Watcher>) -> Vec<Thread> {
     // The first has the number of the process, and waits where the guest has another stack.
     let first = Some(Thread::first()).filter(|first| *first != Thread::current());
-    first.into_iter().chain(watcher).collect()
+    first.into_iter().chain(watcher.map(|watcher| watcher.thread())).collect()
 }
 
 /// Prints results, one a line.

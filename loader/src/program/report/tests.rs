@@ -5,6 +5,7 @@
 
 use super::ReportError;
 use super::form::{Kind, Outcome};
+use crate::confine::{ConfineError, Piece};
 use crate::error::Failure;
 use crate::grant::GrantError;
 use crate::guarded::GuardError;
@@ -76,6 +77,8 @@ fn all() -> Vec<Failure> {
         StoreError::Foreign(path(), 1).into(),
         StoreError::NoHome(1).into(),
         StoreError::Ambiguous(name(), Vec::new()).into(),
+        ConfineError::Incomplete(vec![(Piece::Mdwe, Errno::INVAL.into())]).into(),
+        ConfineError::Stream(Errno::MFILE).into(),
         GrantError::Kernel(path(), "procfs", None).into(),
         GrantError::Contradiction(name(), name()).into(),
         GrantError::GuestPath(name().into()).into(),
