@@ -1,10 +1,14 @@
 /* Runs a command from which the system withholds something.
  *
- *   withhold [--new-code] [--memory-files ERRNO] COMMAND...
+ *   withhold [--new-code] [--memory-files ERRNO] [--landlock ERRNO] [--filters ERRNO]
+ *            [--filter] COMMAND...
  *
  * --new-code: no page may become executable (PR_SET_MDWE, what systemd's
  *   MemoryDenyWriteExecute sets); exit code 77 where the kernel has no such thing.
  * --memory-files: memfd_create fails with ERRNO, as a filter of a container makes it.
+ * --landlock: so do the three calls of Landlock.
+ * --filters: so do the two calls that would add another filter. Stands last.
+ * --filter: a filter is on, and forbids nothing.
  */
 #define _GNU_SOURCE
 #include <linux/filter.h>
@@ -17,14 +21,35 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static void without_memory_files(int error) {
+/* Has the calls first..last fail with an error; with 0, none does. */
+static void add_filter(int first, int last, int error) {
     struct sock_filter operations[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_memfd_create, 0, 1),
+        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, first, 0, 2),
+        BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, last, 1, 0),
+        BPF_STMT(BPF_RET | BPF_K, error ? SECCOMP_RET_ERRNO | error : SECCOMP_RET_ALLOW),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {5, operations};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)) {
+        perror("withhold: a filter");
+        exit(99);
+    }
+}
+
+/* Has seccomp, and prctl(PR_SET_SECCOMP), fail with an error. */
+static void without_filters(int error) {
+    struct sock_filter operations[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_seccomp, 3, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_prctl, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PR_SET_SECCOMP, 0, 1),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
-    struct sock_fprog program = {4, operations};
+    struct sock_fprog program = {7, operations};
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)) {
         perror("withhold: a filter");
@@ -41,7 +66,13 @@ int main(int count, char **words) {
                 return 77;
             }
         } else if (strcmp(words[next], "--memory-files") == 0 && next + 1 < count) {
-            without_memory_files(atoi(words[++next]));
+            add_filter(SYS_memfd_create, SYS_memfd_create, atoi(words[++next]));
+        } else if (strcmp(words[next], "--landlock") == 0 && next + 1 < count) {
+            add_filter(444, 446, atoi(words[++next]));
+        } else if (strcmp(words[next], "--filters") == 0 && next + 1 < count) {
+            without_filters(atoi(words[++next]));
+        } else if (strcmp(words[next], "--filter") == 0) {
+            add_filter(0, 0, 0);
         } else {
             break;
         }

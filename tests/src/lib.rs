@@ -16,6 +16,8 @@ pub mod fuzzing;
 pub mod guest;
 pub mod host_driver;
 pub mod host_sequences;
+#[cfg(target_arch = "x86_64")]
+pub mod hostile;
 pub mod installed;
 pub mod installs;
 pub mod malformed;
