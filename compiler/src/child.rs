@@ -51,7 +51,7 @@ impl Default for Limits {
     /// What no real module was seen to need: the largest that were tried take a gigabyte and
     /// five minutes where they take most, for all targets (`cargo xtask bench bombs`).
     fn default() -> Self {
-        Self { memory: 16 << 30, time: Duration::from_secs(3600) }
+        Self { memory: 16 << 30, time: Duration::from_secs(7200) }
     }
 }
 

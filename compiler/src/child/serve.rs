@@ -23,6 +23,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+#[cfg(test)]
+mod tests;
+
 /// Bytes that a pipe holds, where the system lets it: one switch of processes for as many.
 const PIPE_BYTES: usize = 1 << 20;
 /// How long a process may take to end when it has closed its pipe.
@@ -298,9 +301,10 @@ impl Child {
 
     /// How it ended, when it has closed its pipe; `None` when it does not end.
     fn ending(&mut self) -> Option<Ending> {
+        let process = self.process?;
         let begin = Instant::now();
         while begin.elapsed() < PATIENCE {
-            match waitpid(self.process, WaitOptions::NOHANG) {
+            match waitpid(Some(process), WaitOptions::NOHANG) {
                 Ok(Some((_, status))) => {
                     self.process = None;
                     let signal = status.terminating_signal().map(Ending::Signal);
