@@ -48,10 +48,11 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// What no real module was seen to need: the largest that were tried take a gigabyte and
-    /// five minutes where they take most, for all targets (`cargo xtask bench bombs`).
+    /// What no real module was seen to need: of those that were tried yosys (66 MiB) takes most
+    /// memory, 2.4 GiB, and duckdb (38 MiB) most time, five minutes of a processor and more for
+    /// each target; a slow machine of one core takes several times as long.
     fn default() -> Self {
-        Self { memory: 16 << 30, time: Duration::from_secs(7200) }
+        Self { memory: 16 << 30, time: Duration::from_secs(4 * 3600) }
     }
 }
 

@@ -7,7 +7,7 @@
 //!
 //! Each arrow is one module named for its verb. The constructor of what it gives
 //! is private to it and the next stage takes nothing else, so "validate before
-//! meter", "audit before compile" and "the tool signs only what it compiled
+//! meter", "audit before assemble" and "the tool signs only what it compiled
 //! itself" are facts that the Rust compiler checks. [`pipeline`] reads as the
 //! story of them all; [`program`] is the program around it, which does most of it in a process
 //! without key, files and network ([`child`]).

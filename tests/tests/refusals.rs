@@ -41,6 +41,8 @@ fn codes_in(text: &str) -> Vec<String> {
         let indent = text[..start].rsplit('\n').next().unwrap();
         let indent = &indent[..indent.len() - indent.trim_start().len()];
         let body = text[start..].split(&format!("\n{indent}}}\n")).next().unwrap();
+        let is_code = |line: &&str| !line.trim_start().starts_with("#[");
+        let body: String = body.lines().filter(is_code).collect();
         codes.extend(body.split('"').skip(1).step_by(2).map(str::to_owned));
     }
     for (start, before) in text.match_indices("code: \"") {

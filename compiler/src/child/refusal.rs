@@ -163,10 +163,12 @@ impl Refusal {
 mod tests {
     use super::*;
 
+    const CODE: &str = "audit.broken";
+
     fn refusal() -> Refusal {
         Refusal {
             stage: "audit",
-            code: "audit.broken",
+            code: CODE,
             what: "rule loop: a round without a check".to_owned(),
             excerpt: Vec::new(),
             hint: None,

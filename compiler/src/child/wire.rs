@@ -253,10 +253,12 @@ fn stage_of(number: u8) -> Result<Stage, WireError> {
 mod tests {
     use super::*;
 
+    const CODE: &str = "validate.cap";
+
     fn refusal() -> Refusal {
         Refusal {
             stage: "validate",
-            code: "validate.cap",
+            code: CODE,
             what: "too much".to_owned(),
             excerpt: vec!["1 | (module".to_owned(), "  | ^".to_owned()],
             hint: Some("split it".to_owned()),
