@@ -1,4 +1,6 @@
-//! Stage *compile*: an [`Audited`] becomes an [`Image`] for each target.
+//! Stage *compile*: an [`Audited`] becomes an [`Image`] for each target. (In the program,
+//! what becomes one is audited by another process in the meantime, and nothing is made of the
+//! image before it passed.)
 //!
 //! wasmtime's `precompile_module` with Cranelift. The target is always explicit,
 //! so that the CPU of the machine that compiles is never asked; there is no
@@ -95,6 +97,26 @@ pub struct Image {
 }
 
 impl Image {
+    /// What the code generator made, here or in another process, with what there is to say of
+    /// it. Of the bytes only the alignment of their sections is read.
+    ///
+    /// # Errors
+    /// [`CompileError`].
+    pub(crate) fn new(
+        target: Target,
+        profile: &EngineProfile,
+        effort: Effort,
+        bytes: Vec<u8>,
+    ) -> Result<Self, CompileError> {
+        if bytes.len() as u64 > IMAGE_BYTES_MAX {
+            return Err(CompileError::TooLong(target, bytes.len() as u64));
+        }
+        let unreadable = |what: &dyn fmt::Display| CompileError::Settings(target, what.to_string());
+        let cpu_features = cpu_features(target).map_err(|error| unreadable(&error))?;
+        let page_size = alignment(&bytes).map_err(|error| unreadable(&error))?;
+        Ok(Self { target, profile: profile.clone(), cpu_features, page_size, effort, bytes })
+    }
+
     /// What it runs on.
     #[must_use]
     pub fn target(&self) -> Target {
@@ -147,12 +169,27 @@ pub fn compile(
     target: Target,
     profile: &EngineProfile,
 ) -> Result<Image, CompileError> {
+    generate(module.wasm(), module.joining(), target, profile, 0)
+}
+
+/// The same for a module that is audited elsewhere in the meantime ([`crate::child`]), whose
+/// source's branches carry `joining`. By so many threads; 0 leaves it to the system.
+///
+/// # Errors
+/// [`CompileError`].
+pub(crate) fn generate(
+    wasm: &[u8],
+    joining: u64,
+    target: Target,
+    profile: &EngineProfile,
+    threads: usize,
+) -> Result<Image, CompileError> {
     let refused = |what: &dyn fmt::Display| CompileError::Module(target, what.to_string());
-    let effort = effort(module.wasm(), module.joining()).map_err(|error| refused(&error))?;
-    let memories = memories(module.wasm()).map_err(|error| refused(&error))?;
-    let hinted = Hinted::of(module).map_err(|error| refused(&error))?;
+    let effort = effort(wasm, joining).map_err(|error| refused(&error))?;
+    let memories = memories(wasm).map_err(|error| refused(&error))?;
+    let hinted = Hinted::of(wasm).map_err(|error| refused(&error))?;
     // Where the system gives no threads, this one does the work.
-    let threads = rayon::ThreadPoolBuilder::new().build().ok();
+    let threads = rayon::ThreadPoolBuilder::new().num_threads(threads).build().ok();
     let settings = Settings {
         effort,
         // A guest's own hints are not read: they say where its code was before it was metered.
@@ -166,13 +203,7 @@ pub fn compile(
     let bytes = threads
         .map_or_else(precompile, |threads| threads.install(precompile))
         .map_err(|error| CompileError::Module(target, format!("{error:#}")))?;
-    if bytes.len() as u64 > IMAGE_BYTES_MAX {
-        return Err(CompileError::TooLong(target, bytes.len() as u64));
-    }
-    let unreadable = |what: &dyn fmt::Display| CompileError::Settings(target, what.to_string());
-    let cpu_features = cpu_features(target).map_err(|error| unreadable(&error))?;
-    let page_size = alignment(&bytes).map_err(|error| unreadable(&error))?;
-    Ok(Image { target, profile: profile.clone(), cpu_features, page_size, effort, bytes })
+    Image::new(target, profile, effort, bytes)
 }
 
 /// How many memories a module defines.

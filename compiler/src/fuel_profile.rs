@@ -95,6 +95,18 @@ impl From<BinaryReaderError> for ProfileError {
 /// [`ProfileError`].
 pub fn fuel_profile(audited: Audited, features: WasmFeatures) -> Result<Audited, ProfileError> {
     let wasm = instrument(audited.wasm())?;
+    of_another(audited, wasm, features)
+}
+
+/// The same with what somebody else made of it.
+///
+/// # Errors
+/// [`ProfileError`].
+pub(crate) fn of_another(
+    audited: Audited,
+    wasm: Vec<u8>,
+    features: WasmFeatures,
+) -> Result<Audited, ProfileError> {
     if wasm.len() as u64 > IMAGE_BYTES_MAX {
         return Err(ProfileError::TooLong(wasm.len()));
     }

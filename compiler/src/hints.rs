@@ -7,12 +7,11 @@
 //! "branch hinting", custom section `metadata.code.branch_hint`) moves it behind the
 //! function.
 //!
-//! May assume an audited module; recognises the text by its form. A hint says where code
+//! May assume a valid module; recognises the text by its form. A hint says where code
 //! lies and nothing about what it does: whatever stands here changes no result and no fuel.
-//! Guarantees that a [`Hinted`] is its audited module and hints, and nothing else: it is read
-//! again and compared.
+//! Guarantees that a [`Hinted`] is the module that was given and hints, and nothing else: it
+//! is read again and compared.
 
-use crate::audit::Audited;
 use std::borrow::Cow;
 use std::fmt;
 use wasm_encoder::{BranchHint, BranchHints, Module, RawSection};
@@ -49,19 +48,19 @@ impl From<BinaryReaderError> for HintError {
     }
 }
 
-/// An audited module with hints: the only thing that is handed to the code generator.
+/// A metered module with hints: the only thing that is handed to the code generator.
 #[derive(Debug)]
 pub(crate) struct Hinted<'a>(Cow<'a, [u8]>);
 
 impl<'a> Hinted<'a> {
-    /// Adds hints, where there is something to tell.
+    /// Adds hints to what will be compiled, where there is something to tell.
     ///
     /// # Errors
     /// [`HintError`].
-    pub(crate) fn of(module: &'a Audited) -> Result<Self, HintError> {
-        let wasm = hinted(module.wasm())?;
+    pub(crate) fn of(module: &'a [u8]) -> Result<Self, HintError> {
+        let wasm = hinted(module)?;
         if let Cow::Owned(wasm) = &wasm {
-            same_but_for_hints(module.wasm(), wasm)?;
+            same_but_for_hints(module, wasm)?;
         }
         Ok(Self(wasm))
     }

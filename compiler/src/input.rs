@@ -153,12 +153,24 @@ impl Source {
         }
         let given = Sha256::of(&bytes);
         let given_bytes = bytes.len() as u64;
-        let wasm =
-            if bytes.starts_with(b"\0asm") { binary(bytes)? } else { encoded(&bytes, label)? };
+        let wasm = if is_binary(&bytes) { binary(bytes)? } else { encoded(&bytes, label)? };
         if wasm.len() as u64 > MODULE_BYTES_MAX {
             return Err(InputError::TooLong);
         }
         Ok(Self { name: artifact_name(label), wasm, given, given_bytes })
+    }
+
+    /// The same where somebody else has encoded the text that was given: what it says is
+    /// believed to be what the text says.
+    ///
+    /// # Errors
+    /// [`InputError`].
+    pub(crate) fn encoded(text: &[u8], label: &str, wasm: Vec<u8>) -> Result<Self, InputError> {
+        if !is_binary(&wasm) {
+            return Err(InputError::NotWebAssembly);
+        }
+        let source = Self::new(wasm, label)?;
+        Ok(Self { given: Sha256::of(text), given_bytes: text.len() as u64, ..source })
     }
 
     /// Reads a file, or standard input where `path` is `-`.
@@ -166,8 +178,7 @@ impl Source {
     /// # Errors
     /// [`InputError`].
     pub fn read(path: &Path) -> Result<Self, InputError> {
-        let label = if path == Path::new(STDIN) { "stdin".into() } else { path.to_string_lossy() };
-        Self::new(Self::read_bytes(path)?, &label)
+        Self::new(Self::read_bytes(path)?, &label(path))
     }
 
     /// The bytes of a file, or of standard input where `path` is `-`, whatever they are.
@@ -216,6 +227,17 @@ impl Source {
     }
 }
 
+/// What an input is called in messages.
+#[must_use]
+pub fn label(path: &Path) -> String {
+    if path == Path::new(STDIN) { "stdin".to_owned() } else { path.to_string_lossy().into_owned() }
+}
+
+/// Whether bytes begin as a binary module does; if not, they may be one in text.
+pub(crate) fn is_binary(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"\0asm")
+}
+
 /// Bytes that begin with the magic of WebAssembly.
 fn binary(bytes: Vec<u8>) -> Result<Vec<u8>, InputError> {
     let Some(version) = bytes.get(4..8) else { return Err(InputError::Truncated) };
@@ -251,7 +273,7 @@ fn encoded(bytes: &[u8], label: &str) -> Result<Vec<u8>, InputError> {
     let wasm = wat::parse_str(text)
         .map_err(|error| InputError::Text(TextError::new(error, label, text)))?;
     // `(module binary "…")` can say anything.
-    if wasm.starts_with(b"\0asm") { binary(wasm) } else { Err(InputError::NotWebAssembly) }
+    if is_binary(&wasm) { binary(wasm) } else { Err(InputError::NotWebAssembly) }
 }
 
 /// What people mistake for a module.

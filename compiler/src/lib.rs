@@ -7,9 +7,10 @@
 //!
 //! Each arrow is one module named for its verb. The constructor of what it gives
 //! is private to it and the next stage takes nothing else, so "validate before
-//! meter", "audit before compile" and "the tool signs only what it compiled
+//! meter", "audit before assemble" and "the tool signs only what it compiled
 //! itself" are facts that the Rust compiler checks. [`pipeline`] reads as the
-//! story of them all; [`program`] is the program around it.
+//! story of them all; [`program`] is the program around it, which does most of it in a process
+//! without key, files and network ([`child`]).
 //!
 //! Guarantees: the same bytes, settings, version and key give the same artifact,
 //! whatever the machine, folder, user, umask or number of threads. No input
@@ -19,6 +20,7 @@
 
 pub mod assemble;
 pub mod audit;
+pub mod child;
 pub mod compile;
 pub mod cost;
 pub mod describe;

@@ -15,6 +15,7 @@ pub use crate::options::Options;
 use crate::ready::{ReadyError, ready};
 use crate::sign::{Artifact, SignError, sign};
 use crate::validate::{ValidateError, Validated, validate};
+use bls_artifact::capability::Permission;
 use bls_artifact::key::PrivateKey;
 use bls_artifact::limits::{INTERFACE_BYTES_MAX, TABLE_ELEMENT_BYTES};
 use bls_artifact::manifest::{Limits, Module};
@@ -297,7 +298,7 @@ pub fn build_unsigned(
     options: &Options,
     observe: &mut dyn FnMut(Stage),
 ) -> Result<Unsigned, Error> {
-    assemble_timed(source, options, &mut Clock { observe, times: Vec::new() })
+    assemble_timed(source, options, &mut Clock::new(observe))
 }
 
 /// Builds everything but the signature.
@@ -323,6 +324,12 @@ pub struct Unsigned {
 }
 
 impl Unsigned {
+    /// What will be signed.
+    #[must_use]
+    pub fn assembled(&self) -> &Assembled {
+        &self.assembled
+    }
+
     /// Signs it with each key.
     ///
     /// # Errors
@@ -351,13 +358,33 @@ fn assemble_timed(
     clock: &mut Clock<'_>,
 ) -> Result<Unsigned, Error> {
     let name = options.artifact_name(&source)?;
-    let Front { validated, description, audited } = front_timed(source, options, clock)?;
-    let needs = needs::settle(options.needs.clone(), &description.may_use).map_err(Error::Needs)?;
-
+    let front = front_timed(source, options, clock)?;
+    needs_of(options, &front.description)?;
     let images = clock.run(Stage::Compile, || {
-        let compile = |target: &Target| compile(&audited, *target, &options.profile(*target));
+        let compile = |target: &Target| compile(&front.audited, *target, &options.profile(*target));
         options.targets.iter().map(compile).collect::<Result<Vec<_>, _>>().map_err(Error::Compile)
     })?;
+    assemble_images(name, front, images, options, clock)
+}
+
+/// What a loader must grant, as the manifest has it.
+pub(crate) fn needs_of(
+    options: &Options,
+    description: &Description,
+) -> Result<Vec<Permission>, Error> {
+    needs::settle(options.needs.clone(), &description.may_use).map_err(Error::Needs)
+}
+
+/// Assembles a module that passed, and the images that were made of it.
+pub(crate) fn assemble_images(
+    name: String,
+    front: Front,
+    images: Vec<Image>,
+    options: &Options,
+    clock: &mut Clock<'_>,
+) -> Result<Unsigned, Error> {
+    let needs = needs_of(options, &front.description)?;
+    let Front { validated, description, audited } = front;
     let effort = images.first().map_or(Effort::Full, Image::effort);
     let choices = Choices {
         name,
@@ -390,10 +417,28 @@ pub fn front(
     options: &Options,
     observe: &mut dyn FnMut(Stage),
 ) -> Result<Front, Error> {
-    front_timed(source, options, &mut Clock { observe, times: Vec::new() })
+    front_timed(source, options, &mut Clock::new(observe))
 }
 
 fn front_timed(source: Source, options: &Options, clock: &mut Clock<'_>) -> Result<Front, Error> {
+    let (validated, description) = judge(source, options, clock)?;
+    let ready =
+        clock.run(Stage::Meter, || ready(&validated, options.metered).map_err(Error::Meter))?;
+    let mut audited = clock.run(Stage::Audit, || audit(&validated, ready).map_err(Error::Audit))?;
+    if options.fuel_profile {
+        let features = validated.features();
+        audited = clock
+            .run(Stage::Profile, || fuel_profile(audited, features).map_err(Error::Profile))?;
+    }
+    Ok(Front { validated, description, audited })
+}
+
+/// Validates a module, and refuses what could not become an artifact with these options.
+pub(crate) fn judge(
+    source: Source,
+    options: &Options,
+    clock: &mut Clock<'_>,
+) -> Result<(Validated, Description), Error> {
     options.check().map_err(Error::Options)?;
     let profile = options.profile(options.targets[0]);
     let validated =
@@ -413,15 +458,7 @@ fn front_timed(source: Source, options: &Options, clock: &mut Clock<'_>) -> Resu
     if let Some(allowed) = options.memory_max.filter(|allowed| *allowed < taken) {
         return Err(Error::MemoryMax(allowed, taken));
     }
-    let ready =
-        clock.run(Stage::Meter, || ready(&validated, options.metered).map_err(Error::Meter))?;
-    let mut audited = clock.run(Stage::Audit, || audit(&validated, ready).map_err(Error::Audit))?;
-    if options.fuel_profile {
-        let features = validated.features();
-        audited = clock
-            .run(Stage::Profile, || fuel_profile(audited, features).map_err(Error::Profile))?;
-    }
-    Ok(Front { validated, description, audited })
+    Ok((validated, description))
 }
 
 /// What memories and tables take when the module starts, as a loader counts it.
@@ -434,13 +471,19 @@ fn bytes_at_start(module: &Module) -> u64 {
 }
 
 /// Measures stages and tells of them.
-struct Clock<'a> {
+pub(crate) struct Clock<'a> {
     observe: &'a mut dyn FnMut(Stage),
-    times: Vec<(Stage, Duration)>,
+    /// Time of each stage that ran, in order.
+    pub(crate) times: Vec<(Stage, Duration)>,
 }
 
-impl Clock<'_> {
-    fn run<T>(
+impl<'a> Clock<'a> {
+    /// One that tells `observe` of each stage when it begins.
+    pub(crate) fn new(observe: &'a mut dyn FnMut(Stage)) -> Self {
+        Self { observe, times: Vec::new() }
+    }
+
+    pub(crate) fn run<T>(
         &mut self,
         stage: Stage,
         work: impl FnOnce() -> Result<T, Error>,
@@ -456,7 +499,6 @@ impl Clock<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bls_artifact::capability::Permission;
     use bls_artifact::target::Nans;
 
     const HELLO: &[u8] = b"(module (memory 1) (func $s) (start $s)

@@ -10,4 +10,5 @@ pub mod keystore;
 pub mod output;
 pub mod progress;
 
+pub use crate::sys::Memory;
 pub use cmd::main;

@@ -90,17 +90,30 @@ impl Ready {
 /// # Errors
 /// [`ReadyError`].
 pub fn ready(module: &Validated, metered: bool) -> Result<Ready, ReadyError> {
-    let ready = if metered {
+    if metered {
         let metered = meter::meter(module).map_err(ReadyError::Meter)?;
-        Ready { wasm: metered.wasm, fuel: Some(metered.fuel) }
+        of_another(module, metered.wasm, Some(metered.fuel))
     } else {
-        Ready { wasm: meter::strip_start(module).map_err(ReadyError::Meter)?, fuel: None }
-    };
-    if ready.wasm.len() as u64 > IMAGE_BYTES_MAX {
-        return Err(ReadyError::TooLong(ready.wasm.len()));
+        let wasm = meter::strip_start(module).map_err(ReadyError::Meter)?;
+        of_another(module, wasm, None)
     }
-    if ready.fuel.is_some() || ready.wasm != module.bytes() {
-        recheck(&ready.wasm, module.features()).map_err(ReadyError::Invalid)?;
+}
+
+/// What somebody else made of `module`, and says of its fuel. Only that it is valid is shown
+/// here: what it does is for the audit to say.
+///
+/// # Errors
+/// [`ReadyError`].
+pub(crate) fn of_another(
+    module: &Validated,
+    wasm: Vec<u8>,
+    fuel: Option<Fuel>,
+) -> Result<Ready, ReadyError> {
+    if wasm.len() as u64 > IMAGE_BYTES_MAX {
+        return Err(ReadyError::TooLong(wasm.len()));
     }
-    Ok(ready)
+    if fuel.is_some() || wasm != module.bytes() {
+        recheck(&wasm, module.features()).map_err(ReadyError::Invalid)?;
+    }
+    Ok(Ready { wasm, fuel })
 }

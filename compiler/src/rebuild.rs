@@ -8,7 +8,6 @@
 
 use crate::assemble::Assembled;
 use crate::given::Given;
-use crate::input::Source;
 use crate::options::Options;
 use bls_artifact::digest::Sha256;
 use bls_artifact::manifest::{Manifest, Statement};
@@ -85,11 +84,12 @@ impl RebuildError {
     }
 }
 
-/// What the builder of `manifest` chose, for building the same from `source`.
+/// What the builder of `manifest` chose, for building the same from a source that has the
+/// SHA-256 `given`.
 ///
 /// # Errors
 /// [`RebuildError`] when it is plain before any work that the bytes will be others.
-pub fn options(manifest: &Manifest, source: &Source) -> Result<Options, RebuildError> {
+pub fn options(manifest: &Manifest, given: Sha256) -> Result<Options, RebuildError> {
     let compiler = &manifest.compiler;
     if compiler.version != env!("CARGO_PKG_VERSION") {
         return Err(RebuildError::Version(compiler.version.clone()));
@@ -97,8 +97,8 @@ pub fn options(manifest: &Manifest, source: &Source) -> Result<Options, RebuildE
     if compiler.engine != ENGINE_RELEASE {
         return Err(RebuildError::Engine(compiler.engine.clone()));
     }
-    if manifest.source != source.given() {
-        return Err(RebuildError::Source(manifest.source, source.given()));
+    if manifest.source != given {
+        return Err(RebuildError::Source(manifest.source, given));
     }
     let targets: Vec<Target> = manifest.parts.iter().map(|part| part.target).collect();
     if !targets.is_sorted_by(|a, b| a < b) {

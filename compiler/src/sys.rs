@@ -1,4 +1,5 @@
-//! The `unsafe` of this crate: code generator flags, and what a parent leaves a process.
+//! The `unsafe` of this crate: code generator flags, what a parent leaves a process, and
+//! what a second process is made of.
 //!
 //! May assume that the flags come from [`crate::compile`]'s table, which is
 //! constant. Does not take a flag from a user.
@@ -8,6 +9,9 @@
     reason = "wasmtime marks Cranelift's flags unsafe, libc its calls; a section can run code before main"
 )]
 
+use rustix::process::Pid;
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use wasmtime::Config;
 
@@ -46,6 +50,115 @@ pub(crate) fn stdout_was_closed() -> bool {
 pub(crate) fn fail_at_size_limit() {
     // SAFETY: ignoring a signal installs no handler, and no other code here sets this one.
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
+
+/// Makes a second process, which goes on from here with a copy of all there is in memory:
+/// the first gets its number, the second `None`.
+///
+/// Must be called while this process has one thread: of others the second would have only
+/// what they held, locks among it.
+///
+/// # Errors
+/// Where the system has no room for another process, or there are more threads than this one
+/// (as far as procfs says it).
+pub(crate) fn fork() -> io::Result<Option<Pid>> {
+    if std::fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() > 1) {
+        return Err(io::Error::other("there are other threads"));
+    }
+    // SAFETY: the C library's fork leaves its own state, the allocator's too, whole in both
+    // processes; nothing else here hands out memory or locks that outlive their users.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        number => Ok(Pid::from_raw(number)),
+    }
+}
+
+/// Ends this process at once: nothing is flushed, and nothing that was to be done at its end
+/// is done. For a second process, where all that is the first one's.
+pub(crate) fn exit_now(code: i32) -> ! {
+    // SAFETY: ends the process, whatever its threads do.
+    unsafe { libc::_exit(code) }
+}
+
+/// Closes a descriptor that nothing in this process will use, whatever owns it.
+pub(crate) fn close(descriptor: i32) {
+    // SAFETY: takes a number. Who used it after all would see that it is closed, or, in the
+    // place of standard error, another one.
+    unsafe { libc::close(descriptor) };
+}
+
+/// Writes zeros over the variables that this process was started with, and forgets them.
+///
+/// Must be called while this process has one thread.
+pub(crate) fn wipe_environment() {
+    // SAFETY: one thread: nobody reads or changes the list meanwhile.
+    let mut place = unsafe { libc::environ };
+    while !place.is_null() {
+        // SAFETY: the list ends with a null pointer, which was not met yet.
+        let text = unsafe { *place };
+        if text.is_null() {
+            break;
+        }
+        // SAFETY: each of its pointers is a text that ends with a zero.
+        let length = unsafe { libc::strlen(text) };
+        // SAFETY: the text is memory of this process's own, on its stack or heap, as long as
+        // it was found to be. Nothing keeps a reference to it: Rust copies what it reads.
+        unsafe { std::ptr::write_bytes(text, 0, length) };
+        // SAFETY: the list has another entry, if only the null pointer.
+        place = unsafe { place.add(1) };
+    }
+    // SAFETY: as above.
+    unsafe { libc::clearenv() };
+}
+
+/// Whether this process ends by [`OUT_OF_MEMORY`] where the system gives no memory.
+static ENDS_WITHOUT_MEMORY: AtomicBool = AtomicBool::new(false);
+
+/// How a process ends that was told to and gets no memory.
+pub(crate) const OUT_OF_MEMORY: i32 = 91;
+
+/// From now on this process ends by [`OUT_OF_MEMORY`] when the system gives it no memory.
+/// Without effect where [`Memory`] is not its allocator.
+pub(crate) fn end_without_memory() {
+    ENDS_WITHOUT_MEMORY.store(true, Ordering::Relaxed);
+}
+
+/// The system's allocator, for a program whose second process is to say how it ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Memory;
+
+impl Memory {
+    /// What was allocated, where it was.
+    fn given(memory: *mut u8) -> *mut u8 {
+        if memory.is_null() && ENDS_WITHOUT_MEMORY.load(Ordering::Relaxed) {
+            exit_now(OUT_OF_MEMORY);
+        }
+        memory
+    }
+}
+
+// SAFETY: every call is handed to the system's allocator, and its answer handed back, but
+// where this process ends.
+unsafe impl GlobalAlloc for Memory {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller keeps what both ask for.
+        Self::given(unsafe { System.alloc(layout) })
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: as above.
+        Self::given(unsafe { System.alloc_zeroed(layout) })
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(memory, layout) };
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: as above.
+        Self::given(unsafe { System.realloc(memory, layout, size) })
+    }
 }
 
 /// Turns code generator flags on.

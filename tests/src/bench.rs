@@ -10,6 +10,7 @@ mod ablation;
 mod adversaries;
 mod artifacts;
 mod bombs;
+mod compile;
 mod dressed;
 mod embedding;
 mod fuel;
@@ -27,21 +28,22 @@ mod table;
 pub const HELP: &str = "\
 Benchmarks of the two programs beside their peers. Prints tables, asserts nothing.
 
-Usage: cargo xtask bench [load|fuel|ablation|size|adversaries|bombs|embedding]... [RUNS] [--callgrind]
+Usage: cargo xtask bench [load|fuel|ablation|size|compile|adversaries|bombs|embedding]... [RUNS] [--callgrind]
 
   load         start of a process: hello, by size, large artifacts; from files and installed
   fuel         metered against unmetered, on BLS_SHARED/bench
   ablation     the meter without each of its techniques, in three layouts of the code
   size         programs, memory, artifacts, compile times
+  compile      time to compile, beside another bls-compile (BLS_COMPILE_OTHER)
   adversaries  modules that are cheap in fuel and dear in time
   bombs        modules made to explode meter, audit or code generator
   embedding    the library: calls across the border, guests from a pool, beside wasmtime's own
 
   RUNS         runs of each command [default: 300 for load, 7 for fuel and ablation, 5 for adversaries,
-               25 for embedding]
+               25 for embedding, 60 for compile]
   --callgrind  with fuel and ablation: instructions executed by short programs, counted by valgrind (slow)
 
-Without a name, all of them but ablation. BLS_SHARED names a folder with guests/ and bench/.
+Without a name, all of them but ablation and compile. BLS_SHARED names a folder with guests/ and bench/.
 ";
 
 /// What is measured, and how often.
@@ -60,6 +62,7 @@ enum Name {
     Size,
     Adversaries,
     Bombs,
+    Compile,
     Embedding,
 }
 
@@ -77,6 +80,7 @@ impl Options {
                 "ablation" => options.names.push(Name::Ablation),
                 "size" => options.names.push(Name::Size),
                 "bombs" => options.names.push(Name::Bombs),
+                "compile" => options.names.push(Name::Compile),
                 "embedding" => options.names.push(Name::Embedding),
                 "adversaries" => options.names.push(Name::Adversaries),
                 "--callgrind" => options.callgrind = true,
@@ -125,6 +129,7 @@ pub fn run(options: &Options) -> Result<(), String> {
             }
             Name::Size => size::run(&bench)?,
             Name::Bombs => bombs::run(&bench)?,
+            Name::Compile => compile::run(&bench, options.runs.unwrap_or(compile::RUNS))?,
             Name::Embedding => embedding::run(options.runs.unwrap_or(embedding::RUNS))?,
             Name::Adversaries => {
                 adversaries::run(&bench, options.runs.unwrap_or(adversaries::RUNS))?;

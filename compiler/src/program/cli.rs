@@ -7,11 +7,12 @@ pub(crate) mod help;
 pub mod run;
 
 use crate::assemble::{LEVEL_DEFAULT, LEVELS};
+use crate::child;
 use crate::program::keystore::DEFAULT_KEY;
 use bls_artifact::capability::{Permission, PermissionError};
 use bls_artifact::date;
 use bls_artifact::limits::JSON_INTEGER_MAX;
-use bls_artifact::quantity::parse_size;
+use bls_artifact::quantity::{parse_size, parse_time};
 use bls_artifact::target::{Bounds, Target};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use help::{
@@ -19,6 +20,7 @@ use help::{
 };
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// `--version`: all that decides whether two machines understand each other.
 /// A test holds the three constants to those of the shared crate.
@@ -138,12 +140,36 @@ pub struct Compile {
     /// What to write.
     #[arg(long, value_name = "KIND", default_value = "artifact")]
     pub emit: Emit,
+    /// What compiling may take.
+    #[command(flatten)]
+    pub bounded: Bounded,
     /// The result as JSON.
     #[arg(long)]
     pub json: bool,
     /// Errors only.
     #[arg(short, long)]
     pub quiet: bool,
+}
+
+/// What the process that compiles may take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Args)]
+pub struct Bounded {
+    /// The most memory.
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub max_compile_memory: Option<u64>,
+    /// The most time.
+    #[arg(long, value_name = "DURATION", value_parser = parse_time)]
+    pub max_compile_time: Option<Duration>,
+}
+
+impl From<Bounded> for child::Limits {
+    fn from(bounded: Bounded) -> Self {
+        let default = Self::default();
+        Self {
+            memory: bounded.max_compile_memory.unwrap_or(default.memory),
+            time: bounded.max_compile_time.unwrap_or(default.time),
+        }
+    }
 }
 
 /// What `--memory` takes.
@@ -192,6 +218,9 @@ pub struct Check {
     /// What it would be compiled for.
     #[arg(long, value_name = "TRIPLE", value_delimiter = ',', value_parser = target)]
     pub target: Vec<Target>,
+    /// What compiling may take.
+    #[command(flatten)]
+    pub bounded: Bounded,
     /// The result as JSON.
     #[arg(long)]
     pub json: bool,
@@ -207,6 +236,9 @@ pub struct Audit {
     /// What it would be compiled for.
     #[arg(long, value_name = "TRIPLE", value_delimiter = ',', value_parser = target)]
     pub target: Vec<Target>,
+    /// What compiling may take.
+    #[command(flatten)]
+    pub bounded: Bounded,
     /// The result as JSON.
     #[arg(long)]
     pub json: bool,
@@ -240,6 +272,9 @@ pub struct Sign {
     /// The signing key.
     #[arg(long, value_name = "KEY")]
     pub key: Option<String>,
+    /// What compiling may take.
+    #[command(flatten)]
+    pub bounded: Bounded,
     /// The result as JSON.
     #[arg(long)]
     pub json: bool,
@@ -258,6 +293,9 @@ pub struct Verify {
     /// Its source.
     #[arg(long, value_name = "INPUT")]
     pub rebuild: PathBuf,
+    /// What compiling may take.
+    #[command(flatten)]
+    pub bounded: Bounded,
     /// The result as JSON.
     #[arg(long)]
     pub json: bool,
@@ -457,12 +495,17 @@ mod tests {
             "--target",
             "x86_64-unknown-linux-gnu",
             "--max-memory=64MiB",
+            "--max-compile-memory=2GiB",
+            "--max-compile-time",
+            "1m30s",
         ])
         .unwrap();
         assert_eq!(cli.compile.compress, Some(LEVEL_DEFAULT));
         assert_eq!(cli.compile.input, Some("a.wasm".into()));
         assert_eq!(cli.compile.target, [Target::Pulley64, Target::Pulley32, Target::X86_64]);
         assert_eq!(cli.compile.max_memory, Some(64 << 20));
+        let limits = child::Limits::from(cli.compile.bounded);
+        assert_eq!((limits.memory, limits.time.as_secs()), (2 << 30, 90));
         let cli = Cli::try_parse_from(["bls-compile", "./check"]).unwrap();
         assert!(cli.command.is_none());
         let cli = Cli::try_parse_from(["bls-compile", "check", "check"]).unwrap();
@@ -482,6 +525,8 @@ mod tests {
             &["bls-compile", "a", "--compress=23"],
             &["bls-compile", "a", "--target", "sparc"],
             &["bls-compile", "a", "--max-memory", "1x"],
+            &["bls-compile", "a", "--max-compile-memory", "1x"],
+            &["bls-compile", "a", "--max-compile-time", "90"],
             &["bls-compile", "a", "--emit", "elf"],
             &["bls-compile", "a", "--memory", "none"],
             &["bls-compile", "a", "--expires", "soon"],

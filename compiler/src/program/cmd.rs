@@ -15,6 +15,7 @@ mod sign;
 mod trust;
 mod verify;
 
+use crate::child::ChildError;
 use crate::documents::DocumentError;
 use crate::given::GivenError;
 use crate::input::InputError;
@@ -95,6 +96,13 @@ impl Failure {
 
 impl From<pipeline::Error> for Failure {
     fn from(error: pipeline::Error) -> Self {
+        let excerpt = error.excerpt().to_vec();
+        Self { excerpt, ..Self::new(error.stage(), error.code(), &error, error.hint()) }
+    }
+}
+
+impl From<ChildError> for Failure {
+    fn from(error: ChildError) -> Self {
         let excerpt = error.excerpt().to_vec();
         Self { excerpt, ..Self::new(error.stage(), error.code(), &error, error.hint()) }
     }

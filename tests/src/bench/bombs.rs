@@ -1,12 +1,15 @@
 //! `bench bombs`: modules made to explode the meter, its audit or the code generator.
 //!
 //! For each: time, memory and size, metered beside unmetered. What is refused by a limit
-//! says which. Prints; judges nothing.
+//! says which, with its code, time and memory. Memory is the peak of the larger of the two
+//! processes. Prints; judges nothing.
 
 use super::Bench;
 use super::size::cost;
 use super::table::{Table, dash, kilobytes, megabytes, milliseconds, ratio};
 use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Instant;
 
 /// Prints the table.
 pub(super) fn run(bench: &Bench) -> Result<(), String> {
@@ -35,7 +38,9 @@ pub(super) fn run(bench: &Bench) -> Result<(), String> {
         let (plain, metered) = match made {
             Ok(made) => made,
             Err(what) => {
-                refused.push(format!("  {name}: {what}"));
+                let (time, peak) = refusal_cost(bench, &path);
+                let peak = peak.map_or_else(dash, megabytes);
+                refused.push(format!("  {name} ({} ms, {peak} MB): {what}", milliseconds(time)));
                 continue;
             }
         };
@@ -58,6 +63,15 @@ pub(super) fn run(bench: &Bench) -> Result<(), String> {
         println!("{line}\n");
     }
     Ok(())
+}
+
+/// How long a refusal takes, in microseconds, and the peak of its memory.
+fn refusal_cost(bench: &Bench, module: &Path) -> (f64, Option<u64>) {
+    let mut command = bench.home.compile_command(module);
+    command.arg("-o").arg(bench.home.path("bomb-refused.bls"));
+    let begin = Instant::now();
+    let peak = bench.peers.resident_and_success(&command).map(|(peak, _)| peak);
+    (begin.elapsed().as_secs_f64() * 1e6, peak)
 }
 
 fn bombs() -> Vec<(&'static str, String)> {
@@ -90,6 +104,7 @@ fn bombs() -> Vec<(&'static str, String)> {
         ("2 000 locals that 2 000 branches carry", carried(2000)),
         ("200 catches around 200 calls", catches(200)),
         ("2 000 catches around 2 000 calls", catches(2000)),
+        ("a table of 1 000 000", many_tables(1)),
         ("100 tables of 1 000 000", many_tables(100)),
         ("16 000 operands", operands(16_000)),
         ("40 000 operands", operands(40_000)),
@@ -99,6 +114,8 @@ fn bombs() -> Vec<(&'static str, String)> {
         ("20 000 globals, set between branches", between_branches(20_000)),
         ("600 objects in globals", objects(600)),
         ("40 000 objects in globals", objects(40_000)),
+        ("50 objects of 10 000 fields", wide_objects(50)),
+        ("3 000 objects of 10 000 fields", wide_objects(3000)),
         ("4 000 casts", casts(4000)),
         ("60 000 casts", casts(60_000)),
         ("40 000 allocations", rows("(local.set 0 (struct.new $s (i64.const 5)))", 40_000)),
@@ -217,6 +234,13 @@ fn rows(one: &str, count: usize) -> String {
         r#"(module (type $s (struct (field i64))) (func (export "f") (local anyref) {}))"#,
         one.repeat(count)
     )
+}
+
+/// Each is made, and written to.
+fn wide_objects(count: usize) -> String {
+    let fields = "(field (mut i64))".repeat(10_000);
+    let one = "(struct.set $s 9999 (struct.new_default $s) (i64.const 1))".repeat(count);
+    format!(r#"(module (type $s (struct {fields})) (func (export "f") {one}))"#)
 }
 
 fn casts(count: usize) -> String {

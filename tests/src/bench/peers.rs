@@ -81,8 +81,13 @@ impl Peers {
         std::fs::metadata(&output).ok().map(|metadata| metadata.len())
     }
 
-    /// Runs a command; the peak of its resident memory in bytes.
+    /// Runs a command; the peak of its resident memory in bytes. `None` when it fails.
     pub(super) fn resident(&self, command: &Command) -> Option<u64> {
+        self.resident_and_success(command).and_then(|(peak, is_done)| is_done.then_some(peak))
+    }
+
+    /// The same, whether it fails or not; and whether it did not.
+    pub(super) fn resident_and_success(&self, command: &Command) -> Option<(u64, bool)> {
         let mut measured = Command::new(self.measure.as_ref()?);
         measured.arg(command.get_program()).args(command.get_args());
         if let Some(folder) = command.get_current_dir() {
@@ -91,7 +96,7 @@ impl Peers {
         let output = measured.stdin(Stdio::null()).output().ok()?;
         let text = String::from_utf8_lossy(&output.stderr);
         let kibibytes: u64 = text.lines().last()?.parse().ok()?;
-        output.status.success().then_some(kibibytes * 1024)
+        Some((kibibytes * 1024, output.status.success()))
     }
 
     /// Instructions that a command executes, counted by valgrind; `None` when it does not

@@ -36,6 +36,8 @@ INPUT is .wasm, .wat or - (stdin). A file called \"check\" is ./check.
                           4 GiB of address space for each memory; checked:
                           no more than it may grow to (ulimit -v)]
       --emit <KIND>       artifact | wasm (the metered module, for any engine)
+      --max-compile-memory <SIZE>    what compiling may take [default: 16GiB]
+      --max-compile-time <DURATION>  [default: 4h]; more ends in a refusal
       --json              result as JSON on stdout
   -q, --quiet             errors only
 About the release, signed with it
@@ -72,6 +74,8 @@ Compiling
       --fast-nans         do not canonicalise NaNs
       --memory <KIND>     guard | checked [default: guard]; checked takes less
                           address space (ulimit -v)
+      --max-compile-memory <SIZE>    what compiling may take [default: 16GiB]
+      --max-compile-time <DURATION>  [default: 4h]
 Running: as bls-load takes them (bls-load help run)
       --dir --dir-ro --env --stdin --deny --only-declared --policy
       --fuel --timeout --max-memory --max-stack --max-output --max-descriptors
@@ -97,6 +101,8 @@ Usage: bls-compile check [OPTIONS] <INPUT>
 INPUT is .wasm, .wat or - (stdin).
 
       --target <TARGET>   [default: this system]
+      --max-compile-memory <SIZE>    what that may take [default: 16GiB]
+      --max-compile-time <DURATION>  [default: 4h]
       --json              result as JSON on stdout
 
 Exit codes: 0 it would compile, 1 it is refused, 2 usage
@@ -115,6 +121,8 @@ INPUT is .wasm, .wat or - (stdin), as --emit wasm writes it. Every compile does
 the same before it signs. FUEL.md has the rules, by name.
 
       --target <TARGET>   [default: this system]
+      --max-compile-memory <SIZE>    what that may take [default: 16GiB]
+      --max-compile-time <DURATION>  [default: 4h]
       --json              result as JSON on stdout
 
 Exit codes: 0 proved, 1 a rule is broken, 2 usage
@@ -146,6 +154,8 @@ Usage: bls-compile sign [OPTIONS] --rebuild <INPUT> <ARTIFACT>
       --rebuild <INPUT>   the source: .wasm, .wat or - (stdin)
   -o, --output <FILE>     [default: ARTIFACT itself; - is stdout]
       --key <KEY>         name, FILE or env:V [default: yours, made at once]
+      --max-compile-memory <SIZE>    what building may take [default: 16GiB]
+      --max-compile-time <DURATION>  [default: 4h]
       --json              result as JSON on stdout
   -q, --quiet             errors only
 
@@ -166,6 +176,8 @@ to trust.
 Usage: bls-compile verify [OPTIONS] --rebuild <INPUT> <ARTIFACT>
 
       --rebuild <INPUT>   the source: .wasm, .wat or - (stdin)
+      --max-compile-memory <SIZE>    what building may take [default: 16GiB]
+      --max-compile-time <DURATION>  [default: 4h]
       --json              result as JSON on stdout
 
 Exit codes: 0 the same, 1 refused or not the same, 2 usage

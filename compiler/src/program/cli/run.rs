@@ -3,22 +3,25 @@
 //! Guarantees that words keep their order and their bytes. Options of a run are known by
 //! name only: bls-load reads their values. Looks at no file.
 
-use super::Memory;
+use super::{Bounded, Memory};
 use bls_artifact::capability::Permission;
 use bls_artifact::nearest::nearest;
 use bls_artifact::options::{self, Takes};
+use bls_artifact::quantity::{parse_size, parse_time};
 use clap::ValueEnum as _;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 /// Options that say how to compile; those with a value are followed by it.
-const COMPILING: [(&str, Takes); 7] = [
+const COMPILING: [(&str, Takes); 9] = [
     ("key", Takes::Value),
     ("name", Takes::Value),
     ("needs", Takes::Value),
     ("no-fuel", Takes::Nothing),
     ("fast-nans", Takes::Nothing),
     ("memory", Takes::Value),
+    ("max-compile-memory", Takes::Value),
+    ("max-compile-time", Takes::Value),
     ("help", Takes::Nothing),
 ];
 
@@ -54,6 +57,8 @@ pub struct Run {
     pub fast_nans: bool,
     /// How the code keeps to its memories.
     pub memory: Memory,
+    /// What compiling may take.
+    pub bounded: Bounded,
     /// Counters by function: an option of both.
     pub fuel_profile: bool,
     /// Whether bls-load says what it checks; then so is what was compiled.
@@ -172,6 +177,12 @@ impl Run {
                 self.memory = Memory::from_str(&kind, false)
                     .map_err(|_| wrong(format!("--memory takes guard or checked, not {kind:?}")))?;
             }
+            "max-compile-memory" => {
+                self.bounded.max_compile_memory = Some(parse_size(&text()?).map_err(wrong)?);
+            }
+            "max-compile-time" => {
+                self.bounded.max_compile_time = Some(parse_time(&text()?).map_err(wrong)?);
+            }
             _ => return Err(RunWords::Help),
         }
         Ok(())
@@ -238,6 +249,10 @@ mod tests {
         assert!(run.fuel_profile && run.explain && !run.no_fuel && !run.argv0);
         assert_eq!(parse(&["--memory", "checked", "a"]).unwrap().memory, Memory::Checked);
         assert_eq!(run.memory, Memory::Guard);
+        let bounded =
+            parse(&["--max-compile-memory=1GiB", "--max-compile-time", "2m", "a"]).unwrap().bounded;
+        assert_eq!(bounded.max_compile_memory, Some(1 << 30));
+        assert_eq!(bounded.max_compile_time.map(|time| time.as_secs()), Some(120));
         let run = parse(&["--no-fuel", "--", "-odd", "a"]).unwrap();
         assert_eq!((run.input, run.arguments), ("-odd".into(), vec!["a".into()]));
         assert_eq!(parse(&["-"]).unwrap().input, "-");
@@ -261,6 +276,8 @@ mod tests {
             (&["-v", "a"], "there is no option -v"),
             (&["--needs", "files", "a"], "there is no capability"),
             (&["--memory", "none", "a"], "--memory takes guard or checked"),
+            (&["--max-compile-memory", "much", "a"], "is not a size"),
+            (&["--max-compile-time", "90", "a"], "is not a time"),
             (&["-o", "x", "a"], "-o is an option of compiling alone"),
             (&["--target=aarch64", "a"], "is an option of compiling alone"),
         ] {

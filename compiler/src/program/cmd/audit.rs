@@ -4,34 +4,41 @@
 //! claimed of it is not asked. Writes nothing but its answer.
 
 use super::{Failure, print, print_json, targets};
-use crate::audit::{AuditError, Findings, examine};
-use crate::input::Source;
+use crate::audit::Findings;
+use crate::child::{Child, ChildError, Job, Refusal};
+use crate::input::{Source, label};
 use crate::pipeline::Options;
 use crate::program::cli::Audit;
+use bls_artifact::digest::Sha256;
 use bls_artifact::fuel::{MODEL, PLAN};
 use serde_json::json;
 
 pub(super) fn run(arguments: &Audit) -> Result<(), Failure> {
     let options = Options::new(targets(&arguments.target)?);
-    let source = Source::read(&arguments.input)?;
+    let bytes = Source::read_bytes(&arguments.input)?;
     let features = options.profile(options.targets[0]).wasm_features();
-    match examine(source.wasm(), features) {
-        Ok(findings) if arguments.json => print_json(&proved(&source, &findings)),
-        Ok(findings) => print(&table(&source, &findings)),
+    let digest = Sha256::of(&bytes);
+    let job = Job::Examine(features);
+    let child = Child::start(bytes, &label(&arguments.input), job, arguments.bounded.into())?;
+    match child.examine() {
+        Ok(findings) if arguments.json => print_json(&proved(digest, &findings)),
+        Ok(findings) => print(&table(digest, &findings)),
         Err(error) => {
-            if arguments.json {
-                print_json(&refused(&error))?;
+            if let (true, ChildError::Refused(refusal)) = (arguments.json, &error)
+                && refusal.stage == "audit"
+            {
+                print_json(&refused(refusal))?;
             }
-            Err(Failure::new("audit", error.code(), &error, Some(error.hint().to_owned())))
+            Err(error.into())
         }
     }
 }
 
 /// The answer for a program.
-fn proved(source: &Source, findings: &Findings) -> serde_json::Value {
+fn proved(source: Sha256, findings: &Findings) -> serde_json::Value {
     json!({
         "proved": true,
-        "sha256": source.given(),
+        "sha256": source,
         "model": MODEL,
         "plan": PLAN,
         "functions": findings.functions,
@@ -43,24 +50,20 @@ fn proved(source: &Source, findings: &Findings) -> serde_json::Value {
 }
 
 /// The same for a module that does not pass.
-fn refused(error: &AuditError) -> serde_json::Value {
-    let place = match error {
-        AuditError::Broken(violation) => Some(violation),
-        _ => None,
-    };
+fn refused(refusal: &Refusal) -> serde_json::Value {
     json!({
         "proved": false,
-        "rule": error.rule().map(crate::audit::Rule::name),
-        "function": place.and_then(|place| place.function),
-        "offset": place.and_then(|place| place.offset),
-        "code": error.code(),
-        "error": error.to_string(),
-        "hint": error.hint(),
+        "rule": refusal.rule,
+        "function": refusal.function,
+        "offset": refusal.offset,
+        "code": refusal.code,
+        "error": refusal.what,
+        "hint": refusal.hint,
     })
 }
 
 /// The answer for a person.
-fn table(source: &Source, findings: &Findings) -> String {
+fn table(source: Sha256, findings: &Findings) -> String {
     format!(
         "sha256         {}\n\
          model          {MODEL} plan {PLAN}\n\
@@ -70,7 +73,7 @@ fn table(source: &Source, findings: &Findings) -> String {
          S              {} units between two checks at most\n\
          instantiation  {} units\n\
          proved         yes\n",
-        source.given(),
+        source,
         findings.functions,
         findings.charges,
         findings.checks,

@@ -1,9 +1,10 @@
 //! `bls-compile check`: what a module is and needs, without writing anything.
 
 use super::{Failure, print, print_json, targets};
+use crate::child::{Child, ChildError, Job};
 use crate::describe::Description;
-use crate::input::Source;
-use crate::pipeline::{self, Error, Front, Options};
+use crate::input::{Source, label};
+use crate::pipeline::{Front, Options};
 use crate::program::cli::Check;
 use bls_artifact::capability::{Capability, Permission};
 use bls_artifact::manifest::{Import, Kind, Memory, Module};
@@ -15,11 +16,7 @@ use std::fmt::Write as _;
 
 pub(super) fn run(arguments: &Check) -> Result<(), Failure> {
     let options = Options::new(targets(&arguments.target)?);
-    let checked = Source::read(&arguments.input)
-        .map_err(Error::Input)
-        .and_then(|source| options.artifact_name(&source).map(|_| source))
-        .and_then(|source| pipeline::front(source, &options, &mut |_| {}));
-    match checked {
+    match checked(arguments, &options) {
         Ok(front) if arguments.json => print_json(&accepted(&front, &front.description, &options)),
         Ok(front) => print(&table(&front, &front.description)),
         Err(error) => {
@@ -35,6 +32,15 @@ pub(super) fn run(arguments: &Check) -> Result<(), Failure> {
             Err(error.into())
         }
     }
+}
+
+/// The module, if it would become an artifact.
+fn checked(arguments: &Check, options: &Options) -> Result<Front, ChildError> {
+    let bytes = Source::read_bytes(&arguments.input)?;
+    let job = Job::Front(options.clone());
+    let mut child = Child::start(bytes, &label(&arguments.input), job, arguments.bounded.into())?;
+    let _ = options.artifact_name(child.source()?)?;
+    child.front(&mut |_| {})
 }
 
 /// The answer for a program.

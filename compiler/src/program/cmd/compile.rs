@@ -1,14 +1,16 @@
 //! `bls-compile INPUT`: read, build, write, say so.
 
 use super::{Failure, print_json, targets};
+use crate::child::{Child, Job};
 use crate::compile::effort::Effort;
 use crate::documents;
-use crate::input::{STDIN, Source};
+use crate::input::{STDIN, Source, label};
 use crate::needs;
-use crate::pipeline::{self, Built, Options, Stage};
+use crate::pipeline::{Built, Options, Stage};
 use crate::program::cli::{Compile, Emit};
 use crate::program::output::{Destination, OutputError};
 use crate::program::progress::Progress;
+use bls_artifact::artifact::MAGIC;
 use bls_artifact::date::Date;
 use bls_artifact::digest::Sha256;
 use bls_artifact::quantity::show_size;
@@ -37,22 +39,29 @@ pub(super) fn run(arguments: &Compile) -> Result<(), Failure> {
     let checked = destination.check((input != Path::new(STDIN)).then_some(input));
     if matches!(checked, Err(OutputError::IsInput(_))) {
         // An artifact would replace itself: then it is no module, which says more.
-        let _ = Source::read(input)?;
+        let bytes = Source::read_bytes(input)?;
+        if bytes.starts_with(&MAGIC) {
+            let _ = Source::new(bytes, "")?;
+        }
     }
     checked?;
-
+    let reading = Instant::now();
+    let bytes = Source::read_bytes(input)?;
+    let job = match arguments.emit {
+        Emit::Artifact => Job::Build(options),
+        Emit::Wasm => Job::Front(options),
+    };
+    // Before a key is read, and before there is another thread.
+    let mut child = Child::start(bytes, &label(input), job, arguments.bounded.into())?;
     let progress = Progress::start(&input.display().to_string(), !arguments.quiet);
     progress.stage(Stage::Input);
-    let reading = Instant::now();
-    let source = Source::read(input)?;
-    let read_time = reading.elapsed();
     match arguments.emit {
         Emit::Wasm => {
-            let given_bytes = source.given_bytes();
-            let given = source.given();
-            let front = pipeline::front(source, &options, &mut |stage| progress.stage(stage))?;
+            let front = child.front(&mut |stage| progress.stage(stage))?;
             drop(progress);
             let wasm = front.audited.wasm();
+            let source = front.validated.source();
+            let (given, given_bytes) = (source.given(), source.given_bytes());
             destination.write(wasm)?;
             if arguments.json {
                 return print_json(&json!({
@@ -70,9 +79,10 @@ pub(super) fn run(arguments: &Compile) -> Result<(), Failure> {
         Emit::Artifact => {
             // A key that cannot be used is refused before the work; none is made for an
             // artifact that cannot be.
+            let _ = child.source()?;
+            let read_time = reading.elapsed();
             let found = super::find_key(arguments.key.as_deref())?;
-            let unsigned =
-                pipeline::build_unsigned(source, &options, &mut |stage| progress.stage(stage))?;
+            let unsigned = child.build(&mut |stage| progress.stage(stage))?;
             drop(progress);
             let signing = match found {
                 Some(found) => found,

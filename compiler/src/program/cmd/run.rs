@@ -5,8 +5,9 @@
 //! and streams are bls-load's.
 
 use super::{Failure, print, say, targets};
-use crate::input::{STDIN, Source, artifact_name};
-use crate::pipeline::{self, Error, Options, Stage};
+use crate::child::{Child, Job};
+use crate::input::{Source, artifact_name, is_binary, label};
+use crate::pipeline::{Error, Options, Stage};
 use crate::program::cache::{Cache, CacheError, key};
 use crate::program::cli::VERSION;
 use crate::program::cli::help::HELP_RUN;
@@ -74,32 +75,28 @@ fn loader() -> PathBuf {
 fn artifact(run: &Run) -> Result<PathBuf, Failure> {
     let begin = Instant::now();
     let bytes = Source::read_bytes(Path::new(&run.input))?;
-    let label = match Path::new(&run.input) == Path::new(STDIN) {
-        true => "stdin".into(),
-        false => run.input.to_string_lossy(),
-    };
+    let label = label(Path::new(&run.input));
     let digest = Sha256::of(&bytes);
-    // What is no module is refused before anything is made for it.
-    let text = match bytes.starts_with(b"\0asm") {
-        true => None,
-        false => Some(Source::new(bytes.clone(), &label)?),
-    };
+    let is_text = !is_binary(&bytes);
     let options = options(run, &label)?;
+    // Before there is a key, though nothing may be left to compile: the other process waits.
+    let mut child = Child::start(bytes, &label, Job::Build(options.clone()), run.bounded.into())?;
+    // What is no module is refused before anything is made for it.
+    if is_text {
+        let _ = child.source()?;
+    }
     let name = options.name.as_deref().unwrap_or_default();
     let signing = super::find_key(run.key.as_deref())?;
     let cache = Cache::of_user()?;
     let key_for = |signing: &SigningKey| key(digest, &options, signing.key.public().id(), VERSION);
     if let Some(found) = signing.as_ref().and_then(|signing| cache.find(name, key_for(signing))) {
+        drop(child);
         explain(run, "found in", &found, begin);
         return Ok(found);
     }
     let progress = Progress::start(&label, true);
     progress.stage(Stage::Input);
-    let source = match text {
-        Some(source) => source,
-        None => Source::new(bytes, &label)?,
-    };
-    let unsigned = pipeline::build_unsigned(source, &options, &mut |stage| progress.stage(stage))?;
+    let unsigned = child.build(&mut |stage| progress.stage(stage))?;
     drop(progress);
     // Not before: nobody gets a key for what cannot be compiled.
     let signing = match signing {

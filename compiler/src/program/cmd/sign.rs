@@ -31,7 +31,8 @@ pub(super) fn run(arguments: &Sign) -> Result<(), Failure> {
     let refused = artifact_error("sign");
     let bytes = given::read(&arguments.artifact).map_err(&refused)?;
     let given = Given::parse(&bytes, &arguments.artifact).map_err(&refused)?;
-    let comparison = verify::rebuilt(&given, &arguments.rebuild, "sign", !arguments.quiet)?;
+    let limits = arguments.bounded.into();
+    let comparison = verify::rebuilt(&given, &arguments.rebuild, limits, "sign", !arguments.quiet)?;
     let Some(confirmed) = comparison.confirmed() else {
         return Err(verify::other_bytes("sign", &arguments.rebuild, &comparison));
     };

@@ -1,12 +1,13 @@
 //! `bls-compile verify --rebuild`: was this artifact made from that source?
 
 use super::{Failure, artifact_error, print, print_json};
+use crate::child::{Child, Job, Limits};
 use crate::given::{self, Given};
-use crate::input::Source;
-use crate::pipeline;
+use crate::input::{Source, label};
 use crate::program::cli::Verify;
 use crate::program::progress::Progress;
 use crate::rebuild::{self, Comparison, PartResult, RebuildError};
+use bls_artifact::digest::Sha256;
 use bls_artifact::quantity::show_size;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -19,7 +20,7 @@ pub(super) fn run(arguments: &Verify) -> Result<(), Failure> {
     let refused = artifact_error("verify");
     let bytes = given::read(&arguments.artifact).map_err(&refused)?;
     let given = Given::parse(&bytes, &arguments.artifact).map_err(&refused)?;
-    let outcome = rebuilt(&given, &arguments.rebuild, "verify", true);
+    let outcome = rebuilt(&given, &arguments.rebuild, arguments.bounded.into(), "verify", true);
     if arguments.json {
         print_json(&match &outcome {
             Ok(comparison) => json_of(&given, comparison),
@@ -45,18 +46,19 @@ pub(super) fn run(arguments: &Verify) -> Result<(), Failure> {
 pub(super) fn rebuilt<'a>(
     given: &'a Given<'a>,
     input: &Path,
+    limits: Limits,
     stage: &'static str,
     progress: bool,
 ) -> Result<Comparison<'a>, Failure> {
-    let source = Source::read(input)?;
+    let bytes = Source::read_bytes(input)?;
     let refused =
         |error: RebuildError| Failure::new(stage, error.code(), &error, Some(error.hint()));
-    let options = rebuild::options(&given.manifest, &source).map_err(refused)?;
+    let options = rebuild::options(&given.manifest, Sha256::of(&bytes)).map_err(refused)?;
+    let child = Child::start(bytes, &label(input), Job::Build(options), limits)?;
     let progress = Progress::start(&input.display().to_string(), progress);
-    let assembled =
-        pipeline::assemble_source(source, &options, &mut |stage| progress.stage(stage))?;
+    let unsigned = child.build(&mut |stage| progress.stage(stage))?;
     drop(progress);
-    Ok(rebuild::compare(given, &assembled))
+    Ok(rebuild::compare(given, unsigned.assembled()))
 }
 
 /// What is said when the rebuilt artifact is another.

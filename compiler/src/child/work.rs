@@ -1,0 +1,157 @@
+//! What the process that compiles does: the stages up to the code, each result into the pipe.
+//!
+//! May assume nothing about the module. Ends when it has answered, when nobody waits for an
+//! answer any more, or by its limits; what it finds out is said in [`super::wire`]'s messages,
+//! and nowhere else.
+
+use super::{Job, Limits, Refusal, wall, wire};
+use crate::audit::{audit, examine};
+use crate::compile::generate;
+use crate::fuel_profile::fuel_profile;
+use crate::input::{Source, is_binary};
+use crate::pipeline::{Clock, Error, Options, Stage, judge, needs_of};
+use crate::ready::ready;
+use crate::sys;
+use rustix::process::Pid;
+use std::cell::RefCell;
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+
+/// What is to be done, and by what means.
+pub(super) struct Task<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) label: &'a str,
+    pub(super) job: &'a Job,
+    pub(super) limits: Limits,
+    /// How many threads generate code.
+    pub(super) threads: usize,
+}
+
+/// One of the two pipes, by its descriptor.
+struct Pipe;
+
+impl Read for Pipe {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        Ok(rustix::io::retry_on_intr(|| rustix::io::read(rustix::stdio::stdin(), &mut *buffer))?)
+    }
+}
+
+impl Write for Pipe {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        Ok(rustix::io::retry_on_intr(|| rustix::io::write(rustix::stdio::stdout(), buffer))?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Why there is no result.
+enum Stop {
+    /// The module is refused.
+    Refused(Box<Refusal>),
+    /// Nobody waits for it.
+    Nobody,
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Refused(Box::new(error.into()))
+    }
+}
+
+impl From<io::Error> for Stop {
+    fn from(_: io::Error) -> Self {
+        Self::Nobody
+    }
+}
+
+/// Does it, and ends this process.
+pub(super) fn run(task: &Task<'_>, parent: Pid, go: OwnedFd, results: OwnedFd) -> ! {
+    wall::end_with(parent);
+    wall::raise(go, results, task.limits);
+    sys::end_without_memory();
+    // By whichever thread: the first that panics says so, and it is the end of all.
+    std::panic::set_hook(Box::new(|panic| {
+        let _ = wire::panicked(&mut Pipe, &panic.to_string());
+        sys::exit_now(1);
+    }));
+    let ended = match work(task) {
+        Err(Stop::Refused(refusal)) => wire::refused(&mut Pipe, &refusal).map_err(Stop::from),
+        other => other,
+    };
+    let ended = ended.and_then(|()| Ok(wire::done(&mut Pipe)?));
+    sys::exit_now(i32::from(ended.is_err()));
+}
+
+fn work(task: &Task<'_>) -> Result<(), Stop> {
+    wire::stage(&mut Pipe, Stage::Input)?;
+    let source = Source::new(task.bytes.to_vec(), task.label).map_err(Error::Input)?;
+    if !is_binary(task.bytes) {
+        wire::encoded(&mut Pipe, source.wasm())?;
+    }
+    // The other process reads keys, and looks whether there is anything to do.
+    if Pipe.read(&mut [0])? == 0 {
+        return Err(Stop::Nobody);
+    }
+    match task.job {
+        Job::Build(options) => stages(source, options, Some(task.threads)),
+        Job::Front(options) => stages(source, options, None),
+        Job::Examine(features) => {
+            wire::stage(&mut Pipe, Stage::Audit)?;
+            match examine(source.wasm(), *features) {
+                Ok(found) => Ok(wire::findings(&mut Pipe, &found)?),
+                Err(error) => Err(Stop::Refused(Box::new(error.into()))),
+            }
+        }
+    }
+}
+
+/// Everything up to the module with its charges; and the images, by so many threads.
+fn stages(source: Source, options: &Options, threads: Option<usize>) -> Result<(), Stop> {
+    let unheard = RefCell::new(false);
+    let mut observe = |stage| {
+        *unheard.borrow_mut() |= wire::stage(&mut Pipe, stage).is_err();
+    };
+    let mut clock = Clock::new(&mut observe);
+    let (validated, description) = judge(source, options, &mut clock)?;
+    let metered =
+        clock.run(Stage::Meter, || ready(&validated, options.metered).map_err(Error::Meter))?;
+    let claims = metered.fuel().map(|fuel| (fuel.overrun_max, fuel.instantiation));
+    wire::ready(&mut Pipe, claims, metered.wasm())?;
+    let (joining, mut audited) = (validated.joining(), None);
+    let metered = if options.fuel_profile {
+        // Counters stand in what was audited, and nowhere else.
+        let passed = audit(&validated, metered).map_err(Error::Audit)?;
+        let features = validated.features();
+        let passed =
+            clock.run(Stage::Profile, || fuel_profile(passed, features).map_err(Error::Profile))?;
+        wire::profile(&mut Pipe, passed.wasm())?;
+        audited = Some(passed);
+        None
+    } else {
+        Some(metered)
+    };
+    needs_of(options, &description)?;
+    drop(validated);
+    let wasm = audited.as_ref().map(|passed| passed.wasm());
+    let wasm = wasm.or(metered.as_ref().map(|metered| metered.wasm())).unwrap_or_default();
+    if let Some(threads) = threads {
+        clock.run(Stage::Compile, || {
+            for target in &options.targets {
+                let profile = options.profile(*target);
+                let image = generate(wasm, joining, *target, &profile, threads);
+                let image = image.map_err(Error::Compile)?;
+                let said = wire::image(&mut Pipe, *target, image.effort(), image.bytes());
+                if said.is_err() {
+                    sys::exit_now(1);
+                }
+            }
+            Ok(())
+        })?;
+    }
+    for (stage, time) in clock.times {
+        wire::took(&mut Pipe, stage, time)?;
+    }
+    if *unheard.borrow() { Err(Stop::Nobody) } else { Ok(()) }
+}
