@@ -23,12 +23,13 @@ mod size;
 mod sized;
 mod statistics;
 mod table;
+mod wall;
 
 /// What `--help` prints.
 pub const HELP: &str = "\
 Benchmarks of the two programs beside their peers. Prints tables, asserts nothing.
 
-Usage: cargo xtask bench [load|fuel|ablation|size|compile|adversaries|bombs|embedding]... [RUNS] [--callgrind]
+Usage: cargo xtask bench [load|fuel|ablation|size|compile|adversaries|bombs|embedding|wall]... [RUNS] [--callgrind]
 
   load         start of a process: hello, by size, large artifacts; from files and installed
   fuel         metered against unmetered, on BLS_SHARED/bench
@@ -37,13 +38,14 @@ Usage: cargo xtask bench [load|fuel|ablation|size|compile|adversaries|bombs|embe
   compile      time to compile, beside another bls-compile (BLS_COMPILE_OTHER)
   adversaries  modules that are cheap in fuel and dear in time
   bombs        modules made to explode meter, audit or code generator
+  wall         what giving up everything before a guest costs, beside another bls-load (BLS_LOAD_OTHER)
   embedding    the library: calls across the border, guests from a pool, beside wasmtime's own
 
-  RUNS         runs of each command [default: 300 for load, 7 for fuel and ablation, 5 for adversaries,
+  RUNS         runs of each command [default: 300 for load and wall, 7 for fuel and ablation, 5 for adversaries,
                25 for embedding, 60 for compile]
   --callgrind  with fuel and ablation: instructions executed by short programs, counted by valgrind (slow)
 
-Without a name, all of them but ablation and compile. BLS_SHARED names a folder with guests/ and bench/.
+Without a name, all of them but ablation, compile and wall. BLS_SHARED names a folder with guests/ and bench/.
 ";
 
 /// What is measured, and how often.
@@ -64,6 +66,7 @@ enum Name {
     Bombs,
     Compile,
     Embedding,
+    Wall,
 }
 
 impl Options {
@@ -81,6 +84,7 @@ impl Options {
                 "size" => options.names.push(Name::Size),
                 "bombs" => options.names.push(Name::Bombs),
                 "compile" => options.names.push(Name::Compile),
+                "wall" => options.names.push(Name::Wall),
                 "embedding" => options.names.push(Name::Embedding),
                 "adversaries" => options.names.push(Name::Adversaries),
                 "--callgrind" => options.callgrind = true,
@@ -130,6 +134,7 @@ pub fn run(options: &Options) -> Result<(), String> {
             Name::Size => size::run(&bench)?,
             Name::Bombs => bombs::run(&bench)?,
             Name::Compile => compile::run(&bench, options.runs.unwrap_or(compile::RUNS))?,
+            Name::Wall => wall::run(&bench, options.runs.unwrap_or(wall::RUNS))?,
             Name::Embedding => embedding::run(options.runs.unwrap_or(embedding::RUNS))?,
             Name::Adversaries => {
                 adversaries::run(&bench, options.runs.unwrap_or(adversaries::RUNS))?;

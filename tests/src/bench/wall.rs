@@ -1,0 +1,160 @@
+//! `bench wall`: what giving up everything before a guest costs a run, and whether a guest that
+//! calls the kernel all the time runs slower behind it; beside another bls-load's
+//! (`BLS_LOAD_OTHER`): the one of before a change.
+//!
+//! Both load the same artifacts in turns. What the stage itself takes is told by reports.
+
+use super::Bench;
+use super::statistics::{Samples, interleave};
+use super::table::{Table, dash, milliseconds, ratio};
+use crate::programs::{Home, loader};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Runs of each command; those that call the kernel all the time get a tenth.
+pub(super) const RUNS: usize = 300;
+
+/// A guest that does to a file what its body says, so often.
+fn on_a_file(count: u32, body: &str) -> String {
+    format!(
+        r#"(module
+  (import "wasi_snapshot_preview1" "path_open"
+    (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_pwrite"
+    (func $pwrite (param i32 i32 i32 i64 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_pread"
+    (func $pread (param i32 i32 i32 i64 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_close" (func $close (param i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 16) "file")
+  (data (i32.const 32) "\00\01\00\00\40\00\00\00")
+  (func $must (param i32) (if (local.get 0) (then (unreachable))))
+  (func $open_it
+    (call $must (call $open (i32.const 3) (i32.const 0) (i32.const 16) (i32.const 4)
+      (i32.const 1) (i64.const 66) (i64.const 0) (i32.const 0) (i32.const 24))))
+  (func $close_it (call $must (call $close (i32.load (i32.const 24)))))
+  (func $transfer
+    (call $must (call $pwrite (i32.load (i32.const 24)) (i32.const 32) (i32.const 1)
+      (i64.const 0) (i32.const 28)))
+    (call $must (call $pread (i32.load (i32.const 24)) (i32.const 32) (i32.const 1)
+      (i64.const 0) (i32.const 28))))
+  (func (export "_start") (local $left i32)
+    (local.set $left (i32.const {count}))
+    (call $open_it)
+    (loop $again
+      {body}
+      (local.set $left (i32.sub (local.get $left) (i32.const 1)))
+      (br_if $again (local.get $left)))
+    (call $close_it)))"#
+    )
+}
+
+/// What is run: its name, its artifact, its options, and what share of the runs it gets.
+struct Row {
+    name: &'static str,
+    artifact: PathBuf,
+    options: Vec<String>,
+    share: usize,
+}
+
+/// Prints the table.
+pub(super) fn run(bench: &Bench, runs: usize) -> Result<(), String> {
+    let other = std::env::var_os("BLS_LOAD_OTHER").map(PathBuf::from);
+    if other.is_none() {
+        println!("BLS_LOAD_OTHER names no other bls-load: its columns are left out.");
+    }
+    let home = &bench.home;
+    let folder = home.path("wall");
+    std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
+    let granted = vec!["--dir".to_owned(), folder.display().to_string()];
+    let hello = home.fixture("wat/hello.wat");
+    let guest = |name: &str, text: String| -> Result<PathBuf, String> {
+        let path = home.path(&format!("{name}.wat"));
+        std::fs::write(&path, text).map_err(|error| error.to_string())?;
+        Ok(home.compile(&path, &[]))
+    };
+    let rows = [
+        Row { name: "hello", artifact: hello.clone(), options: Vec::new(), share: 1 },
+        Row {
+            name: "hello, a folder",
+            artifact: hello.clone(),
+            options: granted.clone(),
+            share: 1,
+        },
+        Row {
+            name: "hello, a limit on time",
+            artifact: hello,
+            options: vec!["--timeout".to_owned(), "9s".to_owned()],
+            share: 1,
+        },
+        Row {
+            name: "100 000 writes and reads",
+            artifact: guest("transfer", on_a_file(100_000, "(call $transfer)"))?,
+            options: granted.clone(),
+            share: 10,
+        },
+        Row {
+            name: "20 000 files opened and closed",
+            artifact: guest("open", on_a_file(20_000, "(call $close_it) (call $open_it)"))?,
+            options: granted,
+            share: 10,
+        },
+    ];
+    let mut table = Table::new(&[
+        "run",
+        "ms",
+        "other, ms",
+        "difference, µs",
+        "median of pairs",
+        "stage confine, µs",
+    ]);
+    for row in &rows {
+        eprintln!("wall: {}", row.name);
+        let command = |program: &Path| {
+            let mut command = Command::new(program);
+            command.arg("--trust").arg(home.public_key()).args(&row.options).arg(&row.artifact);
+            command
+        };
+        let mut commands = vec![command(&loader())];
+        commands.extend(other.as_deref().map(command));
+        let samples = interleave(&mut commands, (runs / row.share).max(3))?;
+        let median = samples[0].median();
+        let (theirs, difference, of_pairs) = match samples.get(1) {
+            None => (dash(), dash(), dash()),
+            Some(theirs) => (
+                milliseconds(theirs.median()),
+                format!("{:.0}", median - theirs.median()),
+                ratio(Some(samples[0].median_over(theirs))),
+            ),
+        };
+        let stage = stage(home, row, (runs / row.share).clamp(3, 50))?;
+        let cells = [row.name.to_owned(), milliseconds(median), theirs, difference, of_pairs];
+        table.row(cells.into_iter().chain([format!("{:.0}", stage.median())]).collect());
+    }
+    table.print("wall: the whole process, this loader's over the other's");
+    Ok(())
+}
+
+/// What stage `confine` took, by reports. (With a report there is a second thread.)
+fn stage(home: &Home, row: &Row, runs: usize) -> Result<Samples, String> {
+    let report = home.path("wall.json");
+    let mut samples = Samples::default();
+    for _ in 0..runs {
+        let status = Command::new(loader())
+            .arg("--trust")
+            .arg(home.public_key())
+            .arg("--report")
+            .arg(&report)
+            .args(&row.options)
+            .arg(&row.artifact)
+            .stdout(std::process::Stdio::null())
+            .status()
+            .map_err(|error| error.to_string())?;
+        let text = std::fs::read(&report).map_err(|error| format!("{status}: {error}"))?;
+        let value: Value = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
+        let stage = value["microseconds"]["confine"].as_u64().ok_or("no stage confine")?;
+        samples.push(stage as f64);
+    }
+    Ok(samples)
+}
