@@ -94,7 +94,7 @@ pub enum ChildError {
     /// A stage in this process refused.
     Own(Error),
     /// The other process refused.
-    Refused(Refusal),
+    Refused(Box<Refusal>),
     /// It took as much memory as it may, in this stage.
     Memory(u64, Stage),
     /// It took as much time as it may, in this stage.
@@ -128,7 +128,7 @@ impl fmt::Display for ChildError {
             Self::Refused(refusal) => f.write_str(&refusal.what),
             Self::Memory(limit, stage) => write!(
                 f,
-                "it takes more memory than {}, in stage {}",
+                "it takes more memory than {}, or than the system gives, in stage {}",
                 write_size(*limit),
                 stage.name()
             ),

@@ -87,12 +87,17 @@ pub(crate) fn close(descriptor: i32) {
     unsafe { libc::close(descriptor) };
 }
 
+// SAFETY: every C library has it under this name and of this type (environ(7)).
+unsafe extern "C" {
+    static mut environ: *mut *mut libc::c_char;
+}
+
 /// Writes zeros over the variables that this process was started with, and forgets them.
 ///
 /// Must be called while this process has one thread.
 pub(crate) fn wipe_environment() {
     // SAFETY: one thread: nobody reads or changes the list meanwhile.
-    let mut place = unsafe { libc::environ };
+    let mut place = unsafe { environ };
     while !place.is_null() {
         // SAFETY: the list ends with a null pointer, which was not met yet.
         let text = unsafe { *place };

@@ -35,7 +35,7 @@ impl Compiling {
     /// Begins, and waits until the second process has given up what it gives up.
     fn begin(command: &mut Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let first = command.spawn().unwrap();
+        let mut first = command.spawn().unwrap();
         let path = format!("/proc/{0}/task/{0}/children", first.id());
         for _ in 0..3000 {
             let children = fs::read_to_string(&path).expect("the kernel's list of children");
@@ -49,6 +49,8 @@ impl Compiling {
             }
             std::thread::sleep(Duration::from_millis(10));
         }
+        let _ = first.kill();
+        let _ = first.wait();
         panic!("it never began to generate code");
     }
 

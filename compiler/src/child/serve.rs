@@ -193,7 +193,7 @@ impl Child {
         &mut self,
         options: &Options,
         observe: &mut dyn FnMut(Stage),
-    ) -> Result<(Front, Vec<Image>, Vec<(Stage, Duration)>), ChildError> {
+    ) -> Result<(Front, Vec<Image>, Times), ChildError> {
         let _ = self.source()?;
         let mut source = self.source.take();
         self.go()?;
@@ -271,7 +271,7 @@ impl Child {
     /// Its next message.
     fn next_observed(&mut self, observe: &mut dyn FnMut(Stage)) -> Result<Message, ChildError> {
         let error = match wire::read(&mut self.answers, &mut self.room) {
-            Ok(Message::Refused(refusal)) => return Err(ChildError::Refused(refusal)),
+            Ok(Message::Refused(refusal)) => return Err(ChildError::Refused(Box::new(refusal))),
             Ok(Message::Panicked(what)) => return Err(ChildError::Panicked(what, self.stage)),
             Ok(Message::Stage(stage)) => {
                 (self.stage, self.stages) = (stage, self.stages + 1);
@@ -337,6 +337,9 @@ fn threads() -> usize {
     let system = || thread::available_parallelism().map_or(0, NonZero::get);
     wanted.filter(|count| *count > 0).unwrap_or_else(system)
 }
+
+/// How long each stage took, in order.
+type Times = Vec<(Stage, Duration)>;
 
 /// What is judged.
 enum Piece {

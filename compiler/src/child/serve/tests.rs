@@ -83,7 +83,7 @@ fn message(write: impl Fn(&mut Vec<u8>) -> io::Result<()>) -> Vec<u8> {
 }
 
 fn done() -> Vec<u8> {
-    message(|to| wire::done(to))
+    message(wire::done)
 }
 
 /// The beginning of a conversation up to the stage that meters.
