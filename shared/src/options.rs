@@ -19,7 +19,7 @@ pub enum Takes {
 use Takes::{MaybeValue, Nothing, Value};
 
 /// Every option that a run of any artifact can have, without its dashes.
-pub const RUN: [(&str, Takes); 27] = [
+pub const RUN: [(&str, Takes); 28] = [
     ("dir", Value),
     ("dir-ro", Value),
     ("env", Value),
@@ -37,6 +37,7 @@ pub const RUN: [(&str, Takes); 27] = [
     ("clock-unset", Nothing),
     ("require-fuel", Nothing),
     ("require-deterministic", Nothing),
+    ("require-control-flow", Nothing),
     ("invoke", Value),
     ("argv0", Value),
     ("deterministic", Nothing),

@@ -66,6 +66,9 @@ pub enum Requirement {
     OnlyDeclared,
     /// What expires runs only where the clock is set.
     Clock,
+    /// Its code has what keeps control flow inside it: masks against Spectre, and on Arm
+    /// branch targets and signed return addresses.
+    ControlFlow,
 }
 
 /// A folder that every run gets.

@@ -70,6 +70,7 @@ Trust
       --clock-unset             run what expires though the clock was never set
       --require-fuel            run it only if it is metered
       --require-deterministic   run it only if no CPU changes its results
+      --require-control-flow    run it only if its code keeps to its functions
 The run
       --invoke <EXPORT>         call this export: ARGS are its values, and
                                 behind a -- the guest's arguments
