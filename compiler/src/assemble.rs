@@ -10,6 +10,7 @@ use crate::compile::Image;
 use crate::describe::Description;
 use crate::validate::Validated;
 use bls_artifact::capability::Permission;
+use bls_artifact::control_flow;
 use bls_artifact::digest::{Sha256, verity};
 use bls_artifact::fuel;
 use bls_artifact::limits::{INTERFACE_BYTES_MAX, ZSTD_LEVEL_MAX, ZSTD_WINDOW_MAX};
@@ -122,7 +123,7 @@ pub fn assemble(
         parts.push(bytes);
     }
     let mut module_from_outside = description.module;
-    let mut extensions = extensions(audited);
+    let mut extensions = extensions(audited, &records);
     if let Some(unlisted) = unlist_exports(&mut module_from_outside) {
         extensions.insert(EXPORTS_EXTENSION.to_owned(), unlisted);
     }
@@ -177,9 +178,13 @@ fn unlist_exports(module: &mut Module) -> Option<String> {
 }
 
 /// What the manifest says beyond its own fields.
-fn extensions(audited: &Audited) -> BTreeMap<String, String> {
-    let profile = (fuel::PROFILE_EXTENSION.to_owned(), fuel::PROFILE_VERSION.to_owned());
-    audited.counts_by_function().then_some(profile).into_iter().collect()
+fn extensions(audited: &Audited, parts: &[Part]) -> BTreeMap<String, String> {
+    let profile = (fuel::PROFILE_EXTENSION, fuel::PROFILE_VERSION);
+    let profile = audited.counts_by_function().then_some(profile);
+    // The flags that `compile` generates code with, always.
+    let flow = (control_flow::EXTENSION, control_flow::VERSION);
+    let flow = parts.iter().any(|part| control_flow::must_be_said(part.target)).then_some(flow);
+    profile.into_iter().chain(flow).map(|(name, value)| (name.into(), value.into())).collect()
 }
 
 /// One part: its record, and its bytes as stored.

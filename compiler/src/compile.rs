@@ -85,6 +85,13 @@ const fn flags(target: Target) -> &'static [Flag] {
     }
 }
 
+/// Masks of indices, against what the processor does where it guesses wrongly: of memories
+/// and of tables. The code generator's default, and not left to that.
+const MASKS: [Flag; 2] = [
+    Flag::On("enable_heap_access_spectre_mitigation"),
+    Flag::On("enable_table_access_spectre_mitigation"),
+];
+
 /// A native image, exactly as wasmtime made it.
 #[derive(Clone, Debug)]
 pub struct Image {
@@ -248,6 +255,7 @@ fn engine(target: Target, profile: &EngineProfile, settings: Settings) -> wasmti
         .memory_guaranteed_dense_image_size(settings.zeros_max)
         .parallel_compilation(settings.is_parallel);
     sys::enable(&mut config, flags(target));
+    sys::enable(&mut config, &MASKS);
     Engine::new(&config)
 }
 
@@ -290,6 +298,19 @@ mod tests {
     use crate::validate::validate;
     use bls_artifact::target::Nans;
 
+    /// Whether a setting is on in what wasmtime wrote of its settings into an image: behind
+    /// each name stand the kind of its value (2: a switch) and the value.
+    fn is_on(setting: &str, image: &[u8]) -> bool {
+        let file = object::File::parse(image).unwrap();
+        let settings = file.section_by_name(".wasmtime.engine").unwrap().data().unwrap();
+        let name = [&[setting.len() as u8], setting.as_bytes()].concat();
+        let places = settings.windows(name.len()).enumerate().filter(|(_, bytes)| *bytes == name);
+        let values: Vec<&[u8]> =
+            places.map(|(at, _)| &settings[at + name.len()..at + name.len() + 2]).collect();
+        assert!(values.len() <= 1 && values.iter().all(|value| value[0] == 2), "{setting}");
+        values == [&[2, 1]]
+    }
+
     #[test]
     fn every_target_compiles_and_says_what_it_needs() {
         for target in Target::ALL {
@@ -305,6 +326,12 @@ mod tests {
             for feature in image.cpu_features() {
                 let written = image.bytes().windows(feature.len()).any(|w| w == feature.as_bytes());
                 assert!(written, "{target}: {feature}");
+            }
+            for Flag::On(mask) | Flag::Preset(mask) in MASKS {
+                assert!(is_on(mask, image.bytes()), "{target}: {mask}");
+            }
+            for flag in ["use_bti", "sign_return_address"] {
+                assert_eq!(is_on(flag, image.bytes()), target == Target::Aarch64, "{target}");
             }
             let expected: &[&str] = match target {
                 Target::X86_64 => &[

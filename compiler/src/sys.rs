@@ -180,9 +180,10 @@ pub(crate) fn enable(config: &mut Config, flags: &[Flag]) {
                 unsafe { config.cranelift_flag_enable(name) };
             }
             Flag::On(name) => {
-                // SAFETY: as above; these are `use_bti` and
-                // `sign_return_address`, which emit hint-space instructions
-                // that older CPUs execute as no-ops and only add checks.
+                // SAFETY: as above; these are the Spectre masks, which are on
+                // anyway, and `use_bti` and `sign_return_address`, which emit
+                // hint-space instructions that older CPUs execute as no-ops
+                // and only add checks.
                 unsafe { config.cranelift_flag_set(name, "true") };
             }
         }

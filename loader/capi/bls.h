@@ -349,8 +349,9 @@ bls_error *bls_loader_store(const bls_loader *loader, const char *path);
 
 /**
  * Demands something of each artifact: fuel (it is metered), deterministic (nothing in it
- * depends on the CPU), only-declared (it gets only what it says it needs) or clock (what
- * expires runs only where the clock is set).
+ * depends on the CPU), only-declared (it gets only what it says it needs), clock (what
+ * expires runs only where the clock is set) or control-flow (its code has what keeps
+ * control flow inside it).
  */
 bls_error *bls_loader_require(const bls_loader *loader, const char *word);
 

@@ -45,6 +45,8 @@ pub(crate) enum GrantError {
     NotMetered(String),
     /// Its results depend on the CPU, and must not.
     NotDeterministic(String),
+    /// Its code lacks what keeps control flow inside it, and must not.
+    NoControlFlow(String),
 }
 
 /// Why a need is not met.
@@ -102,6 +104,10 @@ impl fmt::Display for GrantError {
                 formatter,
                 "{name} computes NaNs as the CPU does, and must give the same on every one"
             ),
+            Self::NoControlFlow(name) => write!(
+                formatter,
+                "{name} does not say that its code has branch targets and signed return addresses, and must have them"
+            ),
         }
     }
 }
@@ -130,6 +136,7 @@ impl StageError for GrantError {
             Self::Needs(..) => "grant.need",
             Self::NotMetered(_) => "grant.not-metered",
             Self::NotDeterministic(_) => "grant.not-deterministic",
+            Self::NoControlFlow(_) => "grant.no-control-flow",
         }
     }
 
@@ -144,7 +151,8 @@ impl StageError for GrantError {
             | Self::NotDeclared(..)
             | Self::Needs(..)
             | Self::NotMetered(_)
-            | Self::NotDeterministic(_) => Cause::Refused,
+            | Self::NotDeterministic(_)
+            | Self::NoControlFlow(_) => Cause::Refused,
         }
     }
 
@@ -186,6 +194,7 @@ impl StageError for GrantError {
             }
             Self::NotMetered(_) => "compile it without --no-fuel".into(),
             Self::NotDeterministic(_) => "compile it without --fast-nans".into(),
+            Self::NoControlFlow(_) => "compile it again with this release".into(),
         })
     }
 }
@@ -341,6 +350,9 @@ fn check_artifact(requires: &dyn Fn(Requirement) -> bool, facts: &Facts) -> Resu
     }
     if requires(Requirement::Deterministic) && !facts.part().profile.canonical_nans() {
         return Err(GrantError::NotDeterministic(facts.name.clone()));
+    }
+    if requires(Requirement::ControlFlow) && !facts.manifest.keeps_control_flow(facts.part()) {
+        return Err(GrantError::NoControlFlow(facts.name.clone()));
     }
     Ok(())
 }
@@ -590,4 +602,44 @@ fn folder_for(need: &Permission, preopens: &[Preopen]) -> bool {
         .max_by_key(|preopen| plain(preopen).map_or(0, |path| path.len()));
     innermost
         .is_some_and(|preopen| need.capability() == Capability::FilesRead || !preopen.read_only)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verify::Integrity;
+    use crate::verify::tests::manifest;
+    use bls_artifact::control_flow;
+    use bls_artifact::digest::Sha256;
+    use bls_artifact::target::Target;
+
+    #[test]
+    fn code_that_is_not_said_to_keep_control_flow_is_refused_where_that_is_demanded() {
+        let judge = |target: Target, says: bool, demands: bool| {
+            let mut manifest = manifest();
+            manifest.parts[0].target = target;
+            if says {
+                let (name, value) = (control_flow::EXTENSION, control_flow::VERSION);
+                let _ = manifest.extensions.insert(name.into(), value.into());
+            }
+            let facts = Facts {
+                name: "app".into(),
+                manifest,
+                identity: Sha256::of(b""),
+                file_digest: None,
+                key_ids: Vec::new(),
+                author_ids: Vec::new(),
+                chosen: 0,
+                integrity: Integrity::Copy(None),
+            };
+            let requires = |one| demands && one == Requirement::ControlFlow;
+            check_artifact(&requires, &facts).map_err(|error| error.code())
+        };
+        for target in [Target::X86_64, Target::Riscv64, Target::S390x] {
+            assert_eq!(judge(target, false, true), Ok(()));
+        }
+        assert_eq!(judge(Target::Aarch64, true, true), Ok(()));
+        assert_eq!(judge(Target::Aarch64, false, false), Ok(()));
+        assert_eq!(judge(Target::Aarch64, false, true), Err("grant.no-control-flow"));
+    }
 }

@@ -29,6 +29,7 @@ pub fn main() -> u8 {
     use std::io::Write as _;
     sys::environment::without_backtraces();
     sys::signal::begin();
+    sys::crash::begin();
     if !sys::descriptor::open_standard_streams() {
         say(
             &"bls-load: start: there is no descriptor to be had, not even for standard streams\nhint: allow more open files: ulimit -n",

@@ -412,4 +412,4 @@ fn check_padding(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

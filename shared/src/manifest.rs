@@ -8,6 +8,7 @@
 //! can or may run it: that is the loader's.
 
 use crate::capability::{Capability, Permission};
+use crate::control_flow;
 use crate::digest::Sha256;
 use crate::fuel::{PROFILE_EXTENSION, PROFILE_VERSION};
 use crate::json::{self, JsonError};
@@ -28,7 +29,7 @@ pub const PREDICATE_TYPE: &str = "https://blockless.network/bls/manifest/v1";
 /// The extension that stands for the list of exports, where that is too long for a manifest.
 pub const EXPORTS_EXTENSION: &str = "exports";
 /// Extensions that this reader understands.
-const EXTENSIONS: [&str; 2] = [EXPORTS_EXTENSION, PROFILE_EXTENSION];
+const EXTENSIONS: [&str; 3] = [EXPORTS_EXTENSION, PROFILE_EXTENSION, control_flow::EXTENSION];
 
 /// Why a signed payload is no manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -443,6 +444,15 @@ impl Manifest {
     pub fn counts_by_function(&self) -> bool {
         let version = self.extensions.get(PROFILE_EXTENSION);
         self.fuel.is_some() && version.is_some_and(|version| version == PROFILE_VERSION)
+    }
+
+    /// Whether the code of `part`, which is one of this manifest's, has what keeps control
+    /// flow inside it (`control_flow.rs`).
+    #[must_use]
+    pub fn keeps_control_flow(&self, part: &Part) -> bool {
+        let version = self.extensions.get(control_flow::EXTENSION);
+        let is_said = version.is_some_and(|version| version == control_flow::VERSION);
+        !part.target.is_portable() && (is_said || !control_flow::must_be_said(part.target))
     }
 
     /// How many exports the module has, and the SHA-256 of their list as

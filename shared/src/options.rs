@@ -19,7 +19,7 @@ pub enum Takes {
 use Takes::{MaybeValue, Nothing, Value};
 
 /// Every option that a run of any artifact can have, without its dashes.
-pub const RUN: [(&str, Takes); 28] = [
+pub const RUN: [(&str, Takes); 29] = [
     ("dir", Value),
     ("dir-ro", Value),
     ("env", Value),
@@ -38,6 +38,7 @@ pub const RUN: [(&str, Takes); 28] = [
     ("require-fuel", Nothing),
     ("require-deterministic", Nothing),
     ("require-sandbox", Nothing),
+    ("require-control-flow", Nothing),
     ("invoke", Value),
     ("argv0", Value),
     ("deterministic", Nothing),

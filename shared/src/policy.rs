@@ -68,6 +68,9 @@ pub enum Requirement {
     Clock,
     /// It runs behind the whole second wall, or not at all.
     Sandbox,
+    /// Its code has what keeps control flow inside it: masks against Spectre, and on Arm
+    /// branch targets and signed return addresses.
+    ControlFlow,
 }
 
 /// A folder that every run gets.

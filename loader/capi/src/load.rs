@@ -120,8 +120,9 @@ pub unsafe extern "C" fn bls_loader_store(
 }
 
 /// Demands something of each artifact: fuel (it is metered), deterministic (nothing in it
-/// depends on the CPU), only-declared (it gets only what it says it needs) or clock (what
-/// expires runs only where the clock is set).
+/// depends on the CPU), only-declared (it gets only what it says it needs), clock (what
+/// expires runs only where the clock is set) or control-flow (its code has what keeps
+/// control flow inside it).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn bls_loader_require(
     loader: Option<&bls_loader>,
@@ -135,6 +136,7 @@ pub unsafe extern "C" fn bls_loader_require(
             "deterministic" => Requirement::Deterministic,
             "only-declared" => Requirement::OnlyDeclared,
             "clock" => Requirement::Clock,
+            "control-flow" => Requirement::ControlFlow,
             other => return Err(Refusal::Word(other.to_owned())),
         };
         given(loader, "the loader")?.0.change(|loader| Ok(loader.require(requirement)))

@@ -131,6 +131,8 @@ const ALWAYS: &[Number] = &[
     c::SYS_restart_syscall,
     #[cfg(target_arch = "x86_64")]
     c::SYS_pause,
+    #[cfg(target_arch = "x86_64")]
+    c::SYS_poll,
     // Where there is no `pause`, it is a `ppoll` of nothing.
     c::SYS_ppoll,
     c::SYS_setitimer,

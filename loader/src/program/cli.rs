@@ -486,6 +486,7 @@ fn run_option(name: &str, options: &mut Options, parser: &mut Parser) -> Result<
         "require-fuel" => request.require.push(Requirement::Fuel),
         "require-deterministic" => request.require.push(Requirement::Deterministic),
         "require-sandbox" => request.require.push(Requirement::Sandbox),
+        "require-control-flow" => request.require.push(Requirement::ControlFlow),
         "policy" => options.policy = Some(parser.value().map_err(malformed)?.into()),
         "invoke" => request.invoke = Some(text(parser, name)?),
         "argv0" => options.argv0 = Some(parser.value().map_err(malformed)?),

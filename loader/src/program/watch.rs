@@ -14,6 +14,7 @@ use crate::program::deliver::write_within;
 use crate::program::report::Recorder;
 use crate::program::say;
 use crate::run::outcome::{FAILED, Limit, Outcome};
+use crate::sys::crash;
 use crate::sys::signal::{self, Event, Signals, Thread};
 use std::os::fd::AsFd as _;
 use std::sync::{Arc, OnceLock};
@@ -43,6 +44,7 @@ pub(crate) fn start(
     let awaited = signal::block();
     let number = Arc::new(OnceLock::new());
     let own = Arc::clone(&number);
+    crash::expect_watcher(true);
     std::thread::Builder::new()
         .stack_size(STACK_BYTES)
         .spawn(move || {
@@ -50,6 +52,7 @@ pub(crate) fn start(
             watch(&recorder, &awaited, timeout)
         })
         .map(|_| Watcher(number))
+        .inspect_err(|_| crash::expect_watcher(false))
         .map_err(|error| Failure {
             stage: "run",
             code: "run.watcher",
@@ -63,8 +66,11 @@ pub(crate) fn start(
 }
 
 fn watch(recorder: &Arc<Recorder>, awaited: &Signals, timeout: Option<Duration>) -> ! {
-    let outcome = match signal::wait(awaited, timeout) {
+    crash::watch_from_this_thread();
+    let event = signal::wait(awaited, timeout);
+    let outcome = match event {
         Event::Signal(number) => Outcome::Signal(number),
+        Event::Crash(number) => Outcome::Failed(crashed(number)),
         Event::Timeout => {
             let time = timeout.unwrap_or_default();
             Outcome::Limit(Limit::Time, format!("stopped after {time:?}"))
@@ -77,9 +83,25 @@ fn watch(recorder: &Arc<Recorder>, awaited: &Signals, timeout: Option<Duration>)
         signal::leave_within(2 * PATIENCE);
         end(recorder, outcome, Some(PATIENCE))
     }
+    if matches!(event, Event::Crash(_)) {
+        // Whoever ended the run has crashed.
+        tell(&(outcome.message().unwrap_or_default() + "\n"), Some(PATIENCE));
+        signal::leave(FAILED);
+    }
     // The run has ended, and whoever ended it may be saying so to a pipe that nobody reads.
     std::thread::sleep(PATIENCE);
     signal::leave(recorder.exit_code())
+}
+
+/// A crash of this process by a signal.
+fn crashed(number: i32) -> Failure {
+    Failure {
+        stage: crash::STAGE,
+        code: crash::CODE,
+        what: crash::sentence(number).into(),
+        hint: Some(crash::HINT.into()),
+        cause: Cause::Failed,
+    }
 }
 
 /// Says what happened, writes the report and leaves. For the one who holds the claim.

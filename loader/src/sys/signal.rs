@@ -5,6 +5,7 @@
 //! a container) does not change how a run ends, but for one thing: a signal that is to be
 //! ignored, as `nohup` and shells want it, stays ignored.
 
+use super::crash;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ use std::time::Duration;
 pub(crate) enum Event {
     /// A signal that ends a process, by number.
     Signal(i32),
+    /// Another thread crashed, by a signal of this number.
+    Crash(i32),
     /// The time was over.
     Timeout,
 }
@@ -38,7 +41,7 @@ const ENDING: [libc::c_int; 13] = [
 
 /// A set of signals.
 #[derive(Clone, Copy)]
-pub(crate) struct Signals(libc::sigset_t);
+pub(crate) struct Signals(pub(super) libc::sigset_t);
 
 impl Signals {
     fn none() -> Self {
@@ -50,7 +53,7 @@ impl Signals {
         Self(unsafe { set.assume_init() })
     }
 
-    fn all() -> Self {
+    pub(super) fn all() -> Self {
         let mut set = Self::none();
         // SAFETY: the pointer is to a live, initialised set.
         unsafe { libc::sigfillset(&raw mut set.0) };
@@ -119,6 +122,7 @@ fn handle(signal: libc::c_int, handler: extern "C" fn(libc::c_int)) {
 pub(crate) fn block() -> Signals {
     let mut awaited = Signals::none();
     ending().for_each(|signal| awaited.add(signal));
+    awaited.add(crash::WAKE);
     // SAFETY: the set is live and initialised; no old set is asked for. A blocked
     // signal breaks no invariant of Rust code.
     unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const awaited.0, std::ptr::null_mut()) };
@@ -142,6 +146,9 @@ pub(crate) fn wait(awaited: &Signals, timeout: Option<Duration>) -> Event {
         // call.
         let signal =
             unsafe { libc::sigtimedwait(&raw const awaited.0, std::ptr::null_mut(), left) };
+        if let Some(crash) = crash::signal() {
+            return Event::Crash(crash);
+        }
         if signal > 0 {
             return Event::Signal(signal);
         }
@@ -154,7 +161,7 @@ pub(crate) fn wait(awaited: &Signals, timeout: Option<Duration>) -> Event {
 
 /// Whether whoever started this process wants it to ignore `signal`, as a shell
 /// does with SIGINT for what runs in the background.
-fn is_ignored(signal: libc::c_int) -> bool {
+pub(super) fn is_ignored(signal: libc::c_int) -> bool {
     let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
     // SAFETY: no new action is given; the old one is written to memory of the
     // right size and alignment.
@@ -217,6 +224,9 @@ pub(crate) fn stop(thread: Thread) {
     /// A write to a file can take as long; an interrupted call or a loop takes no time.
     const PATIENCE: Duration = Duration::from_millis(300);
     const STEP: Duration = Duration::from_micros(200);
+    if crash::has_stopped(thread) {
+        return;
+    }
     let signal = libc::SIGRTMAX();
     handle(signal, stop_here);
     let process = rustix::process::getpid().as_raw_nonzero().get();

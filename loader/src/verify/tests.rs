@@ -16,7 +16,7 @@ fn key() -> PrivateKey {
     PrivateKey::from_seed(&[1; 32])
 }
 
-fn manifest() -> Manifest {
+pub(crate) fn manifest() -> Manifest {
     let target = Target::host().unwrap();
     Manifest {
         name: "app".into(),

@@ -63,6 +63,24 @@ fn documents_are_sorted_and_each_is_there_once() {
 }
 
 #[test]
+fn what_keeps_control_flow_is_said_for_arm_and_known_of_others() {
+    let said = |target, value: Option<&str>| {
+        let mut manifest = example();
+        manifest.parts[0].target = target;
+        if let Some(value) = value {
+            let _ = manifest.extensions.insert(control_flow::EXTENSION.into(), value.into());
+        }
+        manifest.keeps_control_flow(&manifest.parts[0])
+    };
+    for target in [Target::X86_64, Target::Riscv64, Target::S390x] {
+        assert!(said(target, None) && said(target, Some("1")), "{target}");
+    }
+    assert!(said(Target::Aarch64, Some("1")));
+    assert!(!said(Target::Aarch64, None) && !said(Target::Aarch64, Some("0")));
+    assert!(!said(Target::Pulley64, Some("1")), "it is no native code");
+}
+
+#[test]
 fn exports_are_listed_or_counted() {
     let export = Export { name: "f".into(), ty: "func".into() };
     let parse = |text: &str, exports: &[&Export]| {

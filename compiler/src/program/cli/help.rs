@@ -79,7 +79,8 @@ Compiling
 Running: as bls-load takes them (bls-load help run)
       --dir --dir-ro --env --stdin --deny --only-declared --policy
       --fuel --timeout --max-memory --max-stack --max-output --max-descriptors
-      --trust --store --clock-unset --require-fuel --require-deterministic
+      --trust --store --clock-unset
+      --require-fuel --require-deterministic --require-control-flow
       --invoke --argv0 --deterministic --seed --epoch --unknown-imports
       --report --fuel-profile --explain
 

@@ -12,7 +12,7 @@ use bls_artifact::date::Date;
 use bls_artifact::digest::Sha256;
 use bls_artifact::manifest::{Encoding, Part};
 use bls_artifact::quantity::show_size;
-use bls_artifact::target::Bounds;
+use bls_artifact::target::{Bounds, Target};
 use object::{Object as _, ObjectSection as _};
 use serde_json::{Value, json};
 use std::borrow::Cow;
@@ -175,20 +175,28 @@ impl Inspected<'_> {
                 writeln!(text, "extension  {} {}", name.escape_default(), value.escape_default());
         }
         for (part, sections) in manifest.parts.iter().zip(&self.sections) {
-            write_part(&mut text, part, sections);
+            write_part(&mut text, part, sections, manifest.keeps_control_flow(part));
         }
         text
     }
 }
 
 /// The lines about one part.
-fn write_part(text: &mut String, part: &Part, sections: &[Section]) {
+fn write_part(text: &mut String, part: &Part, sections: &[Section], keeps_flow: bool) {
     let _ = writeln!(text, "part       {}", part.target);
     let features: Vec<String> =
         part.cpu_features.iter().map(|name| name.escape_default().to_string()).collect();
     let baseline = "the architecture's own".to_owned();
     let features = if features.is_empty() { baseline } else { features.join(" ") };
     let _ = writeln!(text, "  cpu      {features}");
+    let flow = match part.target {
+        Target::Aarch64 if keeps_flow => {
+            "calls check types; Spectre masks; branch targets; signed return addresses"
+        }
+        _ if keeps_flow => "calls check types; Spectre masks",
+        _ => "not said",
+    };
+    let _ = writeln!(text, "  flow     {flow}");
     if part.profile.bounds() == Bounds::Checked {
         let _ = writeln!(text, "  memory   checked: no address space beyond what it may grow to");
     }

@@ -72,6 +72,7 @@ Trust
       --require-deterministic   run it only if no CPU changes its results
       --require-sandbox         run it only if this kernel gives every part of
                                 the sandbox [default: all that it gives]
+      --require-control-flow    run it only if its code keeps to its functions
 The run
       --invoke <EXPORT>         call this export: ARGS are its values, and
                                 behind a -- the guest's arguments

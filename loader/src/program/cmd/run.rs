@@ -232,7 +232,10 @@ fn on_enough_stack<T: Send>(
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new()
             .stack_size(needed as usize)
-            .spawn_scoped(scope, work)
+            .spawn_scoped(scope, || {
+                sys::crash::stack_for_this_thread();
+                work()
+            })
             .map_err(|error| Failure {
                 stage: "run",
                 code: "run.stack",

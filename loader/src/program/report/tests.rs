@@ -88,6 +88,7 @@ fn all() -> Vec<Failure> {
         GrantError::Needs(name(), Vec::new()).into(),
         GrantError::NotMetered(name()).into(),
         GrantError::NotDeterministic(name()).into(),
+        GrantError::NoControlFlow(name()).into(),
         MapError::Engine(engine()).into(),
         MapError::System(Errno::NOMEM, engine()).into(),
         MapError::System(Errno::ACCESS, engine()).into(),
