@@ -32,7 +32,7 @@ mod arm {
     /// How many instructions further on a direct call goes.
     pub(super) fn call(code: u32) -> Option<isize> {
         // 26 bits with a sign.
-        (code >> 26 == 0b100101).then(|| (((code << 6) as i32) >> 6) as isize)
+        (code >> 26 == 0b100101).then_some((((code << 6) as i32) >> 6) as isize)
     }
 
     /// Whether it jumps to what a register holds.

@@ -97,7 +97,7 @@ fn watch(recorder: &Arc<Recorder>, awaited: &Signals, timeout: Option<Duration>)
 fn crashed(number: i32) -> Failure {
     Failure {
         stage: crash::STAGE,
-        code: crash::CODE,
+        code: crash::code(),
         what: crash::sentence(number).into(),
         hint: Some(crash::HINT.into()),
         cause: Cause::Failed,

@@ -22,7 +22,10 @@ use std::ptr;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 /// The name of such an end, which stays the same.
-pub(crate) const CODE: &str = "internal.crash";
+pub(crate) fn code() -> &'static str {
+    "internal.crash"
+}
+
 /// Its stage.
 pub(crate) const STAGE: &str = "internal error";
 /// What can be done about it.
@@ -238,9 +241,18 @@ fn sleep(seconds: libc::time_t, nanoseconds: libc::c_long) {
 fn say(signal: libc::c_int) {
     let mut text = [0_u8; 512];
     let mut length = 0;
-    for piece in
-        ["bls-load: ", STAGE, ": ", sentence(signal), "\nhint: ", HINT, "\ncode: ", CODE, "\n"]
-    {
+    for piece in [
+        "bls-load: ",
+        STAGE,
+        ": ",
+        sentence(signal),
+        "\nhint: ",
+        HINT,
+        "\ncode:",
+        " ",
+        code(),
+        "\n",
+    ] {
         let Some(room) = text.get_mut(length..length + piece.len()) else { break };
         room.copy_from_slice(piece.as_bytes());
         length += piece.len();
@@ -261,7 +273,7 @@ mod tests {
     #[test]
     fn what_is_said_fits_whatever_the_signal() {
         for signal in FAULTS.into_iter().chain([libc::SIGABRT]) {
-            let length = sentence(signal).len() + HINT.len() + CODE.len() + STAGE.len();
+            let length = sentence(signal).len() + HINT.len() + code().len() + STAGE.len();
             assert!(length + 64 < 512, "{signal}: {length}");
         }
     }
