@@ -142,13 +142,17 @@ fn a_signal_of_a_crash_that_the_watcher_gets_leaves_a_report_too() {
     let script = format!(
         "import ctypes; exit(ctypes.CDLL(None).syscall({TGKILL}, {process}, {watcher}, 11))"
     );
-    let Ok(status) = Command::new("python3").arg("-c").arg(script).status() else {
-        println!("no python3: not tried");
+    let tried = Command::new("python3").arg("-c").arg(script).status();
+    if tried.is_err() {
         let _ = kill_process(Pid::from_child(&child), Signal::KILL);
+    }
+    let ended = ended(child);
+    let Ok(status) = tried else {
+        println!("no python3: not tried");
         return;
     };
     assert!(status.success());
-    let _ = ended(child).expect(125).says(&["SIGSEGV", "\ncode: internal.crash\n"]);
+    let _ = ended.expect(125).says(&["SIGSEGV", "\ncode: internal.crash\n"]);
     expect_crash(&folder.path().join("report.json"), "SIGSEGV");
 }
 

@@ -167,11 +167,8 @@ fn pipeline(
     }
     let mut descriptors = recorder.descriptors();
     descriptors.extend(profile.as_ref().map(Sink::descriptors).unwrap_or_default());
-    let beside = Beside {
-        descriptors,
-        threads: other_threads(watcher),
-        prints: !entry.results.is_empty() || options.report.is_some(),
-    };
+    let beside =
+        Beside { descriptors, threads: other_threads(watcher), prints: !entry.results.is_empty() };
     let demanded = rules.requires(Requirement::Sandbox)
         || options.request.require.contains(&Requirement::Sandbox);
     let confined = confine::confine(linked, granted.grants, &beside, demanded)?;
