@@ -9,6 +9,9 @@ pub(crate) use bls_artifact::text::{printable, printable_name, printable_path};
 use rustix::io::Errno;
 use std::fmt;
 
+/// Exit code when the artifact is refused or the loader fails.
+pub(crate) const FAILED: u8 = 125;
+
 /// Whether a run was refused or failed: `outcome.kind` in the report where the guest did not
 /// decide it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

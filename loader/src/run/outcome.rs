@@ -12,8 +12,7 @@ use wasmtime::Trap;
 const OUT_OF_FUEL: u8 = 123;
 /// Exit code at any other limit.
 const LIMIT: u8 = 124;
-/// Exit code when the artifact is refused or the loader fails.
-pub(crate) const FAILED: u8 = 125;
+pub(crate) use crate::error::FAILED;
 /// Exit code of a trap: 128 + SIGABRT, as wasmtime has it.
 const TRAP: u8 = 134;
 

@@ -13,7 +13,7 @@
 //! kills), nor a fault while this handler runs.
 
 use super::signal::{self, Signals, Thread};
-use crate::run::outcome::FAILED;
+use crate::error::FAILED;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::mm::{MapFlags, ProtFlags};
 use std::cell::UnsafeCell;
