@@ -4,6 +4,7 @@
 //! is a function of it. The codes are documented in `--help`; where a guest's own
 //! code looks like one of ours, the report tells them apart.
 
+pub(crate) use crate::error::FAILED;
 use crate::error::{Failure, printable};
 use std::fmt;
 use wasmtime::Trap;
@@ -12,7 +13,6 @@ use wasmtime::Trap;
 const OUT_OF_FUEL: u8 = 123;
 /// Exit code at any other limit.
 const LIMIT: u8 = 124;
-pub(crate) use crate::error::FAILED;
 /// Exit code of a trap: 128 + SIGABRT, as wasmtime has it.
 const TRAP: u8 = 134;
 

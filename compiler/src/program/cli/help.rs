@@ -80,7 +80,8 @@ Running: as bls-load takes them (bls-load help run)
       --dir --dir-ro --env --stdin --deny --only-declared --policy
       --fuel --timeout --max-memory --max-stack --max-output --max-descriptors
       --trust --store --clock-unset
-      --require-fuel --require-deterministic --require-control-flow
+      --require-fuel --require-deterministic --require-sandbox
+      --require-control-flow
       --invoke --argv0 --deterministic --seed --epoch --unknown-imports
       --report --fuel-profile --explain
 
