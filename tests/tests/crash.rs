@@ -231,8 +231,8 @@ fn a_host_without_stack_says_so() {
         let folder = tempfile::tempdir().unwrap();
         let mut shell = Command::new("sh");
         let limits = format!("ulimit -c unlimited; ulimit -s {kibibytes}; exec env -i \"$@\"");
-        shell.args(["-c", &limits, "sh"]).arg(loader()).arg("verify").arg(&hello);
-        shell.arg("--trust").arg(home.public_key());
+        shell.args(["-c", &limits, "sh"]).arg(loader()).arg("verify");
+        shell.arg("--trust").arg(home.public_key()).arg(&hello);
         let ended = Ended::from(shell.current_dir(folder.path()).output().unwrap());
         match ended.code {
             Some(0) => {}
