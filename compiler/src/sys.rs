@@ -87,35 +87,6 @@ pub(crate) fn close(descriptor: i32) {
     unsafe { libc::close(descriptor) };
 }
 
-// SAFETY: every C library has it under this name and of this type (environ(7)).
-unsafe extern "C" {
-    static mut environ: *mut *mut libc::c_char;
-}
-
-/// Writes zeros over the variables that this process was started with, and forgets them.
-///
-/// Must be called while this process has one thread.
-pub(crate) fn wipe_environment() {
-    // SAFETY: one thread: nobody reads or changes the list meanwhile.
-    let mut place = unsafe { environ };
-    while !place.is_null() {
-        // SAFETY: the list ends with a null pointer, which was not met yet.
-        let text = unsafe { *place };
-        if text.is_null() {
-            break;
-        }
-        // SAFETY: each of its pointers is a text that ends with a zero.
-        let length = unsafe { libc::strlen(text) };
-        // SAFETY: the text is memory of this process's own, on its stack or heap, as long as
-        // it was found to be. Nothing keeps a reference to it: Rust copies what it reads.
-        unsafe { std::ptr::write_bytes(text, 0, length) };
-        // SAFETY: the list has another entry, if only the null pointer.
-        place = unsafe { place.add(1) };
-    }
-    // SAFETY: as above.
-    unsafe { libc::clearenv() };
-}
-
 /// Whether this process ends by [`OUT_OF_MEMORY`] where the system gives no memory.
 static ENDS_WITHOUT_MEMORY: AtomicBool = AtomicBool::new(false);
 

@@ -40,6 +40,14 @@ pub fn close_descriptors_but(keep: &[RawFd]) -> io::Result<()> {
     sys::close_range(first, u32::MAX)
 }
 
+/// Overwrites every variable of this process with zeros, and leaves it none: whoever comes to
+/// read the process's memory must not find what its operator keeps there.
+///
+/// Must be called when no other thread reads or sets a variable, or ever will.
+pub fn wipe_environment() {
+    sys::wipe_environment();
+}
+
 /// Capabilities of root, as a set of their numbers' bits (capabilities(7)).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Capabilities(u64);

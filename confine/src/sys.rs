@@ -22,6 +22,37 @@ pub(crate) fn close_range(first: u32, last: u32) -> io::Result<()> {
     check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0_u32) }).map(drop)
 }
 
+// SAFETY: every C library has it under this name and of this type (environ(7)).
+unsafe extern "C" {
+    static mut environ: *mut *mut libc::c_char;
+}
+
+/// See [`crate::wipe_environment`], whose caller sees to it that no other thread uses variables.
+pub(crate) fn wipe_environment() {
+    // SAFETY: nobody changes the list meanwhile, as the caller promises.
+    let list = unsafe { environ };
+    if list.is_null() {
+        return;
+    }
+    let mut place = list;
+    loop {
+        // SAFETY: the list ends with a null pointer, which was not met yet.
+        let text = unsafe { *place };
+        if text.is_null() {
+            break;
+        }
+        // SAFETY: each of its pointers is a C string.
+        let length = unsafe { libc::strlen(text) };
+        // SAFETY: the bytes before its end, of this process's own memory: of the block that the
+        // kernel made, or allocated when a variable was set. Rust copies what it reads of them.
+        unsafe { text.write_bytes(0, length) };
+        // SAFETY: behind an entry that is not null there is another.
+        place = unsafe { place.add(1) };
+    }
+    // SAFETY: the first place of the list; it is empty now, for C and for Rust.
+    unsafe { *list = std::ptr::null_mut() };
+}
+
 /// `prctl` with one value.
 pub(crate) fn prctl(option: libc::c_int, value: libc::c_ulong) -> io::Result<()> {
     const NONE: libc::c_ulong = 0;

@@ -20,7 +20,6 @@ mod calls;
 use crate::error::{Cause, StageError};
 use crate::host::Grants;
 use crate::link::Linked;
-use crate::sys;
 use crate::sys::signal::{self, Thread};
 use bls_artifact::capability::Capability;
 use bls_artifact::preview1;
@@ -108,6 +107,18 @@ impl Sandbox {
         &self.missing
     }
 
+    /// What this system is short of, where it would give a piece at another time: a run does not
+    /// begin without it.
+    fn shortage(&mut self) -> Option<ConfineError> {
+        let is_short = |(_, error): &(Piece, io::Error)| {
+            let short = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::AGAIN];
+            Errno::from_io_error(error).is_some_and(|errno| short.contains(&errno))
+        };
+        let at = self.missing.iter().position(is_short)?;
+        let (piece, error) = self.missing.swap_remove(at);
+        Some(ConfineError::System(piece.name(), error))
+    }
+
     /// Whether everything stands that somebody can demand. The filter of system calls alone
     /// lets no memory become executable, so that older kernels do without the other rule.
     fn is_whole(&self) -> bool {
@@ -138,8 +149,8 @@ pub(crate) struct Beside {
 pub(crate) enum ConfineError {
     /// A sandbox is demanded, and these pieces of it do not stand.
     Incomplete(Vec<(Piece, io::Error)>),
-    /// A stream that the guest may not use cannot be taken away.
-    Stream(Errno),
+    /// The system is short of what it takes to give something up; what that is.
+    System(&'static str, io::Error),
 }
 
 impl fmt::Display for ConfineError {
@@ -153,8 +164,8 @@ impl fmt::Display for ConfineError {
                 }
                 Ok(())
             }
-            Self::Stream(error) => {
-                write!(formatter, "a stream that is not granted cannot be taken away: {error}")
+            Self::System(what, error) => {
+                write!(formatter, "the system does not let {what} be given up: {error}")
             }
         }
     }
@@ -168,14 +179,14 @@ impl StageError for ConfineError {
     fn code(&self) -> &'static str {
         match self {
             Self::Incomplete(_) => "confine.incomplete",
-            Self::Stream(_) => "confine.stream",
+            Self::System(..) => "confine.system",
         }
     }
 
     fn cause(&self) -> Cause {
         match self {
             Self::Incomplete(_) => Cause::Refused,
-            Self::Stream(_) => Cause::Failed,
+            Self::System(..) => Cause::Failed,
         }
     }
 
@@ -191,7 +202,7 @@ impl StageError for ConfineError {
                     needs.join(", ")
                 )
             }
-            Self::Stream(_) => "allow more open files: ulimit -n".into(),
+            Self::System(..) => "see ulimit -n and ulimit -v, and the limits of its group".into(),
         })
     }
 }
@@ -224,8 +235,10 @@ pub(crate) fn confine(
     beside: &Beside,
     demanded: bool,
 ) -> Result<Confined, ConfineError> {
-    take_streams(&grants, beside).map_err(ConfineError::Stream)?;
-    sys::environment::wipe();
+    take_streams(&grants, beside)
+        .map_err(|error| ConfineError::System("a stream", error.into()))?;
+    // The watcher, where there is one, uses no variables.
+    bls_confine::wipe_environment();
     let mut sandbox = Sandbox { missing: Vec::new(), landlock_abi: None };
     // First made, last used: what follows would forbid to make it.
     let ruleset = ruleset(&grants);
@@ -242,17 +255,24 @@ pub(crate) fn confine(
     sandbox.note(Piece::Dumpable, bls_confine::forbid_dumps());
     sandbox.note(Piece::NoNewPrivs, bls_confine::forbid_new_privileges());
     sandbox.note(Piece::Mdwe, bls_confine::forbid_new_code());
-    match restrict(&ruleset, kept, beside) {
-        Ok(abi) => sandbox.landlock_abi = Some(abi),
-        Err(error) => {
-            sandbox.note(Piece::Landlock, Err(error));
-            let _ = bls_confine::drop_capabilities(Capabilities::NONE);
-        }
-    }
-    drop(ruleset);
+    let ruleset = ruleset.and_then(|ruleset| ruleset.restrict_self().map(|()| ruleset));
+    let kept = match &ruleset {
+        Ok(_) => kept,
+        // Else root could use every file.
+        Err(_) => Capabilities::NONE,
+    };
+    let _ = bls_confine::drop_capabilities(kept);
+    let others: Vec<i32> = beside.threads.iter().map(|thread| thread.number()).collect();
+    threads::give_up_on(&others, ruleset.as_ref().ok(), kept, signal::give_up_signal())
+        .map_err(|error| ConfineError::System("what each thread has", error))?;
+    sandbox.landlock_abi = ruleset.as_ref().ok().map(Ruleset::abi);
+    sandbox.note(Piece::Landlock, ruleset.map(drop));
     let process = std::process::id();
     let filter = calls::filter(host_imports(&linked), folders(&grants), process);
     sandbox.note(Piece::Seccomp, filter.install());
+    if let Some(shortage) = sandbox.shortage() {
+        return Err(shortage);
+    }
     if demanded && !sandbox.is_whole() {
         return Err(ConfineError::Incomplete(sandbox.missing));
     }
@@ -295,24 +315,6 @@ fn ruleset(grants: &Grants) -> io::Result<Ruleset> {
         ruleset.allow(preopen.dir.as_fd(), rights)?;
     }
     Ok(ruleset)
-}
-
-/// Has this thread, and all others, live by the rules. By which ABI.
-fn restrict(ruleset: &io::Result<Ruleset>, kept: Capabilities, beside: &Beside) -> io::Result<u32> {
-    let others: Vec<i32> = beside.threads.iter().map(|thread| thread.number()).collect();
-    let ruleset = match ruleset {
-        Ok(ruleset) => ruleset,
-        Err(error) => {
-            threads::give_up_on(&others, None, kept, signal::give_up_signal())?;
-            // An error cannot be copied; its number says all.
-            return Err(error
-                .raw_os_error()
-                .map_or_else(|| error.kind().into(), io::Error::from_raw_os_error));
-        }
-    };
-    ruleset.restrict_self()?;
-    threads::give_up_on(&others, Some(ruleset), kept, signal::give_up_signal())?;
-    Ok(ruleset.abi())
 }
 
 fn folders(grants: &Grants) -> Folders {

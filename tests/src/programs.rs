@@ -179,18 +179,28 @@ pub fn make_fifo(path: &Path) {
     mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO");
 }
 
-/// `/proc/PID/maps` of a bls-load whose guest's code is mapped, which is just
-/// before it runs.
+/// `/proc/PID/maps` of a bls-load whose guest is about to run, or runs: its code is mapped,
+/// from a copy or a store, and what it does not need is given up, the filter of system calls
+/// last (or, where the system gives none, a moment later).
 ///
 /// # Panics
 /// When it does not come so far within ten seconds.
 #[must_use]
 pub fn maps_of_a_running_guest(child: &Child) -> String {
+    /// Looks at the same maps before a filter is not waited for any more.
+    const LOOKS: u32 = 100;
+    let read = |file| std::fs::read_to_string(format!("/proc/{}/{file}", child.id()));
+    let is_code =
+        |line: &str| line.contains("r-x") && (line.contains("memfd") || line.contains("/images/"));
+    let mut looks = 0;
     for _ in 0..2000 {
-        let maps =
-            std::fs::read_to_string(format!("/proc/{}/maps", child.id())).unwrap_or_default();
-        if maps.lines().any(|line| line.contains("memfd") && line.contains("r-x")) {
-            return maps;
+        let maps = read("maps").unwrap_or_default();
+        if maps.lines().any(is_code) {
+            looks += 1;
+            let status = read("status").unwrap_or_default();
+            if status.lines().any(|line| line == "Seccomp:\t2") || looks == LOOKS {
+                return maps;
+            }
         }
         std::thread::sleep(Duration::from_millis(5));
     }

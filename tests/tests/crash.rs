@@ -2,7 +2,7 @@
 //! the fault, with a watcher and without, and never with a core file.
 
 use bls_tests::installed::{Shelf, is_root};
-use bls_tests::programs::{Ended, Home, loader};
+use bls_tests::programs::{Ended, Home, loader, maps_of_a_running_guest};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fs;
@@ -23,21 +23,11 @@ fn with_cores(command: &Command, folder: &Path) -> Command {
     shell
 }
 
-/// Starts it, and waits until the code of its guest is mapped, from wherever.
+/// Starts it, and waits until its guest runs.
 fn running(command: &mut Command) -> Child {
-    let mut child = command.spawn().unwrap();
-    for _ in 0..2000 {
-        let maps = fs::read_to_string(format!("/proc/{}/maps", child.id())).unwrap_or_default();
-        let is_code = |line: &str| {
-            line.contains("r-xp") && (line.contains("/images/") || line.contains("memfd"))
-        };
-        if maps.lines().any(is_code) {
-            return child;
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    child.kill().unwrap();
-    panic!("the guest never ran: {}", Ended::from(child.wait_with_output().unwrap()).stderr);
+    let child = command.spawn().unwrap();
+    let _ = maps_of_a_running_guest(&child);
+    child
 }
 
 /// How it ended; in a moment, or the test fails.

@@ -47,7 +47,8 @@ pub(super) fn end_with(parent: Pid) {
 
 /// Gives everything up. What comes in is then read from descriptor 0, and written to 1.
 pub(super) fn raise(input: OwnedFd, output: OwnedFd, limits: Limits) {
-    sys::wipe_environment();
+    // There is one thread.
+    bls_confine::wipe_environment();
     // Both are above 2: the standard library has seen to it that those are taken.
     if rustix::stdio::dup2_stdin(&input).is_err() || rustix::stdio::dup2_stdout(&output).is_err() {
         sys::exit_now(1);

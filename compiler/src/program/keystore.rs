@@ -317,9 +317,9 @@ fn lock(folder: &Path) -> io::Result<File> {
     Ok(held)
 }
 
-/// Adds a key to the user's trust file, whose folder is locked, on the terms of `bls-load trust add`: none that is
-/// revoked, none where root keys decide, and as a change that is counted. A failure is
-/// said, not fatal: the artifact is as good as with a trusted key.
+/// Adds a key to the user's trust file, whose folder is locked, on the terms of
+/// `bls-load trust add`: none that is revoked, none where root keys decide, and as a change
+/// that is counted. A failure is said, not fatal: the artifact is as good as with a trusted key.
 fn trust(folder: &Path, key: &PrivateKey, new: bool) -> Result<PathBuf, String> {
     // A link counts, wherever it leads; and so does what was accepted and taken away.
     if [SYSTEM_FILE, SYSTEM_STATE].iter().any(|place| Path::new(place).symlink_metadata().is_ok()) {

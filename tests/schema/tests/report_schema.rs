@@ -167,7 +167,7 @@ fn every_kind_of_end_is_as_the_schema_says() {
     let path = home.path("failed.json");
     let mut command = Command::new("sh");
     let loader_command = home.load_command(&[format!("--report={}", path.display())], &hello);
-    command.args(["-c", "exec 3>&- 4>&- 5>&-; ulimit -n 5; exec \"$0\" \"$@\""]);
+    command.args(["-c", "exec 3>&- 4>&- 5>&-; ulimit -n 6; exec \"$0\" \"$@\""]);
     let _ = run(command.arg(loader()).args(loader_command.get_args()), b"");
     let report: Value = serde_json::from_slice(&std::fs::read(path).expect("a report")).unwrap();
     let _ = check(report, "/outcome/kind", json!("failed"));

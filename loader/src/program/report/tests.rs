@@ -78,7 +78,7 @@ fn all() -> Vec<Failure> {
         StoreError::NoHome(1).into(),
         StoreError::Ambiguous(name(), Vec::new()).into(),
         ConfineError::Incomplete(vec![(Piece::Mdwe, Errno::INVAL.into())]).into(),
-        ConfineError::Stream(Errno::MFILE).into(),
+        ConfineError::System("landlock", Errno::MFILE.into()).into(),
         GrantError::Kernel(path(), "procfs", None).into(),
         GrantError::Contradiction(name(), name()).into(),
         GrantError::GuestPath(name().into()).into(),
