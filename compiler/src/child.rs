@@ -198,11 +198,11 @@ impl ChildError {
             Self::Refused(refusal) => refusal.hint.clone(),
             Self::Memory(limit, _) => Some(format!(
                 "split the module; or, if it is one you trust to be worth it, --max-compile-memory {}",
-                write_size(limit.saturating_mul(2))
+                write_size(limit.saturating_mul(2).max(64 << 20))
             )),
             Self::Time(limit, _) => Some(format!(
                 "split the module; or, if it is one you trust to be worth it, --max-compile-time {}",
-                write_time(limit.as_millis().saturating_mul(2) as u64)
+                write_time((limit.as_millis().saturating_mul(2) as u64).max(1000))
             )),
             Self::Crashed(Ending::Signal(wall::SIGKILL), _) => Some(
                 "was it you? the system does so when it has no more memory: --max-compile-memory 2GiB, for example, gives a sentence instead"

@@ -118,12 +118,15 @@ pub(crate) fn end(recorder: &Recorder, outcome: Outcome, patience: Option<Durati
     if written.is_ok() {
         recorder.ends_with(outcome.exit_code());
     }
-    if let Some(message) = message {
-        tell(&message, patience);
+    if let Some(message) = &message {
+        tell(message, patience);
     }
     if let Err(error) = written {
-        let failed = Outcome::Failed(error.into());
-        tell(&(failed.message().unwrap_or_default() + "\n"), patience);
+        let failed = Outcome::Failed(error.into()).message().map(|message| message + "\n");
+        // It may be just what ended the run.
+        if failed != message {
+            tell(&failed.unwrap_or_default(), patience);
+        }
     }
     signal::leave(recorder.exit_code())
 }

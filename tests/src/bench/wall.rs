@@ -2,13 +2,12 @@
 //! calls the kernel all the time runs slower behind it; beside another bls-load's
 //! (`BLS_LOAD_OTHER`): the one of before a change.
 //!
-//! Both load the same artifacts in turns. What the stage itself takes is told by reports.
+//! Both load the same artifacts in turns. What the stage itself takes is what `--explain` says.
 
 use super::Bench;
 use super::statistics::{Samples, interleave};
 use super::table::{Table, dash, milliseconds, ratio};
 use crate::programs::{Home, loader};
-use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -136,25 +135,20 @@ pub(super) fn run(bench: &Bench, runs: usize) -> Result<(), String> {
     Ok(())
 }
 
-/// What stage `confine` took, by reports. (With a report there is a second thread.)
+/// What stage `confine` took, as `--explain` says it. (A report would add the making of its
+/// file, and a thread.)
 fn stage(home: &Home, row: &Row, runs: usize) -> Result<Samples, String> {
-    let report = home.path("wall.json");
     let mut samples = Samples::default();
     for _ in 0..runs {
-        let status = Command::new(loader())
-            .arg("--trust")
-            .arg(home.public_key())
-            .arg("--report")
-            .arg(&report)
-            .args(&row.options)
-            .arg(&row.artifact)
-            .stdout(std::process::Stdio::null())
-            .status()
-            .map_err(|error| error.to_string())?;
-        let text = std::fs::read(&report).map_err(|error| format!("{status}: {error}"))?;
-        let value: Value = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
-        let stage = value["microseconds"]["confine"].as_u64().ok_or("no stage confine")?;
-        samples.push(stage as f64);
+        let mut command = Command::new(loader());
+        command.arg("--trust").arg(home.public_key()).arg("--explain");
+        let output = command.args(&row.options).arg(&row.artifact).output();
+        let text = output.map_err(|error| error.to_string())?.stderr;
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let line = text.lines().find(|line| line.starts_with("bls-load: confine: "));
+        let time = line.and_then(|line| line.rsplit_once(" (")?.1.strip_suffix(" µs)"));
+        let time = time.and_then(|time| time.parse::<f64>().ok());
+        samples.push(time.ok_or_else(|| format!("no stage confine: {text}"))?);
     }
     Ok(samples)
 }
