@@ -1,5 +1,5 @@
-//! A filter of system calls (seccomp(2)): an allow-list by number, with a look at one
-//! argument where the number alone does not say enough.
+//! A filter of system calls (seccomp(2)): an allow-list by number, with a look at arguments
+//! where the number alone does not say enough.
 //!
 //! Everything that is not on the list ends the process, at once and whoever is blocked in it:
 //! its parent sees SIGSYS. Calls of another architecture's numbers (x32 and 32-bit calls on
@@ -30,8 +30,8 @@ pub enum Argument {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Answer {
     Allow,
-    /// Allowed where this holds; else it ends the process.
-    AllowIf(Argument),
+    /// Allowed where all of these hold; else it ends the process.
+    AllowIf(Vec<Argument>),
     /// This error, as if the kernel had no such call, or refused it.
     Error(u16),
 }
@@ -57,10 +57,10 @@ impl Filter {
         }
     }
 
-    /// Allows a call where its argument is as said. What was said of the number before is
-    /// replaced.
-    pub fn allow_if(&mut self, number: Number, argument: Argument) {
-        self.set(number, Answer::AllowIf(argument));
+    /// Allows a call where its arguments are as said, all of them. What was said of the number
+    /// before is replaced.
+    pub fn allow_if(&mut self, number: Number, arguments: &[Argument]) {
+        self.set(number, Answer::AllowIf(arguments.to_vec()));
     }
 
     /// Answers these calls with an error number.
@@ -198,31 +198,37 @@ fn append_answer(program: &mut Vec<Instruction>, what: Option<&Answer>) {
         Some(Answer::Error(error)) => {
             program.push(answer(libc::SECCOMP_RET_ERRNO | u32::from(*error)));
         }
-        Some(Answer::AllowIf(Argument::HasNoneOf(place, bits))) => program.extend([
-            load(argument_at(*place)),
-            jump(libc::BPF_JSET, *bits, 1, 0),
-            allow,
-            kill,
-        ]),
-        Some(Answer::AllowIf(Argument::HasAllOf(place, bits))) => {
-            program.push(load(argument_at(*place)));
-            let wanted: Vec<u32> =
-                (0..32).map(|bit| 1 << bit).filter(|bit| bits & bit != 0).collect();
-            for (at, bit) in wanted.iter().enumerate() {
-                // To the end of the process, behind the answer that allows.
-                let to_kill = wanted.len() - at;
-                program.push(jump(libc::BPF_JSET, *bit, 0, to_kill as u8));
+        Some(Answer::AllowIf(arguments)) => {
+            for argument in arguments {
+                append_condition(program, argument);
             }
-            program.extend([allow, kill]);
+            program.push(allow);
         }
-        Some(Answer::AllowIf(Argument::IsOneOf(place, values))) => {
+    }
+}
+
+/// Appends what ends the process where `argument` is not as said, and goes on behind itself
+/// where it is.
+fn append_condition(program: &mut Vec<Instruction>, argument: &Argument) {
+    let kill = answer(libc::SECCOMP_RET_KILL_PROCESS);
+    match argument {
+        Argument::HasNoneOf(place, bits) => {
+            program.extend([load(argument_at(*place)), jump(libc::BPF_JSET, *bits, 0, 1), kill]);
+        }
+        Argument::HasAllOf(place, bits) => {
+            program.push(load(argument_at(*place)));
+            for bit in (0..32).map(|bit| 1 << bit).filter(|bit| bits & bit != 0) {
+                program.extend([jump(libc::BPF_JSET, bit, 1, 0), kill]);
+            }
+        }
+        Argument::IsOneOf(place, values) => {
             program.push(load(argument_at(*place)));
             for (at, value) in values.iter().enumerate() {
-                // To the answer that allows, behind the one that does not.
-                let to_allow = values.len() - at;
-                program.push(jump(libc::BPF_JEQ, *value, to_allow as u8, 0));
+                // To what is behind the end of the process.
+                let behind = values.len() - at;
+                program.push(jump(libc::BPF_JEQ, *value, behind as u8, 0));
             }
-            program.extend([kill, allow]);
+            program.push(kill);
         }
     }
 }
@@ -321,14 +327,17 @@ mod tests {
     fn arguments_are_looked_at() {
         let mut filter = Filter::new();
         filter.allow(&[1, 2]);
-        filter.allow_if(9, Argument::HasNoneOf(2, 4));
-        filter.allow_if(16, Argument::IsOneOf(1, vec![0x5401, 0x541b]));
-        filter.allow_if(56, Argument::HasAllOf(0, 0x1_0300));
+        filter.allow_if(9, &[Argument::HasNoneOf(2, 4), Argument::HasNoneOf(3, 1)]);
+        filter.allow_if(16, &[Argument::IsOneOf(1, vec![0x5401, 0x541b])]);
+        filter.allow_if(56, &[Argument::HasAllOf(0, 0x1_0300)]);
         filter.refuse(&[319, 320], libc::ENOSYS);
-        let third = |value| [u64::MAX, u64::MAX, value, 7, 7, 7];
+        let third = |value| [u64::MAX, u64::MAX, value, 6, 7, 7];
         assert_eq!(answer_of(&filter, 9, third(3)), ALLOW);
         assert_eq!(answer_of(&filter, 9, third(7)), KILL);
         assert_eq!(answer_of(&filter, 9, third(4)), KILL);
+        assert_eq!(answer_of(&filter, 9, [0, 0, 3, 2, 0, 0]), ALLOW);
+        assert_eq!(answer_of(&filter, 9, [0, 0, 4, 2, 0, 0]), KILL, "the first does not hold");
+        assert_eq!(answer_of(&filter, 9, [0, 0, 3, 3, 0, 0]), KILL, "the second does not hold");
         let second = |value| [0, value, 0, 0, 0, 0];
         assert_eq!(answer_of(&filter, 16, second(0x5401)), ALLOW);
         assert_eq!(answer_of(&filter, 16, second(0x541b)), ALLOW);

@@ -6,8 +6,8 @@
 //! more than the guest was granted. [`run`](crate::run) takes only what this gives, so "before
 //! the first instruction of a guest" is a fact that the Rust compiler checks.
 //!
-//! In this order: descriptors that nobody granted, capabilities and dumps, new privileges, new
-//! code, files (Landlock), system calls (seccomp). What a kernel, or whatever stands around
+//! In this order: descriptors that nobody granted, memory and time beyond the guest's limits,
+//! capabilities and dumps, new privileges, new code, files (Landlock), system calls (seccomp). What a kernel, or whatever stands around
 //! this process, does not let it give up is named, and refused where it is demanded. Guarantees
 //! that nothing is given up half: of what belongs to threads, all threads give it up.
 //!
@@ -20,6 +20,7 @@ mod calls;
 use crate::error::{Cause, StageError};
 use crate::host::Grants;
 use crate::link::Linked;
+use crate::policy::Limits;
 use crate::sys::signal::{self, Thread};
 use bls_artifact::capability::Capability;
 use bls_artifact::preview1;
@@ -27,6 +28,7 @@ use bls_confine::landlock::{Rights, Ruleset};
 use bls_confine::{Capabilities, threads};
 use calls::Folders;
 use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit};
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, RawFd};
@@ -36,6 +38,9 @@ use std::os::fd::{AsFd as _, AsRawFd as _, RawFd};
 pub(crate) enum Piece {
     /// Descriptors that came open and that nobody granted are closed.
     Descriptors,
+    /// No more memory and processor time than a guest within its limits can make this process
+    /// take.
+    Limits,
     /// Root's capabilities are dropped.
     Capabilities,
     /// No core file of the guest's memory, and no process looks into it.
@@ -52,8 +57,9 @@ pub(crate) enum Piece {
 
 impl Piece {
     /// All of them, in the order they are given up in.
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Descriptors,
+        Self::Limits,
         Self::Capabilities,
         Self::Dumpable,
         Self::NoNewPrivs,
@@ -66,6 +72,7 @@ impl Piece {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Descriptors => "descriptors",
+            Self::Limits => "limits",
             Self::Capabilities => "capabilities",
             Self::Dumpable => "dumpable",
             Self::NoNewPrivs => "no-new-privs",
@@ -81,7 +88,11 @@ impl Piece {
             Self::Descriptors => "5.9",
             Self::Mdwe => "6.3",
             Self::Landlock => "5.13",
-            Self::Capabilities | Self::Dumpable | Self::NoNewPrivs | Self::Seccomp => "4.14",
+            Self::Limits
+            | Self::Capabilities
+            | Self::Dumpable
+            | Self::NoNewPrivs
+            | Self::Seccomp => "4.14",
         }
     }
 }
@@ -232,6 +243,7 @@ impl Confined {
 pub(crate) fn confine(
     linked: Linked,
     grants: Grants,
+    limits: &Limits,
     beside: &Beside,
     demanded: bool,
 ) -> Result<Confined, ConfineError> {
@@ -246,6 +258,7 @@ pub(crate) fn confine(
         .chain(ruleset.as_ref().map(|ruleset| ruleset.as_raw_fd()))
         .collect();
     sandbox.note(Piece::Descriptors, bls_confine::close_descriptors_but(&keep));
+    sandbox.note(Piece::Limits, limit(limits));
     let kept = match (&ruleset, grants.preopens.is_empty()) {
         // Root may have granted files of others: they are used as root, and no other is.
         (Ok(_), false) => Capabilities::FILES,
@@ -277,6 +290,31 @@ pub(crate) fn confine(
         return Err(ConfineError::Incomplete(sandbox.missing));
     }
     Ok(Confined { linked, grants, sandbox })
+}
+
+/// What the kernel holds this process to, behind the limits that the host counts: for the day
+/// that nobody counts any more. Never reached by a guest that is held to its own.
+fn limit(limits: &Limits) -> io::Result<()> {
+    /// For what the loader and the host hold beside the guest's memory, in bytes.
+    const OWN_MEMORY: u64 = 128 << 20;
+    /// For what this process has used until now, and for rounding, in seconds.
+    const OWN_TIME: u64 = 2;
+    // A memory or heap that moves is there twice for a moment.
+    let memory = limits.memory.saturating_mul(2).saturating_add(limits.stack as u64);
+    lower(Resource::Data, memory.saturating_add(OWN_MEMORY))?;
+    // Only one thread of this process does much, so that it uses no more time than passes.
+    match limits.timeout {
+        Some(timeout) => lower(Resource::Cpu, timeout.as_secs().saturating_add(OWN_TIME)),
+        None => Ok(()),
+    }
+}
+
+/// Lowers a limit of this process for good, if it is above this.
+fn lower(resource: Resource, most: u64) -> io::Result<()> {
+    let old = rustix::process::getrlimit(resource);
+    let lower = |old: Option<u64>| Some(old.map_or(most, |old| old.min(most)));
+    let new = Rlimit { current: lower(old.current), maximum: lower(old.maximum) };
+    Ok(rustix::process::setrlimit(resource, new)?)
 }
 
 /// Puts an end in the place of standard input, and of standard output, where the guest may not

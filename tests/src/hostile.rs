@@ -38,6 +38,8 @@ pub enum Stopped {
     Capability,
     /// The calls are made, and what they look for is not there any more.
     Wiped,
+    /// The kernel's own limit on this process: ENOMEM.
+    Limit,
 }
 
 impl Stopped {
@@ -50,6 +52,7 @@ impl Stopped {
             Self::Closed => "closed",
             Self::Capability => "capability",
             Self::Wiped => "wiped",
+            Self::Limit => "limit",
         }
     }
 }
@@ -295,6 +298,7 @@ impl Trace {
             Some(libc::EACCES | libc::EXDEV) => Ok(Stopped::Landlock),
             Some(libc::EBADF) => Ok(Stopped::Closed),
             Some(libc::EPERM) => Ok(Stopped::Capability),
+            Some(libc::ENOMEM) => Ok(Stopped::Limit),
             Some(other) => Err(format!("error {other}: {:?}", self.results)),
         }
     }

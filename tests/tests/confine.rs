@@ -9,8 +9,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 /// All pieces, in the order they are given up in.
-const PIECES: [&str; 7] =
-    ["descriptors", "capabilities", "dumpable", "no-new-privs", "mdwe", "landlock", "seccomp"];
+const PIECES: [&str; 8] = [
+    "descriptors",
+    "limits",
+    "capabilities",
+    "dumpable",
+    "no-new-privs",
+    "mdwe",
+    "landlock",
+    "seccomp",
+];
 
 /// A guest that never ends.
 fn spinning(home: &Home) -> PathBuf {
@@ -159,6 +167,24 @@ fn descriptors_and_variables_of_the_operator_are_gone() {
 }
 
 #[test]
+fn the_kernel_holds_the_process_to_twice_its_memory_and_its_time() {
+    let home = Home::new();
+    let guest = spinning(&home);
+    let of = |options: &[&str], name: &str| {
+        let running = Running::begin(&mut home.load_command(options, &guest));
+        let text = fs::read_to_string(running.folder().join("limits")).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap().to_owned();
+        let mut words = line.split_whitespace();
+        [words.next().unwrap().to_owned(), words.next().unwrap().to_owned()]
+    };
+    let options = ["--max-memory", "16M", "--max-stack", "1M", "--timeout", "1h"];
+    let bytes = (2 * 16 + 1 + 128) << 20;
+    assert_eq!(of(&options, "Max data size"), [bytes.to_string(), bytes.to_string()]);
+    assert_eq!(of(&options, "Max cpu time"), ["3602".to_owned(), "3602".to_owned()]);
+    assert_eq!(of(&[], "Max cpu time"), ["unlimited".to_owned(), "unlimited".to_owned()]);
+}
+
+#[test]
 fn streams_that_are_kept_back_are_not_the_operators() {
     let home = Home::new();
     let guest = spinning(&home);
@@ -218,5 +244,5 @@ fn a_sandbox_that_is_demanded_stands_or_nothing_runs() {
 fn the_stage_explains_itself() {
     let home = Home::new();
     let ended = home.load(&["--explain"], &home.fixture("wat/hello.wat"), &[]).expect(0);
-    let _ = ended.says(&["bls-load: confine: given up: descriptors, capabilities"]);
+    let _ = ended.says(&["bls-load: confine: given up: descriptors, limits, capabilities"]);
 }

@@ -151,7 +151,7 @@ pub(super) fn attempts() -> Vec<Attempt> {
             let mapped = s.call(c::SYS_mmap, &values);
             s.need(mapped);
             s.copy(mapped, text, 9);
-        }).for_root().with_folders(Stopped::Capability),
+        }).for_root(),
         Attempt::new("rw-chmod", "make a file of a granted folder one that gives its starter rights", Last, |scene, s| {
             let path = s.text(scene.path("rw/file"));
             s.call(c::SYS_fchmodat, &[HERE.into(), path, 0o6777.into()]);

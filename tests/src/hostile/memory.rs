@@ -44,6 +44,17 @@ fn map_and_run(s: &mut Script, file: Value, how: i32) {
 pub(super) fn attempts() -> Vec<Attempt> {
     use Worked::{Last, When};
     vec![
+        Attempt::new("mmap-shared", "memory that no limit of the process counts", Last, |_, s| {
+            let how = c::MAP_SHARED | c::MAP_ANONYMOUS;
+            let values = [0.into(), PAGE.into(), WRITE.into(), how.into(), (-1).into(), 0.into()];
+            s.call(c::SYS_mmap, &values);
+        }),
+        Attempt::new("mmap-more", "more memory than twice the guest's", Last, |_, s| {
+            // The guest has a gigabyte.
+            let how = PRIVATE | c::MAP_NORESERVE;
+            let values = [0.into(), (3_usize << 30).into(), WRITE.into(), how.into(), (-1).into(), 0.into()];
+            s.call(c::SYS_mmap, &values);
+        }).stopped_by(Stopped::Limit),
         Attempt::new("mmap-rwx", "memory that can be written and executed", When(ran), |_, s| {
             let page = page(s, ALL);
             fill(s, page);

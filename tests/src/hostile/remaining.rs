@@ -41,7 +41,7 @@ pub(super) fn remaining() -> Vec<Attempt> {
             s.need(flags);
             s.call(c::SYS_fcntl, &[2.into(), c::F_SETFL.into(), (c::O_WRONLY | c::O_NONBLOCK).into()]);
         }),
-        Attempt::new("limits", "take more memory, output, descriptors and fuel than the guest may: these limits are the host's", Last, |_, s| {
+        Attempt::new("limits", "take more output, descriptors and fuel than the guest may: these limits are the host's; and of memory and time up to what the piece `limits` leaves", Last, |_, s| {
             let protection = c::PROT_READ | c::PROT_WRITE;
             let how = c::MAP_PRIVATE | c::MAP_ANONYMOUS | c::MAP_NORESERVE;
             let two_gib = 2_u64 << 30;

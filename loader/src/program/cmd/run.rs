@@ -171,7 +171,7 @@ fn pipeline(
         Beside { descriptors, threads: other_threads(watcher), prints: !entry.results.is_empty() };
     let demanded = rules.requires(Requirement::Sandbox)
         || options.request.require.contains(&Requirement::Sandbox);
-    let confined = confine::confine(linked, granted.grants, &beside, demanded)?;
+    let confined = confine::confine(linked, granted.grants, limits, &beside, demanded)?;
     recorder.confined(confined.sandbox());
     stages.done(Stage::Confine, || explain_confined(confined.sandbox()));
 

@@ -266,7 +266,7 @@ pub(super) struct Sandbox {
     pub(super) landlock_abi: Option<u32>,
     /// The pieces that this system does not give.
     pub(super) missing: Vec<MissingPiece>,
-    /// The pieces that stand: `descriptors`, `capabilities`, `dumpable`, `no-new-privs`, `mdwe`,
+    /// The pieces that stand: `descriptors`, `limits`, `capabilities`, `dumpable`, `no-new-privs`, `mdwe`,
     /// `landlock`, `seccomp`.
     pub(super) stands: Vec<&'static str>,
 }
