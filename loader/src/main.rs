@@ -6,6 +6,9 @@
 
 #![no_main]
 
+#[cfg(all(target_feature = "crt-static", target_env = "gnu"))]
+mod slim;
+
 /// What the C library calls.
 // SAFETY: no other symbol of the program is called `main`, and the C library
 // calls this one with a signature that it is compatible with.

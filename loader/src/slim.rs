@@ -1,0 +1,133 @@
+//! What of the C library a static `bls-load` does without: a sixth of its size.
+//!
+//! A function of the C library that the program never calls, or never with what it is good for,
+//! can stand at the beginning of a long chain. A failed assertion has its message translated,
+//! which takes catalogues, the conversion of character sets and, to find those, the dynamic
+//! loader. A new thread gets a place for the state of name resolution, and with it all that
+//! reads `resolv.conf`. A number that is read depends on the locale. So the functions at which
+//! those chains begin are defined here, and the linker leaves the chains out: the program sets no
+//! locale, resolves no name, and prints nothing through the C library.
+//!
+//! The names are those of the GNU C library (2.36 and others). They are weak symbols: where a C
+//! library brings the same object for another reason, its own function counts, and the program is
+//! only larger. Defined in a static program alone: elsewhere they would stand in the place of the
+//! shared library's.
+
+#![allow(unsafe_code, reason = "defines functions under names of the C library")]
+
+use std::ffi::{CStr, c_char};
+
+/// Where the C library finds its own state broken (`__assert_fail`): says what, and aborts.
+// SAFETY: nothing else has this name.
+#[unsafe(no_mangle)]
+extern "C" fn bls_assertion_failed(what: *const c_char) -> ! {
+    const NOTHING: &CStr = c"an assertion";
+    // SAFETY: the C library passes a constant, which ends with a NUL.
+    let what = if what.is_null() { NOTHING } else { unsafe { CStr::from_ptr(what) } };
+    for text in [c"bls-load: the C library: not so: ", what, c"\n"] {
+        let bytes = text.to_bytes();
+        // SAFETY: reads these bytes. (Not through Rust's stderr, whose lock may be held.)
+        let _ = unsafe { libc::write(2, bytes.as_ptr().cast(), bytes.len()) };
+    }
+    std::process::abort()
+}
+
+/// Defines a weak symbol in this section, of this type, by what the assembler makes of the rest.
+macro_rules! weak {
+    ($section:literal, $type:literal, $name:literal: $($line:expr),+) => {
+        std::arch::global_asm!(
+            concat!(".pushsection ", $section, ",%progbits"),
+            ".p2align 3",
+            concat!(".weak ", $name),
+            concat!(".type ", $name, ", %", $type),
+            concat!($name, ":"),
+            $($line,)+
+            concat!(".size ", $name, ", . - ", $name),
+            ".popsection",
+        );
+    };
+}
+
+/// Defines a weak function by its instructions.
+macro_rules! function {
+    ($name:literal: $($line:expr),+) => {
+        weak!(".text.bls_slim,\"ax\"", "function", $name: $($line),+);
+    };
+}
+
+/// Defines weak functions that return a number whatever they are given.
+macro_rules! returns {
+    ($($name:literal: $number:literal),+ $(,)?) => {
+        $(function!($name: result!($number), "ret");)+
+    };
+}
+
+/// The instruction that makes a number the result.
+#[cfg(target_arch = "x86_64")]
+macro_rules! result {
+    ($number:literal) => {
+        concat!("mov eax, ", $number)
+    };
+}
+#[cfg(target_arch = "aarch64")]
+macro_rules! result {
+    ($number:literal) => {
+        concat!("mov x0, #", $number)
+    };
+}
+#[cfg(target_arch = "riscv64")]
+macro_rules! result {
+    ($number:literal) => {
+        concat!("li a0, ", $number)
+    };
+}
+
+returns! {
+    // A symbol that may be there is not: Rust's standard library does without.
+    "dlsym": "0",
+    // A thread gets no name (ERANGE), for which text would be formatted.
+    "pthread_setname_np": "34",
+    // The allocator's statistics are printed nowhere, and streams need no locks.
+    "fprintf": "-1",
+    "_IO_enable_locks": "0",
+    // The kinds of characters (isalpha(3)) of a locale: there is none.
+    "__ctype_init": "0",
+    // Name resolution does not begin, and has nothing to end.
+    "__res_vinit": "-1",
+    "__res_iclose": "0",
+    // How many heaps the allocator may make (`sys/allocator.rs` says one anyway), and what
+    // `sysconf` would read from files.
+    "__get_nprocs": "1",
+    "__get_nprocs_conf": "1",
+    "__get_phys_pages": "0",
+    "__get_avphys_pages": "0",
+}
+
+// `FILE *stderr`: there is none.
+weak!(".data.bls_slim,\"aw\"", "object", "stderr": ".8byte 0");
+
+// In this order: the assertion is the first parameter, here as there; a message is its own
+// translation (the second parameter); what the C library formats for itself is empty (an error
+// number that it has no words for, at most); no number is read from a text (`*end` is where it
+// begins).
+#[cfg(target_arch = "x86_64")]
+mod of_this_machine {
+    function!("__assert_fail": "jmp bls_assertion_failed");
+    function!("__dcgettext": "mov rax, rsi", "ret");
+    function!("__snprintf": "mov byte ptr [rdi], 0", result!("0"), "ret");
+    function!("strtol": "mov [rsi], rdi", result!("0"), "ret");
+}
+#[cfg(target_arch = "aarch64")]
+mod of_this_machine {
+    function!("__assert_fail": "b bls_assertion_failed");
+    function!("__dcgettext": "mov x0, x1", "ret");
+    function!("__snprintf": "strb wzr, [x0]", result!("0"), "ret");
+    function!("strtol": "str x0, [x1]", result!("0"), "ret");
+}
+#[cfg(target_arch = "riscv64")]
+mod of_this_machine {
+    function!("__assert_fail": "tail bls_assertion_failed");
+    function!("__dcgettext": "mv a0, a1", "ret");
+    function!("__snprintf": "sb zero, 0(a0)", result!("0"), "ret");
+    function!("strtol": "sd a0, 0(a1)", result!("0"), "ret");
+}
