@@ -16,6 +16,7 @@
 #![forbid(unsafe_code)]
 
 pub mod artifact;
+pub mod broker;
 pub mod capability;
 pub mod control_flow;
 pub mod date;
@@ -23,6 +24,7 @@ pub mod digest;
 #[cfg(feature = "engine")]
 pub mod engine;
 pub mod envelope;
+pub mod extension;
 pub mod fuel;
 pub mod json;
 pub mod key;
@@ -30,6 +32,7 @@ pub mod limits;
 pub mod manifest;
 pub mod name;
 pub mod nearest;
+pub mod net;
 pub mod options;
 pub mod passwd;
 pub mod policy;

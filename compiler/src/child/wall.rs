@@ -120,15 +120,15 @@ fn filter() -> Filter {
     // Private memory counts, and shared memory would not.
     let not_executable = Argument::HasNoneOf(2, libc::PROT_EXEC as u32);
     let not_shared = Argument::HasNoneOf(3, libc::MAP_SHARED as u32);
-    filter.allow_if(libc::SYS_mmap, &[not_executable.clone(), not_shared]);
-    filter.allow_if(libc::SYS_mprotect, &[not_executable]);
+    filter.allow_if_all(libc::SYS_mmap, vec![not_executable.clone(), not_shared]);
+    filter.allow_if(libc::SYS_mprotect, not_executable);
     // A thread of this process, and no other process. The newer call's flags are in memory,
     // where a filter cannot look: the C library does without it.
-    filter.allow_if(libc::SYS_clone, &[Argument::HasAllOf(0, libc::CLONE_THREAD as u32)]);
+    filter.allow_if(libc::SYS_clone, Argument::HasAllOf(0, libc::CLONE_THREAD as u32));
     filter.refuse(&[libc::SYS_clone3], libc::ENOSYS);
     // By this signal to itself a process aborts.
     let own = rustix::process::getpid().as_raw_nonzero().get().cast_unsigned();
-    filter.allow_if(libc::SYS_tgkill, &[Argument::IsOneOf(0, vec![own])]);
+    filter.allow_if(libc::SYS_tgkill, Argument::IsOneOf(0, vec![own]));
     // The C library asks for these and does without an answer.
     filter.refuse(&[libc::SYS_prctl, libc::SYS_prlimit64, libc::SYS_fstat], libc::EPERM);
     filter.refuse(

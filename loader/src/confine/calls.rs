@@ -197,20 +197,20 @@ pub(super) fn filter<'a>(
     let not_executable = Argument::HasNoneOf(2, c::PROT_EXEC as u32);
     // Shared memory is counted by no limit of the process.
     let not_shared = Argument::HasNoneOf(3, c::MAP_SHARED as u32);
-    filter.allow_if(c::SYS_mmap, &[not_executable.clone(), not_shared]);
-    filter.allow_if(c::SYS_mprotect, &[not_executable]);
+    filter.allow_if_all(c::SYS_mmap, vec![not_executable.clone(), not_shared]);
+    filter.allow_if(c::SYS_mprotect, not_executable);
     // No signal to another process.
-    filter.allow_if(c::SYS_tgkill, &[Argument::IsOneOf(0, vec![process])]);
+    filter.allow_if(c::SYS_tgkill, Argument::IsOneOf(0, vec![process]));
     // No owner of a descriptor, who would be sent signals: flags and duplicates only.
     let commands = [c::F_GETFD, c::F_GETFL, c::F_SETFL, c::F_DUPFD_CLOEXEC];
     let commands = commands.map(|one| one as u32).into();
-    filter.allow_if(c::SYS_fcntl, &[Argument::IsOneOf(1, commands)]);
+    filter.allow_if(c::SYS_fcntl, Argument::IsOneOf(1, commands));
     if filter.allows(c::SYS_ioctl) {
         // What a terminal is and how much there is to read; nothing is put into a terminal.
         // (TCGETS2: newer C libraries ask so.)
         const TCGETS2: u32 = 0x802c_542a;
         let commands = [c::TCGETS as u32, TCGETS2, c::TIOCGWINSZ as u32, c::FIONREAD as u32];
-        filter.allow_if(c::SYS_ioctl, &[Argument::IsOneOf(1, commands.into())]);
+        filter.allow_if(c::SYS_ioctl, Argument::IsOneOf(1, commands.into()));
     }
     filter
 }
