@@ -36,6 +36,9 @@ const STEPS_PER_BYTE_MAX: u64 = 1 << 11;
 /// in real programs (yosys: 29 for each byte).
 const JOINING_MAX: u64 = 1 << 23;
 const JOINING_PER_BYTE_MAX: u64 = 1 << 8;
+/// A longer function, in bytes, takes the better allocator more than minutes, whatever is in it:
+/// one of 4.5 MB in opencascade.js did.
+const BODY_BYTES_MAX: usize = 3_500_000;
 /// An operator of this weight and above has ways of its own in native code: a check that
 /// calls, or the two of an allocation.
 const WEIGHT_OF_WAYS: u64 = 4;
@@ -65,12 +68,16 @@ pub(crate) fn effort(wasm: &[u8], joining: u64) -> Result<Effort, BinaryReaderEr
     Ok(Effort::Full)
 }
 
-/// Whether rows of branches or allocations would take too long.
+/// Whether rows of branches or allocations would take too long, or a function that is long in
+/// itself.
 fn rows_are_too_long(wasm: &[u8]) -> Result<bool, BinaryReaderError> {
     let most = STEPS_MAX + STEPS_PER_BYTE_MAX * wasm.len() as u64;
     let mut steps = 0_u64;
     for payload in Parser::new(0).parse_all(wasm) {
         let Payload::CodeSectionEntry(body) = payload? else { continue };
+        if body.range().len() > BODY_BYTES_MAX {
+            return Ok(true);
+        }
         let mut time = Time::new();
         for operator in body.get_operators_reader()? {
             time.add(&operator?);

@@ -7,7 +7,7 @@
 use super::Bench;
 use super::statistics::{Samples, interleave};
 use super::table::{Table, dash, milliseconds, ratio};
-use crate::programs::{Home, loader};
+use crate::programs::{Home, loader, shared};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -54,7 +54,46 @@ struct Row {
     name: &'static str,
     artifact: PathBuf,
     options: Vec<String>,
+    arguments: Vec<&'static str>,
     share: usize,
+}
+
+/// Programs that people run, at work with files: a search through a tree of them, and a
+/// database that writes each of its transactions.
+fn real_programs(home: &Home, shared: &Path, granted: &[String]) -> Result<Vec<Row>, String> {
+    const FILES: usize = 500;
+    const TRANSACTIONS: usize = 300;
+    let write =
+        |path: PathBuf, text: String| std::fs::write(path, text).map_err(|error| error.to_string());
+    let tree = home.path("wall/tree");
+    std::fs::create_dir_all(&tree).map_err(|error| error.to_string())?;
+    for file in 0..FILES {
+        let line = |number| format!("line {number} of file {file}: needle or hay\n");
+        write(tree.join(format!("{file}.txt")), (0..200).map(line).collect())?;
+    }
+    let statements = home.path("wall.sql");
+    let insert = |number| format!("insert into t values ({number}, 'text {number}');\n");
+    let inserts: String = (0..TRANSACTIONS).map(insert).collect();
+    let table = "create table if not exists t (a, b); delete from t;\n";
+    write(statements.clone(), table.to_owned() + &inserts)?;
+    let compile = |name: &str| home.compile(&shared.join("guests").join(name), &[]);
+    let input = ["--stdin".to_owned(), statements.display().to_string()];
+    Ok(vec![
+        Row {
+            name: "ripgrep, 500 files",
+            artifact: compile("rust-ripgrep.wasm"),
+            options: granted.to_vec(),
+            arguments: vec!["-c", "needle", "tree"],
+            share: 10,
+        },
+        Row {
+            name: "SQLite, 300 transactions",
+            artifact: compile("c-sqlite.wasm"),
+            options: granted.iter().cloned().chain(input).collect(),
+            arguments: vec!["x.db"],
+            share: 10,
+        },
+    ])
 }
 
 /// Prints the table.
@@ -66,40 +105,54 @@ pub(super) fn run(bench: &Bench, runs: usize) -> Result<(), String> {
     let home = &bench.home;
     let folder = home.path("wall");
     std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
-    let granted = vec!["--dir".to_owned(), folder.display().to_string()];
+    let granted = vec!["--dir".to_owned(), format!("{}::.", folder.display())];
     let hello = home.fixture("wat/hello.wat");
     let guest = |name: &str, text: String| -> Result<PathBuf, String> {
         let path = home.path(&format!("{name}.wat"));
         std::fs::write(&path, text).map_err(|error| error.to_string())?;
         Ok(home.compile(&path, &[]))
     };
-    let rows = [
-        Row { name: "hello", artifact: hello.clone(), options: Vec::new(), share: 1 },
+    let mut rows = vec![
+        Row {
+            name: "hello",
+            artifact: hello.clone(),
+            options: Vec::new(),
+            arguments: Vec::new(),
+            share: 1,
+        },
         Row {
             name: "hello, a folder",
             artifact: hello.clone(),
             options: granted.clone(),
+            arguments: Vec::new(),
             share: 1,
         },
         Row {
             name: "hello, a limit on time",
             artifact: hello,
             options: vec!["--timeout".to_owned(), "9s".to_owned()],
+            arguments: Vec::new(),
             share: 1,
         },
         Row {
             name: "100 000 writes and reads",
             artifact: guest("transfer", on_a_file(100_000, "(call $transfer)"))?,
             options: granted.clone(),
+            arguments: Vec::new(),
             share: 10,
         },
         Row {
             name: "20 000 files opened and closed",
             artifact: guest("open", on_a_file(20_000, "(call $close_it) (call $open_it)"))?,
-            options: granted,
+            options: granted.clone(),
+            arguments: Vec::new(),
             share: 10,
         },
     ];
+    match shared() {
+        None => println!("BLS_SHARED is not set: no real program that works with files."),
+        Some(shared) => rows.extend(real_programs(home, &shared, &granted)?),
+    }
     let mut table = Table::new(&[
         "run",
         "ms",
@@ -113,6 +166,7 @@ pub(super) fn run(bench: &Bench, runs: usize) -> Result<(), String> {
         let command = |program: &Path| {
             let mut command = Command::new(program);
             command.arg("--trust").arg(home.public_key()).args(&row.options).arg(&row.artifact);
+            command.args(&row.arguments);
             command
         };
         let mut commands = vec![command(&loader())];
@@ -142,7 +196,7 @@ fn stage(home: &Home, row: &Row, runs: usize) -> Result<Samples, String> {
     for _ in 0..runs {
         let mut command = Command::new(loader());
         command.arg("--trust").arg(home.public_key()).arg("--explain");
-        let output = command.args(&row.options).arg(&row.artifact).output();
+        let output = command.args(&row.options).arg(&row.artifact).args(&row.arguments).output();
         let text = output.map_err(|error| error.to_string())?.stderr;
         let text = String::from_utf8_lossy(&text).into_owned();
         let line = text.lines().find(|line| line.starts_with("bls-load: confine: "));
