@@ -17,6 +17,7 @@
 
 pub mod artifact;
 pub mod capability;
+pub mod config;
 pub mod control_flow;
 pub mod date;
 pub mod digest;
