@@ -36,6 +36,7 @@ pub mod passwd;
 pub mod policy;
 pub mod preview1;
 pub mod quantity;
+pub mod recipe;
 pub mod target;
 pub mod text;
 pub mod trust;

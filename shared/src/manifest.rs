@@ -17,6 +17,7 @@ use crate::limits::{
     PARTS_MAX, ZSTD_LEVEL_MAX,
 };
 use crate::name::{self, NameError};
+use crate::recipe::{self, Recipe};
 use crate::target::{EngineProfile, Target};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -29,7 +30,8 @@ pub const PREDICATE_TYPE: &str = "https://blockless.network/bls/manifest/v1";
 /// The extension that stands for the list of exports, where that is too long for a manifest.
 pub const EXPORTS_EXTENSION: &str = "exports";
 /// Extensions that this reader understands.
-const EXTENSIONS: [&str; 3] = [EXPORTS_EXTENSION, PROFILE_EXTENSION, control_flow::EXTENSION];
+const EXTENSIONS: [&str; 4] =
+    [EXPORTS_EXTENSION, PROFILE_EXTENSION, control_flow::EXTENSION, recipe::EXTENSION];
 
 /// Why a signed payload is no manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,7 +144,7 @@ pub struct Manifest {
     pub created: Option<u64>,
     /// Seconds since 1970 after which it must not run.
     pub expires: Option<u64>,
-    /// SHA-256 of the module that was given to the compiler.
+    /// SHA-256 of the module that was given to the compiler, or of the recipe's text.
     pub source: Sha256,
     /// SHA-256 of the module that was compiled: the metered one, or the source.
     pub compiled: Sha256,
@@ -462,12 +464,25 @@ impl Manifest {
         parse_unlisted(self.extensions.get(EXPORTS_EXTENSION)?)
     }
 
+    /// What it was linked from; `None` where its source is one module.
+    #[must_use]
+    pub fn recipe(&self) -> Option<Recipe> {
+        Recipe::parse(self.extensions.get(recipe::EXTENSION)?).ok()
+    }
+
     /// What serde's types cannot say.
     fn check(&self) -> Result<(), &'static str> {
         if self.extensions.contains_key(EXPORTS_EXTENSION)
             && (self.unlisted_exports().is_none() || !self.module.exports.is_empty())
         {
             return Err("exports are listed, or counted with the digest of their list");
+        }
+        if self.extensions.contains_key(recipe::EXTENSION)
+            && self.recipe().map(|recipe| recipe.digest()) != Some(self.source)
+        {
+            return Err(
+                "what it was linked from must be a recipe, and its source that recipe's digest",
+            );
         }
         if self.created.zip(self.expires).is_some_and(|(created, expires)| expires <= created) {
             return Err("it must expire after it was created");

@@ -1,6 +1,7 @@
 //! The manifest: what is written is read, and nothing else.
 
 use super::*;
+use crate::recipe::Ingredient;
 
 #[test]
 fn what_is_written_is_read() {
@@ -98,4 +99,22 @@ fn exports_are_listed_or_counted() {
         assert!(matches!(parse(wrong, &[]), Err(ManifestError::Field(_))), "{wrong:?}");
     }
     assert_eq!(example().unlisted_exports(), None);
+}
+
+#[test]
+fn the_source_of_a_linked_artifact_is_its_recipe() {
+    let one = |name: &str| Ingredient { name: name.into(), sha256: Sha256::of(b"x") };
+    let recipe = Recipe::new(vec![one("lib")], one("app")).unwrap();
+    let parse = |text: &str, source: Sha256| {
+        let mut manifest = example();
+        let _ = manifest.extensions.insert(recipe::EXTENSION.into(), text.into());
+        manifest.source = source;
+        Statement::parse(&Statement::new(manifest).to_bytes())
+    };
+    let text = recipe.to_text();
+    assert_eq!(parse(&text, recipe.digest()).unwrap().recipe(), Some(recipe.clone()));
+    assert!(matches!(parse(&text, Sha256::of(b"y")), Err(ManifestError::Field(_))));
+    let other = text.replace("app", "a\tp");
+    assert!(matches!(parse(&other, Sha256::of(other.as_bytes())), Err(ManifestError::Field(_))));
+    assert_eq!(example().recipe(), None);
 }
