@@ -16,6 +16,7 @@
 #![forbid(unsafe_code)]
 
 pub mod artifact;
+pub mod blockless;
 pub mod capability;
 pub mod control_flow;
 pub mod date;
@@ -24,6 +25,7 @@ pub mod digest;
 pub mod engine;
 pub mod envelope;
 pub mod fuel;
+pub mod host_table;
 pub mod json;
 pub mod key;
 pub mod limits;
