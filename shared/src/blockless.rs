@@ -14,7 +14,7 @@
 //! that of preview 1 is. All parameters are 32-bit integers, text is UTF-8 without an end mark,
 //! and 0 is the code for "done". Does no work for a guest.
 
-use crate::host_table::{Function, functions};
+use crate::interface::{Function, functions};
 
 /// Gives the whole table to a macro, in the form of
 /// [`for_each_function`](crate::for_each_function), by interface. What an outside answer costs

@@ -1,116 +1,11 @@
 //! Every function that bls-load has for guests, over all interfaces, and how one is looked up.
 //!
 //! The tables are [`preview1`](crate::preview1)'s and [`blockless`](crate::blockless)'s. This is
-//! the one place that knows which there are: whoever has an import asks here. Gives types as a
-//! manifest spells them, and what an import may use. Does no work for a guest.
+//! the one place that knows which there are: whoever has an import asks here. Does no work for a
+//! guest.
 
-use crate::capability::Capability;
+pub use crate::interface::{Function, Kind};
 use crate::{blockless, preview1};
-
-/// A value of the calling convention.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A 32-bit integer.
-    I32,
-    /// A 64-bit integer.
-    I64,
-}
-
-impl Kind {
-    /// As a manifest spells it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::I32 => "i32",
-            Self::I64 => "i64",
-        }
-    }
-}
-
-/// A function of a table, as a module sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Function {
-    /// The interface whose table it stands in: the name of a module it is imported from, and
-    /// of snapshot 0's functions preview 1's.
-    pub interface: &'static str,
-    /// Its name.
-    pub name: &'static str,
-    /// Its parameters, those of a pair one by one.
-    pub parameters: &'static [Kind],
-    /// Whether it answers, with an errno or a code as `i32`; if not, it does not come back.
-    pub answers: bool,
-    /// What whoever imports it may use.
-    pub may_use: &'static [Capability],
-}
-
-impl Function {
-    /// Its type as a manifest spells it.
-    #[must_use]
-    pub fn ty(&self) -> String {
-        let mut text = "func".to_owned();
-        if !self.parameters.is_empty() {
-            let names: Vec<&str> = self.parameters.iter().map(|kind| kind.name()).collect();
-            text += &format!(" (param {})", names.join(" "));
-        }
-        if self.answers {
-            text += " (result i32)";
-        }
-        text
-    }
-}
-
-/// The values that parameters of the table are.
-macro_rules! kinds {
-    ([$($kind:ident)*]) => { &[$($crate::host_table::Kind::$kind),*] };
-    ([$($kind:ident)*] $name:ident: pair $pair:ident $(, $($rest:tt)*)?) => {
-        $crate::host_table::kinds!([$($kind)* I32 I32] $($($rest)*)?)
-    };
-    ([$($kind:ident)*] $name:ident: u32 $(, $($rest:tt)*)?) => {
-        $crate::host_table::kinds!([$($kind)* I32] $($($rest)*)?)
-    };
-    ([$($kind:ident)*] $name:ident: Pointer $(, $($rest:tt)*)?) => {
-        $crate::host_table::kinds!([$($kind)* I32] $($($rest)*)?)
-    };
-    ([$($kind:ident)*] $name:ident: u64 $(, $($rest:tt)*)?) => {
-        $crate::host_table::kinds!([$($kind)* I64] $($($rest)*)?)
-    };
-    ([$($kind:ident)*] $name:ident: i64 $(, $($rest:tt)*)?) => {
-        $crate::host_table::kinds!([$($kind)* I64] $($($rest)*)?)
-    };
-}
-
-/// Whether a function with this result answers.
-macro_rules! answers {
-    (errno) => {
-        true
-    };
-    (code) => {
-        true
-    };
-    (never) => {
-        false
-    };
-}
-
-/// Makes a list of functions from a table.
-macro_rules! functions {
-    ($($interface:ident {
-        $($name:ident($($parameters:tt)*) -> $result:ident,
-            costs $price:expr, may_use [$($capability:ident),*];)*
-    })*) => {
-        /// Every function, in the order of the table.
-        pub const FUNCTIONS: &[$crate::host_table::Function] =
-            &[$($($crate::host_table::Function {
-                interface: stringify!($interface),
-                name: stringify!($name),
-                parameters: $crate::host_table::kinds!([] $($parameters)*),
-                answers: $crate::host_table::answers!($result),
-                may_use: &[$($crate::capability::Capability::$capability),*],
-            }),*),*];
-    };
-}
-
-pub(crate) use {answers, functions, kinds};
 
 /// All functions of all interfaces: preview 1's first.
 pub fn all() -> impl Iterator<Item = &'static Function> {

@@ -26,6 +26,7 @@ pub mod engine;
 pub mod envelope;
 pub mod fuel;
 pub mod host_table;
+pub mod interface;
 pub mod json;
 pub mod key;
 pub mod limits;

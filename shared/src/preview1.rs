@@ -9,7 +9,7 @@
 //! a price mean what `loader/src/host/price.rs` and FUEL.md say.
 
 use crate::capability::{WASI_PREVIEW1, WASI_UNSTABLE};
-use crate::host_table::{Function, functions};
+use crate::interface::{Function, functions};
 
 /// The modules that these functions can be imported from.
 pub const MODULES: [&str; 2] = [WASI_PREVIEW1, WASI_UNSTABLE];
