@@ -17,6 +17,7 @@
 
 pub mod artifact;
 pub mod blockless;
+pub mod broker;
 pub mod capability;
 pub mod control_flow;
 pub mod date;
@@ -24,6 +25,7 @@ pub mod digest;
 #[cfg(feature = "engine")]
 pub mod engine;
 pub mod envelope;
+pub mod extension;
 pub mod fuel;
 pub mod host_table;
 pub mod interface;
@@ -33,6 +35,7 @@ pub mod limits;
 pub mod manifest;
 pub mod name;
 pub mod nearest;
+pub mod net;
 pub mod options;
 pub mod passwd;
 pub mod policy;
