@@ -7,8 +7,8 @@
 
 use crate::validate::Validated;
 use bls_artifact::capability::Capability;
+use bls_artifact::host_table;
 use bls_artifact::manifest::{Export, Import, Kind, Memory, Module, Table, saturate};
-use bls_artifact::preview1;
 use std::fmt::Write as _;
 use wasmparser::{
     CompositeInnerType, ExternalKind, GlobalType, HeapType, MemoryType, Parser, Payload, RefType,
@@ -63,7 +63,7 @@ pub fn describe(module: &Validated) -> Result<Description, wasmparser::Error> {
     };
     let mut may_use: Vec<Capability> = imports
         .iter()
-        .filter_map(|import| preview1::function(&import.module, &import.name))
+        .filter_map(|import| host_table::function(&import.module, &import.name))
         .flat_map(|function| function.may_use.iter().copied())
         .collect();
     may_use.sort_unstable();

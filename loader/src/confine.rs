@@ -22,7 +22,7 @@ use crate::host::Grants;
 use crate::link::Linked;
 use crate::sys::signal::{self, Thread};
 use bls_artifact::capability::Capability;
-use bls_artifact::preview1;
+use bls_artifact::host_table;
 use bls_confine::landlock::{Rights, Ruleset};
 use bls_confine::{Capabilities, threads};
 use calls::Folders;
@@ -326,6 +326,6 @@ fn folders(grants: &Grants) -> Folders {
 fn host_imports(linked: &Linked) -> impl Iterator<Item = &str> {
     let imports = linked.mapped().module().imports();
     imports.filter_map(|import| {
-        preview1::function(import.module(), import.name()).map(|function| function.name)
+        host_table::function(import.module(), import.name()).map(|function| function.name)
     })
 }

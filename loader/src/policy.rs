@@ -267,6 +267,16 @@ impl Rules {
         all.map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
+    /// The compiler that a policy names, and the key that it signs with.
+    pub(crate) fn compiler(&self) -> (Option<&str>, Option<&str>) {
+        let first =
+            |of: fn(&Policy) -> Option<&str>| self.files.iter().find_map(|(_, policy)| of(policy));
+        (
+            first(|policy| policy.compile_with.as_deref()),
+            first(|policy| policy.compile_key.as_deref()),
+        )
+    }
+
     /// The files, for `--explain` and the report.
     pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
         self.files.iter().map(|(path, _)| path.as_path())

@@ -16,20 +16,27 @@
 #![forbid(unsafe_code)]
 
 pub mod artifact;
+pub mod blockless;
+pub mod broker;
 pub mod capability;
+pub mod config;
 pub mod control_flow;
 pub mod date;
 pub mod digest;
 #[cfg(feature = "engine")]
 pub mod engine;
 pub mod envelope;
+pub mod extension;
 pub mod fuel;
+pub mod host_table;
+pub mod interface;
 pub mod json;
 pub mod key;
 pub mod limits;
 pub mod manifest;
 pub mod name;
 pub mod nearest;
+pub mod net;
 pub mod options;
 pub mod passwd;
 pub mod policy;

@@ -64,6 +64,39 @@ pub const KEYS_LISTED_MAX: usize = 1024;
 /// Longest password database that is read, in bytes.
 pub const PASSWD_BYTES_MAX: u64 = 8 << 20;
 
+/// Longest URL, in bytes: what servers take, four times.
+pub const URL_BYTES_MAX: usize = 32 << 10;
+/// Most rules about the network of one run, granted and refused ones each.
+pub const NET_RULES_MAX: usize = 1024;
+/// Longest frame between a guest's host and the broker, in bytes behind its length: what an
+/// SDK's largest buffer takes (10 MiB), and half as much.
+pub const FRAME_BYTES_MAX: usize = 16 << 20;
+/// Longest set-up of a broker, in bytes of JSON.
+pub const SETUP_BYTES_MAX: usize = 256 << 10;
+/// Most headers of one request or answer by HTTP.
+pub const HEADERS_MAX: usize = 256;
+/// Longest headers of one request or answer by HTTP, names and values, in bytes.
+pub const HEADER_BYTES_MAX: usize = 256 << 10;
+/// Most arguments of an extension.
+pub const EXTENSION_ARGUMENTS_MAX: usize = 1024;
+/// Most variables of an extension.
+pub const EXTENSION_VARIABLES_MAX: usize = 256;
+/// Longest arguments and variables of an extension together, in bytes.
+pub const EXTENSION_WORDS_BYTES_MAX: usize = 128 << 10;
+/// Most extensions of one registry or folder.
+pub const EXTENSIONS_MAX: usize = 256;
+/// Longest registry of extensions, in bytes.
+pub const REGISTRY_BYTES_MAX: u64 = 1 << 20;
+/// Most handles of one interface that a guest has open: of answers by HTTP, and of lists of
+/// extensions and running ones together.
+pub const HANDLES_MAX: usize = 64;
+/// Most bytes of a body that are asked for at a time.
+pub const PIECE_BYTES_MAX: usize = 256 << 10;
+/// Most listeners that a run has from its operator.
+pub const LISTENERS_MAX: usize = 64;
+/// Longest text in a broker's answer that is for people, in bytes.
+pub const REFUSAL_BYTES_MAX: usize = 4096;
+
 /// Longest source module, in bytes.
 pub const MODULE_BYTES_MAX: u64 = 512 << 20;
 /// Longest function body, in bytes. wasmparser allows 7 654 321; the rest is

@@ -91,6 +91,7 @@ fn into_error(failure: Failure) -> wasmtime::Error {
         Failure::Fault(fault) => fault.into(),
         Failure::Stop(error) => error,
         Failure::Errno(errno) => wasmtime::Error::msg(format!("{errno:?}")),
+        Failure::Code(code) => wasmtime::Error::msg(format!("code {code}")),
     }
 }
 
