@@ -7,8 +7,8 @@
 
 use crate::validate::Validated;
 use bls_artifact::capability::Capability;
+use bls_artifact::host_table;
 use bls_artifact::manifest::{Export, Import, Kind, Memory, Module, Table, saturate};
-use bls_artifact::preview1;
 use std::fmt::Write as _;
 use wasmparser::{
     CompositeInnerType, ExternalKind, GlobalType, HeapType, MemoryType, Parser, Payload, RefType,
@@ -63,7 +63,7 @@ pub fn describe(module: &Validated) -> Result<Description, wasmparser::Error> {
     };
     let mut may_use: Vec<Capability> = imports
         .iter()
-        .filter_map(|import| preview1::function(&import.module, &import.name))
+        .filter_map(|import| host_table::function(&import.module, &import.name))
         .flat_map(|function| function.may_use.iter().copied())
         .collect();
     may_use.sort_unstable();
@@ -87,6 +87,18 @@ pub fn describe(module: &Validated) -> Result<Description, wasmparser::Error> {
         may_use,
         functions: index.defined,
     })
+}
+
+/// The type of something that a module has, as the manifest spells it.
+///
+/// # Errors
+/// As [`describe`].
+pub(crate) fn show_item(
+    wasm: &[u8],
+    kind: ExternalKind,
+    index: u32,
+) -> Result<String, wasmparser::Error> {
+    Ok(Index::read(wasm)?.show_item(kind, index))
 }
 
 /// One memory, as the manifest has it.

@@ -23,7 +23,7 @@ use crate::link::Linked;
 use crate::policy::Limits;
 use crate::sys::signal::{self, Thread};
 use bls_artifact::capability::Capability;
-use bls_artifact::preview1;
+use bls_artifact::host_table;
 use bls_confine::landlock::{Rights, Ruleset};
 use bls_confine::{Capabilities, threads};
 use calls::Folders;
@@ -364,6 +364,6 @@ fn folders(grants: &Grants) -> Folders {
 fn host_imports(linked: &Linked) -> impl Iterator<Item = &str> {
     let imports = linked.mapped().module().imports();
     imports.filter_map(|import| {
-        preview1::function(import.module(), import.name()).map(|function| function.name)
+        host_table::function(import.module(), import.name()).map(|function| function.name)
     })
 }

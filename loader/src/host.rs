@@ -1,98 +1,70 @@
-//! The host: WASI preview 1 (`wasi_snapshot_preview1`) and snapshot 0 before it
-//! (`wasi_unstable`), synchronous.
+//! The host: WASI preview 1 (`wasi_snapshot_preview1`), snapshot 0 before it
+//! (`wasi_unstable`), and the interfaces of the Blockless network; synchronous.
 //!
-//! | file | functions |
+//! | file | what |
 //! |---|---|
-//! | `args_environ` | `args_*`, `environ_*` |
-//! | `clock`, `poll` | `clock_*`, `poll_oneoff` |
-//! | `random` | `random_get` |
-//! | `fd`, `transfer`, `stat`, `readdir` | `fd_*` |
-//! | `path`, `stat` | `path_*` |
-//! | `links`, `place`, `filesystem` | where a path leads, and whether a guest may go there |
-//! | `disk` | what counts as output |
-//! | `process`, `socket` | `proc_*`, `sched_yield`, `sock_*` |
-//! | `price` | what calls cost in fuel |
-//! | `holding` | memory that is held for the guest between calls |
-//! | `observed` | how far the guest is, for whoever ends its run from outside |
-//! | `edition` | what `wasi_unstable`, snapshot 0, has otherwise |
-//! | `determinism` | what takes the place of clocks, randomness and file numbers |
+//! | `preview1` | the functions of WASI |
+//! | `blockless` | those of the network's interfaces |
+//! | `wiring` | from a call of the guest to the function of a row: one way for all of them |
 //! | `memory` | pointers of the guest become checked slices: here and nowhere else |
-//! | `table`, `types`, `errno` | descriptors, the specification's records and errors |
+//! | `price` | what calls cost in fuel |
+//! | `table`, `stream`, `input`, `transfer` | descriptors, what stands behind them, moving bytes |
+//! | `disk` | what counts as output |
+//! | `holding` | memory that is held for the guest between calls |
+//! | `limit`, `observed`, `state` | what the guest may have, how far it is, what its store owns |
+//! | `determinism` | what takes the place of clocks, randomness and file numbers |
+//! | `errno` | what a call answers when it cannot do what it was asked |
 //!
 //! May assume that `State::memory` is the guest's exported memory once the guest
 //! runs. Guarantees that a guest reaches nothing but what [`Grants`] holds: paths
 //! are resolved by `links` and cap-std, which know no way out of a folder, and what they lead to is
-//! judged before it is opened. A pointer that is out of bounds is a trap. Contains no `unsafe`, and no panic that a guest can
-//! reach. Costs nothing at start: no table of functions is built, and nothing is
+//! judged before it is opened; everything with more than files is asked of [`Outside`]. A pointer that is out of bounds is a trap. Contains no `unsafe`, and no panic that a guest can
+//! reach. Costs nothing at start: nothing is
 //! asked of the system before the guest asks for it.
 
 #![forbid(unsafe_code)]
 
-mod args_environ;
-mod clock;
+mod blockless;
 mod determinism;
 mod disk;
-mod edition;
 pub(crate) mod errno;
-mod fd;
-mod filesystem;
 mod holding;
 pub(crate) mod limit;
-mod links;
 pub(crate) mod memory;
 pub(crate) mod observed;
-mod path;
-mod place;
-mod poll;
+mod preview1;
 mod price;
-mod process;
-mod random;
-mod readdir;
-mod socket;
-mod stat;
 pub(crate) mod state;
 pub(crate) mod stream;
 mod table;
-mod transfer;
-mod types;
+mod waiting;
+mod wiring;
 
-/// The functions of preview 1, under their names.
-mod functions {
-    pub(super) use super::args_environ::*;
-    pub(super) use super::clock::*;
-    pub(super) use super::fd::*;
-    pub(super) use super::path::*;
-    pub(super) use super::poll::*;
-    pub(super) use super::process::*;
-    pub(super) use super::random::*;
-    pub(super) use super::readdir::*;
-    pub(super) use super::socket::*;
-    pub(super) use super::stat::*;
-    pub(super) use super::transfer::*;
-}
-
+use crate::sys;
 use bls_artifact::capability::Capability;
+use bls_artifact::host_table::{self, Kind};
 use bls_artifact::limits::DESCRIPTORS_DEFAULT;
-use bls_artifact::preview1::{self, Kind};
+use bls_artifact::recipe::host_module;
 use determinism::Clockwork;
 pub use determinism::Determinism;
 use disk::OutputLeft;
 pub use disk::OutputLimit;
-use edition::Edition;
 use errno::{Failure, Outcome};
 pub use errno::{Fault, Stopped};
-pub(crate) use filesystem::kernel_filesystem;
 use holding::Holding;
 use memory::GuestMemory;
-pub use place::Identity;
+use preview1::edition::Edition;
+pub(crate) use preview1::filesystem::kernel_filesystem;
+pub use preview1::place::Identity;
 pub use price::CannotPay;
-use price::{CALL, CHANGE, DISK, FILE, NOTHING, Priced as _, Purse, opening};
+use price::Purse;
 pub(crate) use state::OwnFailure;
 pub use state::State;
 use std::fmt;
 pub use stream::Streams;
 use table::Table;
 use wasmtime::{Caller, FuncType, Linker, Val, ValType};
+use wiring::{Row, Run};
 
 /// What a guest is granted. The default is all that is granted by default, and no
 /// arguments.
@@ -242,14 +214,16 @@ impl Host {
     }
 }
 
-/// Runs one call of the guest, takes its price off the guest's counter, and turns what it
-/// gave into what the guest sees. One function for all calls: a copy for each would be a
-/// fiftieth of the program.
+/// Runs one call of the guest, with the parameters that it gave, takes its price off the guest's
+/// counter, and turns what it gave into what the guest sees; `memory` is the number of the one
+/// that its pointers are into. One function for all calls: a copy for each would be a fiftieth of
+/// the program.
 fn call(
     caller: &mut Caller<'_, State>,
     edition: Edition,
-    base: u64,
-    function: &dyn Fn(&mut Host, &mut GuestMemory<'_>) -> Outcome<()>,
+    memory: u32,
+    run: Run,
+    given: &[u64],
 ) -> Result<u32, wasmtime::Error> {
     let counter = caller.data().counter;
     let left = counter.and_then(|counter| counter.get(&mut *caller).i64());
@@ -260,16 +234,16 @@ fn call(
     host.purse.open(left);
     host.holding.open(limiter.left_for_host());
     host.edition = edition;
-    let outcome = match caller.data().memory {
+    let outcome = match caller.data().memory(memory) {
         Some(memory) => {
             let (bytes, state) = memory.data_and_store_mut(&mut *caller);
-            function(&mut state.host, &mut GuestMemory::new(Some(bytes)))
+            run(&mut state.host, &mut GuestMemory::new(Some(bytes)), given)
         }
-        None => function(&mut caller.data_mut().host, &mut GuestMemory::new(None)),
+        None => run(&mut caller.data_mut().host, &mut GuestMemory::new(None), given),
     };
     let State { host, limiter, observed, .. } = caller.data_mut();
     limiter.host_holds(host.holding.counted());
-    if let (Some(counter), Some(left)) = (counter, host.purse.close(base)) {
+    if let (Some(counter), Some(left)) = (counter, host.purse.close()) {
         observed.see_fuel_left(left);
         counter.set(&mut *caller, Val::I64(left))?;
     }
@@ -278,6 +252,7 @@ fn call(
     match outcome {
         Ok(()) => Ok(0),
         Err(Failure::Errno(errno)) => Ok(u32::from(errno.number())),
+        Err(Failure::Code(code)) => Ok(code.into()),
         Err(Failure::Fault(fault)) => Err(wasmtime::Error::new(fault)),
         Err(Failure::Stop(error)) => Err(error),
     }
@@ -287,7 +262,7 @@ fn call(
 /// function.
 #[must_use]
 pub fn has_type(module: &str, name: &str, ty: &FuncType) -> Option<bool> {
-    let function = preview1::function(module, name)?;
+    let function = host_table::function(module, name)?;
     let results: &[Kind] = if function.answers { &[Kind::I32] } else { &[] };
     let is = |kind: &Kind, ty: &ValType| match kind {
         Kind::I32 => ty.is_i32(),
@@ -299,95 +274,25 @@ pub fn has_type(module: &str, name: &str, ty: &FuncType) -> Option<bool> {
     Some(fit(function.parameters, &mut ty.params()) && fit(results, &mut ty.results()))
 }
 
-/// What the engine calls for a function of the table. Takes the table's parameters one by
-/// one: on the left stand those of the module so far, then what the function gets for them.
-macro_rules! host_function {
-    (
-        $edition:ident, $function:ident -> $result:ident, $price:expr,
-        [$($given:ident: $kind:ident),*], [$($parameter:ident = $value:expr),*],
-    ) => {
-        move |mut caller: Caller<'_, State> $(, $given: $kind)*| {
-            $(let $parameter = $value;)*
-            let units = $price $(+ $parameter.units())*;
-            let answer = call(&mut caller, $edition, units, &|host, memory| {
-                functions::$function(host, memory $(, $parameter)*)
-            });
-            host_function!(@$result answer)
-        }
-    };
-    (
-        $edition:ident, $function:ident -> $result:ident, $price:expr,
-        [$($given:ident: $kind:ident),*], [$($known:ident = $value:expr),*],
-        $parameter:ident: pair $pair:ident $(, $($rest:tt)*)?
-    ) => {
-        host_function!(
-            $edition, $function -> $result, $price,
-            [$($given: $kind,)* address: u32, length: u32],
-            [$($known = $value,)* $parameter = memory::$pair::new(address, length)],
-            $($($rest)*)?
-        )
-    };
-    (
-        $edition:ident, $function:ident -> $result:ident, $price:expr,
-        [$($given:ident: $kind:ident),*], [$($known:ident = $value:expr),*],
-        $parameter:ident: Pointer $(, $($rest:tt)*)?
-    ) => {
-        host_function!(
-            $edition, $function -> $result, $price,
-            [$($given: $kind,)* address: u32],
-            [$($known = $value,)* $parameter = memory::Pointer::new(address)],
-            $($($rest)*)?
-        )
-    };
-    (
-        $edition:ident, $function:ident -> $result:ident, $price:expr,
-        [$($given:ident: $kind:ident),*], [$($known:ident = $value:expr),*],
-        $parameter:ident: $number:ident $(, $($rest:tt)*)?
-    ) => {
-        host_function!(
-            $edition, $function -> $result, $price,
-            [$($given: $kind,)* number: $number], [$($known = $value,)* $parameter = number],
-            $($($rest)*)?
-        )
-    };
-    (@errno $answer:ident) => { $answer };
-    // It did not come back.
-    (@never $answer:ident) => { $answer.map(drop) };
+/// The row of the function that an import asks for, if there is one.
+fn row(module: &str, name: &str) -> Option<(&'static host_table::Function, &'static Row)> {
+    let function = host_table::function(module, name)?;
+    let mut rows = preview1::ROWS.iter().chain(blockless::ROWS);
+    let row = rows.find(|row| (row.interface, row.name) == (function.interface, function.name))?;
+    Some((function, row))
 }
 
-/// Makes [`define`] from the table.
-macro_rules! define {
-    ($($function:ident($($parameters:tt)*) -> $result:ident,
-        costs $price:expr, may_use [$($capability:ident),*];)*
-    ) => {
-        /// Gives `linker` the host function that an import asks for, from
-        /// `wasi_snapshot_preview1` or `wasi_unstable`; `false` when there is no such
-        /// function.
-        ///
-        /// # Errors
-        /// The engine's, when there is no memory for it.
-        pub fn define(
-            linker: &mut Linker<State>,
-            module: &str,
-            name: &str,
-        ) -> wasmtime::Result<bool> {
-            let (Some(edition), Some(_)) = (Edition::of(module), preview1::function(module, name))
-            else {
-                return Ok(false);
-            };
-            match name {
-                $(stringify!($function) => linker.func_wrap(
-                    module,
-                    name,
-                    host_function!(
-                        edition, $function -> $result, $price, [], [], $($parameters)*
-                    ),
-                )?,)*
-                _ => return Ok(false),
-            };
-            Ok(true)
-        }
-    };
+/// Gives `linker` the host function that an import asks for; `false` when there is no such
+/// function.
+///
+/// # Errors
+/// The engine's, when there is no memory for it.
+pub fn define(linker: &mut Linker<State>, module: &str, name: &str) -> wasmtime::Result<bool> {
+    let Some((function, row)) = row(module, name) else { return Ok(false) };
+    let (interface, memory) = host_module(module);
+    let (edition, run) = (Edition::of(interface), row.run);
+    sys::function::define(linker, (module, name), function, move |caller, given| {
+        call(caller, edition, memory, run, given)
+    })?;
+    Ok(true)
 }
-
-bls_artifact::for_each_function!(define);

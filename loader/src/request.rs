@@ -6,6 +6,7 @@
 
 use crate::host::Determinism;
 use bls_artifact::capability::Capability;
+use bls_artifact::net::{Endpoint, NetRules};
 use bls_artifact::policy::Requirement;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -27,6 +28,35 @@ pub(crate) enum UnknownImports {
     Refuse,
     /// The guest starts, and traps when it calls one.
     Trap,
+}
+
+/// Extensions to grant: programs beside the guest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Extensions {
+    /// The registry, or a folder of programs; `None` where there are none.
+    pub(crate) path: Option<PathBuf>,
+    /// The names of those that are granted; empty for all of them.
+    pub(crate) aliases: Vec<String>,
+}
+
+/// What may be asked for beyond files, and who answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Beyond {
+    /// What of the network is granted, and what is refused of that.
+    pub(crate) network: NetRules,
+    pub(crate) extensions: Extensions,
+    /// Addresses to listen on for the guest, before it runs: each is a descriptor of its own,
+    /// behind those of the folders, in this order.
+    pub(crate) listeners: Vec<Endpoint>,
+    /// Whether the sockets that a service manager passed (`LISTEN_FDS`) are the guest's, behind
+    /// `listeners`.
+    pub(crate) passed_listeners: bool,
+    /// The program that answers; `None` for `bls-broker` beside this one.
+    pub(crate) broker: Option<PathBuf>,
+    /// A file of certificates that are trusted beside those that the broker brings.
+    pub(crate) authorities: Option<PathBuf>,
+    /// Whether an embedder answers itself, so that no broker is started.
+    pub(crate) is_answered: bool,
 }
 
 /// What a guest may use up, where anything was asked; `None` leaves it to the policies and
@@ -55,6 +85,12 @@ pub(crate) struct Request {
     pub(crate) folders: Vec<Folder>,
     /// Names, and values where they are given.
     pub(crate) variables: Vec<(OsString, Option<OsString>)>,
+    /// The variables that `blockless_memory.env_var_read` lists, as `variables` are written; one
+    /// that is not there is empty. They are no variables of the guest's environment.
+    pub(crate) listed: Vec<(OsString, Option<OsString>)>,
+    pub(crate) beyond: Beyond,
+    /// Standard input, where it is a text that was given and no stream.
+    pub(crate) stdin_text: Option<Vec<u8>>,
     /// Whether something else than this process's own was asked to be standard input.
     pub(crate) own_stdin: bool,
     /// What is granted by default and is not to be.

@@ -9,6 +9,7 @@ pub(crate) mod crash;
 pub(crate) mod descriptor;
 pub(crate) mod environment;
 pub(crate) mod filter;
+pub(crate) mod function;
 pub(crate) mod interrupt;
 pub(crate) mod signal;
 pub(crate) mod stack;

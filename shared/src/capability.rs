@@ -7,6 +7,7 @@
 //! that was linked with a C or Rust standard library imports `path_open`, whether it
 //! opens a file or not. Grants nothing itself.
 
+use crate::net::NetGrant;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -49,13 +50,13 @@ pub enum Capability {
     /// Random bytes. Granted by default.
     #[serde(rename = "random")]
     Randomness,
-    /// Sockets. Nothing grants them yet.
+    /// Connections and listeners by TCP, granted by where they lead.
     #[serde(rename = "sockets")]
     Sockets,
-    /// Requests by HTTP. Nothing grants them yet.
+    /// Requests by HTTP, granted by where they go.
     #[serde(rename = "http")]
     Http,
-    /// An extension of the host, by name. Nothing grants one yet.
+    /// An extension, a program beside the guest, granted by name.
     #[serde(rename = "extension")]
     Extension,
 }
@@ -127,6 +128,7 @@ impl Capability {
         match self {
             Self::Environment | Self::Extension => Some("NAME"),
             Self::FilesRead | Self::FilesWrite => Some("PATH"),
+            Self::Sockets | Self::Http => Some("PLACE"),
             _ => None,
         }
     }
@@ -138,8 +140,11 @@ impl fmt::Display for Capability {
     }
 }
 
-/// A capability, and what of it: `stdout`, `env:LANG`, `fs.write:/data`.
+/// A capability, and what of it: `stdout`, `env:LANG`, `fs.write:/data`,
+/// `http:https://example.com/v1`, `sockets:db:5432`.
 ///
+/// The scope of `http` and `sockets` is a [`NetGrant`], spelled as that is written; without one
+/// it is all of the network.
 /// The scope of a file permission is a path in plain form: no empty, `.` or `..`
 /// component but a lone `.`, and no `/` at its end but a lone `/`. In a manifest it
 /// is the guest's path, in an operator's policy the host's.
@@ -176,6 +181,8 @@ impl fmt::Display for PermissionError {
                     Capability::FilesRead | Capability::FilesWrite => {
                         "a path without empty, \".\" or \"..\" components"
                     }
+                    Capability::Http => "a place by HTTP, such as https://example.com/v1",
+                    Capability::Sockets => "a place by TCP, such as db.example.com:5432",
                     _ => "a name of printable characters without \"=\"",
                 };
                 write!(formatter, "{capability} is about {kind}, and {scope:?} is none")
@@ -198,18 +205,19 @@ impl Permission {
     /// # Errors
     /// [`PermissionError`] when the capability has no such parts.
     pub fn scoped(capability: Capability, scope: &str) -> Result<Self, PermissionError> {
-        let fits = match capability.scope() {
-            None => return Err(PermissionError::NoScope(capability)),
-            Some("PATH") => is_plain_path(scope),
-            Some(_) => {
-                !scope.is_empty()
-                    && scope.chars().all(|letter| !letter.is_control() && letter != '=')
-            }
+        let is_name = || {
+            !scope.is_empty()
+                && !scope.contains(|letter: char| letter.is_control() || letter == '=')
         };
-        if !fits {
-            return Err(PermissionError::Scope(capability, scope.to_owned()));
-        }
-        Ok(Self { capability, scope: Some(scope.to_owned()) })
+        let plain = match capability.scope() {
+            None => return Err(PermissionError::NoScope(capability)),
+            Some("PATH") => is_plain_path(scope).then(|| scope.to_owned()),
+            // Spelled one way, however it was written.
+            Some("PLACE") => place(capability, scope).map(|grant| grant.to_string()),
+            Some(_) => is_name().then(|| scope.to_owned()),
+        };
+        let plain = plain.ok_or_else(|| PermissionError::Scope(capability, scope.to_owned()))?;
+        Ok(Self { capability, scope: Some(plain) })
     }
 
     /// Reads `CAPABILITY` or `CAPABILITY:SCOPE`.
@@ -241,14 +249,35 @@ impl Permission {
         self.scope.as_deref()
     }
 
-    /// Whether it names all that its capability wants named, as a need must.
+    /// What is granted of the network: by HTTP, by TCP, or by both.
+    pub fn of_network(grant: &NetGrant) -> impl Iterator<Item = Self> {
+        let kinds = [
+            grant.is_http().then_some(Capability::Http),
+            grant.is_tcp().then_some(Capability::Sockets),
+        ];
+        let scope = (*grant != NetGrant::all()).then(|| grant.to_string());
+        kinds.into_iter().flatten().map(move |kind| Self { capability: kind, scope: scope.clone() })
+    }
+
+    /// Where in the network it is about; `None` where it is about something else.
+    #[must_use]
+    pub fn place(&self) -> Option<NetGrant> {
+        match (self.capability, &self.scope) {
+            (Capability::Http | Capability::Sockets, None) => Some(NetGrant::all()),
+            (kind, Some(scope)) => place(kind, scope),
+            _ => None,
+        }
+    }
+
+    /// Whether it names all that its capability wants named, as a need must. (All of the
+    /// network is something to need.)
     #[must_use]
     pub fn is_definite(&self) -> bool {
-        self.scope.is_some() || self.capability.scope().is_none()
+        self.scope.is_some() || matches!(self.capability.scope(), None | Some("PLACE"))
     }
 
     /// Whether whoever has this has `wanted` too. A path covers what lies below it,
-    /// and writing covers reading.
+    /// writing covers reading, and a place of the network those that [`NetGrant::covers`] says.
     #[must_use]
     pub fn covers(&self, wanted: &Self) -> bool {
         let kind = self.capability == wanted.capability
@@ -259,6 +288,11 @@ impl Permission {
             (Some(_), None) => false,
             (Some(own), Some(wanted)) if self.capability.scope() == Some("PATH") => {
                 path_covers(own, wanted)
+            }
+            (Some(own), Some(wanted)) if self.capability.scope() == Some("PLACE") => {
+                place(self.capability, own)
+                    .zip(place(self.capability, wanted))
+                    .is_some_and(|(own, wanted)| own.covers(&wanted))
             }
             (Some(own), Some(wanted)) => own == wanted,
         };
@@ -287,6 +321,17 @@ impl TryFrom<String> for Permission {
 impl From<Permission> for String {
     fn from(permission: Permission) -> Self {
         permission.to_string()
+    }
+}
+
+/// The place that a scope of `http` or `sockets` names; `None` where it names none, or one that
+/// is reached otherwise.
+fn place(capability: Capability, scope: &str) -> Option<NetGrant> {
+    let grant = NetGrant::parse(scope).ok()?;
+    match capability {
+        Capability::Http => grant.is_http().then_some(grant),
+        Capability::Sockets => grant.is_tcp().then_some(grant),
+        _ => None,
     }
 }
 
@@ -342,9 +387,24 @@ mod tests {
 
     #[test]
     fn permissions_are_read_as_they_are_written() {
-        for text in ["arguments", "env", "env:LANG", "fs.read:/", "fs.write:/data/x", "fs.read:."] {
+        for text in [
+            "arguments",
+            "env",
+            "env:LANG",
+            "fs.read:/",
+            "fs.write:/data/x",
+            "fs.read:.",
+            "http",
+            "http:https://example.com/v1",
+            "http:example.com",
+            "sockets:db:5432",
+            "sockets:[::1]:80",
+            "extension:search",
+        ] {
             assert_eq!(Permission::parse(text).unwrap().to_string(), text);
         }
+        let odd = Permission::parse("http:HTTPS://Example.com:443/v1/").unwrap();
+        assert_eq!(Permission::parse(&odd.to_string()), Ok(odd.clone()), "{odd}");
         for wrong in [
             "",
             "files",
@@ -359,6 +419,11 @@ mod tests {
             "fs.read:/a/../b",
             "fs.read://",
             "fs.write:..",
+            "http:",
+            "http:tcp://example.com:80",
+            "sockets:http://example.com",
+            "sockets:a b",
+            "extension:",
         ] {
             assert!(Permission::parse(wrong).is_err(), "{wrong:?}");
         }
@@ -381,6 +446,28 @@ mod tests {
         assert!(!covers("fs.read:.", "fs.read:/x"));
         assert!(!covers("env:A", "env:B"));
         assert!(!covers("stdin", "stdout"));
+        assert!(covers("http", "http:https://example.com/v1"));
+        assert!(covers("http:example.com", "http:https://example.com/v1"));
+        assert!(covers("sockets:db", "sockets:db:5432"));
+        assert!(!covers("http:https://example.com/v1", "http:https://example.com/v10"));
+        assert!(!covers("http:example.com", "sockets:example.com:80"));
+        assert!(!covers("sockets:db:5432", "sockets"));
+        assert!(!covers("extension:a", "extension:ab"));
+    }
+
+    #[test]
+    fn a_grant_of_the_network_is_by_http_by_tcp_or_both() {
+        let shown = |text: &str| {
+            let grant = NetGrant::parse(text).unwrap();
+            Permission::of_network(&grant).map(|one| one.to_string()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(shown("*"), "http sockets");
+        assert_eq!(shown("db:5432"), "http:db:5432 sockets:db:5432");
+        assert_eq!(shown("https://example.com/v1"), "http:https://example.com/v1");
+        assert_eq!(shown("tcp://db:5432"), "sockets:tcp://db:5432");
+        let all = Permission::parse("sockets").unwrap();
+        assert!(all.is_definite() && all.place() == Some(NetGrant::all()));
+        assert_eq!(Permission::parse("env:A").unwrap().place(), None);
     }
 
     #[test]

@@ -16,8 +16,10 @@
 #![forbid(unsafe_code)]
 
 pub mod artifact;
+pub mod blockless;
 pub mod broker;
 pub mod capability;
+pub mod config;
 pub mod control_flow;
 pub mod date;
 pub mod digest;
@@ -26,6 +28,8 @@ pub mod engine;
 pub mod envelope;
 pub mod extension;
 pub mod fuel;
+pub mod host_table;
+pub mod interface;
 pub mod json;
 pub mod key;
 pub mod limits;
@@ -38,6 +42,7 @@ pub mod passwd;
 pub mod policy;
 pub mod preview1;
 pub mod quantity;
+pub mod recipe;
 pub mod target;
 pub mod text;
 pub mod trust;

@@ -26,6 +26,8 @@ pub const STORE_ENTRIES_MAX: usize = 1 << 20;
 pub const SEQUENCE_JUMP_MAX: u64 = 1 << 40;
 /// Longest name in a manifest, in bytes.
 pub const NAME_BYTES_MAX: usize = 128;
+/// Most modules that become one program. Each may have a memory, and an engine takes a hundred.
+pub const RECIPE_MODULES_MAX: usize = 64;
 /// Most needs that a manifest declares.
 pub const NEEDS_MAX: usize = 256;
 /// Most documents that a manifest names.
@@ -85,6 +87,13 @@ pub const EXTENSION_WORDS_BYTES_MAX: usize = 128 << 10;
 pub const EXTENSIONS_MAX: usize = 256;
 /// Longest registry of extensions, in bytes.
 pub const REGISTRY_BYTES_MAX: u64 = 1 << 20;
+/// Most handles of one interface that a guest has open: of answers by HTTP, and of lists of
+/// extensions and running ones together.
+pub const HANDLES_MAX: usize = 64;
+/// Most bytes of a body that are asked for at a time.
+pub const PIECE_BYTES_MAX: usize = 256 << 10;
+/// Most listeners that a run has from its operator.
+pub const LISTENERS_MAX: usize = 64;
 /// Longest text in a broker's answer that is for people, in bytes.
 pub const REFUSAL_BYTES_MAX: usize = 4096;
 

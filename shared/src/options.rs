@@ -19,7 +19,7 @@ pub enum Takes {
 use Takes::{MaybeValue, Nothing, Value};
 
 /// Every option that a run of any artifact can have, without its dashes.
-pub const RUN: [(&str, Takes); 29] = [
+pub const RUN: [(&str, Takes); 31] = [
     ("dir", Value),
     ("dir-ro", Value),
     ("env", Value),
@@ -49,6 +49,8 @@ pub const RUN: [(&str, Takes); 29] = [
     ("fuel-profile", MaybeValue),
     ("explain", Nothing),
     ("store", Value),
+    ("compile-with", Value),
+    ("compile-key", Value),
 ];
 
 /// The option that only the run of a file has, without its dashes: it takes a value.
@@ -56,11 +58,12 @@ pub const FILE_ONLY: &str = "digest";
 
 /// The commands that bls-load alone has, and how each is written, for whoever asks
 /// bls-compile for one. A test of the loader holds them to its command line.
-pub const LOADER_COMMANDS: [(&str, &str); 4] = [
+pub const LOADER_COMMANDS: [(&str, &str); 5] = [
     ("install", "bls-load install app.bls"),
     ("list", "bls-load list"),
     ("remove", "bls-load remove app"),
     ("gc", "bls-load gc"),
+    ("node", "bls-load node app.wasm"),
 ];
 
 /// How the command of bls-load of this name is written; `None` where it has none that
@@ -72,8 +75,9 @@ pub fn loader_command(name: &str) -> Option<&'static str> {
 
 /// The commands that bls-compile alone has, and how each is written, for whoever asks
 /// bls-load for one. A test of the compiler holds them to its command line.
-pub const COMPILER_COMMANDS: [(&str, &str); 6] = [
+pub const COMPILER_COMMANDS: [(&str, &str); 7] = [
     ("compile", "bls-compile app.wasm"),
+    ("link", "bls-compile link math.wasm app.wasm"),
     ("check", "bls-compile check app.wasm"),
     ("audit", "bls-compile audit app.metered.wasm"),
     ("inspect", "bls-compile inspect app.bls"),

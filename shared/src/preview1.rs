@@ -1,14 +1,15 @@
-//! The functions that bls-load has for guests: WASI preview 1, and snapshot 0 before it
+//! The functions of WASI preview 1 that bls-load has for guests, and of snapshot 0 before it
 //! (`wasi_unstable`), which is the same without `sock_accept`.
 //!
 //! One table ([`for_each_function`](crate::for_each_function)) says of each function its name,
 //! its parameters, what it costs and what it may use. The loader makes its linker from it, and
-//! the prices it takes; this module makes of it what whoever does not have the loader at hand
-//! needs, such as `bls-compile check`. A row that lacks a price or a list of capabilities does
-//! not compile. Does no work for a guest, and knows no units: the words of a price mean what
-//! `loader/src/host/price.rs` and FUEL.md say.
+//! the prices it takes; [`host_table`](crate::host_table), which knows all interfaces, makes of
+//! it what whoever does not have the loader at hand needs. A row that lacks a price or a list
+//! of capabilities does not compile. Does no work for a guest, and knows no units: the words of
+//! a price mean what `loader/src/host/price.rs` and FUEL.md say.
 
-use crate::capability::{Capability, WASI_PREVIEW1, WASI_UNSTABLE};
+use crate::capability::{WASI_PREVIEW1, WASI_UNSTABLE};
+use crate::interface::{Function, functions};
 
 /// The modules that these functions can be imported from.
 pub const MODULES: [&str; 2] = [WASI_PREVIEW1, WASI_UNSTABLE];
@@ -19,14 +20,16 @@ const LATER: &str = "sock_accept";
 /// Gives the whole table to a macro: for each function, in the order of the specification,
 ///
 /// ```text
-/// NAME(PARAMETER: TYPE, …) -> RESULT, costs PRICE, may_use [CAPABILITY, …];
+/// INTERFACE {
+///     NAME(PARAMETER: TYPE, …) -> RESULT, costs PRICE, may_use [CAPABILITY, …];
+/// }
 /// ```
 ///
 /// A `TYPE` is a number (`u32`, `u64`, `i64`) or a `Pointer` to something whose size the
 /// specification fixes. `pair TYPE` is two parameters of the module, an address and how many
-/// there are: of the bytes of a `Path`, of other `Bytes`, of the `Buffers` of a list, of what
-/// nobody looks at (`Unseen`). What a pair costs for its length, its type says. A `RESULT` is
-/// an `errno`, or `never`. A `PRICE` is what the call costs beside that; it may ask about
+/// there are: of the bytes of a `Path`, of other `Bytes`, of the `Buffers` of a list.
+/// What a pair costs for its length, its type says. A `RESULT` is
+/// an `errno`, the `code` of another interface, or `never`. A `PRICE` is what the call costs beside that; it may ask about
 /// parameters. A capability is one of [`Capability`](crate::capability::Capability): an import
 /// of the function means that it may be used. Every program that is linked with a C library
 /// closes, seeks and asks about its standard streams, which says nothing about files.
@@ -34,6 +37,7 @@ const LATER: &str = "sock_accept";
 macro_rules! for_each_function {
     ($then:ident) => {
         $then! {
+        wasi_snapshot_preview1 {
             args_get(pointers: Pointer, strings: Pointer) -> errno,
                 costs CALL, may_use [Arguments];
             args_sizes_get(count: Pointer, size: Pointer) -> errno,
@@ -144,184 +148,27 @@ macro_rules! for_each_function {
             sock_accept(descriptor: u32, flags: u32, result: Pointer) -> errno,
                 costs CALL, may_use [Sockets];
             sock_recv(
-                descriptor: u32, buffers: pair Unseen, flags: u32,
+                descriptor: u32, buffers: pair Buffers, flags: u32,
                 length: Pointer, flags_out: Pointer
             ) -> errno,
                 costs CALL, may_use [Sockets];
             sock_send(
-                descriptor: u32, buffers: pair Unseen, flags: u32, length: Pointer
+                descriptor: u32, buffers: pair Buffers, flags: u32, length: Pointer
             ) -> errno,
                 costs CALL, may_use [Sockets];
             sock_shutdown(descriptor: u32, sides: u32) -> errno,
                 costs CALL, may_use [Sockets];
         }
-    };
-}
-
-/// A value of the calling convention.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A 32-bit integer.
-    I32,
-    /// A 64-bit integer.
-    I64,
-}
-
-impl Kind {
-    /// As a manifest spells it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::I32 => "i32",
-            Self::I64 => "i64",
         }
-    }
-}
-
-/// A function of the table, as a module sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Function {
-    /// Its name.
-    pub name: &'static str,
-    /// Its parameters, those of a pair one by one.
-    pub parameters: &'static [Kind],
-    /// Whether it answers, with an errno as `i32`; if not, it does not come back.
-    pub answers: bool,
-    /// What whoever imports it may use.
-    pub may_use: &'static [Capability],
-}
-
-impl Function {
-    /// Its type as a manifest spells it.
-    #[must_use]
-    pub fn ty(&self) -> String {
-        let mut text = "func".to_owned();
-        if !self.parameters.is_empty() {
-            let names: Vec<&str> = self.parameters.iter().map(|kind| kind.name()).collect();
-            text += &format!(" (param {})", names.join(" "));
-        }
-        if self.answers {
-            text += " (result i32)";
-        }
-        text
-    }
-}
-
-/// The values that parameters of the table are.
-macro_rules! kinds {
-    ([$($kind:ident)*]) => { &[$(Kind::$kind),*] };
-    ([$($kind:ident)*] $name:ident: pair $pair:ident $(, $($rest:tt)*)?) => {
-        kinds!([$($kind)* I32 I32] $($($rest)*)?)
-    };
-    ([$($kind:ident)*] $name:ident: u32 $(, $($rest:tt)*)?) => {
-        kinds!([$($kind)* I32] $($($rest)*)?)
-    };
-    ([$($kind:ident)*] $name:ident: Pointer $(, $($rest:tt)*)?) => {
-        kinds!([$($kind)* I32] $($($rest)*)?)
-    };
-    ([$($kind:ident)*] $name:ident: u64 $(, $($rest:tt)*)?) => {
-        kinds!([$($kind)* I64] $($($rest)*)?)
-    };
-    ([$($kind:ident)*] $name:ident: i64 $(, $($rest:tt)*)?) => {
-        kinds!([$($kind)* I64] $($($rest)*)?)
-    };
-}
-
-/// Whether a function with this result answers.
-macro_rules! answers {
-    (errno) => {
-        true
-    };
-    (never) => {
-        false
-    };
-}
-
-/// Makes [`FUNCTIONS`] from the table.
-macro_rules! functions {
-    ($($name:ident($($parameters:tt)*) -> $result:ident,
-        costs $price:expr, may_use [$($capability:ident),*];)*
-    ) => {
-        /// Every function, in the order of the specification.
-        pub const FUNCTIONS: &[Function] = &[$(Function {
-            name: stringify!($name),
-            parameters: kinds!([] $($parameters)*),
-            answers: answers!($result),
-            may_use: &[$(Capability::$capability),*],
-        }),*];
     };
 }
 
 crate::for_each_function!(functions);
 
 /// The function `name` of `module`, if there is one.
-#[must_use]
-pub fn function(module: &str, name: &str) -> Option<&'static Function> {
+pub(crate) fn function(module: &str, name: &str) -> Option<&'static Function> {
     if !MODULES.contains(&module) || (module == WASI_UNSTABLE && name == LATER) {
         return None;
     }
     FUNCTIONS.iter().find(|function| function.name == name)
-}
-
-/// What the loader has for an import.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Provided {
-    /// Just that.
-    Fits,
-    /// A function of this name and of another type.
-    OtherType,
-    /// Nothing.
-    Unknown,
-}
-
-/// What the loader has for the import `name` of `module`, of this type.
-#[must_use]
-pub fn provided(module: &str, name: &str, ty: &str) -> Provided {
-    match function(module, name) {
-        None => Provided::Unknown,
-        Some(function) if function.ty() == ty => Provided::Fits,
-        Some(_) => Provided::OtherType,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn imports_are_found_by_module_name_and_type() {
-        assert_eq!(FUNCTIONS.len(), 46);
-        let module = WASI_PREVIEW1;
-        for function in FUNCTIONS {
-            let Function { name, .. } = function;
-            let ty = function.ty();
-            assert_eq!(provided(module, name, &ty), Provided::Fits, "{name}");
-            assert_eq!(provided(module, name, "func (param f32)"), Provided::OtherType, "{name}");
-            assert_eq!(provided("env", name, &ty), Provided::Unknown, "{name}");
-            let older = provided(WASI_UNSTABLE, name, &ty) == Provided::Fits;
-            assert_eq!(older, *name != "sock_accept", "{name}");
-        }
-        assert_eq!(provided(module, "fd_open", "func"), Provided::Unknown);
-        assert_eq!(provided(module, "proc_exit", "memory 1"), Provided::OtherType);
-    }
-
-    #[test]
-    fn types_are_spelled_as_in_a_manifest() {
-        let ty = |name| function(WASI_PREVIEW1, name).expect("a function").ty();
-        assert_eq!(ty("proc_exit"), "func (param i32)");
-        assert_eq!(ty("sched_yield"), "func (result i32)");
-        assert_eq!(ty("fd_seek"), "func (param i32 i64 i32 i32) (result i32)");
-        assert_eq!(
-            ty("path_open"),
-            "func (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)"
-        );
-    }
-
-    #[test]
-    fn no_function_stands_twice() {
-        let mut names: Vec<&str> = FUNCTIONS.iter().map(|function| function.name).collect();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), FUNCTIONS.len());
-    }
 }

@@ -11,8 +11,9 @@
 
 use bls_artifact::capability::{WASI_PREVIEW1, WASI_UNSTABLE};
 use bls_artifact::fuel::{BUDGET_MAX, COUNTER_EXPORT};
+use bls_artifact::host_table::Kind;
 use bls_artifact::key::PrivateKey;
-use bls_artifact::preview1::{FUNCTIONS, Kind};
+use bls_artifact::preview1::FUNCTIONS;
 use bls_artifact::target::Target;
 use bls_artifact::trust::Trust;
 use bls_compiler::pipeline::{self, Options};

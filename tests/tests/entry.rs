@@ -1,6 +1,8 @@
 //! What a run calls, with which values and arguments: as on other hosts.
 
-use bls_artifact::preview1::{FUNCTIONS, Function, MODULES, function};
+use bls_artifact::blockless;
+use bls_artifact::host_table::{Function, function};
+use bls_artifact::preview1::{FUNCTIONS, MODULES};
 use bls_tests::programs::{Home, compiler, run};
 use std::path::PathBuf;
 use std::process::Command;
@@ -165,8 +167,10 @@ fn the_compiler_knows_what_the_loader_has() {
         let has = move |known: &&Function| function(module, known.name).is_some();
         FUNCTIONS.iter().filter(has).map(move |function| import(module, function))
     });
+    let network = blockless::FUNCTIONS;
+    let all = all.chain(network.iter().map(|function| import(function.interface, function)));
     let imports: Vec<String> = all.collect();
-    assert!(imports.len() == 2 * FUNCTIONS.len() - 1, "{}", imports.len());
+    assert_eq!(imports.len(), 2 * FUNCTIONS.len() - 1 + network.len());
     let path = home.path("all.wat");
     let module = |imports: &str| format!(r#"(module {imports} (func (export "_start")))"#);
     std::fs::write(&path, module(&imports.concat())).unwrap();

@@ -7,7 +7,8 @@
 //! an errno of the specification; no byte of memory changes but what the arguments
 //! name as output; and a call that traps changes nothing in any folder.
 
-use bls_artifact::preview1::{FUNCTIONS, Kind};
+use bls_artifact::host_table::Kind;
+use bls_artifact::preview1::FUNCTIONS;
 use bls_loader::host::Fault;
 use bls_tests::court::{
     BUFFERS, Court, EVENTS, FILE, LIST, RECORDS, SUBSCRIPTIONS, good, guest, needed,

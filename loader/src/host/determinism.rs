@@ -19,7 +19,7 @@
 
 use crate::host::errno::Outcome;
 use crate::host::holding::Holding;
-use crate::host::types::{FileStat, FileType, NANOSECONDS};
+use crate::host::preview1::types::{FileStat, FileType, NANOSECONDS};
 use bls_artifact::digest::Sha256;
 use std::collections::BTreeMap;
 

@@ -18,7 +18,7 @@
 //! guest came can be filled, at one byte a block.
 
 use crate::host::errno::{Errno, Failure, Outcome};
-use crate::host::place::Place;
+use crate::host::preview1::place::Place;
 use crate::host::table::OpenFile;
 use rustix::fs::{OFlags, fcntl_getfl, fstat, tell};
 use std::fmt;

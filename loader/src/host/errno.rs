@@ -17,6 +17,8 @@ pub(crate) type Outcome<T> = Result<T, Failure>;
 pub(crate) enum Failure {
     /// The guest hears of it, and goes on.
     Errno(Errno),
+    /// The same, by a number of the interface that it called.
+    Code(u8),
     /// The guest broke the calling convention: a trap.
     Fault(Fault),
     /// The run is over, by the guest's own wish or by a limit of ours.

@@ -57,8 +57,6 @@ pairs! {
     Bytes { length }
     /// A list of descriptors of buffers (`iovec`, `ciovec`).
     Buffers { count }
-    /// Such a list that nobody looks at.
-    Unseen { count }
 }
 
 /// The guest's memory for the time of one host call.

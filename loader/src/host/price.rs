@@ -5,11 +5,10 @@
 //! (random bytes, reserved space, entries sorted or passed over) is not begun when the guest
 //! cannot pay for it; all else is paid for when it is done, and the guest's next check sees it. A guest that is not metered pays
 //! nothing. Which of these prices a call has stands in the table of functions
-//! (`bls_artifact::preview1`); what its paths and lists cost, their types say.
+//! (`bls_artifact::host_table`); what its paths and lists cost, their types say (`wiring.rs`).
 
 use crate::host::errno::{Failure, Outcome};
-use crate::host::memory::{Buffers, Bytes, Path, Pointer, Unseen};
-use bls_artifact::limits::{BUFFERS_MAX, PATH_BYTES_MAX};
+use bls_artifact::limits::BUFFERS_MAX;
 use std::cell::Cell;
 use std::fmt;
 
@@ -42,13 +41,13 @@ prices! {
     /// A call that waits for a disk.
     pub(crate) DISK = 65_536;
     /// For each byte of a path.
-    PATH_BYTE = 32;
+    pub(crate) PATH_BYTE = 32;
     /// For each link that a path leads through.
     LINK = 8192;
     /// For each byte of a path in which a link was replaced by what it says.
     LINKED_BYTE = 256;
     /// For each buffer of a list.
-    BUFFER = 8;
+    pub(crate) BUFFER = 8;
     /// For each four bytes that are read, written or reserved.
     BYTES_PER_UNIT = 4;
     /// For each byte of a listed directory.
@@ -70,40 +69,6 @@ prices! {
     /// For each thing that is waited for.
     SUBSCRIPTION = 512;
 }
-
-/// A parameter that may be paid for, whatever comes of the call.
-pub(crate) trait Priced {
-    /// Units for it.
-    fn units(self) -> u64;
-}
-
-impl Priced for Path {
-    #[inline(always)]
-    fn units(self) -> u64 {
-        u64::from(self.length().min(PATH_BYTES_MAX)) * PATH_BYTE
-    }
-}
-
-impl Priced for Buffers {
-    #[inline(always)]
-    fn units(self) -> u64 {
-        u64::from(self.count().min(BUFFERS_MAX)) * BUFFER
-    }
-}
-
-/// Those that cost nothing by themselves: numbers, and what is paid for when it is known.
-macro_rules! free {
-    ($($type:ty)*) => {
-        $(impl Priced for $type {
-            #[inline(always)]
-            fn units(self) -> u64 {
-                NOTHING
-            }
-        })*
-    };
-}
-
-free! { u32 u64 i64 Pointer Bytes Unseen }
 
 /// A call of `path_open` with these flags.
 #[inline(always)]
@@ -133,6 +98,8 @@ pub(crate) struct Purse {
     /// Units; `None` when nobody counts.
     left: Option<i64>,
     owed: Cell<u64>,
+    /// What the call costs in any case.
+    pub(crate) base: u64,
     /// What all calls until now have cost.
     charged: u64,
 }
@@ -140,13 +107,13 @@ pub(crate) struct Purse {
 impl Purse {
     /// For a call of a guest that has this left.
     pub(crate) fn open(&mut self, left: Option<i64>) {
-        (self.left, self.owed) = (left, Cell::new(0));
+        (self.left, self.owed, self.base) = (left, Cell::new(0), NOTHING);
     }
 
-    /// What is left when `base` and all else are paid. Never the number that says "out of
+    /// What is left when all is paid. Never the number that says "out of
     /// fuel".
-    pub(crate) fn close(&mut self, base: u64) -> Option<i64> {
-        let price = i64::try_from(base.saturating_add(self.owed.get())).unwrap_or(i64::MAX);
+    pub(crate) fn close(&mut self) -> Option<i64> {
+        let price = i64::try_from(self.base.saturating_add(self.owed.get())).unwrap_or(i64::MAX);
         let before = self.left?;
         let left = before.saturating_sub(price).max(i64::MIN + 1);
         self.charged = self.charged.saturating_add(before.abs_diff(left));

@@ -7,8 +7,8 @@
 
 use crate::host::Preopen;
 use crate::host::errno::{Errno, Outcome};
-use crate::host::place::Roots;
-use crate::host::readdir::Listing;
+use crate::host::preview1::place::Roots;
+use crate::host::preview1::readdir::Listing;
 use crate::host::stream::{Direction, Stream, Streams};
 use bls_artifact::capability::Capability;
 use cap_std::fs::{Dir, File};

@@ -3,9 +3,12 @@
 //! a number of the document that is no price.
 
 use super::*;
-use crate::host::types::DirectoryEntry;
+use crate::host::memory::{Buffers, Path};
+use crate::host::preview1::types::DirectoryEntry;
+use crate::host::wiring::Parameter as _;
+use bls_artifact::host_table::{Function, all, function};
 use bls_artifact::limits::ADVISED_BYTES_MAX;
-use bls_artifact::preview1::FUNCTIONS;
+use bls_artifact::limits::PATH_BYTES_MAX;
 use std::collections::BTreeSet;
 
 /// The rows of each table of the section: how many units, and for what.
@@ -45,7 +48,7 @@ fn named(cell: &str) -> BTreeSet<&'static str> {
     let words = cell.split('`').skip(1).step_by(2).filter(|word| word.contains('_'));
     words
         .flat_map(|word| {
-            let all = FUNCTIONS.iter().map(|function| function.name);
+            let all = all().map(|function| function.name);
             let found: Vec<_> = match word.strip_suffix('*') {
                 Some(beginning) => all.filter(|name| name.starts_with(beginning)).collect(),
                 None => all.filter(|name| *name == word).collect(),
@@ -59,22 +62,39 @@ fn named(cell: &str) -> BTreeSet<&'static str> {
 /// Makes a function of the table: what each costs beside its paths and lists, where `how` is
 /// how something is opened.
 macro_rules! base {
-    ($($function:ident($($parameter:ident: $($type:ident)+),*) -> $result:ident,
-        costs $price:expr, may_use [$($capability:ident),*];)*
-    ) => {
-        fn base(function: &str, how: u32) -> u64 {
-            match function {
-                $(stringify!($function) => {
+    ($($interface:ident {
+        $($function:ident($($parameter:ident: $($type:ident)+),*) -> $result:ident,
+            costs $price:expr, may_use [$($capability:ident),*];)*
+    })*) => {
+        pub(super) fn base(interface: &str, function: &str, how: u32) -> Option<u64> {
+            match (interface, function) {
+                $($((stringify!($interface), stringify!($function)) => {
                     $(let $parameter = how; let _ = $parameter;)*
-                    $price
-                })*
-                _ => panic!("there is no function {function}"),
+                    Some($price)
+                })*)*
+                _ => None,
             }
         }
     };
 }
 
-bls_artifact::for_each_function!(base);
+mod of_preview1 {
+    use super::*;
+    bls_artifact::for_each_function!(base);
+}
+
+mod of_blockless {
+    use super::*;
+    bls_artifact::for_each_blockless_function!(base);
+}
+
+/// What a function costs beside its paths and lists.
+fn base(function: &Function, how: u32) -> u64 {
+    let Function { interface, name, .. } = function;
+    of_preview1::base(interface, name, how)
+        .or_else(|| of_blockless::base(interface, name, how))
+        .unwrap_or_else(|| panic!("no price for {interface}.{name}"))
+}
 
 #[test]
 fn each_function_costs_what_the_first_table_says() {
@@ -92,10 +112,12 @@ fn each_function_costs_what_the_first_table_says() {
     for (how, words) in opening_rows {
         let found: Vec<u64> =
             rows.iter().filter(|(_, cell)| cell.contains(words)).map(|(units, _)| *units).collect();
-        assert_eq!(found, [base("path_open", how)], "{words}");
+        let open = function("wasi_snapshot_preview1", "path_open").expect("a function");
+        assert_eq!(found, [base(open, how)], "{words}");
     }
     let of_others = |cell: &str| cell.starts_with("every other ");
-    for name in FUNCTIONS.iter().map(|function| function.name) {
+    for function in all() {
+        let name = function.name;
         if name == "path_open" {
             continue;
         }
@@ -107,7 +129,7 @@ fn each_function_costs_what_the_first_table_says() {
             rows.next().map(|(units, _)| *units)
         };
         let units = named_in(false).or(named_in(true)).expect("the last row is every other call");
-        assert_eq!(base(name, 0), units, "{name}");
+        assert_eq!(base(function, 0), units, "{name}");
     }
     assert_eq!(rows.len(), 6);
 }
@@ -197,10 +219,8 @@ fn each_price_is_in_the_document() {
         })
         .collect();
     // Those of the first table, which the test above compares.
-    let calls: BTreeSet<u64> = FUNCTIONS
-        .iter()
-        .flat_map(|function| [0, CREATE, TRUNCATE].map(|how| base(function.name, how)))
-        .collect();
+    let calls: BTreeSet<u64> =
+        all().flat_map(|function| [0, CREATE, TRUNCATE].map(|how| base(function, how))).collect();
     for name in ["NOTHING", "CALL", "FILE", "CHANGE", "MAKE", "DISK"] {
         assert!(calls.contains(&Price(name).units()), "nothing costs {name}");
         known.insert(name);
@@ -230,12 +250,17 @@ fn paths_and_lists_are_paid_for_up_to_their_limits() {
 #[test]
 fn nothing_looks_like_out_of_fuel() {
     let mut purse = Purse::default();
-    assert_eq!(purse.close(1), None);
-    purse.open(Some(10));
-    assert_eq!(purse.close(4), Some(6));
+    purse.base = 1;
+    assert_eq!(purse.close(), None);
+    let open = |purse: &mut Purse, left, base| {
+        purse.open(Some(left));
+        purse.base = base;
+    };
+    open(&mut purse, 10, 4);
+    assert_eq!(purse.close(), Some(6));
     assert_eq!(purse.charged(), 4);
     purse.owe(u64::MAX);
-    assert_eq!(purse.close(4), Some(10 - i64::MAX));
-    purse.open(Some(i64::MIN + 2));
-    assert_eq!(purse.close(256), Some(i64::MIN + 1));
+    assert_eq!(purse.close(), Some(10 - i64::MAX));
+    open(&mut purse, i64::MIN + 2, 256);
+    assert_eq!(purse.close(), Some(i64::MIN + 1));
 }

@@ -6,8 +6,8 @@
 
 use crate::host::Host;
 use crate::host::errno::{Errno, Outcome};
-use crate::host::memory::{GuestMemory, Pointer, Unseen};
-use crate::host::types::{FdFlags, ReceiveFlags, ShutdownFlags};
+use crate::host::memory::{Buffers, GuestMemory, Pointer};
+use crate::host::preview1::types::{FdFlags, ReceiveFlags, ShutdownFlags};
 
 /// Would take a connection that waits.
 pub(crate) fn sock_accept(
@@ -26,7 +26,7 @@ pub(crate) fn sock_recv(
     host: &mut Host,
     _memory: &mut GuestMemory<'_>,
     descriptor: u32,
-    _buffers: Unseen,
+    _buffers: Buffers,
     flags: u32,
     _length: Pointer,
     _flags_out: Pointer,
@@ -40,7 +40,7 @@ pub(crate) fn sock_send(
     host: &mut Host,
     _memory: &mut GuestMemory<'_>,
     descriptor: u32,
-    _buffers: Unseen,
+    _buffers: Buffers,
     _flags: u32,
     _length: Pointer,
 ) -> Outcome<()> {

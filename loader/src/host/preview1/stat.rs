@@ -6,12 +6,12 @@
 
 use crate::host::Host;
 use crate::host::errno::{Errno, Outcome};
-use crate::host::fd::kind_of_stream;
 use crate::host::memory::{GuestMemory, Path, Pointer};
-use crate::host::path::at;
-use crate::host::place::{Found, Place};
+use crate::host::preview1::fd::kind_of_stream;
+use crate::host::preview1::path::at;
+use crate::host::preview1::place::{Found, Place};
+use crate::host::preview1::types::{FileStat, LookupFlags, NANOSECONDS, TimeFlags};
 use crate::host::table::Descriptor;
-use crate::host::types::{FileStat, LookupFlags, NANOSECONDS, TimeFlags};
 use cap_fs_ext::{DirExt, SystemTimeSpec};
 use cap_std::fs::Metadata;
 use cap_std::time::SystemTime;

@@ -16,8 +16,8 @@
 
 use crate::host::errno::{Errno, Outcome};
 use crate::host::memory::{GuestMemory, Pointer};
-use crate::host::types::{FileStat, Rights, Subscription};
-use bls_artifact::capability::{WASI_PREVIEW1, WASI_UNSTABLE};
+use crate::host::preview1::types::{FileStat, Rights, Subscription};
+use bls_artifact::capability::WASI_UNSTABLE;
 use rustix::fs::SeekFrom;
 
 /// The two interfaces.
@@ -32,11 +32,10 @@ pub(crate) enum Edition {
 
 impl Edition {
     /// That of a module that functions are imported from.
-    pub(crate) fn of(module: &str) -> Option<Self> {
+    pub(crate) fn of(module: &str) -> Self {
         match module {
-            WASI_UNSTABLE => Some(Self::Snapshot0),
-            WASI_PREVIEW1 => Some(Self::Preview1),
-            _ => None,
+            WASI_UNSTABLE => Self::Snapshot0,
+            _ => Self::Preview1,
         }
     }
 

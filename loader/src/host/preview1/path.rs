@@ -8,12 +8,12 @@
 use crate::host::Host;
 use crate::host::disk::OutputLeft;
 use crate::host::errno::{Errno, Outcome};
-use crate::host::fd::system_flags;
 use crate::host::memory::{Bytes, GuestMemory, Path, Pointer};
-use crate::host::place::{Found, Place, Roots, following};
+use crate::host::preview1::fd::system_flags;
+use crate::host::preview1::place::{Found, Place, Roots, following};
+use crate::host::preview1::types::{FdFlags, LookupFlags, OpenFlags, Rights};
 use crate::host::price::Purse;
 use crate::host::table::{Descriptor, Directory, OpenFile};
-use crate::host::types::{FdFlags, LookupFlags, OpenFlags, Rights};
 use cap_fs_ext::OpenOptionsFollowExt as _;
 use cap_std::fs::{Dir, File, MetadataExt, OpenOptions, OpenOptionsExt};
 use rustix::fs::OFlags;

@@ -9,12 +9,12 @@
 
 use crate::host::Host;
 use crate::host::disk::{OutputLeft, OutputLimit};
-use crate::host::errno::{Errno, Failure, Outcome, check_stopped};
+use crate::host::errno::{Errno, Failure, Outcome};
 use crate::host::memory::{Buffers, Gathered, GuestMemory, Pointer};
 use crate::host::stream::Direction;
 use crate::host::table::{Descriptor, OpenFile};
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fd::BorrowedFd;
+use crate::host::waiting::until_ready;
+use rustix::event::PollFlags;
 use rustix::io::{Errno as SystemErrno, preadv, pwritev, readv, retry_on_intr, writev};
 use std::io::{IoSlice, IoSliceMut};
 
@@ -201,29 +201,4 @@ fn transfer(whole: bool, mut step: impl FnMut(usize) -> Outcome<usize>) -> Outco
         moved += last;
     }
     Ok(moved)
-}
-
-/// Does `transfer`, and where it would block, waits and does it again.
-///
-/// Whoever started this process may have left a standard stream in non-blocking
-/// mode. A guest does not know, and changing the mode would change it for every
-/// process that shares the stream.
-fn until_ready(
-    stream: BorrowedFd<'_>,
-    ready: PollFlags,
-    mut transfer: impl FnMut() -> Result<usize, SystemErrno>,
-) -> Outcome<usize> {
-    loop {
-        match transfer() {
-            Err(SystemErrno::AGAIN) => {
-                let mut streams = [PollFd::from_borrowed_fd(stream, ready)];
-                match poll(&mut streams, None) {
-                    Err(SystemErrno::INTR) => check_stopped()?,
-                    other => other.map(drop)?,
-                }
-            }
-            Err(SystemErrno::INTR) => check_stopped()?,
-            length => return Ok(length?),
-        }
-    }
 }

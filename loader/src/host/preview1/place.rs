@@ -17,8 +17,8 @@
 
 use crate::host::Preopen;
 use crate::host::errno::{Errno, Outcome};
-use crate::host::filesystem::kernel_filesystem;
-use crate::host::links;
+use crate::host::preview1::filesystem::kernel_filesystem;
+use crate::host::preview1::links;
 use crate::host::price::Purse;
 use crate::host::table::Directory;
 use cap_fs_ext::FollowSymlinks;

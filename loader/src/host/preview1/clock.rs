@@ -10,7 +10,7 @@ use crate::host::Host;
 use crate::host::determinism::TICK_NS;
 use crate::host::errno::{Errno, Outcome};
 use crate::host::memory::{GuestMemory, Pointer};
-use crate::host::types::{Clock, timestamp};
+use crate::host::preview1::types::{Clock, timestamp};
 use bls_artifact::capability::Capability;
 use rustix::time::{ClockId, Timespec, clock_getres, clock_gettime};
 

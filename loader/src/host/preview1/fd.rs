@@ -9,9 +9,9 @@
 use crate::host::Host;
 use crate::host::errno::{Errno, Outcome};
 use crate::host::memory::{Bytes, GuestMemory, Pointer};
+use crate::host::preview1::types::{FdFlags, FdStat, FileType, PRESTAT_ALIGNMENT, Rights, prestat};
 use crate::host::stream::{Direction, Stream};
 use crate::host::table::Descriptor;
-use crate::host::types::{FdFlags, FdStat, FileType, PRESTAT_ALIGNMENT, Rights, prestat};
 use bls_artifact::limits::ADVISED_BYTES_MAX;
 use rustix::fs::{Advice, FallocateFlags, OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::retry_on_intr;

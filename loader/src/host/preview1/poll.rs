@@ -7,11 +7,11 @@
 //! Does not notice when the wall clock is set while a guest waits for a time of day.
 
 use crate::host::Host;
-use crate::host::clock::{capability, monotonic};
 use crate::host::errno::{Errno, Outcome, check_stopped};
 use crate::host::memory::{GuestMemory, Pointer};
+use crate::host::preview1::clock::{capability, monotonic};
+use crate::host::preview1::types::{Clock, Event, EventKind, NANOSECONDS, ReadyFlags, Wait};
 use crate::host::table::{Descriptor, Table};
-use crate::host::types::{Clock, Event, EventKind, NANOSECONDS, ReadyFlags, Wait};
 use bls_artifact::limits::SUBSCRIPTIONS_MAX;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
