@@ -225,8 +225,7 @@ fn listeners_stand_behind_the_folders() {
     let (one, _) = listener();
     let (two, address) = listener();
     let preopen = bls_tests::host_driver::preopen(folder.path(), "/d", false);
-    let grants =
-        Grants { preopens: vec![preopen], listeners: vec![one, two], ..Grants::default() };
+    let grants = Grants { preopens: vec![preopen], listeners: vec![one, two], ..Grants::default() };
     let mut guest = Guest(Driver::new(Shape::TwoPages, grants));
     assert!(guest.ask("fd_prestat_get", &[3, RESULT.into()]).is_ok());
     assert_eq!(guest.ask("fd_prestat_get", &[4, RESULT.into()]), Err(BADF));
