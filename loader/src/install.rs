@@ -3,6 +3,7 @@
 //! ```text
 //! image     create ─ write ─ sync ─ rename ─ sync the folder
 //! envelope  the same
+//! source    the same: a note of what was made of it
 //! record    the same: now the name means the new release, and no older one may run
 //! ```
 //!
@@ -24,13 +25,15 @@ use bls_artifact::name::is_name;
 use rustix::io::Errno;
 
 /// Words that are commands, and so no names of what is installed.
-pub const COMMANDS: [&str; 8] =
-    ["gc", "help", "install", "list", "remove", "trust", "verify", "version"];
+pub const COMMANDS: [&str; 9] =
+    ["gc", "help", "install", "list", "node", "remove", "trust", "verify", "version"];
 
 /// Whether `bls-load NAME` would run what is installed under this name.
 #[must_use]
 pub fn can_be_called(name: &str) -> bool {
-    is_name(name) && !name.ends_with(".bls") && !COMMANDS.contains(&name)
+    is_name(name)
+        && ![".bls", ".json"].iter().any(|end| name.ends_with(end))
+        && !COMMANDS.contains(&name)
 }
 
 /// Installs an artifact under its name, in the place of the release that is there.
@@ -65,6 +68,9 @@ pub fn install(
     })?;
     put(disk, Folder::Artifacts, &facts.identity.to_string(), |disk, file| {
         write_all(disk, file, verified.envelope())
+    })?;
+    put(disk, Folder::Sources, &facts.manifest.source.to_string(), |disk, file| {
+        write_all(disk, file, format!("{}\n", facts.identity).as_bytes())
     })?;
     put_record(disk, &new)?;
     Ok(new)
@@ -106,6 +112,7 @@ pub fn remove(disk: &mut impl Disk, identity: Sha256) -> Result<Collected, Store
         put_record(disk, &Record { installed: None, ..record })?;
     }
     let artifacts = remove_all(disk, Folder::Artifacts, |name| name == own)?;
+    forget_sources(disk, |identity| identity == own)?;
     used.sort_unstable();
     let is_unused =
         |name: &str| is_known && used.binary_search_by(|image| image.as_str().cmp(name)).is_err();
@@ -146,10 +153,10 @@ fn keep_only(disk: &mut impl Disk, mut keep: Vec<String>) -> Result<Collected, S
     // An artifact without its image would be damaged; an image alone is garbage.
     keep.sort_unstable();
     images.sort_unstable();
+    let is_kept = |name: &str| keep.binary_search_by(|kept| kept.as_str().cmp(name)).is_ok();
+    forget_sources(disk, |identity| !is_kept(identity))?;
     Ok(Collected {
-        artifacts: remove_all(disk, Folder::Artifacts, |name| {
-            keep.binary_search_by(|kept| kept.as_str().cmp(name)).is_err()
-        })?,
+        artifacts: remove_all(disk, Folder::Artifacts, |name| !is_kept(name))?,
         images: remove_all(disk, Folder::Images, |name| {
             images.binary_search_by(|kept| kept.as_str().cmp(name)).is_err()
         })?,
@@ -178,6 +185,20 @@ fn remove_all(
         disk.sync_folder(folder)?;
     }
     Ok(removed)
+}
+
+/// Removes the notes about sources that name what is gone.
+fn forget_sources(disk: &mut impl Disk, is_gone: impl Fn(&str) -> bool) -> Result<(), StoreError> {
+    for source in disk.names(Folder::Sources)?.into_iter().filter(|name| is_digest(name)) {
+        // A note that cannot be read says nothing, and an install replaces it.
+        let Ok(Some(note)) = disk.read(Folder::Sources, &source, ENVELOPE_BYTES_MAX) else {
+            continue;
+        };
+        if std::str::from_utf8(&note).is_ok_and(|note| is_gone(note.trim_end())) {
+            remove_file(disk, Folder::Sources, &source)?;
+        }
+    }
+    Ok(())
 }
 
 /// Adds the images that an artifact may use, whichever of them is there.

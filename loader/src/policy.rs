@@ -15,6 +15,7 @@ use bls_artifact::limits::{
     DESCRIPTORS_DEFAULT, DESCRIPTORS_MAX, DESCRIPTORS_MIN, MEMORY_BYTES_DEFAULT, POLICY_BYTES_MAX,
     STACK_BYTES_DEFAULT, STACK_BYTES_MAX, STACK_BYTES_MIN, TIMEOUT_MS_MAX,
 };
+use bls_artifact::manifest;
 use bls_artifact::policy::{self, Bound, Bounds, FolderGrant, Policy, Requirement, SYSTEM_FILE};
 use bls_artifact::quantity;
 use std::fmt;
@@ -158,6 +159,25 @@ fn parse(path: &Path, text: &[u8]) -> Result<Policy, PolicyError> {
     Policy::parse(text).map_err(|error| PolicyError::Contents(path.to_owned(), error))
 }
 
+impl Limits {
+    /// The same, and never more than an artifact's builder asks for.
+    pub(crate) fn within(self, builder: &manifest::Limits) -> Self {
+        let least = |one: Option<u64>, other: Option<u64>| match (one, other) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        let time = builder.time_ms.map(Duration::from_millis);
+        Self {
+            fuel: least(self.fuel, builder.fuel.map(|units| units.min(BUDGET_MAX))),
+            timeout: match (self.timeout, time) {
+                (Some(one), Some(other)) => Some(one.min(other)),
+                (one, other) => one.or(other),
+            },
+            ..self
+        }
+    }
+}
+
 impl Rules {
     /// Demands this of every run, beside what policies demand.
     pub(crate) fn demand(&mut self, requirement: Requirement) {
@@ -265,6 +285,16 @@ impl Rules {
     pub(crate) fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
         let all = self.files.iter().flat_map(|(_, policy)| &policy.env);
         all.map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// The compiler that a policy names, and the key that it signs with.
+    pub(crate) fn compiler(&self) -> (Option<&str>, Option<&str>) {
+        let first =
+            |of: fn(&Policy) -> Option<&str>| self.files.iter().find_map(|(_, policy)| of(policy));
+        (
+            first(|policy| policy.compile_with.as_deref()),
+            first(|policy| policy.compile_key.as_deref()),
+        )
     }
 
     /// The files, for `--explain` and the report.

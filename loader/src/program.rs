@@ -6,18 +6,26 @@
 
 pub(crate) mod cli;
 mod cmd;
+mod compile;
+mod config;
 mod deliver;
 mod explain;
+pub(crate) mod manner;
+mod module;
+mod node;
 mod profile;
 mod report;
 mod stdin;
+mod streams;
 mod watch;
 
 use crate::run::outcome;
 use crate::sys;
 use bls_artifact::text::printable_lines;
 use deliver::write_within;
+use std::ffi::OsStr;
 use std::fmt;
+use std::path::Path;
 
 /// The program: reads the command line, does what it says, gives the exit code.
 ///
@@ -36,7 +44,10 @@ pub fn main() -> u8 {
         );
         return outcome::FAILED;
     }
-    let code = cmd::main(std::env::args_os().skip(1));
+    let mut words = std::env::args_os();
+    let called = words.next().unwrap_or_default();
+    let is_node = Path::new(&called).file_name() == Some(OsStr::new(node::NAME));
+    let code = if is_node { node::main(words) } else { cmd::main(words.collect()) };
     // Nobody else does it behind a `main` of C's. What cannot be written any
     // more has been reported where it was written.
     let _ = std::io::stdout().flush();

@@ -4,8 +4,10 @@
 //! STORE/artifacts/IDENTITY   the envelope: what was signed, and by whom
 //! STORE/images/SHA256        the native code, raw, ready to be mapped from offset 0
 //! STORE/names/NAME           the record of a name (store/record.rs)
+//! STORE/sources/SHA256       the identity of what was made of this source last: a hint
 //! STORE/temporary/           what is being written
 //! STORE/lock                 held by whoever writes
+//! STORE/compiling/SHA256     held by whoever compiles this source, and gone afterwards
 //! ```
 //!
 //! Files are never changed: they are written elsewhere, brought to the disk, and get
@@ -20,7 +22,7 @@ mod guard;
 mod read;
 pub mod record;
 
-pub use disk::{Disk, System};
+pub use disk::{Compiling, Disk, System};
 pub use error::StoreError;
 pub use guard::Oddity;
 pub(crate) use guard::StoredImage;
@@ -29,6 +31,7 @@ pub use read::{Installed, Store};
 
 use crate::guarded;
 use bls_artifact::digest::Sha256;
+use bls_artifact::manifest::Manifest;
 use bls_artifact::name::is_name;
 use bls_artifact::passwd;
 use record::Record;
@@ -50,13 +53,16 @@ pub enum Folder {
     Images,
     /// Records, by name.
     Names,
+    /// Identities, by the SHA-256 of the source.
+    Sources,
     /// What is being written.
     Temporary,
 }
 
 impl Folder {
     /// Those inside the store.
-    pub const INSIDE: [Self; 4] = [Self::Artifacts, Self::Images, Self::Names, Self::Temporary];
+    pub const INSIDE: [Self; 5] =
+        [Self::Artifacts, Self::Images, Self::Names, Self::Sources, Self::Temporary];
 
     /// Its name.
     #[must_use]
@@ -66,6 +72,7 @@ impl Folder {
             Self::Artifacts => "artifacts",
             Self::Images => "images",
             Self::Names => "names",
+            Self::Sources => "sources",
             Self::Temporary => "temporary",
         }
     }
@@ -215,6 +222,51 @@ impl Stores {
             Some(error) => error.again(),
             None => StoreError::NotInstalled(wanted.to_string(), self.paths.clone()),
         })
+    }
+}
+
+/// Something that is installed and was made of a certain source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// Its identity.
+    pub identity: Sha256,
+    /// Whether it was found to be of use.
+    pub is_fit: bool,
+}
+
+impl Stores {
+    /// What is installed and says that it was made of `source`; of several one that
+    /// `is_fit`. What a store noted is a hint: where it leads nowhere, all that is installed is
+    /// looked at. Nothing about it is verified.
+    ///
+    /// # Errors
+    /// [`StoreError`] of a store that cannot be listed.
+    pub fn made_of(
+        &self,
+        source: Sha256,
+        is_fit: &dyn Fn(&Manifest) -> bool,
+    ) -> Result<Option<Made>, StoreError> {
+        let look = |store: &Store, identity: Sha256| {
+            let installed = store.installed(identity, Wanted::Identity(identity)).ok()??;
+            let manifest = installed.alleged().ok().filter(|alleged| alleged.source == source)?;
+            Some(Made { identity, is_fit: is_fit(&manifest) })
+        };
+        let mut found = None;
+        for store in &self.stores {
+            found = store.noted(source).and_then(|identity| look(store, identity)).or(found);
+            if found.is_some_and(|found| found.is_fit) {
+                return Ok(found);
+            }
+        }
+        for store in &self.stores {
+            for identity in store.identities()? {
+                found = look(store, identity).or(found);
+                if found.is_some_and(|found| found.is_fit) {
+                    return Ok(found);
+                }
+            }
+        }
+        Ok(found)
     }
 }
 

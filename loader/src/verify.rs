@@ -29,6 +29,12 @@ pub use error::{Reason, VerifyError};
 pub(crate) use installed::look_up;
 pub use installed::{verify_installed, verify_installed_for};
 
+/// Whether this machine can run one of the parts, by what the manifest says of them.
+pub(crate) fn runs_here(manifest: &Manifest) -> bool {
+    compatibility::check_metering(manifest).is_ok()
+        && manifest.parts.iter().any(|part| compatibility::check_part(part).is_ok())
+}
+
 mod compatibility;
 mod error;
 mod installed;

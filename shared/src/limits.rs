@@ -26,6 +26,8 @@ pub const STORE_ENTRIES_MAX: usize = 1 << 20;
 pub const SEQUENCE_JUMP_MAX: u64 = 1 << 40;
 /// Longest name in a manifest, in bytes.
 pub const NAME_BYTES_MAX: usize = 128;
+/// Most modules that become one program. Each may have a memory, and an engine takes a hundred.
+pub const RECIPE_MODULES_MAX: usize = 64;
 /// Most needs that a manifest declares.
 pub const NEEDS_MAX: usize = 256;
 /// Most documents that a manifest names.

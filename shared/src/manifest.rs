@@ -17,6 +17,7 @@ use crate::limits::{
     PARTS_MAX, ZSTD_LEVEL_MAX,
 };
 use crate::name::{self, NameError};
+use crate::recipe::{self, Recipe};
 use crate::target::{EngineProfile, Target};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -29,7 +30,8 @@ pub const PREDICATE_TYPE: &str = "https://blockless.network/bls/manifest/v1";
 /// The extension that stands for the list of exports, where that is too long for a manifest.
 pub const EXPORTS_EXTENSION: &str = "exports";
 /// Extensions that this reader understands.
-const EXTENSIONS: [&str; 3] = [EXPORTS_EXTENSION, PROFILE_EXTENSION, control_flow::EXTENSION];
+const EXTENSIONS: [&str; 4] =
+    [EXPORTS_EXTENSION, PROFILE_EXTENSION, control_flow::EXTENSION, recipe::EXTENSION];
 
 /// Why a signed payload is no manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,7 +144,7 @@ pub struct Manifest {
     pub created: Option<u64>,
     /// Seconds since 1970 after which it must not run.
     pub expires: Option<u64>,
-    /// SHA-256 of the module that was given to the compiler.
+    /// SHA-256 of the module that was given to the compiler, or of the recipe's text.
     pub source: Sha256,
     /// SHA-256 of the module that was compiled: the metered one, or the source.
     pub compiled: Sha256,
@@ -315,6 +317,12 @@ pub struct Table {
 pub struct Limits {
     /// Bytes of all linear memories together.
     pub memory: Option<u64>,
+    /// Units of fuel. Not there where nobody asked for it, as before there were such limits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fuel: Option<u64>,
+    /// Milliseconds of a run. The same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_ms: Option<u64>,
 }
 
 /// One native image.
@@ -462,12 +470,28 @@ impl Manifest {
         parse_unlisted(self.extensions.get(EXPORTS_EXTENSION)?)
     }
 
+    /// What it was linked from; `None` where its source is one module.
+    #[must_use]
+    pub fn recipe(&self) -> Option<Recipe> {
+        Recipe::parse(self.extensions.get(recipe::EXTENSION)?).ok()
+    }
+
     /// What serde's types cannot say.
     fn check(&self) -> Result<(), &'static str> {
         if self.extensions.contains_key(EXPORTS_EXTENSION)
             && (self.unlisted_exports().is_none() || !self.module.exports.is_empty())
         {
             return Err("exports are listed, or counted with the digest of their list");
+        }
+        if self.limits.fuel.is_some() && self.fuel.is_none() {
+            return Err("a limit on fuel takes an artifact that counts it");
+        }
+        if self.extensions.contains_key(recipe::EXTENSION)
+            && self.recipe().map(|recipe| recipe.digest()) != Some(self.source)
+        {
+            return Err(
+                "what it was linked from must be a recipe, and its source that recipe's digest",
+            );
         }
         if self.created.zip(self.expires).is_some_and(|(created, expires)| expires <= created) {
             return Err("it must expire after it was created");
@@ -548,12 +572,13 @@ impl Manifest {
             let sizes = [profile.memory_reservation, profile.memory_guard];
             sizes.into_iter().chain([part.stored.length, part.image.length, part.page_size])
         });
-        let fuel = self.fuel.iter().flat_map(|fuel| [fuel.overrun_max, fuel.instantiation]);
-        let options = [self.created, self.expires, self.limits.memory];
+        let metering = self.fuel.iter().flat_map(|fuel| [fuel.overrun_max, fuel.instantiation]);
+        let Limits { memory, fuel, time_ms } = self.limits;
+        let options = [self.created, self.expires, memory, fuel, time_ms];
         memories
             .chain(tables)
             .chain(parts)
-            .chain(fuel)
+            .chain(metering)
             .chain(options.into_iter().flatten())
             .chain([self.sequence])
     }

@@ -9,7 +9,7 @@ use crate::limits::NAME_BYTES_MAX;
 use std::fmt;
 
 /// The words that a loader's command line has, or keeps for later: never names.
-pub const COMMANDS: [&str; 20] = [
+pub const COMMANDS: [&str; 21] = [
     "check",
     "forget",
     "gc",
@@ -18,6 +18,7 @@ pub const COMMANDS: [&str; 20] = [
     "install",
     "key",
     "list",
+    "node",
     "policy",
     "remove",
     "revoke",

@@ -19,7 +19,7 @@ pub enum Takes {
 use Takes::{MaybeValue, Nothing, Value};
 
 /// Every option that a run of any artifact can have, without its dashes.
-pub const RUN: [(&str, Takes); 39] = [
+pub const RUN: [(&str, Takes); 41] = [
     ("dir", Value),
     ("dir-ro", Value),
     ("env", Value),
@@ -59,6 +59,8 @@ pub const RUN: [(&str, Takes); 39] = [
     ("list-env", Value),
     ("broker", Value),
     ("authorities", Value),
+    ("compile-with", Value),
+    ("compile-key", Value),
 ];
 
 /// The option that only the run of a file has, without its dashes: it takes a value.
@@ -66,12 +68,13 @@ pub const FILE_ONLY: &str = "digest";
 
 /// The commands that bls-load alone has, and how each is written, for whoever asks
 /// bls-compile for one. A test of the loader holds them to its command line.
-pub const LOADER_COMMANDS: [(&str, &str); 5] = [
+pub const LOADER_COMMANDS: [(&str, &str); 6] = [
     ("install", "bls-load install app.bls"),
     ("list", "bls-load list"),
     ("remove", "bls-load remove app"),
     ("gc", "bls-load gc"),
     ("ext", "bls-load ext"),
+    ("node", "bls-load node app.wasm"),
 ];
 
 /// How the command of bls-load of this name is written; `None` where it has none that
@@ -83,8 +86,9 @@ pub fn loader_command(name: &str) -> Option<&'static str> {
 
 /// The commands that bls-compile alone has, and how each is written, for whoever asks
 /// bls-load for one. A test of the compiler holds them to its command line.
-pub const COMPILER_COMMANDS: [(&str, &str); 6] = [
+pub const COMPILER_COMMANDS: [(&str, &str); 7] = [
     ("compile", "bls-compile app.wasm"),
+    ("link", "bls-compile link math.wasm app.wasm"),
     ("check", "bls-compile check app.wasm"),
     ("audit", "bls-compile audit app.metered.wasm"),
     ("inspect", "bls-compile inspect app.bls"),

@@ -237,6 +237,12 @@ pub struct Policy {
     /// Limits.
     #[serde(default)]
     pub limits: Bounds,
+    /// The bls-compile that compiles a module which is not installed, by its path.
+    #[serde(default, rename = "compile-with")]
+    pub compile_with: Option<String>,
+    /// The key that it signs with, as its `--key` takes it.
+    #[serde(default, rename = "compile-key")]
+    pub compile_key: Option<String>,
 }
 
 impl Policy {

@@ -6,8 +6,10 @@
 
 use crate::error::StageError;
 use crate::host::Determinism;
+use crate::program::manner::Manner;
 use crate::request::Request;
 use crate::store::Wanted;
+use bls_artifact::config::Stream;
 use bls_artifact::digest::Sha256;
 use bls_artifact::limits::{DESCRIPTORS_MAX, DESCRIPTORS_MIN, STACK_BYTES_MAX, STACK_BYTES_MIN};
 use bls_artifact::name::is_name;
@@ -109,8 +111,8 @@ pub(crate) enum Artifact {
 impl Artifact {
     /// What a word means: a file where it holds a `/` or ends as files do, whatever files
     /// there are. Modules are files too: so they are refused as what they are.
-    fn from_word(word: OsString) -> Result<Self, UsageError> {
-        const FILES: [&[u8]; 3] = [b".bls", b".wasm", b".wat"];
+    pub(crate) fn from_word(word: OsString) -> Result<Self, UsageError> {
+        const FILES: [&[u8]; 4] = [b".bls", b".wasm", b".wat", b".json"];
         let bytes = word.as_bytes();
         if word == STDIN || bytes.contains(&b'/') || FILES.iter().any(|end| bytes.ends_with(end)) {
             return Ok(Self::File(word.into()));
@@ -167,10 +169,23 @@ pub(crate) struct Options {
     /// Whether fuel by function is shown; in this file, or on stderr.
     pub(crate) fuel_profile: Option<Option<PathBuf>>,
     pub(crate) explain: bool,
+    /// The bls-compile that compiles a module which is not installed, and its key.
+    pub(crate) compile_with: Option<PathBuf>,
+    pub(crate) compile_key: Option<OsString>,
+    /// In whose words it ends.
+    pub(crate) manner: Manner,
+    /// What the artifact must have been made of.
+    pub(crate) source: Option<Sha256>,
+    /// Where standard output and standard error go.
+    pub(crate) outputs: [Stream; 2],
+    /// The folder that is the guest's `/`, where there is one, and the file in it that is told
+    /// how the run ended.
+    pub(crate) root: Option<PathBuf>,
+    pub(crate) log: Option<String>,
 }
 
-impl Options {
-    fn new() -> Self {
+impl Default for Options {
+    fn default() -> Self {
         Self {
             artifact: Artifact::File(PathBuf::new()),
             store: None,
@@ -185,6 +200,25 @@ impl Options {
             report: None,
             fuel_profile: None,
             explain: false,
+            compile_with: None,
+            compile_key: None,
+            manner: Manner::Own,
+            source: None,
+            outputs: [Stream::Inherit, Stream::Inherit],
+            root: None,
+            log: None,
+        }
+    }
+}
+
+impl Options {
+    /// The configuration that is named in the place of an artifact.
+    pub(crate) fn config(&self) -> Option<&PathBuf> {
+        match &self.artifact {
+            Artifact::File(path) => {
+                Some(path).filter(|path| path.as_os_str().as_bytes().ends_with(b".json"))
+            }
+            Artifact::Installed(_) => None,
         }
     }
 
@@ -243,8 +277,11 @@ impl Verb {
 }
 
 /// Options as they come, and what has to fit together at the end.
+#[derive(Default)]
 struct Words {
     options: Options,
+    /// What stands in the place of the artifact's name.
+    artifact: Option<OsString>,
     /// The last option that means nothing without a run.
     run_only: Option<String>,
     /// The last option that means nothing where nothing is verified.
@@ -257,18 +294,29 @@ struct Words {
 }
 
 /// Reads the words after the program's name.
-pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Command, UsageError> {
-    let mut parser = Parser::from_args(words);
-    let mut words = Words {
-        options: Options::new(),
-        run_only: None,
-        judging: None,
-        all: false,
-        json: false,
-        deterministic: false,
-        seed: None,
-        epoch: None,
-    };
+pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, UsageError> {
+    read(Words::default(), words)
+}
+
+/// The same, with options that stand before them, and another word in the place of the
+/// artifact.
+pub(crate) fn parse_behind(
+    options: Vec<OsString>,
+    words: Vec<OsString>,
+    artifact: OsString,
+) -> Result<Command, UsageError> {
+    let mut all = Words { artifact: Some(artifact), ..Words::default() };
+    let mut parser = Parser::from_args(options);
+    while let Some(argument) = parser.next().map_err(malformed)? {
+        let Arg::Long(name) = argument else { return Err(malformed(argument.unexpected())) };
+        let name = name.to_owned();
+        all.option(name, &mut parser)?;
+    }
+    read(all, words)
+}
+
+fn read(mut words: Words, all: impl IntoIterator<Item = OsString>) -> Result<Command, UsageError> {
+    let mut parser = Parser::from_args(all);
     let mut is_run = false;
     while let Some(argument) = parser.next().map_err(malformed)? {
         match argument {
@@ -360,7 +408,7 @@ impl Words {
         if self.options.target.is_some() {
             return Err(usage("--target is for verify and install; a run is on this machine"));
         }
-        self.options.artifact = Artifact::from_word(word)?;
+        self.options.artifact = Artifact::from_word(self.artifact.take().unwrap_or(word))?;
         self.check_digest()?;
         self.options.take_words(parser.raw_args().map_err(malformed)?.collect());
         let determinism = determinism(self.deterministic, self.seed, self.epoch)?;
@@ -497,6 +545,8 @@ fn run_option(name: &str, options: &mut Options, parser: &mut Parser) -> Result<
         "require-control-flow" => request.require.push(Requirement::ControlFlow),
         "policy" => options.policy = Some(parser.value().map_err(malformed)?.into()),
         "invoke" => request.invoke = Some(text(parser, name)?),
+        "compile-with" => options.compile_with = Some(parser.value().map_err(malformed)?.into()),
+        "compile-key" => options.compile_key = Some(parser.value().map_err(malformed)?),
         "argv0" => options.argv0 = Some(parser.value().map_err(malformed)?),
         "unknown-imports" => request.unknown_imports = unknown_imports(&text(parser, name)?)?,
         "fuel-profile" => options.fuel_profile = Some(parser.optional_value().map(PathBuf::from)),
@@ -528,7 +578,7 @@ fn determinism(
 
 const HELP_HINT: &str = "bls-load --help";
 
-fn usage(what: &str) -> UsageError {
+pub(crate) fn usage(what: &str) -> UsageError {
     UsageError { what: what.to_owned(), hint: HELP_HINT }
 }
 

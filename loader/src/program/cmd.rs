@@ -5,7 +5,7 @@ mod gc;
 mod install;
 mod list;
 mod remove;
-mod run;
+pub(crate) mod run;
 mod trust;
 mod verify;
 
@@ -13,7 +13,7 @@ use crate::error::{Cause, Failure, printable_path};
 use crate::open::Opened;
 use crate::program::cli::{self, Artifact, Command, Options};
 use crate::program::explain::{Stage, Stages};
-use crate::program::say;
+use crate::program::{config, node, say};
 use crate::run::outcome::FAILED;
 use crate::store::{Installed, StoreError, Stores, Wanted};
 use crate::trust as trust_file;
@@ -29,9 +29,15 @@ use std::io::Write as _;
 use std::path::Path;
 
 /// Does what the command line says.
-pub(crate) fn main(words: impl Iterator<Item = OsString>) -> u8 {
-    let result = match cli::parse(words) {
-        Ok(Command::Run(options)) => run::run(&options),
+pub(crate) fn main(words: Vec<OsString>) -> u8 {
+    if words.first().is_some_and(|word| word == "node") {
+        return node::main(words.into_iter().skip(1));
+    }
+    let result = match cli::parse(words.clone()) {
+        Ok(Command::Run(options)) => match options.config() {
+            Some(path) => config::own(path, words).and_then(|options| run::run(&options)),
+            None => run::run(&options),
+        },
         Ok(Command::Verify(options)) => verify::verify(&options),
         Ok(Command::VerifyAll(options)) => verify::verify_all(&options),
         Ok(Command::Install(options)) => install::install(&options),
@@ -190,7 +196,7 @@ fn print_json(json: &str) -> Result<(), Failure> {
 
 /// Writes `text` to stdout. A reader that has read enough is no failure. Foreign text in
 /// it has gone through [`printable`](crate::error::printable), as for `say`.
-fn print(text: &str) -> Result<(), Failure> {
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let mut output = std::io::stdout();
     match output.write_all(printable_lines(text).as_bytes()).and_then(|()| output.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure {

@@ -53,7 +53,7 @@ pub(crate) fn redirect(input: &Input) -> Result<(), StdinError> {
 }
 
 /// A file that holds these bytes and has no name.
-fn in_memory(bytes: &[u8]) -> std::io::Result<File> {
+pub(super) fn in_memory(bytes: &[u8]) -> std::io::Result<File> {
     let mut file = File::from(memfd_create(c"stdin", MemfdFlags::CLOEXEC)?);
     file.write_all(bytes)?;
     rustix::fs::seek(&file, SeekFrom::Start(0))?;

@@ -13,7 +13,7 @@ use crate::error::{Cause, Failure};
 use crate::program::deliver::write_within;
 use crate::program::report::Recorder;
 use crate::program::say;
-use crate::run::outcome::{FAILED, Limit, Outcome};
+use crate::run::outcome::{Limit, Outcome};
 use crate::sys::crash;
 use crate::sys::signal::{self, Event, Signals, Thread};
 use std::os::fd::AsFd as _;
@@ -53,16 +53,42 @@ pub(crate) fn start(
         })
         .map(|_| Watcher(number))
         .inspect_err(|_| crash::expect_watcher(false))
-        .map_err(|error| Failure {
-            stage: "run",
-            code: "run.watcher",
-            what: format!("cannot start the thread that watches the time: {error}"),
-            hint: Some(
-                "allow more threads: see ulimit -u, ulimit -v, and the limits of its group; or run it without --timeout and --report"
-                    .into(),
-            ),
-            cause: Cause::Failed,
+        .map_err(no_thread)
+}
+
+/// Ends the run after this time from now, beside a watcher that may be there already: for a limit
+/// that is known only when the artifact is.
+pub(crate) fn end_after(recorder: Arc<Recorder>, time: Duration) -> Result<Watcher, Failure> {
+    let number = Arc::new(OnceLock::new());
+    let own = Arc::clone(&number);
+    std::thread::Builder::new()
+        .stack_size(STACK_BYTES)
+        .spawn(move || {
+            let _ = own.set(Thread::current());
+            std::thread::sleep(time);
+            let outcome = Outcome::Limit(Limit::Time, format!("stopped after {time:?}"));
+            if recorder.claim(recorder.code(&outcome)) {
+                signal::leaves_with(recorder.exit_code());
+                signal::leave_within(2 * PATIENCE);
+                end(&recorder, outcome, Some(PATIENCE))
+            }
         })
+        .map(|_| Watcher(number))
+        .map_err(no_thread)
+}
+
+/// The system gives no thread.
+fn no_thread(error: std::io::Error) -> Failure {
+    Failure {
+        stage: "run",
+        code: "run.watcher",
+        what: format!("cannot start the thread that watches the time: {error}"),
+        hint: Some(
+            "allow more threads: see ulimit -u, ulimit -v, and the limits of its group; or run it without --timeout and --report"
+                .into(),
+        ),
+        cause: Cause::Failed,
+    }
 }
 
 fn watch(recorder: &Arc<Recorder>, awaited: &Signals, timeout: Option<Duration>) -> ! {
@@ -76,7 +102,7 @@ fn watch(recorder: &Arc<Recorder>, awaited: &Signals, timeout: Option<Duration>)
             Outcome::Limit(Limit::Time, format!("stopped after {time:?}"))
         }
     };
-    if recorder.claim(outcome.exit_code()) {
+    if recorder.claim(recorder.code(&outcome)) {
         // Saying why may take too long after all: another process may write to the same pipe in
         // the very moment, and files may be on a network.
         signal::leaves_with(recorder.exit_code());
@@ -85,8 +111,9 @@ fn watch(recorder: &Arc<Recorder>, awaited: &Signals, timeout: Option<Duration>)
     }
     if matches!(event, Event::Crash(_)) {
         // Whoever ended the run has crashed.
-        tell(&(outcome.message().unwrap_or_default() + "\n"), Some(PATIENCE));
-        signal::leave(FAILED);
+        let manner = recorder.manner();
+        tell(&(manner.message(&outcome).unwrap_or_default() + "\n"), Some(PATIENCE));
+        signal::leave(manner.failed());
     }
     // The run has ended, and whoever ended it may be saying so to a pipe that nobody reads.
     std::thread::sleep(PATIENCE);
@@ -110,19 +137,21 @@ fn crashed(number: i32) -> Failure {
 /// other program.
 pub(crate) fn end(recorder: &Recorder, outcome: Outcome, patience: Option<Duration>) -> ! {
     let report = recorder.compose(&outcome);
-    let message = outcome.message().map(|message| message + "\n");
+    let manner = recorder.manner();
+    let message = manner.message(&outcome).map(|message| message + "\n");
     recorder.stop_guest();
+    recorder.tell_log(&outcome);
     // Until there is a report, a run that was to have one has failed.
-    recorder.ends_with(FAILED);
+    recorder.ends_with(manner.failed());
     let written = report.write();
     if written.is_ok() {
-        recorder.ends_with(outcome.exit_code());
+        recorder.ends_with(recorder.code(&outcome));
     }
     if let Some(message) = &message {
         tell(message, patience);
     }
     if let Err(error) = written {
-        let failed = Outcome::Failed(error.into()).message().map(|message| message + "\n");
+        let failed = manner.message(&Outcome::Failed(error.into())).map(|message| message + "\n");
         // It may be just what ended the run.
         if failed != message {
             tell(&failed.unwrap_or_default(), patience);
@@ -148,10 +177,11 @@ pub(crate) fn report_panics(recorder: Arc<Recorder>) {
             cause: Cause::Failed,
         };
         let outcome = Outcome::Failed(failure);
-        if recorder.claim(outcome.exit_code()) {
+        let manner = recorder.manner();
+        if recorder.claim(manner.failed()) {
             end(&recorder, outcome, Some(PATIENCE));
         }
-        say(&outcome.message().unwrap_or_default());
-        signal::leave(outcome.exit_code())
+        say(&manner.message(&outcome).unwrap_or_default());
+        signal::leave(manner.failed())
     }));
 }

@@ -6,6 +6,7 @@
 
 use super::read::{Store, system};
 use super::{Folder, StoreError};
+use bls_artifact::digest::Sha256;
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use std::fs::File;
@@ -100,6 +101,61 @@ impl System {
     ) -> impl FnOnce(Errno) -> StoreError + use<> {
         let path = self.store.path_of(folder, name);
         move |errno| StoreError::System(what, path, errno)
+    }
+}
+
+/// The right to compile a source, which one process has at a time. It ends with this, or with
+/// the process.
+#[derive(Debug)]
+pub struct Compiling {
+    folder: OwnedFd,
+    name: String,
+    _lock: OwnedFd,
+}
+
+impl Compiling {
+    /// The folder, which nobody but the store's owner may look into.
+    const FOLDER: &'static str = "compiling";
+
+    /// Waits for it. Makes the store where there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`]; among them that the store belongs to another user.
+    pub fn wait(place: &Path, source: Sha256) -> Result<Self, StoreError> {
+        // With the store's lock, so that it is there and ours; and not for long.
+        let store = System::create(place, || {})?.store;
+        let path = place.join(Self::FOLDER);
+        let name = source.to_string();
+        let wrong = |errno| system("lock", &path.join(&name), errno);
+        let root = store.folder(Folder::Store)?.ok_or_else(|| wrong(Errno::NOENT))?;
+        match rustix::fs::mkdirat(root, Self::FOLDER, Mode::RWXU) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(wrong(errno)),
+        }
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let folder = rustix::fs::openat(root, Self::FOLDER, flags, Mode::empty()).map_err(wrong)?;
+        loop {
+            let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let mode = Mode::RUSR | Mode::WUSR;
+            let lock = rustix::fs::openat(&folder, &name, flags, mode).map_err(wrong)?;
+            match rustix::fs::flock(&lock, FlockOperation::LockExclusive) {
+                Err(Errno::INTR) => continue,
+                other => other.map_err(wrong)?,
+            }
+            // Whoever had it has taken the file away: then this one locks nothing.
+            let ours = rustix::fs::fstat(&lock).map_err(wrong)?;
+            let there = rustix::fs::statat(&folder, &name, AtFlags::SYMLINK_NOFOLLOW);
+            if there.is_ok_and(|there| (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)) {
+                return Ok(Self { folder, name, _lock: lock });
+            }
+        }
+    }
+}
+
+impl Drop for Compiling {
+    fn drop(&mut self) {
+        // Before the lock ends, so that nobody locks a file that goes away.
+        let _ = rustix::fs::unlinkat(&self.folder, &self.name, AtFlags::empty());
     }
 }
 

@@ -10,6 +10,9 @@ use rustix::io::Errno;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+/// What cannot be done where there is no store.
+const OPEN: &str = "open the store";
+
 /// Why a store does not give or take something.
 #[derive(Debug)]
 pub enum StoreError {
@@ -112,6 +115,11 @@ impl StoreError {
         }
     }
 
+    /// Whether there is no store where one is named.
+    pub(crate) fn is_no_store(&self) -> bool {
+        matches!(self, Self::System(OPEN, _, Errno::NOENT))
+    }
+
     /// Whether what lies there is at fault, and not the system.
     pub(crate) fn is_of_contents(&self) -> bool {
         !matches!(self, Self::System(..))
@@ -119,7 +127,7 @@ impl StoreError {
 
     /// There is no store where one is named.
     pub(crate) fn missing(path: &Path) -> Self {
-        Self::System("open the store", path.to_owned(), Errno::NOENT)
+        Self::System(OPEN, path.to_owned(), Errno::NOENT)
     }
 }
 

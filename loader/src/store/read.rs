@@ -23,6 +23,9 @@ use std::cell::OnceCell;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+/// Bytes of a note: the digits of an identity, and the end of the line.
+const NOTE_BYTES: u64 = 65;
+
 /// An open store. Its folder belongs to one user, and nobody else may write it.
 #[derive(Debug)]
 pub struct Store {
@@ -30,7 +33,7 @@ pub struct Store {
     folder: OwnedFd,
     owner: u32,
     /// The folders inside, as far as they were needed.
-    inside: [OnceCell<OwnedFd>; 4],
+    inside: [OnceCell<OwnedFd>; Folder::INSIDE.len()],
 }
 
 /// Something that is installed; nothing about it is verified.
@@ -231,6 +234,13 @@ impl Store {
     pub fn identities(&self) -> Result<Vec<Sha256>, StoreError> {
         let names = self.names(Folder::Artifacts)?;
         Ok(names.iter().filter_map(|name| Sha256::from_hex(name)).collect())
+    }
+
+    /// The identity that was noted last for what is made of this source. It decides nothing,
+    /// so a note that cannot be read is as good as none.
+    pub(crate) fn noted(&self, source: Sha256) -> Option<Sha256> {
+        let text = self.read(Folder::Sources, &source.to_string(), NOTE_BYTES).ok()??;
+        Sha256::from_hex(std::str::from_utf8(&text).ok()?.strip_suffix('\n')?)
     }
 
     /// The artifact of this identity; `None` when it is not there.

@@ -1,6 +1,7 @@
 //! The manifest: what is written is read, and nothing else.
 
 use super::*;
+use crate::recipe::Ingredient;
 
 #[test]
 fn what_is_written_is_read() {
@@ -98,4 +99,38 @@ fn exports_are_listed_or_counted() {
         assert!(matches!(parse(wrong, &[]), Err(ManifestError::Field(_))), "{wrong:?}");
     }
     assert_eq!(example().unlisted_exports(), None);
+}
+
+#[test]
+fn the_source_of_a_linked_artifact_is_its_recipe() {
+    let one = |name: &str| Ingredient { name: name.into(), sha256: Sha256::of(b"x") };
+    let recipe = Recipe::new(vec![one("lib")], one("app")).unwrap();
+    let parse = |text: &str, source: Sha256| {
+        let mut manifest = example();
+        let _ = manifest.extensions.insert(recipe::EXTENSION.into(), text.into());
+        manifest.source = source;
+        Statement::parse(&Statement::new(manifest).to_bytes())
+    };
+    let text = recipe.to_text();
+    assert_eq!(parse(&text, recipe.digest()).unwrap().recipe(), Some(recipe.clone()));
+    assert!(matches!(parse(&text, Sha256::of(b"y")), Err(ManifestError::Field(_))));
+    let other = text.replace("app", "a\tp");
+    assert!(matches!(parse(&other, Sha256::of(other.as_bytes())), Err(ManifestError::Field(_))));
+    assert_eq!(example().recipe(), None);
+}
+
+#[test]
+fn limits_that_nobody_asked_for_are_not_there() {
+    let text = String::from_utf8(Statement::new(example()).to_bytes()).unwrap();
+    assert!(text.contains("\"limits\":{\"memory\":null}"), "{text}");
+    let mut manifest = example();
+    manifest.limits = Limits { memory: None, fuel: None, time_ms: Some(1500) };
+    let bytes = Statement::new(manifest.clone()).to_bytes();
+    assert_eq!(Statement::parse(&bytes), Ok(manifest.clone()));
+    // Null is another spelling of nothing.
+    let text = String::from_utf8(bytes).unwrap().replace("\"time_ms\":1500", "\"time_ms\":null");
+    assert_eq!(Statement::parse(text.as_bytes()), Err(ManifestError::NotCanonical));
+    manifest.limits.fuel = Some(7);
+    let bytes = Statement::new(manifest).to_bytes();
+    assert!(matches!(Statement::parse(&bytes), Err(ManifestError::Field(_))));
 }

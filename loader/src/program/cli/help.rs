@@ -6,7 +6,7 @@
 use bls_artifact::{nearest, options};
 
 /// The commands, with what `bls-load help COMMAND` prints.
-pub(crate) const COMMANDS: [(&str, &str); 9] = [
+pub(crate) const COMMANDS: [(&str, &str); 10] = [
     ("run", HELP),
     ("verify", VERIFY),
     ("install", INSTALL),
@@ -15,6 +15,7 @@ pub(crate) const COMMANDS: [(&str, &str); 9] = [
     ("gc", GC),
     ("trust", super::trust::HELP),
     ("ext", EXT),
+    ("node", crate::program::node::HELP),
     ("help", HELP),
 ];
 
@@ -28,9 +29,10 @@ Verify, map and run an artifact.
 Usage: bls-load [OPTIONS] <ARTIFACT> [ARGS]...
        bls-load <COMMAND> ...
 
-ARTIFACT is a file where it holds a / or ends in .bls, .wasm or .wat; else the
-name of what is installed, or its identity, sha256:HEX, of which 8 digits are
-enough where no other begins so; - is standard input.
+ARTIFACT is a file where it holds a / or ends in .bls, .wasm, .wat or .json;
+else the name of what is installed, or its identity, sha256:HEX, of which 8
+digits are enough where no other begins so; - is standard input. A .json file is
+a configuration, which has a field for every option; options win.
 Everything after ARTIFACT belongs to the guest.
 Granted by default: arguments, stdin, stdout, stderr, clocks, random.
 
@@ -42,6 +44,7 @@ Commands
   gc        remove what no name refers to
   trust     whose signatures count
   ext       extensions, programs beside a guest: bls-load ext --help
+  node      the command line of the Blockless network's runtime
   help      the text of one of these: bls-load help install
   run       the same as no command
 Grants
@@ -101,6 +104,9 @@ The run
       --fuel-profile[=FILE]     fuel by function, on stderr; compile with
                                 --fuel-profile
       --explain                 say what was checked, on stderr
+      --compile-with <PROGRAM>  bls-compile, for a configuration whose module
+                                is not installed
+      --compile-key <KEY>       the key that it signs with [default: its own]
   -h, --help
   -V, --version
 
@@ -229,7 +235,12 @@ pub(super) fn no_option(option: &str) -> String {
             "there is no {option}: --version says which release this is, --explain what is done"
         );
     }
-    let known = options::RUN.iter().map(|(name, _)| *name).chain(BESIDE_RUN);
+    no_option_of(option, BESIDE_RUN)
+}
+
+/// The same where these options are known beside those of a run.
+pub(crate) fn no_option_of<'a>(option: &str, beside: impl IntoIterator<Item = &'a str>) -> String {
+    let known = options::RUN.iter().map(|(name, _)| *name).chain(beside);
     match nearest::nearest(option.trim_start_matches('-'), known) {
         Some(near) => format!("there is no option {option}; did you mean --{near}?"),
         None => format!("there is no option {option}"),

@@ -14,11 +14,14 @@ use crate::map::{Guests, map_for};
 use crate::outside::{Broker, beside};
 use crate::policy::{self, Limits, Rules};
 use crate::program::cli::{Artifact, Input, Options, ReportTarget};
+use crate::program::compile::other_source;
 use crate::program::explain::{Stage, Stages};
+use crate::program::manner::Manner;
 use crate::program::profile::Sink;
 use crate::program::report::{Recorder, trusts};
 use crate::program::say;
 use crate::program::stdin::redirect;
+use crate::program::streams;
 use crate::program::watch::{self, Watcher};
 use crate::run::outcome::Outcome;
 use crate::store::Stores;
@@ -41,13 +44,16 @@ const STACK_RESERVE: u64 = 512 << 10;
 
 /// Runs an artifact and leaves with its exit code. Gives a failure only from
 /// before there was a run.
-pub(super) fn run(options: &Options) -> Result<(), Failure> {
+pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     keep_what_is_read(options)?;
-    let recorder =
-        Arc::new(Recorder::open(options.report.as_ref(), options.request.determinism.is_some())?);
+    let recorder = Recorder::open(options.report.as_ref(), options.request.determinism.is_some())?;
+    // One that cannot be written is no reason not to run.
+    let log = options.root.as_deref().zip(options.log.as_deref());
+    let log = log.and_then(|(root, name)| streams::below(root, name).ok());
+    let recorder = Arc::new(recorder.speaking(options.manner, log));
     watch::report_panics(Arc::clone(&recorder));
     let outcome = prepared(options, &recorder).unwrap_or_else(Outcome::Failed);
-    if !recorder.claim(outcome.exit_code()) {
+    if !recorder.claim(recorder.code(&outcome)) {
         // The watcher ends the process any moment now.
         loop {
             std::thread::park();
@@ -106,7 +112,8 @@ fn prepared(options: &Options, recorder: &Arc<Recorder>) -> Result<Outcome, Fail
         false => None,
     };
     on_enough_stack(limits.stack, || {
-        pipeline(options, &rules, &limits, watcher, &mut stages).unwrap_or_else(Outcome::Failed)
+        pipeline(options, &rules, &limits, (recorder, watcher), &mut stages)
+            .unwrap_or_else(Outcome::Failed)
     })
 }
 
@@ -114,7 +121,7 @@ fn pipeline(
     options: &Options,
     rules: &Rules,
     limits: &Limits,
-    watcher: Option<Watcher>,
+    (shared, watcher): (&Arc<Recorder>, Option<Watcher>),
     stages: &mut Stages<'_>,
 ) -> Result<Outcome, Failure> {
     let recorder = stages.recorder();
@@ -129,14 +136,23 @@ fn pipeline(
         ..Policy::of(&trusted.trust)
     };
     let verified = super::verified(named, &stores, &policy, stages)?;
+    let asked = limits.timeout;
+    let limits = &limits.within(&verified.facts().manifest.limits);
     recorder.artifact(verified.facts(), limits);
+    let deadline = limits.timeout.filter(|_| limits.timeout != asked);
+    let deadline = deadline.map(|time| watch::end_after(Arc::clone(shared), time)).transpose()?;
+    if options.source.is_some_and(|source| source != verified.facts().manifest.source) {
+        return Err(other_source(&verified.facts().name));
+    }
     stages.done(Stage::Verify, || explain_verified(verified.facts(), &trusted.path));
 
     let profile = Sink::open(options, verified.facts())?;
     let mut granted = grant::grant(&options.request, rules, limits, verified.facts())?;
     redirect(&options.stdin)?;
+    streams::redirect(&options.outputs, options.root.as_deref())?;
     recorder.granted(&granted, options.request.determinism);
-    if let Some(notice) = granted.notice(&printable(&verified.facts().name)) {
+    let is_own = options.manner == Manner::Own;
+    if is_own && let Some(notice) = granted.notice(&printable(&verified.facts().name)) {
         say(&notice);
     }
     stages.done(Stage::Grant, || explain_granted(&granted, options));
@@ -177,8 +193,11 @@ fn pipeline(
     let mut descriptors = recorder.descriptors();
     descriptors.extend(profile.as_ref().map(Sink::descriptors).unwrap_or_default());
     descriptors.extend(broker.map(|(_, descriptor)| descriptor));
-    let beside =
-        Beside { descriptors, threads: other_threads(watcher), prints: !entry.results.is_empty() };
+    let beside = Beside {
+        descriptors,
+        threads: other_threads([watcher, deadline]),
+        prints: is_own && !entry.results.is_empty(),
+    };
     let demanded = rules.requires(Requirement::Sandbox)
         || options.request.require.contains(&Requirement::Sandbox);
     let confined = confine::confine(linked, granted.grants, &beside, demanded)?;
@@ -190,7 +209,7 @@ fn pipeline(
     let ended = run::run(confined, limits, &entry, &observed);
     // Results are the guest's output: printed when the run ended well, and before
     // the outcome is final.
-    let printed = print(&ended.results);
+    let printed = if is_own { print(&ended.results) } else { Ok(()) };
     stages.done(Stage::Run, || "the guest ended".into());
     recorder.ended(&ended);
     if let Some((profile, found)) = profile.zip(ended.fuel_profile.as_ref()) {
@@ -221,10 +240,10 @@ fn start_broker(
 }
 
 /// The threads of this process but for this one.
-fn other_threads(watcher: Option<Watcher>) -> Vec<Thread> {
+fn other_threads(watchers: [Option<Watcher>; 2]) -> Vec<Thread> {
     // The first has the number of the process, and waits where the guest has another stack.
     let first = Some(Thread::first()).filter(|first| *first != Thread::current());
-    first.into_iter().chain(watcher.map(|watcher| watcher.thread())).collect()
+    first.into_iter().chain(watchers.iter().flatten().map(Watcher::thread)).collect()
 }
 
 /// Prints results, one a line.

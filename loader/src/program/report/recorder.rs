@@ -11,15 +11,17 @@ use super::form::{PeakMemory, Trap};
 use crate::host::observed::Observed;
 use crate::program::cli::ReportTarget;
 use crate::program::deliver::Destination;
+use crate::program::manner::Manner;
 use crate::run::outcome::Outcome;
 use crate::sys;
 use crate::sys::signal::Thread;
+use bls_artifact::date::Date;
 use bls_artifact::fuel::BUDGET_MAX;
 use bls_artifact::text::printable_json;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// What is collected, and where it goes.
 #[derive(Debug)]
@@ -51,6 +53,9 @@ pub(crate) struct Recorder {
     guest: AtomicI32,
     /// Whether what differs from run to run is left out.
     by_rule: bool,
+    manner: Manner,
+    /// The file that is told how the run ended.
+    log: Option<OwnedFd>,
     collected: Option<Collected>,
 }
 
@@ -76,7 +81,32 @@ impl Recorder {
                 }
             }
         };
-        Ok(Self { ended: AtomicU32::new(0), guest: AtomicI32::new(0), by_rule, collected })
+        let (ended, guest) = (AtomicU32::new(0), AtomicI32::new(0));
+        Ok(Self { ended, guest, by_rule, manner: Manner::Own, log: None, collected })
+    }
+
+    /// The same, which ends in this manner, and tells this file.
+    pub(crate) fn speaking(self, manner: Manner, log: Option<OwnedFd>) -> Self {
+        Self { manner, log, ..self }
+    }
+
+    /// In whose words the run ends.
+    pub(crate) fn manner(&self) -> Manner {
+        self.manner
+    }
+
+    /// The exit code of the process where the run ends so.
+    pub(crate) fn code(&self, outcome: &Outcome) -> u8 {
+        self.manner.code(outcome)
+    }
+
+    /// Tells the file how the run ended, where that was not the guest's own end.
+    pub(crate) fn tell_log(&self, outcome: &Outcome) {
+        if let (Some(log), Some(message)) = (&self.log, outcome.message()) {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let line = format!("{} {}\n", Date(now.as_secs()), message.replace('\n', "; "));
+            let _ = rustix::io::write(log, line.as_bytes());
+        }
     }
 
     /// Whether what differs from run to run is left out.
@@ -86,7 +116,10 @@ impl Recorder {
 
     /// Descriptors that the report needs.
     pub(crate) fn descriptors(&self) -> Vec<RawFd> {
-        self.collected.as_ref().map_or_else(Vec::new, |report| report.destination.descriptors())
+        let report = self.collected.as_ref().map(|report| report.destination.descriptors());
+        let mut all = report.unwrap_or_default();
+        all.extend(self.log.as_ref().map(AsRawFd::as_raw_fd));
+        all
     }
 
     /// Writes what is known by now, where the report is a file: what is there when nobody
@@ -162,6 +195,7 @@ impl Recorder {
         let report = wait(&collected.report).map(|mut report| std::mem::take(&mut *report));
         let mut report = report.unwrap_or_default();
         report.outcome = outcome.into();
+        report.outcome.process_exit_code = Some(self.code(outcome));
         if self.by_rule {
             report.microseconds = None;
             report.peak_memory_bytes = None;

@@ -1,0 +1,154 @@
+//! Has bls-compile compile a module that is not installed, signs with the node's own key, and
+//! installs the result.
+//!
+//! bls-compile is a program of its own, which parses the module in a process that holds nothing
+//! (SECURITY.md, "Where modules are compiled"); it gets an empty environment, the module as its
+//! standard input, and three files in memory. One process compiles a source at a time, and
+//! whoever waited finds it installed. Guarantees that what is installed is signed by a key that
+//! is trusted here, runs here, and says it was made of just this source. Trusts the compiler with
+//! no more than any builder's.
+
+use super::cli::{Artifact, Options};
+use super::module::{Found, Source, failure};
+use super::stdin::in_memory;
+use crate::clock::clock;
+use crate::error::{Cause, Failure, printable, printable_path};
+use crate::open::Opened;
+use crate::store::{self, Compiling, Stores, System, Wanted};
+use crate::verify::{Policy, verify};
+use crate::{install, policy, trust};
+use bls_artifact::digest::Sha256;
+use bls_artifact::limits::MODULE_BYTES_MAX;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{Read as _, Seek as _};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+/// How long a module may take: whoever wants it run waits.
+const TIME_MAX: &str = "10m";
+/// The most bytes of an artifact: so many times what a module has.
+const ARTIFACT_BYTES_MAX: u64 = 4 * MODULE_BYTES_MAX;
+/// The most bytes that are read of what the compiler says.
+const WORDS_BYTES_MAX: u64 = 4096;
+/// What the name of an artifact begins with that nobody named.
+const NAME: &str = "source-";
+
+/// The bls-compile that an option or a policy names.
+#[derive(Debug)]
+pub(super) struct Compiler {
+    program: PathBuf,
+    key: Option<OsString>,
+}
+
+impl Compiler {
+    /// The one that an option names; else that of a policy.
+    pub(super) fn of(options: &Options) -> Result<Option<Self>, Failure> {
+        let rules = policy::load(options.policy.as_deref())?;
+        let (program, key) = rules.compiler();
+        let Some(program) = options.compile_with.clone().or(program.map(Into::into)) else {
+            return Ok(None);
+        };
+        let key = options.compile_key.clone().or(key.map(Into::into));
+        Ok(Some(Self { program, key }))
+    }
+
+    /// Compiles and installs it, unless `find` finds that somebody else did meanwhile.
+    pub(super) fn compile(
+        &self,
+        source: &Source,
+        digests: &[Sha256],
+        options: &Options,
+        find: &dyn Fn() -> Result<Option<Found>, Failure>,
+    ) -> Result<Found, Failure> {
+        let place = store::place_to_write(options.store.as_deref())?;
+        let compiling = Compiling::wait(&place, source.digest)?;
+        if let Some(found) = find()? {
+            return Ok(found);
+        }
+        let bytes = self.run(source)?;
+        let trusted = trust::load(options.trust.as_deref())?;
+        let nowhere = Stores::default();
+        let judged = Policy {
+            clock: clock(options.clock_unset),
+            stores: Some(&nowhere),
+            ..Policy::of(&trusted.trust)
+        };
+        let entry = source.modules.last().map_or("", |module| &module.file);
+        let verified = verify(Opened::from_bytes(&printable(entry), bytes)?, &judged)?;
+        let facts = verified.facts();
+        let made_of = facts.manifest.source;
+        if !digests.contains(&made_of) {
+            return Err(other_source(&facts.name));
+        }
+        let mut disk = System::create(&place, || {})?;
+        let reset = trusted.trust.reset_for(&facts.manifest.name);
+        let _ = install::install(&mut disk, &verified, reset)?;
+        drop((disk, compiling));
+        let identity = Wanted::Identity(facts.identity);
+        Ok(Found { artifact: Artifact::Installed(identity), source: Some(made_of) })
+    }
+
+    /// Gives the artifact that the compiler wrote.
+    fn run(&self, source: &Source) -> Result<Vec<u8>, Failure> {
+        let failed = |error: std::io::Error| Failure {
+            cause: Cause::of_named_io(&error),
+            ..failure(
+                "compile.program",
+                format!("cannot run {}: {error}", printable_path(&self.program)),
+                "--compile-with takes the path of bls-compile",
+            )
+        };
+        let input = match source.modules.as_slice() {
+            [module] => in_memory(&module.bytes),
+            _ => in_memory(&[]),
+        }
+        .map_err(failed)?;
+        let [mut output, mut words] =
+            [in_memory(b"").map_err(failed)?, in_memory(b"").map_err(failed)?];
+        let copy = |file: &File| file.try_clone().map(Stdio::from);
+        let mut command = Command::new(&self.program);
+        command
+            .env_clear()
+            .stdin(Stdio::from(input))
+            .stdout(copy(&output).map_err(failed)?)
+            .stderr(copy(&words).map_err(failed)?)
+            .args(["--quiet", "--max-compile-time", TIME_MAX, "--name"])
+            .arg(format!("{NAME}{}", source.digest));
+        if let Some(key) = &self.key {
+            command.arg("--key").arg(key);
+        }
+        let status = command.args(["-o", "-", "-"]).status().map_err(failed)?;
+        if !status.success() {
+            let words = contents(&mut words, WORDS_BYTES_MAX).map_err(failed)?;
+            let words = String::from_utf8_lossy(&words);
+            let words: Vec<&str> =
+                words.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+            let file = source.modules.last().map_or("", |module| &module.file);
+            let what = format!("bls-compile does not compile {file}: {}", words.join("; "));
+            return Err(failure(
+                "compile.failed",
+                what,
+                &format!("bls-compile check {file} says all that is wrong"),
+            ));
+        }
+        contents(&mut output, ARTIFACT_BYTES_MAX).map_err(failed)
+    }
+}
+
+/// All that was written into a file in memory, or its beginning.
+fn contents(file: &mut File, bytes_max: u64) -> std::io::Result<Vec<u8>> {
+    file.rewind()?;
+    let mut bytes = Vec::new();
+    file.take(bytes_max).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// What was found says that it was made of something else.
+pub(super) fn other_source(name: &str) -> Failure {
+    failure(
+        "module.other-source",
+        format!("{} was made of another module than the one that is to be run", printable(name)),
+        "it may have been replaced meanwhile: run it again",
+    )
+}

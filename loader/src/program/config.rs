@@ -1,0 +1,201 @@
+//! A configuration in the place of a command line: `bls-load run config.json`, and the node's.
+//!
+//! What it says becomes words, as somebody would write them before the artifact, and the words
+//! of the command line stand behind those: so flags win, lists add up, and no option is read by
+//! two readers. Guarantees that a configuration for the node chooses nothing that is the
+//! operator's: whom to trust, what is installed where, which files this program writes.
+
+use super::cli::{self, Artifact, Command, Options};
+use super::manner::Manner;
+use super::{module, streams};
+use crate::error::{Cause, Failure, printable_path};
+use crate::request::Folder;
+use bls_artifact::config::{CONFIG_BYTES_MAX, Config, START, Stdin, Stream, field_of};
+use bls_artifact::fuel::BUDGET_MAX;
+use bls_artifact::limits::TIMEOUT_MS_MAX;
+use std::ffi::{OsStr, OsString};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+/// Bytes of a page of memory.
+const PAGE_BYTES: u64 = 65536;
+/// Options that a configuration for the node does not have: who wrote it may be a stranger.
+const OPERATORS: [&str; 9] = [
+    "store",
+    "trust",
+    "policy",
+    "digest",
+    "report",
+    "fuel-profile",
+    "compile-with",
+    "compile-key",
+    "clock-unset",
+];
+
+/// What a file is, by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Module,
+    Artifact,
+    Archive,
+    Config,
+}
+
+/// What the network takes a file for.
+pub(super) fn kind(path: &Path) -> Kind {
+    let extension = path.extension().map(OsStr::to_ascii_lowercase);
+    match extension.as_ref().and_then(|extension| extension.to_str()) {
+        Some("wasm" | "wasi" | "wat") => Kind::Module,
+        Some("bls") => Kind::Artifact,
+        Some("car") => Kind::Archive,
+        _ => Kind::Config,
+    }
+}
+
+/// Why an archive is none of what is run.
+pub(super) fn archive(path: &Path) -> Failure {
+    Failure {
+        stage: "module",
+        code: "module.archive",
+        what: format!("{} is a CAR archive, which bls-load does not unpack", printable_path(path)),
+        hint: Some("unpack it, and name its config.json".into()),
+        cause: Cause::Refused,
+    }
+}
+
+/// Reads a configuration. `root` is what it calls `$ROOT`.
+pub(super) fn read(path: &Path, root: Option<&str>, manner: Manner) -> Result<Config, Failure> {
+    let shown = printable_path(path);
+    let failure = |code, what: String, hint: &str| Failure {
+        stage: "config",
+        code,
+        what,
+        hint: Some(hint.to_owned()),
+        cause: Cause::Refused,
+    };
+    let unreadable = |what: &dyn std::fmt::Display| {
+        failure(
+            "config.unreadable",
+            format!("{shown}: {what}"),
+            "name a module, or a configuration in JSON",
+        )
+    };
+    let mut text = Vec::new();
+    let file = std::fs::File::open(path).map_err(|error| unreadable(&error))?;
+    let read = file.take(CONFIG_BYTES_MAX as u64 + 1).read_to_end(&mut text);
+    read.map_err(|error| unreadable(&error))?;
+    if text.len() > CONFIG_BYTES_MAX {
+        return Err(unreadable(&"it is too long for a configuration"));
+    }
+    let text = String::from_utf8(text).map_err(|_| unreadable(&"it is no text"))?;
+    let config = Config::parse(&text, root)
+        .map_err(|error| failure(error.code(), format!("{shown}: {error}"), error.hint()))?;
+    let operators = config.options.iter().find(|(name, _)| OPERATORS.contains(name));
+    match operators {
+        Some((name, _)) if manner == Manner::Node => Err(failure(
+            "config.operator",
+            format!("{shown}: {:?} is the operator's to say", field_of(name)),
+            "give it as an option of bls-runtime, or in /etc/bls/policy.json",
+        )),
+        _ => Ok(config),
+    }
+}
+
+/// The folders that a configuration grants, the root last.
+pub(super) fn folders(config: &Config) -> Vec<Folder> {
+    let folder = |host: &str, guest: &str| Folder {
+        host: host.into(),
+        guest: guest.into(),
+        read_only: false,
+    };
+    let mapped = config.map_dirs.iter().map(|dir| folder(&dir.host, &dir.guest));
+    mapped.chain(config.fs_root_path.as_deref().map(|root| folder(root, "/"))).collect()
+}
+
+/// What a configuration asks for, in words of a command line.
+pub(super) fn option_words(config: &Config, folders: &[Folder]) -> Vec<OsString> {
+    let mut words: Vec<OsString> = Vec::new();
+    for folder in folders {
+        let option = if folder.read_only { "--dir-ro=" } else { "--dir=" };
+        let mut word = OsString::from(option);
+        for part in [folder.host.as_os_str(), OsStr::new("::"), &folder.guest] {
+            word.push(part);
+        }
+        words.push(word);
+    }
+    let mut number = |option: &str, value: Option<u64>, unit: &str| {
+        words.extend(value.map(|value| format!("--{option}={value}{unit}").into()));
+    };
+    number("fuel", config.limited_fuel.map(|units| units.min(BUDGET_MAX)), "");
+    let pages = config.limited_memory.map(|pages| pages.saturating_mul(PAGE_BYTES));
+    let bytes = [pages, config.max_memory_size].into_iter().flatten().min();
+    number("max-memory", bytes, "");
+    number("timeout", config.run_time.map(|time| time.clamp(1, TIMEOUT_MS_MAX)), "ms");
+    words.extend(config.options.iter().map(|(name, value)| match value {
+        Some(value) => format!("--{name}={value}").into(),
+        None => format!("--{name}").into(),
+    }));
+    words
+}
+
+/// A configuration, and what stands beside it.
+#[derive(Debug)]
+pub(super) struct Asked<'a> {
+    pub(super) config: &'a Config,
+    /// Options that stand before the words.
+    pub(super) options: Vec<OsString>,
+    /// A command line: its artifact is what the configuration names.
+    pub(super) words: Vec<OsString>,
+}
+
+impl Asked<'_> {
+    /// Finds what is to be run, and everything that is asked for it.
+    pub(super) fn options(self, manner: Manner) -> Result<Options, Failure> {
+        let config = self.config;
+        let file = config.in_order().last().map_or(config.entry.as_str(), |entry| &entry.file);
+        // It has the entry's name, so that this becomes the guest's argument 0; what it is is
+        // found below.
+        let mut place = OsString::from("./");
+        place.push(Path::new(file).file_name().unwrap_or(OsStr::new("guest")));
+        let Command::Run(mut options) = cli::parse_behind(self.options, self.words, place)? else {
+            return Err(cli::usage("a configuration is for a run").into());
+        };
+        options.manner = manner;
+        options.root = config.fs_root_path.as_ref().map(PathBuf::from).filter(|root| root.is_dir());
+        options.log.clone_from(&config.runtime_logger);
+        options.outputs = [&config.stdout, &config.stderr]
+            .map(|stream| stream.clone().unwrap_or(Stream::Inherit));
+        if let (Some(Stdin::Text(text)), cli::Input::Inherit) = (&config.stdin, &options.stdin)
+            && !text.is_empty()
+            && !streams::host_gives_input()
+        {
+            options.stdin = cli::Input::Text(text.as_bytes().to_vec());
+            options.request.own_stdin = true;
+        }
+        let found = match kind(Path::new(file)) {
+            Kind::Artifact if config.version == 0 => {
+                module::Found::artifact(Artifact::File(file.into()))
+            }
+            Kind::Archive => return Err(archive(Path::new(file))),
+            // What has no ending and no folder is the name of something that is installed.
+            Kind::Config if manner == Manner::Own && config.version == 0 && !file.contains('/') => {
+                module::Found::artifact(Artifact::from_word(file.into())?)
+            }
+            _ => module::find(config, &options)?,
+        };
+        (options.artifact, options.source) = (found.artifact, found.source);
+        Ok(*options)
+    }
+}
+
+/// `bls-load run config.json`: the words of the command line win over the file's.
+pub(super) fn own(path: &Path, words: Vec<OsString>) -> Result<Options, Failure> {
+    let root = std::env::var_os("ENV_ROOT_PATH");
+    let config = read(path, root.as_deref().and_then(OsStr::to_str), Manner::Own)?;
+    let mut options = option_words(&config, &folders(&config));
+    if config.version == 1 && config.start() != START {
+        options.push(format!("--invoke={}", config.start()).into());
+    }
+    options.extend(config.permissions.iter().map(|url| format!("--allow-net={url}").into()));
+    Asked { config: &config, options, words }.options(Manner::Own)
+}
