@@ -9,10 +9,11 @@ use super::cli::{self, Artifact, Command, Options};
 use super::manner::Manner;
 use super::{module, streams};
 use crate::error::{Cause, Failure, printable_path};
-use crate::request::Folder;
+use crate::request::{Folder, Request};
 use bls_artifact::config::{CONFIG_BYTES_MAX, Config, START, Stdin, Stream, field_of};
 use bls_artifact::fuel::BUDGET_MAX;
 use bls_artifact::limits::TIMEOUT_MS_MAX;
+use bls_artifact::net::{Endpoint, NetGrant, NetRules};
 use std::ffi::{OsStr, OsString};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -146,6 +147,19 @@ pub(super) struct Asked<'a> {
     pub(super) options: Vec<OsString>,
     /// A command line: its artifact is what the configuration names.
     pub(super) words: Vec<OsString>,
+    /// What is asked for beside all that.
+    pub(super) beside: Beside,
+}
+
+/// What no option says.
+#[derive(Debug, Default)]
+pub(super) struct Beside {
+    pub(super) hidden: Vec<PathBuf>,
+    /// Names of variables of this process that `blockless_memory` lists.
+    pub(super) listed: Vec<OsString>,
+    pub(super) network: NetRules,
+    pub(super) extensions: Option<PathBuf>,
+    pub(super) listeners: Vec<Endpoint>,
 }
 
 impl Asked<'_> {
@@ -161,6 +175,7 @@ impl Asked<'_> {
             return Err(cli::usage("a configuration is for a run").into());
         };
         options.manner = manner;
+        self.beside.add_to(&mut options.request);
         options.root = config.fs_root_path.as_ref().map(PathBuf::from).filter(|root| root.is_dir());
         options.log.clone_from(&config.runtime_logger);
         options.outputs = [&config.stdout, &config.stderr]
@@ -188,6 +203,31 @@ impl Asked<'_> {
     }
 }
 
+impl Beside {
+    /// What a configuration itself grants. A permission for what is no network, such as a file,
+    /// grants nothing, as on the network.
+    pub(super) fn of(config: &Config) -> Self {
+        let grants = config.permissions.iter().filter_map(|url| NetGrant::parse(url).ok());
+        Self {
+            network: NetRules { allow: grants.collect(), deny: Vec::new() },
+            extensions: config.drivers_root_path.as_ref().map(PathBuf::from),
+            ..Self::default()
+        }
+    }
+
+    fn add_to(self, request: &mut Request) {
+        request.hidden.extend(self.hidden);
+        request.listed.extend(self.listed.into_iter().map(|name| (name, None)));
+        let beyond = &mut request.beyond;
+        beyond.network.allow.extend(self.network.allow);
+        beyond.network.deny.extend(self.network.deny);
+        beyond.listeners.extend(self.listeners);
+        if beyond.extensions.path.is_none() {
+            beyond.extensions.path = self.extensions;
+        }
+    }
+}
+
 /// `bls-load run config.json`: the words of the command line win over the file's.
 pub(super) fn own(path: &Path, words: Vec<OsString>) -> Result<Options, Failure> {
     let root = std::env::var_os("ENV_ROOT_PATH");
@@ -196,6 +236,5 @@ pub(super) fn own(path: &Path, words: Vec<OsString>) -> Result<Options, Failure>
     if config.version == 1 && config.start() != START {
         options.push(format!("--invoke={}", config.start()).into());
     }
-    options.extend(config.permissions.iter().map(|url| format!("--allow-net={url}").into()));
-    Asked { config: &config, options, words }.options(Manner::Own)
+    Asked { config: &config, options, words, beside: Beside::of(&config) }.options(Manner::Own)
 }
