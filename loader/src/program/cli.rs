@@ -28,6 +28,7 @@ use values::{
     unknown_imports, variable,
 };
 
+mod beyond;
 pub(crate) mod help;
 mod trust;
 mod values;
@@ -92,6 +93,8 @@ pub(crate) enum Command {
     Collect(Option<PathBuf>),
     /// Change, show or accept a trust file.
     Trust(Box<Trust>),
+    /// Become bls-broker, with these words.
+    Extensions(Vec<OsString>),
     /// Print this text.
     Print(String),
 }
@@ -329,6 +332,9 @@ fn read(mut words: Words, all: impl IntoIterator<Item = OsString>) -> Result<Com
             Arg::Value(word) if word == "trust" => {
                 return trust::parse(&mut parser, words.options.trust);
             }
+            Arg::Value(word) if word == "ext" => {
+                return Ok(Command::Extensions(parser.raw_args().map_err(malformed)?.collect()));
+            }
             Arg::Value(word) => {
                 return match Verb::from_word(&word) {
                     Some(verb) => words.about(verb, &mut parser),
@@ -502,7 +508,7 @@ fn run_option(name: &str, options: &mut Options, parser: &mut Parser) -> Result<
             let value = parser.value().map_err(malformed)?;
             request.folders.push(folder(&value, name == "dir-ro")?);
         }
-        "env" => request.variables.push(variable(&parser.value().map_err(malformed)?)?),
+        "env" => request.variables.push(variable(&parser.value().map_err(malformed)?, name)?),
         "fuel" => request.limits.fuel = Some(budget(parser, name)?),
         "timeout" => {
             let time = quantity::parse_time(&text(parser, name)?);
@@ -543,7 +549,7 @@ fn run_option(name: &str, options: &mut Options, parser: &mut Parser) -> Result<
         "unknown-imports" => request.unknown_imports = unknown_imports(&text(parser, name)?)?,
         "fuel-profile" => options.fuel_profile = Some(parser.optional_value().map(PathBuf::from)),
         "report" => options.report = Some(report(parser.value().map_err(malformed)?)?),
-        _ => return Err(usage(&help::no_option(&format!("--{name}")))),
+        _ => beyond::option(name, request, parser)?,
     }
     Ok(())
 }

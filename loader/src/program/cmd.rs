@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod ext;
 mod gc;
 mod install;
 mod list;
@@ -44,6 +45,7 @@ pub(crate) fn main(words: Vec<OsString>) -> u8 {
         Ok(Command::Remove(store, wanted)) => remove::remove(store.as_deref(), &wanted),
         Ok(Command::Collect(store)) => gc::collect(store.as_deref()),
         Ok(Command::Trust(what)) => trust::run(*what),
+        Ok(Command::Extensions(words)) => ext::hand_over(&words),
         Ok(Command::Print(text)) => print(&text),
         Err(error) => Err(error.into()),
     };

@@ -3,7 +3,8 @@
 //! What it says becomes words, as somebody would write them before the artifact, and the words
 //! of the command line stand behind those: so flags win, lists add up, and no option is read by
 //! two readers. Guarantees that a configuration for the node chooses nothing that is the
-//! operator's: whom to trust, what is installed where, which files this program writes.
+//! operator's: whom to trust, what is installed where, which files this program writes, which
+//! programs it starts.
 
 use super::cli::{self, Artifact, Command, Options};
 use super::manner::Manner;
@@ -20,17 +21,27 @@ use std::path::{Path, PathBuf};
 
 /// Bytes of a page of memory.
 const PAGE_BYTES: u64 = 65536;
-/// Options that a configuration for the node does not have: who wrote it may be a stranger.
-const OPERATORS: [&str; 9] = [
-    "store",
-    "trust",
-    "policy",
-    "digest",
-    "report",
-    "fuel-profile",
-    "compile-with",
-    "compile-key",
-    "clock-unset",
+/// Options that a configuration for the node may have: those that limit. Who wrote it may be a
+/// stranger, so the others, which grant, trust or name files of this machine, are the operator's.
+const STRANGERS: [&str; 18] = [
+    "deny",
+    "only-declared",
+    "fuel",
+    "timeout",
+    "max-memory",
+    "max-stack",
+    "max-output",
+    "max-descriptors",
+    "require-fuel",
+    "require-deterministic",
+    "require-sandbox",
+    "require-control-flow",
+    "invoke",
+    "argv0",
+    "deterministic",
+    "seed",
+    "epoch",
+    "unknown-imports",
 ];
 
 /// What a file is, by its name.
@@ -91,7 +102,7 @@ pub(super) fn read(path: &Path, root: Option<&str>, manner: Manner) -> Result<Co
     let text = String::from_utf8(text).map_err(|_| unreadable(&"it is no text"))?;
     let config = Config::parse(&text, root)
         .map_err(|error| failure(error.code(), format!("{shown}: {error}"), error.hint()))?;
-    let operators = config.options.iter().find(|(name, _)| OPERATORS.contains(name));
+    let operators = config.options.iter().find(|(name, _)| !STRANGERS.contains(name));
     match operators {
         Some((name, _)) if manner == Manner::Node => Err(failure(
             "config.operator",

@@ -140,7 +140,8 @@ fn apply(words: &Words, config: &mut Config) {
         }
     }
     set(&mut config.fs_root_path, words.text("fs-root-path"));
-    set(&mut config.drivers_root_path, words.text("drivers-root-path"));
+    // Which programs may be started is the operator's to say.
+    config.drivers_root_path = words.text("drivers-root-path");
     set(&mut config.runtime_logger, words.text("runtime-logger"));
     set(&mut config.limited_fuel, words.number("limited-fuel"));
     set(&mut config.limited_memory, words.number("limited-memory"));

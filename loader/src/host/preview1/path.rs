@@ -89,7 +89,9 @@ pub(crate) fn path_open(
     let directory = match host.table.get(descriptor)? {
         Descriptor::Directory(directory) => directory,
         Descriptor::File(_) => return Err(Errno::Notdir.into()),
-        Descriptor::Stream(_) | Descriptor::Withheld => return Err(Errno::Badf.into()),
+        Descriptor::Stream(_) | Descriptor::Socket(_) | Descriptor::Withheld => {
+            return Err(Errno::Badf.into());
+        }
     };
     opening.check()?;
     if opening.writes() {

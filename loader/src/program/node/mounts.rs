@@ -42,7 +42,8 @@ type List = Option<Vec<String>>;
 pub(super) fn of(words: &Words, config: &Config) -> Result<Mounts, Failure> {
     let mut config = config.clone();
     let dirs: Vec<MapDir> = words.all("dir").map(map_dir).collect();
-    if !dirs.is_empty() {
+    // Where the command line says which folders there are, it says all of them.
+    if !dirs.is_empty() || words.has("fs-root-path") {
         config.map_dirs = dirs;
     }
     // The node names a folder that nobody made, and goes on without.
