@@ -89,6 +89,18 @@ pub fn describe(module: &Validated) -> Result<Description, wasmparser::Error> {
     })
 }
 
+/// The type of something that a module has, as the manifest spells it.
+///
+/// # Errors
+/// As [`describe`].
+pub(crate) fn show_item(
+    wasm: &[u8],
+    kind: ExternalKind,
+    index: u32,
+) -> Result<String, wasmparser::Error> {
+    Ok(Index::read(wasm)?.show_item(kind, index))
+}
+
 /// One memory, as the manifest has it.
 fn memory(memory: &MemoryType) -> Memory {
     Memory {

@@ -8,6 +8,7 @@
 use bls_artifact::artifact::{Foreign, MAGIC, foreign_kind};
 use bls_artifact::digest::Sha256;
 use bls_artifact::limits::{MODULE_BYTES_MAX, NAME_BYTES_MAX};
+use bls_artifact::recipe::Recipe;
 use std::fmt;
 use std::io::{self, Read};
 use std::path::Path;
@@ -139,6 +140,7 @@ pub struct Source {
     wasm: Vec<u8>,
     given: Sha256,
     given_bytes: u64,
+    recipe: Option<Recipe>,
 }
 
 impl Source {
@@ -157,7 +159,7 @@ impl Source {
         if wasm.len() as u64 > MODULE_BYTES_MAX {
             return Err(InputError::TooLong);
         }
-        Ok(Self { name: artifact_name(label), wasm, given, given_bytes })
+        Ok(Self { name: artifact_name(label), wasm, given, given_bytes, recipe: None })
     }
 
     /// The same where somebody else has encoded the text that was given: what it says is
@@ -171,6 +173,22 @@ impl Source {
         }
         let source = Self::new(wasm, label)?;
         Ok(Self { given: Sha256::of(text), given_bytes: text.len() as u64, ..source })
+    }
+
+    /// A module that was linked of several, which had so many bytes together.
+    ///
+    /// # Errors
+    /// [`InputError::TooLong`].
+    pub(crate) fn linked(
+        wasm: Vec<u8>,
+        name: String,
+        recipe: Recipe,
+        given_bytes: u64,
+    ) -> Result<Self, InputError> {
+        if wasm.len() as u64 > MODULE_BYTES_MAX {
+            return Err(InputError::TooLong);
+        }
+        Ok(Self { name, wasm, given: recipe.digest(), given_bytes, recipe: Some(recipe) })
     }
 
     /// Reads a file, or standard input where `path` is `-`.
@@ -214,7 +232,14 @@ impl Source {
         &self.wasm
     }
 
-    /// SHA-256 of the bytes that were given: of the text, where it was text.
+    /// What it was linked from; `None` where one module was given.
+    #[must_use]
+    pub fn recipe(&self) -> Option<&Recipe> {
+        self.recipe.as_ref()
+    }
+
+    /// SHA-256 of the bytes that were given: of the text, where it was text; of the recipe's,
+    /// where it was linked.
     #[must_use]
     pub fn given(&self) -> Sha256 {
         self.given

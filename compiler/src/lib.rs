@@ -29,6 +29,7 @@ pub mod fuel_profile;
 pub mod given;
 mod hints;
 pub mod input;
+pub mod link;
 pub mod meter;
 pub mod needs;
 pub mod options;

@@ -46,6 +46,7 @@ use blockless::Blockless;
 pub(crate) use blockless::{Aliases, Reach};
 use bls_artifact::capability::Capability;
 use bls_artifact::host_table::{self, Kind};
+use bls_artifact::recipe::host_module;
 use bls_artifact::limits::DESCRIPTORS_DEFAULT;
 use determinism::Clockwork;
 pub use determinism::Determinism;
@@ -250,11 +251,13 @@ impl Host {
 }
 
 /// Runs one call of the guest, with the parameters that it gave, takes its price off the guest's
-/// counter, and turns what it gave into what the guest sees. One function for all calls: a copy
-/// for each would be a fiftieth of the program.
+/// counter, and turns what it gave into what the guest sees; `memory` is the number of the one
+/// that its pointers are into. One function for all calls: a copy for each would be a fiftieth of
+/// the program.
 fn call(
     caller: &mut Caller<'_, State>,
     edition: Edition,
+    memory: u32,
     run: Run,
     given: &[u64],
 ) -> Result<u32, wasmtime::Error> {
@@ -267,7 +270,7 @@ fn call(
     host.purse.open(left);
     host.holding.open(limiter.left_for_host());
     host.edition = edition;
-    let outcome = match caller.data().memory {
+    let outcome = match caller.data().memory(memory) {
         Some(memory) => {
             let (bytes, state) = memory.data_and_store_mut(&mut *caller);
             run(&mut state.host, &mut GuestMemory::new(Some(bytes)), given)
@@ -322,9 +325,10 @@ fn row(module: &str, name: &str) -> Option<(&'static host_table::Function, &'sta
 /// The engine's, when there is no memory for it.
 pub fn define(linker: &mut Linker<State>, module: &str, name: &str) -> wasmtime::Result<bool> {
     let Some((function, row)) = row(module, name) else { return Ok(false) };
-    let (edition, run) = (Edition::of(module), row.run);
+    let (interface, memory) = host_module(module);
+    let (edition, run) = (Edition::of(interface), row.run);
     sys::function::define(linker, (module, name), function, move |caller, given| {
-        call(caller, edition, run, given)
+        call(caller, edition, memory, run, given)
     })?;
     Ok(true)
 }

@@ -14,7 +14,9 @@ use crate::map::Mapped;
 use crate::request::{Request, UnknownImports};
 use crate::verify::Facts;
 use bls_artifact::fuel;
+use bls_artifact::limits::RECIPE_MODULES_MAX;
 use bls_artifact::manifest::Kind;
+use bls_artifact::recipe::host_module;
 use std::fmt;
 use wasmtime::{ExternType, FuncType, InstancePre, Linker, Val, ValType};
 
@@ -29,6 +31,8 @@ pub(crate) enum LinkError {
     UndeclaredImport(String),
     /// An import of another type than the host's.
     ImportType(String, String),
+    /// Host functions of more memories than one program can have modules.
+    Memories(String),
     /// `--fuel`, and the artifact is not metered.
     NotMetered(String),
     /// The engine does not link it.
@@ -64,6 +68,10 @@ impl fmt::Display for LinkError {
             Self::ImportType(name, ty) => {
                 write!(formatter, "the host has {name}, and not as {ty}")
             }
+            Self::Memories(name) => write!(
+                formatter,
+                "it imports {name}, and host functions for {RECIPE_MODULES_MAX} other memories before it"
+            ),
             Self::NotMetered(name) => {
                 write!(formatter, "{name} is not metered, so no limit on fuel can stop it")
             }
@@ -111,6 +119,7 @@ impl StageError for LinkError {
             Self::ImportKind(_) => "link.import-kind",
             Self::UndeclaredImport(_) => "link.undeclared-import",
             Self::ImportType(..) => "link.import-type",
+            Self::Memories(_) => "link.memories",
             Self::NotMetered(_) => "link.not-metered",
             Self::Engine(_) => "link.engine",
             Self::Counter => "link.no-counter",
@@ -137,6 +146,9 @@ impl StageError for LinkError {
             }
             Self::ImportKind(_) => {
                 "build it to have memories, tables and globals of its own: no --import-memory, and no -shared".into()
+            }
+            Self::Memories(_) => {
+                "link fewer modules: each may have a memory that it calls the host with".into()
             }
             Self::NotMetered(_) => "compile it without --no-fuel".into(),
             Self::Engine(_) => {
@@ -227,6 +239,8 @@ pub(crate) struct Linked {
     imports: InstancePre<State>,
     /// Imports that trap when they are called.
     unknown_imports: Vec<String>,
+    /// The numbers of the memories that imports work on, but for the guest's own.
+    memories: Vec<u32>,
 }
 
 impl fmt::Debug for Linked {
@@ -244,6 +258,11 @@ impl Linked {
     /// The module with a definition for each import.
     pub(crate) fn imports(&self) -> &InstancePre<State> {
         &self.imports
+    }
+
+    /// The numbers of the memories that libraries call the host with.
+    pub(crate) fn memories(&self) -> &[u32] {
+        &self.memories
     }
 
     /// Imports that no host has, and that trap when they are called.
@@ -273,6 +292,7 @@ pub(crate) fn link(
     let mut unknown_imports = Vec::new();
     let mut refused = Vec::new();
     let mut no_functions = Vec::new();
+    let mut memories = Vec::new();
     let mut declared = manifest.module.imports.iter();
     for import in mapped.module().imports() {
         let (module, name) = (import.module(), import.name());
@@ -281,6 +301,13 @@ pub(crate) fn link(
             (declared.module.as_str(), declared.name.as_str()) == (module, name)
         }) {
             return Err(LinkError::UndeclaredImport(shown()));
+        }
+        let (_, memory) = host_module(module);
+        if memory != 0 && !memories.contains(&memory) {
+            if memories.len() == RECIPE_MODULES_MAX {
+                return Err(LinkError::Memories(shown()));
+            }
+            memories.push(memory);
         }
         let ty = match import.ty() {
             ExternType::Func(ty) => ty,
@@ -321,7 +348,7 @@ pub(crate) fn link(
     }
     // What is left to go wrong: one name that no host has, imported as two types.
     let imports = linker.instantiate_pre(mapped.module()).map_err(LinkError::Engine)?;
-    Ok(Linked { mapped, imports, unknown_imports })
+    Ok(Linked { mapped, imports, unknown_imports, memories })
 }
 
 /// What an import is, in a word.

@@ -15,6 +15,7 @@ use bls_artifact::limits::{
     DESCRIPTORS_DEFAULT, DESCRIPTORS_MAX, DESCRIPTORS_MIN, MEMORY_BYTES_DEFAULT, POLICY_BYTES_MAX,
     STACK_BYTES_DEFAULT, STACK_BYTES_MAX, STACK_BYTES_MIN, TIMEOUT_MS_MAX,
 };
+use bls_artifact::manifest;
 use bls_artifact::policy::{self, Bound, Bounds, FolderGrant, Policy, Requirement, SYSTEM_FILE};
 use bls_artifact::quantity;
 use std::fmt;
@@ -156,6 +157,25 @@ pub(crate) fn read_file(path: &Path) -> Result<Policy, PolicyError> {
 
 fn parse(path: &Path, text: &[u8]) -> Result<Policy, PolicyError> {
     Policy::parse(text).map_err(|error| PolicyError::Contents(path.to_owned(), error))
+}
+
+impl Limits {
+    /// The same, and never more than an artifact's builder asks for.
+    pub(crate) fn within(self, builder: &manifest::Limits) -> Self {
+        let least = |one: Option<u64>, other: Option<u64>| match (one, other) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        let time = builder.time_ms.map(Duration::from_millis);
+        Self {
+            fuel: least(self.fuel, builder.fuel.map(|units| units.min(BUDGET_MAX))),
+            timeout: match (self.timeout, time) {
+                (Some(one), Some(other)) => Some(one.min(other)),
+                (one, other) => one.or(other),
+            },
+            ..self
+        }
+    }
 }
 
 impl Rules {

@@ -18,6 +18,7 @@ use crate::host::{CannotPay, Exit, Fault, Grants, Host, OutputLimit, OwnFailure}
 use crate::link::{Entry, Linked, UnknownImport};
 use crate::policy::Limits;
 use bls_artifact::fuel;
+use bls_artifact::recipe::memory_export;
 use bls_artifact::target::Bounds;
 use demangle::readable;
 use fuel_profile::FuelProfile;
@@ -195,6 +196,10 @@ impl Guest {
             store.data_mut().limiter.started();
             let memory = instance.get_memory(&mut store, "memory");
             store.data_mut().memory = memory;
+            for number in linked.memories() {
+                let found = instance.get_memory(&mut store, &memory_export(*number));
+                store.data_mut().of_libraries.extend(found.map(|memory| (*number, memory)));
+            }
             if let Some(meter) = &mut meter {
                 meter.attach(&instance, &mut store)?;
             }

@@ -5,6 +5,7 @@
 //! guest.
 
 pub use crate::interface::{Function, Kind};
+use crate::recipe::host_module;
 use crate::{blockless, preview1};
 
 /// All functions of all interfaces: preview 1's first.
@@ -12,9 +13,11 @@ pub fn all() -> impl Iterator<Item = &'static Function> {
     preview1::FUNCTIONS.iter().chain(blockless::FUNCTIONS)
 }
 
-/// The function that an import of `name` from `module` gets, if there is one.
+/// The function that an import of `name` from `module` gets, if there is one: whichever memory it
+/// works on ([`host_module`]).
 #[must_use]
 pub fn function(module: &str, name: &str) -> Option<&'static Function> {
+    let (module, _) = host_module(module);
     preview1::function(module, name).or_else(|| blockless::function(module, name))
 }
 
@@ -62,6 +65,9 @@ mod tests {
         }
         assert_eq!(provided(WASI_PREVIEW1, "fd_open", "func"), Provided::Unknown);
         assert_eq!(provided(WASI_PREVIEW1, "proc_exit", "memory 1"), Provided::OtherType);
+        let of_library = format!("{WASI_PREVIEW1}@7");
+        assert_eq!(provided(&of_library, "proc_exit", "func (param i32)"), Provided::Fits);
+        assert_eq!(provided("wasi_snapshot_preview1@07", "proc_exit", "func"), Provided::Unknown);
         assert_eq!(provided("blockless_http", "memory_read", "func"), Provided::Unknown);
     }
 

@@ -317,6 +317,12 @@ pub struct Table {
 pub struct Limits {
     /// Bytes of all linear memories together.
     pub memory: Option<u64>,
+    /// Units of fuel. Not there where nobody asked for it, as before there were such limits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fuel: Option<u64>,
+    /// Milliseconds of a run. The same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_ms: Option<u64>,
 }
 
 /// One native image.
@@ -477,6 +483,9 @@ impl Manifest {
         {
             return Err("exports are listed, or counted with the digest of their list");
         }
+        if self.limits.fuel.is_some() && self.fuel.is_none() {
+            return Err("a limit on fuel takes an artifact that counts it");
+        }
         if self.extensions.contains_key(recipe::EXTENSION)
             && self.recipe().map(|recipe| recipe.digest()) != Some(self.source)
         {
@@ -563,12 +572,13 @@ impl Manifest {
             let sizes = [profile.memory_reservation, profile.memory_guard];
             sizes.into_iter().chain([part.stored.length, part.image.length, part.page_size])
         });
-        let fuel = self.fuel.iter().flat_map(|fuel| [fuel.overrun_max, fuel.instantiation]);
-        let options = [self.created, self.expires, self.limits.memory];
+        let metering = self.fuel.iter().flat_map(|fuel| [fuel.overrun_max, fuel.instantiation]);
+        let Limits { memory, fuel, time_ms } = self.limits;
+        let options = [self.created, self.expires, memory, fuel, time_ms];
         memories
             .chain(tables)
             .chain(parts)
-            .chain(fuel)
+            .chain(metering)
             .chain(options.into_iter().flatten())
             .chain([self.sequence])
     }

@@ -7,13 +7,16 @@
 use crate::host::errno::{Failure, check_stopped};
 use crate::host::memory::{Bytes, GuestMemory};
 use crate::host::{CannotPay, OwnFailure, State};
+use bls_artifact::recipe::host_module;
 use std::fmt;
 use std::sync::Arc;
-use wasmtime::{Caller, FuncType, Linker, Val, ValType, WasmRet, WasmTy};
+use wasmtime::{Caller, FuncType, Linker, Memory, Val, ValType, WasmRet, WasmTy};
 
 /// One call of a function of the embedder's own.
 pub struct Call<'a> {
     caller: Caller<'a, State>,
+    /// The memory of the module that calls.
+    memory: Option<Memory>,
 }
 
 impl fmt::Debug for Call<'_> {
@@ -23,8 +26,9 @@ impl fmt::Debug for Call<'_> {
 }
 
 impl<'a> Call<'a> {
-    fn begin(caller: Caller<'a, State>, price: u64) -> wasmtime::Result<Self> {
-        let mut call = Self { caller };
+    fn begin(caller: Caller<'a, State>, memory: u32, price: u64) -> wasmtime::Result<Self> {
+        let memory = caller.data().memory(memory);
+        let mut call = Self { caller, memory };
         call.charge(price)?;
         Ok(call)
     }
@@ -55,13 +59,13 @@ impl<'a> Call<'a> {
         if left < 0 { Err(CannotPay.into()) } else { Ok(()) }
     }
 
-    /// The `length` bytes at `address` in the guest's memory (its export `memory`).
+    /// The `length` bytes at `address` in the guest's memory (its export `memory`; where a
+    /// library that it was linked with calls, that library's).
     ///
     /// # Errors
     /// They are not all there, or the guest has no memory. Return the error: it is a trap.
     pub fn read(&mut self, address: u32, length: u32) -> wasmtime::Result<&[u8]> {
-        let memory = self.caller.data().memory;
-        let bytes = memory.map(|memory| memory.data_mut(&mut self.caller));
+        let bytes = self.memory.map(|memory| memory.data_mut(&mut self.caller));
         let bytes = GuestMemory::new(bytes).into_bytes(Bytes::new(address, length));
         bytes.map(|bytes| &*bytes).map_err(into_error)
     }
@@ -71,8 +75,7 @@ impl<'a> Call<'a> {
     /// # Errors
     /// There is no room, or the guest has no memory. Return the error: it is a trap.
     pub fn write(&mut self, address: u32, bytes: &[u8]) -> wasmtime::Result<()> {
-        let memory = self.caller.data().memory;
-        let all = memory.map(|memory| memory.data_mut(&mut self.caller));
+        let all = self.memory.map(|memory| memory.data_mut(&mut self.caller));
         let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         let place =
             GuestMemory::new(all).into_bytes(Bytes::new(address, length)).map_err(into_error)?;
@@ -125,6 +128,7 @@ macro_rules! host_function {
                 name: &str,
                 price: u64,
             ) -> wasmtime::Result<FuncType> {
+                let (_, memory) = host_module(module);
                 let parameters: Vec<ValType> = vec![$($parameter::valtype()),*];
                 let ty = <wasmtime::Result<R> as WasmRet>::func_type(
                     linker.engine(),
@@ -134,7 +138,7 @@ macro_rules! host_function {
                     module,
                     name,
                     move |caller: Caller<'_, State>, $($parameter: $parameter),*| {
-                        let mut call = Call::begin(caller, price)?;
+                        let mut call = Call::begin(caller, memory, price)?;
                         Call::end(self(&mut call, $($parameter),*))
                     },
                 )?;
@@ -179,8 +183,9 @@ where
         let (parameters, results) = (self.parameters.clone(), self.results.clone());
         let ty = FuncType::new(linker.engine(), parameters, results);
         let wanted = ty.clone();
+        let (_, memory) = host_module(module);
         linker.func_new(module, name, ty.clone(), move |caller, parameters, results| {
-            let mut call = Call::begin(caller, price)?;
+            let mut call = Call::begin(caller, memory, price)?;
             let given = Call::end((self.function)(&mut call, parameters))?;
             let fits =
                 |(value, ty): (&Val, _)| value.matches_ty(&call.caller, &ty).unwrap_or(false);
@@ -196,8 +201,8 @@ where
     }
 }
 
-/// Gives a linker one function, and says its type.
-type Define = Arc<dyn Fn(&mut Linker<State>) -> wasmtime::Result<FuncType> + Send + Sync>;
+/// Gives a linker one function under the name of a module, and says its type.
+type Define = Arc<dyn Fn(&mut Linker<State>, &str) -> wasmtime::Result<FuncType> + Send + Sync>;
 
 /// The functions of one embedder.
 #[derive(Clone, Default)]
@@ -216,8 +221,8 @@ impl Functions {
         let (from, called) = (module.to_owned(), name.to_owned());
         self.0.retain(|(module, name, _)| (module, name) != (&from, &called));
         let define: Define = {
-            let (from, called) = (from.clone(), called.clone());
-            Arc::new(move |linker| Arc::clone(&function).define(linker, &from, &called, price))
+            let called = called.clone();
+            Arc::new(move |linker, from| Arc::clone(&function).define(linker, from, &called, price))
         };
         self.0.push((from, called, define));
     }
@@ -228,14 +233,15 @@ impl Functions {
     }
 
     /// Gives `linker` the one that an import asks for, and says its type; `None` where there
-    /// is none.
+    /// is none. A library's import names its memory behind the module.
     pub(crate) fn define(
         &self,
         linker: &mut Linker<State>,
         module: &str,
         name: &str,
     ) -> wasmtime::Result<Option<FuncType>> {
-        let found = self.0.iter().find(|(from, called, _)| from == module && called == name);
-        found.map(|(_, _, define)| define(linker)).transpose()
+        let (own, _) = host_module(module);
+        let found = self.0.iter().find(|(from, called, _)| from == own && called == name);
+        found.map(|(_, _, define)| define(linker, module)).transpose()
     }
 }

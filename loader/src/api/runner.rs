@@ -49,6 +49,15 @@ pub(crate) enum Code {
 }
 
 impl Code {
+    /// What is known of it.
+    fn facts(&self) -> &verify::Facts {
+        match self {
+            Self::Verified(verified) => verified.facts(),
+            #[cfg(feature = "pool")]
+            Self::Shared(linked, _) => linked.mapped().facts(),
+        }
+    }
+
     /// Whether it was mapped and linked for the guests of a pool.
     fn is_of_pool(&self) -> bool {
         !matches!(self, Self::Verified(_))
@@ -469,6 +478,7 @@ impl Runner {
             return Err(Refusal::NotConfined.into());
         }
         let limits = self.rules.limits(&self.asked.request.limits)?;
+        let limits = limits.within(&self.code.facts().manifest.limits);
         if limits.timeout.is_some() {
             self.stop.get_or_insert_default();
         }

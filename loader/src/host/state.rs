@@ -1,7 +1,8 @@
 //! What one running guest owns: the store's data.
 //!
-//! Guarantees: `memory` is the guest's exported `memory`, resolved once after
-//! instantiation, so that no host call looks an export up by name.
+//! Guarantees: `memory` is the guest's exported `memory`, and `of_libraries` those that its
+//! libraries call the host with, resolved once after instantiation, so that no host call looks
+//! an export up by name.
 
 use crate::host::Host;
 use crate::host::limit::Limiter;
@@ -19,6 +20,8 @@ pub struct State {
     /// The guest's exported linear memory, if it exports one. `None` until
     /// instantiation is over.
     pub(crate) memory: Option<Memory>,
+    /// Those of the libraries that it was linked with, by their numbers (`memory@1`).
+    pub(crate) of_libraries: Vec<(u32, Memory)>,
     /// The guest's fuel counter, where it is metered: host calls are paid from it.
     pub(crate) counter: Option<Global>,
     /// What the guest may allocate, and how much it has.
@@ -40,7 +43,18 @@ impl State {
     /// The same, and whoever holds `observed` sees how far it is.
     pub(crate) fn seen_by(host: Host, memory_max: u64, observed: Arc<Observed>) -> Self {
         let limiter = Limiter::new(memory_max, Arc::clone(&observed));
-        Self { host, memory: None, counter: None, limiter, data: None, observed }
+        Self { host, memory: None, of_libraries: Vec::new(), counter: None, limiter, data: None, observed }
+    }
+
+    /// The memory of this number: 0 is the guest's own.
+    pub(crate) fn memory(&self, number: u32) -> Option<Memory> {
+        match number {
+            0 => self.memory,
+            number => {
+                let found = self.of_libraries.iter().find(|(known, _)| *known == number);
+                found.map(|(_, memory)| *memory)
+            }
+        }
     }
 
     /// Names the memory that pointers are into, once there is an instance.

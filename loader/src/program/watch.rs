@@ -53,16 +53,42 @@ pub(crate) fn start(
         })
         .map(|_| Watcher(number))
         .inspect_err(|_| crash::expect_watcher(false))
-        .map_err(|error| Failure {
-            stage: "run",
-            code: "run.watcher",
-            what: format!("cannot start the thread that watches the time: {error}"),
-            hint: Some(
-                "allow more threads: see ulimit -u, ulimit -v, and the limits of its group; or run it without --timeout and --report"
-                    .into(),
-            ),
-            cause: Cause::Failed,
+        .map_err(no_thread)
+}
+
+/// Ends the run after this time from now, beside a watcher that may be there already: for a limit
+/// that is known only when the artifact is.
+pub(crate) fn end_after(recorder: Arc<Recorder>, time: Duration) -> Result<Watcher, Failure> {
+    let number = Arc::new(OnceLock::new());
+    let own = Arc::clone(&number);
+    std::thread::Builder::new()
+        .stack_size(STACK_BYTES)
+        .spawn(move || {
+            let _ = own.set(Thread::current());
+            std::thread::sleep(time);
+            let outcome = Outcome::Limit(Limit::Time, format!("stopped after {time:?}"));
+            if recorder.claim(recorder.code(&outcome)) {
+                signal::leaves_with(recorder.exit_code());
+                signal::leave_within(2 * PATIENCE);
+                end(&recorder, outcome, Some(PATIENCE))
+            }
         })
+        .map(|_| Watcher(number))
+        .map_err(no_thread)
+}
+
+/// The system gives no thread.
+fn no_thread(error: std::io::Error) -> Failure {
+    Failure {
+        stage: "run",
+        code: "run.watcher",
+        what: format!("cannot start the thread that watches the time: {error}"),
+        hint: Some(
+            "allow more threads: see ulimit -u, ulimit -v, and the limits of its group; or run it without --timeout and --report"
+                .into(),
+        ),
+        cause: Cause::Failed,
+    }
 }
 
 fn watch(recorder: &Arc<Recorder>, awaited: &Signals, timeout: Option<Duration>) -> ! {

@@ -118,3 +118,19 @@ fn the_source_of_a_linked_artifact_is_its_recipe() {
     assert!(matches!(parse(&other, Sha256::of(other.as_bytes())), Err(ManifestError::Field(_))));
     assert_eq!(example().recipe(), None);
 }
+
+#[test]
+fn limits_that_nobody_asked_for_are_not_there() {
+    let text = String::from_utf8(Statement::new(example()).to_bytes()).unwrap();
+    assert!(text.contains("\"limits\":{\"memory\":null}"), "{text}");
+    let mut manifest = example();
+    manifest.limits = Limits { memory: None, fuel: None, time_ms: Some(1500) };
+    let bytes = Statement::new(manifest.clone()).to_bytes();
+    assert_eq!(Statement::parse(&bytes), Ok(manifest.clone()));
+    // Null is another spelling of nothing.
+    let text = String::from_utf8(bytes).unwrap().replace("\"time_ms\":1500", "\"time_ms\":null");
+    assert_eq!(Statement::parse(text.as_bytes()), Err(ManifestError::NotCanonical));
+    manifest.limits.fuel = Some(7);
+    let bytes = Statement::new(manifest).to_bytes();
+    assert!(matches!(Statement::parse(&bytes), Err(ManifestError::Field(_))));
+}

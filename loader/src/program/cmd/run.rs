@@ -112,7 +112,7 @@ fn prepared(options: &Options, recorder: &Arc<Recorder>) -> Result<Outcome, Fail
         false => None,
     };
     on_enough_stack(limits.stack, || {
-        pipeline(options, &rules, &limits, watcher, &mut stages).unwrap_or_else(Outcome::Failed)
+        pipeline(options, &rules, &limits, (recorder, watcher), &mut stages).unwrap_or_else(Outcome::Failed)
     })
 }
 
@@ -120,7 +120,7 @@ fn pipeline(
     options: &Options,
     rules: &Rules,
     limits: &Limits,
-    watcher: Option<Watcher>,
+    (shared, watcher): (&Arc<Recorder>, Option<Watcher>),
     stages: &mut Stages<'_>,
 ) -> Result<Outcome, Failure> {
     let recorder = stages.recorder();
@@ -135,7 +135,11 @@ fn pipeline(
         ..Policy::of(&trusted.trust)
     };
     let verified = super::verified(named, &stores, &policy, stages)?;
+    let asked = limits.timeout;
+    let limits = &limits.within(&verified.facts().manifest.limits);
     recorder.artifact(verified.facts(), limits);
+    let deadline = limits.timeout.filter(|_| limits.timeout != asked);
+    let deadline = deadline.map(|time| watch::end_after(Arc::clone(shared), time)).transpose()?;
     if options.source.is_some_and(|source| source != verified.facts().manifest.source) {
         return Err(other_source(&verified.facts().name));
     }
@@ -190,7 +194,7 @@ fn pipeline(
     descriptors.extend(broker.map(|(_, descriptor)| descriptor));
     let beside = Beside {
         descriptors,
-        threads: other_threads(watcher),
+        threads: other_threads([watcher, deadline]),
         prints: is_own && !entry.results.is_empty(),
     };
     let demanded = rules.requires(Requirement::Sandbox)
@@ -235,10 +239,10 @@ fn start_broker(
 }
 
 /// The threads of this process but for this one.
-fn other_threads(watcher: Option<Watcher>) -> Vec<Thread> {
+fn other_threads(watchers: [Option<Watcher>; 2]) -> Vec<Thread> {
     // The first has the number of the process, and waits where the guest has another stack.
     let first = Some(Thread::first()).filter(|first| *first != Thread::current());
-    first.into_iter().chain(watcher.map(|watcher| watcher.thread())).collect()
+    first.into_iter().chain(watchers.iter().flatten().map(Watcher::thread)).collect()
 }
 
 /// Prints results, one a line.
