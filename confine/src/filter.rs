@@ -30,8 +30,8 @@ pub enum Argument {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Answer {
     Allow,
-    /// Allowed where this holds; else it ends the process.
-    AllowIf(Argument),
+    /// Allowed where this holds; else this error, or the end of the process.
+    AllowIf(Argument, Option<u16>),
     /// This error, as if the kernel had no such call, or refused it.
     Error(u16),
 }
@@ -60,7 +60,13 @@ impl Filter {
     /// Allows a call where its argument is as said. What was said of the number before is
     /// replaced.
     pub fn allow_if(&mut self, number: Number, argument: Argument) {
-        self.set(number, Answer::AllowIf(argument));
+        self.set(number, Answer::AllowIf(argument, None));
+    }
+
+    /// The same, and an error number where the argument is another.
+    pub fn allow_if_or_refuse(&mut self, number: Number, argument: Argument, error: i32) {
+        let error = u16::try_from(error).unwrap_or(0);
+        self.set(number, Answer::AllowIf(argument, Some(error)));
     }
 
     /// Answers these calls with an error number.
@@ -80,7 +86,7 @@ impl Filter {
         let number = u32::try_from(number).ok();
         matches!(
             number.and_then(|number| self.0.get(&number)),
-            Some(Answer::Allow | Answer::AllowIf(_))
+            Some(Answer::Allow | Answer::AllowIf(..))
         )
     }
 
@@ -192,37 +198,39 @@ fn append_tree(program: &mut Vec<Instruction>, ranges: &[(u32, Option<&Answer>)]
 fn append_answer(program: &mut Vec<Instruction>, what: Option<&Answer>) {
     let kill = answer(libc::SECCOMP_RET_KILL_PROCESS);
     let allow = answer(libc::SECCOMP_RET_ALLOW);
-    match what {
-        None => program.push(kill),
-        Some(Answer::Allow) => program.push(allow),
-        Some(Answer::Error(error)) => {
-            program.push(answer(libc::SECCOMP_RET_ERRNO | u32::from(*error)));
-        }
-        Some(Answer::AllowIf(Argument::HasNoneOf(place, bits))) => program.extend([
+    let refuse = |error: &u16| answer(libc::SECCOMP_RET_ERRNO | u32::from(*error));
+    let (argument, other) = match what {
+        None => return program.push(kill),
+        Some(Answer::Allow) => return program.push(allow),
+        Some(Answer::Error(error)) => return program.push(refuse(error)),
+        Some(Answer::AllowIf(argument, error)) => (argument, error.as_ref().map_or(kill, refuse)),
+    };
+    match argument {
+        Argument::HasNoneOf(place, bits) => program.extend([
             load(argument_at(*place)),
             jump(libc::BPF_JSET, *bits, 1, 0),
             allow,
-            kill,
+            other,
         ]),
-        Some(Answer::AllowIf(Argument::HasAllOf(place, bits))) => {
+        Argument::HasAllOf(place, bits) => {
             program.push(load(argument_at(*place)));
             let wanted: Vec<u32> =
                 (0..32).map(|bit| 1 << bit).filter(|bit| bits & bit != 0).collect();
             for (at, bit) in wanted.iter().enumerate() {
-                // To the end of the process, behind the answer that allows.
-                let to_kill = wanted.len() - at;
-                program.push(jump(libc::BPF_JSET, *bit, 0, to_kill as u8));
+                // To what becomes of the others, behind the answer that allows.
+                let to_other = wanted.len() - at;
+                program.push(jump(libc::BPF_JSET, *bit, 0, to_other as u8));
             }
-            program.extend([allow, kill]);
+            program.extend([allow, other]);
         }
-        Some(Answer::AllowIf(Argument::IsOneOf(place, values))) => {
+        Argument::IsOneOf(place, values) => {
             program.push(load(argument_at(*place)));
             for (at, value) in values.iter().enumerate() {
                 // To the answer that allows, behind the one that does not.
                 let to_allow = values.len() - at;
                 program.push(jump(libc::BPF_JEQ, *value, to_allow as u8, 0));
             }
-            program.extend([kill, allow]);
+            program.extend([other, allow]);
         }
     }
 }
@@ -325,6 +333,8 @@ mod tests {
         filter.allow_if(16, Argument::IsOneOf(1, vec![0x5401, 0x541b]));
         filter.allow_if(56, Argument::HasAllOf(0, 0x1_0300));
         filter.refuse(&[319, 320], libc::ENOSYS);
+        filter.allow_if_or_refuse(41, Argument::IsOneOf(0, vec![2, 10]), libc::EACCES);
+        filter.allow_if_or_refuse(57, Argument::HasAllOf(0, 0x1_0000), libc::EAGAIN);
         let third = |value| [u64::MAX, u64::MAX, value, 7, 7, 7];
         assert_eq!(answer_of(&filter, 9, third(3)), ALLOW);
         assert_eq!(answer_of(&filter, 9, third(7)), KILL);
@@ -341,7 +351,12 @@ mod tests {
         assert_eq!(answer_of(&filter, 56, first(0x0_0300)), KILL);
         let refused = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
         assert_eq!([319, 320].map(|number| answer_of(&filter, number, [0; 6])), [refused; 2]);
-        for number in [0, 3, 8, 10, 15, 17, 55, 57, 318, 321] {
+        let error = |number: i32| libc::SECCOMP_RET_ERRNO | number as u32;
+        assert_eq!([2, 10].map(|family| answer_of(&filter, 41, first(family))), [ALLOW; 2]);
+        assert_eq!(answer_of(&filter, 41, first(1)), error(libc::EACCES));
+        assert_eq!(answer_of(&filter, 57, first(0x1_0f00)), ALLOW);
+        assert_eq!(answer_of(&filter, 57, first(0x11)), error(libc::EAGAIN));
+        for number in [0, 3, 8, 10, 15, 17, 55, 58, 318, 321] {
             assert_eq!(answer_of(&filter, number, [0; 6]), KILL, "{number}");
         }
         let foreign = Call { architecture: 0x4000_0003, number: 1, arguments: [0; 6] };

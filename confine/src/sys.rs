@@ -194,6 +194,25 @@ pub(crate) fn add_rule(ruleset: &OwnedFd, folder: BorrowedFd<'_>, rights: u64) -
     .map(drop)
 }
 
+/// `struct landlock_net_port_attr`.
+#[repr(C)]
+struct NetPort {
+    rights: u64,
+    port: u64,
+}
+
+/// Adds what may be done with a TCP port.
+pub(crate) fn add_port(ruleset: &OwnedFd, port: u16, rights: u64) -> io::Result<()> {
+    const NET_PORT: libc::c_long = 2;
+    let rule = NetPort { rights, port: u64::from(port) };
+    let ruleset = ruleset.as_raw_fd();
+    // SAFETY: the rule is of the form that its kind has, and lives during the call.
+    check(unsafe {
+        libc::syscall(libc::SYS_landlock_add_rule, ruleset, NET_PORT, &raw const rule, 0_u32)
+    })
+    .map(drop)
+}
+
 /// Restricts this thread.
 pub(crate) fn restrict_self(ruleset: RawFd) -> io::Result<()> {
     // SAFETY: takes integers.
