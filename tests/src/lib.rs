@@ -23,6 +23,7 @@ pub mod installs;
 pub mod malformed;
 pub mod modules;
 pub mod mutate;
+pub mod node;
 pub mod oracle;
 pub mod pair;
 pub mod peer;

@@ -43,7 +43,15 @@ impl State {
     /// The same, and whoever holds `observed` sees how far it is.
     pub(crate) fn seen_by(host: Host, memory_max: u64, observed: Arc<Observed>) -> Self {
         let limiter = Limiter::new(memory_max, Arc::clone(&observed));
-        Self { host, memory: None, of_libraries: Vec::new(), counter: None, limiter, data: None, observed }
+        Self {
+            host,
+            memory: None,
+            of_libraries: Vec::new(),
+            counter: None,
+            limiter,
+            data: None,
+            observed,
+        }
     }
 
     /// The memory of this number: 0 is the guest's own.

@@ -141,7 +141,9 @@ fn apply(words: &Words, config: &mut Config) {
     }
     set(&mut config.fs_root_path, words.text("fs-root-path"));
     // Which programs may be started is the operator's to say.
-    config.drivers_root_path = words.text("drivers-root-path");
+    // The node names a folder that may not be there.
+    let extensions = words.text("drivers-root-path");
+    config.drivers_root_path = extensions.filter(|path| Path::new(path).exists());
     set(&mut config.runtime_logger, words.text("runtime-logger"));
     set(&mut config.limited_fuel, words.number("limited-fuel"));
     set(&mut config.limited_memory, words.number("limited-memory"));

@@ -112,7 +112,8 @@ fn prepared(options: &Options, recorder: &Arc<Recorder>) -> Result<Outcome, Fail
         false => None,
     };
     on_enough_stack(limits.stack, || {
-        pipeline(options, &rules, &limits, (recorder, watcher), &mut stages).unwrap_or_else(Outcome::Failed)
+        pipeline(options, &rules, &limits, (recorder, watcher), &mut stages)
+            .unwrap_or_else(Outcome::Failed)
     })
 }
 
