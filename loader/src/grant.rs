@@ -435,6 +435,7 @@ fn folder_for(need: &Permission, preopens: &[Preopen]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::StageError as _;
     use crate::verify::Integrity;
     use crate::verify::tests::manifest;
     use bls_artifact::control_flow;

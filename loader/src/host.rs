@@ -43,7 +43,7 @@ mod wiring;
 
 use crate::sys;
 use blockless::Blockless;
-pub(crate) use blockless::{Aliases, Reach};
+pub use blockless::{Aliases, Reach};
 use bls_artifact::capability::Capability;
 use bls_artifact::host_table::{self, Kind};
 use bls_artifact::limits::DESCRIPTORS_DEFAULT;
@@ -84,7 +84,7 @@ pub struct Grants {
     /// Sockets that listen, behind the folders.
     pub listeners: Vec<OwnedFd>,
     /// What it may ask for beyond that, and who answers.
-    pub(crate) reach: Reach,
+    pub reach: Reach,
     /// Variables that `blockless_memory.env_var_read` lists.
     pub listed: Vec<Variable>,
     /// What stands behind the standard streams. The default: this process's own.

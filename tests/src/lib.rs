@@ -11,6 +11,7 @@ pub mod court;
 pub mod deep;
 pub mod differential;
 pub mod embedded;
+pub mod fake_outside;
 pub mod faulty;
 pub mod fuzzing;
 pub mod guest;

@@ -32,7 +32,7 @@ use super::errno::{Failure, Outcome};
 use super::memory::{Bytes, GuestMemory};
 use super::price::CALL;
 use super::wiring::{Parameter, rows};
-pub(crate) use asking::{Aliases, Reach};
+pub use asking::{Aliases, Reach};
 use cgi::Cgi;
 use handles::Handles;
 use http::Response;

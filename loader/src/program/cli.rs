@@ -333,7 +333,9 @@ fn read(mut words: Words, all: impl IntoIterator<Item = OsString>) -> Result<Com
                 return trust::parse(&mut parser, words.options.trust);
             }
             Arg::Value(word) if word == "ext" => {
-                return Ok(Command::Extensions(parser.raw_args().map_err(malformed)?.collect()));
+                let words: Vec<OsString> = parser.raw_args().map_err(malformed)?.collect();
+                let asks = words.first().is_none_or(|word| word == "--help" || word == "-h");
+                return Ok(if asks { print(help::EXT) } else { Command::Extensions(words) });
             }
             Arg::Value(word) => {
                 return match Verb::from_word(&word) {

@@ -17,13 +17,13 @@ use std::os::fd::OwnedFd;
 
 /// What a guest may ask for, and who answers. By default nothing, and nobody.
 #[derive(Default)]
-pub(crate) struct Reach {
+pub struct Reach {
     /// What it may reach of the network.
-    pub(crate) network: NetRules,
+    pub network: NetRules,
     /// The extensions that it may use.
-    pub(crate) extensions: Aliases,
+    pub extensions: Aliases,
     /// Who answers.
-    pub(crate) outside: Option<Box<dyn Outside>>,
+    pub outside: Option<Box<dyn Outside>>,
 }
 
 impl fmt::Debug for Reach {
@@ -39,7 +39,7 @@ impl fmt::Debug for Reach {
 
 /// Names of extensions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Aliases {
+pub enum Aliases {
     /// None.
     #[default]
     None,
@@ -51,7 +51,8 @@ pub(crate) enum Aliases {
 
 impl Aliases {
     /// Whether this is one of them.
-    pub(crate) fn allows(&self, alias: &str) -> bool {
+    #[must_use]
+    pub fn allows(&self, alias: &str) -> bool {
         match self {
             Self::None => false,
             Self::Only(aliases) => aliases.iter().any(|known| known == alias),

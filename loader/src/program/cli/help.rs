@@ -64,7 +64,7 @@ The network and extensions (bls-broker does what is asked for)
                                 address, such as 10.0.0.7
       --deny-net <PLACE>,...    of that, not these
       --permission <URL>        the same as --allow-net
-      --extensions <FILE|DIR>   a registry (bls-load ext), or a folder of programs
+      --extensions <FILE|DIR>   a registry (bls-load ext), or a folder
       --allow-extension <NAME>,...   of these, no others
       --listen <ADDRESS:PORT>   a listener, as a descriptor behind the folders
       --listen-passed           and those that a service manager passes
@@ -119,13 +119,17 @@ Examples:
   bls-load install app.bls && bls-load app arg1
 ";
 
-const EXT: &str = "\
+pub(super) const EXT: &str = "\
 Extensions: programs of this machine that guests may start, by name.
 
-Usage: bls-load ext ...
+Usage: bls-load ext <COMMAND> ...
 
-Done by bls-broker, which is looked for beside bls-load:
-  bls-broker ext --help
+This is bls-broker's, which is looked for beside bls-load and gets the words:
+bls-broker ext --help says which commands there are.
+
+Examples:
+  bls-load ext add /usr/lib/bls/search
+  bls-load --extensions extensions.json --allow-extension search app.bls
 ";
 
 const VERIFY: &str = "\
