@@ -48,7 +48,16 @@ impl Node {
     /// When folders cannot be made.
     #[must_use]
     pub fn new() -> Self {
-        let node = Self { home: Home::new(), requests: AtomicU32::new(0) };
+        Self::of(Home::new())
+    }
+
+    /// One with this key.
+    ///
+    /// # Panics
+    /// When folders cannot be made.
+    #[must_use]
+    pub fn of(home: Home) -> Self {
+        let node = Self { home, requests: AtomicU32::new(0) };
         fs::create_dir_all(node.home.path("work/t")).expect("a folder");
         node
     }

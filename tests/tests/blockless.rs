@@ -58,7 +58,8 @@ impl Guest {
     /// Reads a header: the code, and the value where there is one.
     fn header(&mut self, handle: u64, name: &str, room: u64) -> (u32, Vec<u8>) {
         let [a, b] = self.put(TEXT, name);
-        let code = self.code("http_read_header", &[handle, a, b, BUFFER.into(), room, FIRST.into()]);
+        let code =
+            self.code("http_read_header", &[handle, a, b, BUFFER.into(), room, FIRST.into()]);
         let length = if code == 0 { self.0.word(FIRST) } else { 0 };
         (code, self.bytes(BUFFER, length))
     }
@@ -143,8 +144,7 @@ fn a_page_is_asked_for_and_read_in_pieces() {
 
 #[test]
 fn what_is_wrong_with_a_request_is_found_in_the_contracts_order() {
-    let (grants, asked) =
-        grants(&["http://example.com/v1"], |_| Ok(refusal(Reason::Unreachable)));
+    let (grants, asked) = grants(&["http://example.com/v1"], |_| Ok(refusal(Reason::Unreachable)));
     let mut guest = Guest::new(grants);
     let (granted, other) = ("http://example.com/v1/x", "http://example.com/v10");
     let good = r#"{"method":"GET"}"#;
@@ -203,7 +203,8 @@ fn a_body_that_breaks_off_is_no_end() {
     let (grants, _) = grants(&["*"], move |request| {
         Ok(match request {
             Request::Http { url, .. } => {
-                Answer::Http { handle: 1, status: 200, url: url.clone(), headers: Vec::new() }.into()
+                Answer::Http { handle: 1, status: 200, url: url.clone(), headers: Vec::new() }
+                    .into()
             }
             _ => {
                 reads += 1;
@@ -234,7 +235,8 @@ fn where_nobody_answers_everything_is_refused() {
         1000,
     );
     assert_eq!(code, 0);
-    let denied = r#"{"jsonrpc":"2.0","result":{"success":false,"error":"permission denied"},"id":1}"#;
+    let denied =
+        r#"{"jsonrpc":"2.0","result":{"success":false,"error":"permission denied"},"id":1}"#;
     assert_eq!(text, denied);
     assert_eq!(guest.code("cgi_list_exec", &[FIRST.into()]), 0);
     assert_eq!(guest.read("cgi_list_read", 1, 100), (0, b"[]".to_vec()));

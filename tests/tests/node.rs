@@ -314,7 +314,7 @@ fn a_compile_that_fails_says_why() {
     let lied = node.run(&[&hello, "--compile-with", liar.to_str().unwrap()]).expect(255);
     let _ = lied.says(&["[module.other-source]"]);
     // So is one whose key nobody trusts.
-    let foreign = Node { home: bls_tests::programs::Home::with_seed(9), ..Node::new() };
+    let foreign = Node::of(bls_tests::programs::Home::with_seed(9));
     let mut words = foreign.compiling();
     words.insert(0, hello);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -338,7 +338,7 @@ fn a_note_about_a_source_decides_nothing() {
     assert_eq!(node.run(&[&hello]).expect(0).text(), "hello\n");
     // With what it names it goes.
     let mut remove = Command::new(loader());
-    let _ = run(remove.args(["remove", "exit-42", "--store"]).arg(node.store()), b"").expect(0);
+    let _ = run(remove.args(["remove", "--store"]).arg(node.store()).arg("exit-42"), b"").expect(0);
     assert!(!note(&exit).exists());
     let _ = node.run(&[&exit]).expect(255).says(&["[module.not-installed]"]);
 }

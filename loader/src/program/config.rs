@@ -8,14 +8,16 @@
 
 use super::cli::{self, Artifact, Command, Options};
 use super::manner::Manner;
-use super::{module, streams};
-use crate::error::{Cause, Failure, printable_path};
+use super::module::{self, ModuleError};
+use super::streams;
+use crate::error::{Failure, StageError, printable_path};
 use crate::request::{Folder, Request};
 use bls_artifact::config::{CONFIG_BYTES_MAX, Config, START, Stdin, Stream, field_of};
 use bls_artifact::fuel::BUDGET_MAX;
 use bls_artifact::limits::TIMEOUT_MS_MAX;
 use bls_artifact::net::{Endpoint, NetGrant, NetRules};
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -64,53 +66,79 @@ pub(super) fn kind(path: &Path) -> Kind {
     }
 }
 
-/// Why an archive is none of what is run.
-pub(super) fn archive(path: &Path) -> Failure {
-    Failure {
-        stage: "module",
-        code: "module.archive",
-        what: format!("{} is a CAR archive, which bls-load does not unpack", printable_path(path)),
-        hint: Some("unpack it, and name its config.json".into()),
-        cause: Cause::Refused,
+/// Why a file gives no configuration.
+#[derive(Debug)]
+pub(super) enum ConfigFileError {
+    /// It cannot be read, or is no text; why.
+    Unreadable(String),
+    /// The text is none.
+    Contents(bls_artifact::config::ConfigError),
+    /// It says what is the operator's to say; which field.
+    Operator(String),
+}
+
+impl fmt::Display for ConfigFileError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(why) => formatter.write_str(why),
+            Self::Contents(error) => error.fmt(formatter),
+            Self::Operator(field) => write!(formatter, "{field:?} is the operator's to say"),
+        }
+    }
+}
+
+impl StageError for ConfigFileError {
+    const STAGE: &'static str = "config";
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Unreadable(_) => "config.unreadable",
+            Self::Contents(error) => error.code(),
+            Self::Operator(_) => "config.operator",
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Unreadable(_) => "name a module, or a configuration in JSON".into(),
+            Self::Contents(error) => error.hint().into(),
+            Self::Operator(_) => {
+                "give it as an option of bls-runtime, or in /etc/bls/policy.json".into()
+            }
+        })
     }
 }
 
 /// Reads a configuration. `root` is what it calls `$ROOT`.
 pub(super) fn read(path: &Path, root: Option<&str>, manner: Manner) -> Result<Config, Failure> {
-    let shown = printable_path(path);
-    let failure = |code, what: String, hint: &str| Failure {
-        stage: "config",
-        code,
-        what,
-        hint: Some(hint.to_owned()),
-        cause: Cause::Refused,
+    let config = read_file(path).and_then(|text| {
+        let config = Config::parse(&text, root).map_err(ConfigFileError::Contents)?;
+        match config.options.iter().find(|(name, _)| !STRANGERS.contains(name)) {
+            Some((name, _)) if manner == Manner::Node => {
+                Err(ConfigFileError::Operator(field_of(name)))
+            }
+            _ => Ok(config),
+        }
+    });
+    config.map_err(|error| {
+        let failure = Failure::from(error);
+        Failure { what: format!("{}: {}", printable_path(path), failure.what), ..failure }
+    })
+}
+
+fn read_file(path: &Path) -> Result<String, ConfigFileError> {
+    let mut bytes = Vec::new();
+    let read = std::fs::File::open(path)
+        .and_then(|file| file.take(CONFIG_BYTES_MAX as u64 + 1).read_to_end(&mut bytes));
+    let why = match read {
+        Err(error) => error.to_string(),
+        Ok(count) if count > CONFIG_BYTES_MAX => "it is too long for a configuration".into(),
+        Ok(_) => match String::from_utf8(bytes) {
+            Ok(text) => return Ok(text),
+            Err(_) => "it is no text".into(),
+        },
     };
-    let unreadable = |what: &dyn std::fmt::Display| {
-        failure(
-            "config.unreadable",
-            format!("{shown}: {what}"),
-            "name a module, or a configuration in JSON",
-        )
-    };
-    let mut text = Vec::new();
-    let file = std::fs::File::open(path).map_err(|error| unreadable(&error))?;
-    let read = file.take(CONFIG_BYTES_MAX as u64 + 1).read_to_end(&mut text);
-    read.map_err(|error| unreadable(&error))?;
-    if text.len() > CONFIG_BYTES_MAX {
-        return Err(unreadable(&"it is too long for a configuration"));
-    }
-    let text = String::from_utf8(text).map_err(|_| unreadable(&"it is no text"))?;
-    let config = Config::parse(&text, root)
-        .map_err(|error| failure(error.code(), format!("{shown}: {error}"), error.hint()))?;
-    let operators = config.options.iter().find(|(name, _)| !STRANGERS.contains(name));
-    match operators {
-        Some((name, _)) if manner == Manner::Node => Err(failure(
-            "config.operator",
-            format!("{shown}: {:?} is the operator's to say", field_of(name)),
-            "give it as an option of bls-runtime, or in /etc/bls/policy.json",
-        )),
-        _ => Ok(config),
-    }
+    Err(ConfigFileError::Unreadable(why))
 }
 
 /// The folders that a configuration grants, the root last.
@@ -202,7 +230,7 @@ impl Asked<'_> {
             Kind::Artifact if config.version == 0 => {
                 module::Found::artifact(Artifact::File(file.into()))
             }
-            Kind::Archive => return Err(archive(Path::new(file))),
+            Kind::Archive => return Err(ModuleError::Archive(file.into()).into()),
             // What has no ending and no folder is the name of something that is installed.
             Kind::Config if manner == Manner::Own && config.version == 0 && !file.contains('/') => {
                 module::Found::artifact(Artifact::from_word(file.into())?)

@@ -15,6 +15,7 @@ mod words;
 use super::cmd::{self, run};
 use super::config::{self, Asked, Beside};
 use super::manner::{Manner, NODE_USAGE, line};
+use super::module::ModuleError;
 use super::{cli, say};
 use crate::error::{Cause, Failure};
 use bls_artifact::config::{Config, ModuleEntry, ModuleKind, START, Stdin, Stream};
@@ -66,7 +67,7 @@ fn printed(text: &str) -> u8 {
 fn started(words: &Words) -> Result<(), Failure> {
     let input = Path::new(&words.input);
     let mut config = match config::kind(input) {
-        config::Kind::Archive => return Err(config::archive(input)),
+        config::Kind::Archive => return Err(ModuleError::Archive(input.to_owned()).into()),
         config::Kind::Module | config::Kind::Artifact => of_module(words),
         config::Kind::Config => {
             let variable = std::env::var_os(ROOT_VARIABLE);
