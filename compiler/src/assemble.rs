@@ -17,6 +17,7 @@ use bls_artifact::limits::{INTERFACE_BYTES_MAX, ZSTD_LEVEL_MAX, ZSTD_WINDOW_MAX}
 use bls_artifact::manifest::{
     self, Compiler, Document, EXPORTS_EXTENSION, Encoding, Limits, Manifest, Module, Part, Stored,
 };
+use bls_artifact::recipe;
 use bls_artifact::target::{ENGINE_COMPATIBILITY, ENGINE_RELEASE};
 use std::collections::BTreeMap;
 use std::{fmt, io};
@@ -124,6 +125,9 @@ pub fn assemble(
     }
     let mut module_from_outside = description.module;
     let mut extensions = extensions(audited, &records);
+    if let Some(recipe) = module.source().recipe() {
+        extensions.insert(recipe::EXTENSION.to_owned(), recipe.to_text());
+    }
     if let Some(unlisted) = unlist_exports(&mut module_from_outside) {
         extensions.insert(EXPORTS_EXTENSION.to_owned(), unlisted);
     }

@@ -65,6 +65,8 @@ pub enum Job {
     Front(crate::options::Options),
     /// The audit of a module that has its charges already.
     Examine(WasmFeatures),
+    /// The module that several are.
+    Link(crate::options::Options),
 }
 
 /// How the other process ended without an answer.

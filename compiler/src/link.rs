@@ -13,7 +13,7 @@
 //! called, and keeps of custom sections the names only: others hold positions in code that has
 //! moved.
 
-use crate::input::Source;
+use crate::input::{Given, Source, Unread};
 use crate::validate::{Validated, validate};
 use bls_artifact::limits::MODULE_BYTES_MAX;
 use bls_artifact::recipe::{Ingredient, Recipe};
@@ -43,6 +43,48 @@ pub struct Part {
     pub name: String,
     /// The module.
     pub source: Source,
+}
+
+/// What a program is made of.
+#[derive(Clone, Debug)]
+pub enum Modules {
+    /// A module alone.
+    One(Source),
+    /// Several, the entry last, that become one.
+    Several(Vec<Part>),
+}
+
+impl From<Source> for Modules {
+    fn from(source: Source) -> Self {
+        Self::One(source)
+    }
+}
+
+impl Modules {
+    /// What was given, each module read; `None` where that is not one for each.
+    pub(crate) fn of(given: &Given, read: Vec<Source>) -> Option<Self> {
+        match given {
+            Given::One(_) => <[Source; 1]>::try_from(read).ok().map(|[one]| Self::One(one)),
+            Given::Several(all) if all.len() == read.len() => {
+                let parts = all.iter().zip(read);
+                let part = |((name, _), source): (&(String, Unread), Source)| Part {
+                    name: name.clone(),
+                    source,
+                };
+                Some(Self::Several(parts.map(part).collect()))
+            }
+            Given::Several(_) => None,
+        }
+    }
+
+    /// A name for the artifact, from the name of the input; of the entry's.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::One(source) => source.name(),
+            Self::Several(parts) => parts.last().map_or("", |entry| entry.source.name()),
+        }
+    }
 }
 
 /// Links modules, the entry last, to one that an engine with this profile takes.

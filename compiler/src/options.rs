@@ -25,6 +25,10 @@ pub struct Options {
     pub compression: Option<u32>,
     /// The memory limit for the manifest, in bytes.
     pub memory_max: Option<u64>,
+    /// The fuel limit for the manifest, in units.
+    pub fuel_max: Option<u64>,
+    /// The limit on time for the manifest, in milliseconds.
+    pub time_ms_max: Option<u64>,
     /// The artifact's name; `None` takes the file's.
     pub name: Option<String>,
     /// A number that rises with each release; 0 is unset.
@@ -37,6 +41,8 @@ pub struct Options {
     pub documents: Vec<Document>,
     /// What a loader must grant, or refuse to start it.
     pub needs: Vec<Permission>,
+    /// The same, but for what the module imports nothing for.
+    pub permissions: Vec<Permission>,
 }
 
 impl Options {
@@ -51,12 +57,15 @@ impl Options {
             bounds: Bounds::Guard,
             compression: None,
             memory_max: None,
+            fuel_max: None,
+            time_ms_max: None,
             name: None,
             sequence: 0,
             created: None,
             expires: None,
             documents: Vec::new(),
             needs: Vec::new(),
+            permissions: Vec::new(),
         }
     }
 
@@ -83,8 +92,12 @@ impl Options {
         if self.fuel_profile && !self.metered {
             return Err("a module that is not metered has no fuel to profile");
         }
-        let numbers = [self.memory_max, self.created, self.expires, Some(self.sequence)];
-        if numbers.into_iter().flatten().any(|number| number > JSON_INTEGER_MAX) {
+        if self.fuel_max.is_some() && !self.metered {
+            return Err("a module that is not metered has no fuel to limit");
+        }
+        let limits = [self.memory_max, self.fuel_max, self.time_ms_max];
+        let numbers = [self.created, self.expires, Some(self.sequence)].into_iter().chain(limits);
+        if numbers.flatten().any(|number| number > JSON_INTEGER_MAX) {
             return Err("a number is above 2^53-1");
         }
         Ok(())

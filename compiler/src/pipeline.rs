@@ -10,6 +10,7 @@ use crate::compile::{CompileError, Image, compile};
 use crate::describe::{Description, describe};
 use crate::fuel_profile::{ProfileError, fuel_profile};
 use crate::input::{InputError, Source};
+use crate::link::{LinkError, Modules, Part, link};
 use crate::needs::{self, NeedsError};
 pub use crate::options::Options;
 use crate::ready::{ReadyError, ready};
@@ -30,6 +31,8 @@ use std::time::{Duration, Instant};
 pub enum Stage {
     /// Bytes become a module.
     Input,
+    /// Several modules become one.
+    Link,
     /// The module is judged.
     Validate,
     /// Fuel is injected.
@@ -48,8 +51,9 @@ pub enum Stage {
 
 impl Stage {
     /// All of them, in order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Input,
+        Self::Link,
         Self::Validate,
         Self::Meter,
         Self::Audit,
@@ -64,6 +68,7 @@ impl Stage {
     pub fn name(self) -> &'static str {
         match self {
             Self::Input => "input",
+            Self::Link => "link",
             Self::Validate => "validate",
             Self::Meter => "meter",
             Self::Audit => "audit",
@@ -80,6 +85,10 @@ impl Stage {
 pub enum Error {
     /// The bytes are no module.
     Input(InputError),
+    /// The bytes of one of several modules are none; whose.
+    Part(String, InputError),
+    /// The modules do not become one.
+    Link(LinkError),
     /// The module is refused.
     Validate(ValidateError),
     /// The module cannot be metered.
@@ -108,11 +117,20 @@ pub enum Error {
 }
 
 impl Error {
+    /// Bytes that are no module; of one of several, by its name.
+    pub(crate) fn of_input(name: Option<&str>, error: InputError) -> Self {
+        match name {
+            None => Self::Input(error),
+            Some(name) => Self::Part(name.to_owned(), error),
+        }
+    }
+
     /// The stage that failed, in a word.
     #[must_use]
     pub fn stage(&self) -> &'static str {
         match self {
-            Self::Input(_) => Stage::Input.name(),
+            Self::Input(_) | Self::Part(..) => Stage::Input.name(),
+            Self::Link(error) => error.stage(),
             Self::Validate(_) => Stage::Validate.name(),
             Self::Meter(_) => Stage::Meter.name(),
             Self::Audit(_) => Stage::Audit.name(),
@@ -131,7 +149,8 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Input(error) => error.code(),
+            Self::Input(error) | Self::Part(_, error) => error.code(),
+            Self::Link(error) => error.code(),
             Self::Validate(error) => error.code(),
             Self::Meter(error) => error.code(),
             Self::Audit(_) => "audit.defect",
@@ -151,7 +170,7 @@ impl Error {
     #[must_use]
     pub fn excerpt(&self) -> &[String] {
         match self {
-            Self::Input(error) => error.excerpt(),
+            Self::Input(error) | Self::Part(_, error) => error.excerpt(),
             _ => &[],
         }
     }
@@ -160,7 +179,8 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Input(error) => error.hint().map(str::to_owned),
+            Self::Input(error) | Self::Part(_, error) => error.hint().map(str::to_owned),
+            Self::Link(error) => error.hint(),
             Self::Validate(error) => error.hint(),
             Self::Meter(error) => error.hint(),
             Self::Audit(_) => Some(
@@ -190,6 +210,8 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Input(error) => error.fmt(f),
+            Self::Part(name, error) => write!(f, "module {name:?}: {error}"),
+            Self::Link(error) => error.fmt(f),
             Self::Validate(error) => error.fmt(f),
             Self::Meter(error) => error.fmt(f),
             Self::Audit(error) => {
@@ -220,12 +242,12 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 impl Options {
-    /// The name of an artifact made from `source`.
+    /// The name of an artifact whose input has the name `of_input`.
     ///
     /// # Errors
     /// [`Error::Name`] when there can be no artifact of that name.
-    pub fn artifact_name(&self, source: &Source) -> Result<String, Error> {
-        let name = self.name.as_deref().unwrap_or(source.name());
+    pub fn artifact_name(&self, of_input: &str) -> Result<String, Error> {
+        let name = self.name.as_deref().unwrap_or(of_input);
         match name::check(name) {
             Ok(()) => Ok(name.to_owned()),
             Err(why) => Err(Error::Name(why, name.to_owned(), self.name.is_some())),
@@ -274,13 +296,13 @@ pub fn build(
     build_source(source, options, keys, &mut |_| {}).map(|built| built.artifact)
 }
 
-/// Builds an artifact from a module that was read; `observe` is told of each
-/// stage when it begins.
+/// Builds an artifact from what was read, a [`Source`] or several modules; `observe` is told of
+/// each stage when it begins.
 ///
 /// # Errors
 /// [`Error`], of the stage that refused.
 pub fn build_source(
-    source: Source,
+    source: impl Into<Modules>,
     options: &Options,
     keys: &[&PrivateKey],
     observe: &mut dyn FnMut(Stage),
@@ -294,11 +316,11 @@ pub fn build_source(
 /// # Errors
 /// [`Error`], of the stage that refused.
 pub fn build_unsigned(
-    source: Source,
+    source: impl Into<Modules>,
     options: &Options,
     observe: &mut dyn FnMut(Stage),
 ) -> Result<Unsigned, Error> {
-    assemble_timed(source, options, &mut Clock::new(observe))
+    assemble_timed(source.into(), options, &mut Clock::new(observe))
 }
 
 /// Builds everything but the signature.
@@ -306,7 +328,7 @@ pub fn build_unsigned(
 /// # Errors
 /// [`Error`], of the stage that refused.
 pub fn assemble_source(
-    source: Source,
+    source: impl Into<Modules>,
     options: &Options,
     observe: &mut dyn FnMut(Stage),
 ) -> Result<Assembled, Error> {
@@ -353,12 +375,12 @@ impl Unsigned {
 }
 
 fn assemble_timed(
-    source: Source,
+    modules: Modules,
     options: &Options,
     clock: &mut Clock<'_>,
 ) -> Result<Unsigned, Error> {
-    let name = options.artifact_name(&source)?;
-    let front = front_timed(source, options, clock)?;
+    let name = options.artifact_name(modules.name())?;
+    let front = front_timed(modules, options, clock)?;
     needs_of(options, &front.description)?;
     let images = clock.run(Stage::Compile, || {
         let compile = |target: &Target| compile(&front.audited, *target, &options.profile(*target));
@@ -372,7 +394,11 @@ pub(crate) fn needs_of(
     options: &Options,
     description: &Description,
 ) -> Result<Vec<Permission>, Error> {
-    needs::settle(options.needs.clone(), &description.may_use).map_err(Error::Needs)
+    // What it may reach, where it can.
+    let reached = options.permissions.iter();
+    let reached = reached.filter(|one| description.may_use.contains(&one.capability()));
+    let needs = options.needs.iter().chain(reached).cloned().collect();
+    needs::settle(needs, &description.may_use).map_err(Error::Needs)
 }
 
 /// Assembles a module that passed, and the images that were made of it.
@@ -393,7 +419,11 @@ pub(crate) fn assemble_images(
         expires: options.expires,
         documents: options.documents.clone(),
         needs,
-        limits: Limits { memory: options.memory_max },
+        limits: Limits {
+            memory: options.memory_max,
+            fuel: options.fuel_max,
+            time_ms: options.time_ms_max,
+        },
         compression: options.compression,
     };
     let assembled = clock.run(Stage::Assemble, || {
@@ -413,14 +443,38 @@ pub(crate) fn assemble_images(
 /// # Errors
 /// [`Error`], of the stage that refused.
 pub fn front(
-    source: Source,
+    source: impl Into<Modules>,
     options: &Options,
     observe: &mut dyn FnMut(Stage),
 ) -> Result<Front, Error> {
-    front_timed(source, options, &mut Clock::new(observe))
+    front_timed(source.into(), options, &mut Clock::new(observe))
 }
 
-fn front_timed(source: Source, options: &Options, clock: &mut Clock<'_>) -> Result<Front, Error> {
+/// Links modules to one, the entry last.
+///
+/// # Errors
+/// [`Error::Link`], and [`Error::Options`].
+pub fn link_parts(parts: Vec<Part>, options: &Options) -> Result<Source, Error> {
+    one_module(Modules::Several(parts), options, &mut Clock::new(&mut |_| {}))
+}
+
+/// The module that several are, or that there is.
+pub(crate) fn one_module(
+    modules: Modules,
+    options: &Options,
+    clock: &mut Clock<'_>,
+) -> Result<Source, Error> {
+    options.check().map_err(Error::Options)?;
+    match modules {
+        Modules::One(source) => Ok(source),
+        Modules::Several(parts) => clock.run(Stage::Link, || {
+            link(parts, &options.profile(options.targets[0])).map_err(Error::Link)
+        }),
+    }
+}
+
+fn front_timed(modules: Modules, options: &Options, clock: &mut Clock<'_>) -> Result<Front, Error> {
+    let source = one_module(modules, options, clock)?;
     let (validated, description) = judge(source, options, clock)?;
     let ready =
         clock.run(Stage::Meter, || ready(&validated, options.metered).map_err(Error::Meter))?;

@@ -7,6 +7,7 @@ pub mod cache;
 pub mod cli;
 mod cmd;
 pub mod keystore;
+pub mod modules;
 pub mod output;
 pub mod progress;
 

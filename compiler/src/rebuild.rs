@@ -7,10 +7,12 @@
 //! else's artifact takes one (`sign.rs`). Does not look at signatures.
 
 use crate::assemble::Assembled;
-use crate::given::Given;
+use crate::given::Given as Artifact;
+use crate::input::{Given, Unread};
 use crate::options::Options;
 use bls_artifact::digest::Sha256;
 use bls_artifact::manifest::{Manifest, Statement};
+use bls_artifact::recipe::Ingredient;
 use bls_artifact::target::{Bounds, ENGINE_RELEASE, EngineProfile, Nans, Target};
 use serde_json::Value;
 use std::fmt;
@@ -24,6 +26,10 @@ pub enum RebuildError {
     Engine(String),
     /// It was made from another source: what its manifest says, and what was given.
     Source(Sha256, Sha256),
+    /// It was linked of several modules, and this one was not given: its name and its digest.
+    Module(String, Sha256),
+    /// It was made of one module, or of these, and more was given: what.
+    TooMany(String),
     /// Its parts cannot have been made by one bls-compile.
     Parts(&'static str),
 }
@@ -45,6 +51,12 @@ impl fmt::Display for RebuildError {
             Self::Source(signed, given) => {
                 write!(f, "it was made from a source with SHA-256 {signed}; this one has {given}")
             }
+            Self::Module(name, digest) => write!(
+                f,
+                "it was linked of several modules, and of these {} with SHA-256 {digest} was not given",
+                name.escape_default()
+            ),
+            Self::TooMany(label) => write!(f, "it was not made of {label}"),
             Self::Parts(what) => write!(f, "bls-compile makes no such artifact: {what}"),
         }
     }
@@ -60,6 +72,8 @@ impl RebuildError {
             Self::Version(_) => "rebuild.version",
             Self::Engine(_) => "rebuild.engine",
             Self::Source(..) => "rebuild.source",
+            Self::Module(..) => "rebuild.module",
+            Self::TooMany(_) => "rebuild.too-many",
             Self::Parts(_) => "rebuild.parts",
         }
     }
@@ -79,9 +93,41 @@ impl RebuildError {
             Self::Source(..) => {
                 "name the exact file it was made from; sha256sum shows which one it is".to_owned()
             }
+            Self::Module(..) => {
+                "name each: --rebuild math.wasm --rebuild app.wasm; bls-compile inspect shows their digests".to_owned()
+            }
+            Self::TooMany(_) => "bls-compile inspect shows what it was made of".to_owned(),
             Self::Parts(_) => "compile the source yourself".to_owned(),
         }
     }
+}
+
+/// What an artifact was made of, out of what was found: a module, or those of its recipe, by their
+/// digests and in its order.
+///
+/// # Errors
+/// [`RebuildError`], when one is missing, or there is one too many.
+pub fn source(manifest: &Manifest, found: Vec<Unread>) -> Result<Given, RebuildError> {
+    let Some(recipe) = manifest.recipe() else {
+        let [one] = <[Unread; 1]>::try_from(found).map_err(|found| {
+            let other = found.iter().find(|one| Sha256::of(&one.bytes) != manifest.source);
+            RebuildError::TooMany(other.or(found.last()).map_or("", |one| &one.label).to_owned())
+        })?;
+        return Ok(Given::One(one));
+    };
+    let found: Vec<(Sha256, Unread)> =
+        found.into_iter().map(|one| (Sha256::of(&one.bytes), one)).collect();
+    let is_part = |digest: &Sha256| recipe.modules().iter().any(|one| one.sha256 == *digest);
+    if let Some((_, other)) = found.iter().find(|(digest, _)| !is_part(digest)) {
+        return Err(RebuildError::TooMany(other.label.clone()));
+    }
+    let part = |ingredient: &Ingredient| {
+        let one = found.iter().find(|(digest, _)| *digest == ingredient.sha256);
+        let (_, one) =
+            one.ok_or_else(|| RebuildError::Module(ingredient.name.clone(), ingredient.sha256))?;
+        Ok((ingredient.name.clone(), one.clone()))
+    };
+    recipe.modules().iter().map(part).collect::<Result<_, _>>().map(Given::Several)
 }
 
 /// What the builder of `manifest` chose, for building the same from a source that has the
@@ -113,12 +159,15 @@ pub fn options(manifest: &Manifest, given: Sha256) -> Result<Options, RebuildErr
         bounds: profile.map_or(Bounds::Guard, EngineProfile::bounds),
         compression: compiler.compression,
         memory_max: manifest.limits.memory,
+        fuel_max: manifest.limits.fuel,
+        time_ms_max: manifest.limits.time_ms,
         name: Some(manifest.name.clone()),
         sequence: manifest.sequence,
         created: manifest.created,
         expires: manifest.expires,
         documents: manifest.documents.clone(),
         needs: manifest.needs.clone(),
+        permissions: Vec::new(),
     })
 }
 
@@ -147,7 +196,7 @@ pub enum PartResult {
 /// What was given beside what was rebuilt.
 #[derive(Debug)]
 pub struct Comparison<'a> {
-    given: &'a Given<'a>,
+    given: &'a Artifact<'a>,
     fields: Vec<FieldDifference>,
     parts: Vec<(Target, PartResult)>,
 }
@@ -156,13 +205,13 @@ pub struct Comparison<'a> {
 /// makes one.
 #[derive(Clone, Copy, Debug)]
 pub struct Confirmed<'a> {
-    given: &'a Given<'a>,
+    given: &'a Artifact<'a>,
 }
 
 impl<'a> Confirmed<'a> {
     /// The artifact.
     #[must_use]
-    pub fn given(&self) -> &'a Given<'a> {
+    pub fn given(&self) -> &'a Artifact<'a> {
         self.given
     }
 }
@@ -211,7 +260,7 @@ impl<'a> Comparison<'a> {
 
 /// Compares what was given with what was rebuilt.
 #[must_use]
-pub fn compare<'a>(given: &'a Given<'a>, rebuilt: &Assembled) -> Comparison<'a> {
+pub fn compare<'a>(given: &'a Artifact<'a>, rebuilt: &Assembled) -> Comparison<'a> {
     let mut fields = Vec::new();
     let payload = Statement::new(rebuilt.manifest().clone()).to_bytes();
     if payload != given.envelope.payload() {

@@ -21,6 +21,8 @@ const HEAD: &str = "bls-recipe 1";
 const DIGEST: &str = "sha256:";
 /// What stands between the name of a host's module, or of a memory, and a number.
 const MARK: char = '@';
+/// What an entry is called that nobody named.
+pub const ENTRY_NAME: &str = "entry";
 /// The export that host functions work on.
 pub const MEMORY_EXPORT: &str = "memory";
 
@@ -67,18 +69,23 @@ pub struct Ingredient {
     pub sha256: Sha256,
 }
 
-/// The modules of a program: libraries in the order in which they begin, and the entry.
+/// The modules of a program: libraries in the order in which they were given, which is the one in
+/// which they begin unless one imports a later one; and the entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipe {
     modules: Vec<Ingredient>,
 }
 
 impl Recipe {
-    /// A recipe of these libraries, in order, and this entry.
+    /// A recipe of these libraries, in order, and this entry. One that has no name is called
+    /// [`ENTRY_NAME`].
     ///
     /// # Errors
     /// [`RecipeError`], but for [`RecipeError::Text`].
-    pub fn new(mut libraries: Vec<Ingredient>, entry: Ingredient) -> Result<Self, RecipeError> {
+    pub fn new(mut libraries: Vec<Ingredient>, mut entry: Ingredient) -> Result<Self, RecipeError> {
+        if entry.name.is_empty() {
+            ENTRY_NAME.clone_into(&mut entry.name);
+        }
         libraries.push(entry);
         let modules = libraries;
         if modules.len() > RECIPE_MODULES_MAX {
@@ -134,6 +141,9 @@ impl Recipe {
             modules.push(Ingredient { name: name.to_owned(), sha256 });
         }
         let entry = modules.pop().ok_or(RecipeError::Text(1))?;
+        if entry.name.is_empty() {
+            return Err(RecipeError::Name(entry.name));
+        }
         Self::new(modules, entry)
     }
 
@@ -209,6 +219,9 @@ mod tests {
         assert_eq!(recipe.modules().len(), 3);
         let other = Recipe::new(vec![one("a b"), one("math")], one("app")).unwrap();
         assert_ne!(other.digest(), recipe.digest());
+        let unnamed =
+            Recipe::new(vec![], Ingredient { name: String::new(), ..one("app") }).unwrap();
+        assert_eq!(unnamed.modules()[0].name, ENTRY_NAME);
     }
 
     #[test]

@@ -6,8 +6,11 @@ use super::{ChildError, Ending, Job, Limits, work};
 use crate::audit::{Findings, audit};
 use crate::compile::Image;
 use crate::fuel_profile;
-use crate::input::{Source, is_binary};
-use crate::pipeline::{Clock, Error, Front, Options, Stage, Unsigned, assemble_images, judge};
+use crate::input::{Given, Source, Unread, is_binary};
+use crate::link::Modules;
+use crate::pipeline::{
+    Clock, Error, Front, Options, Stage, Unsigned, assemble_images, judge, one_module,
+};
 use crate::ready::of_another;
 use crate::sys;
 use bls_artifact::fuel::{MODEL, PLAN, cost_table};
@@ -44,15 +47,14 @@ pub struct Child {
     answers: Answers,
     /// How many bytes it may still send.
     room: u64,
-    bytes: Vec<u8>,
-    label: String,
+    given: Given,
     job: Job,
     limits: Limits,
     /// The last stage that began.
     stage: Stage,
     stages: usize,
-    /// The binary module, once it is there.
-    source: Option<Source>,
+    /// The binary modules, once they are there.
+    modules: Option<Modules>,
 }
 
 /// The pipe from it, until its time is over.
@@ -91,16 +93,11 @@ impl Drop for Child {
 
 impl Child {
     /// Makes the other process, which has these bytes, and waits for the call that says what
-    /// for. `label` is what an error in text calls them.
+    /// for.
     ///
     /// # Errors
     /// [`ChildError::NoProcess`].
-    pub fn start(
-        bytes: Vec<u8>,
-        label: &str,
-        job: Job,
-        limits: Limits,
-    ) -> Result<Self, ChildError> {
+    pub fn start(given: Given, job: Job, limits: Limits) -> Result<Self, ChildError> {
         let begin = Instant::now();
         let no = |error: rustix::io::Errno| ChildError::NoProcess(error.into());
         let (go_out, go) = pipe_with(PipeFlags::CLOEXEC).map_err(no)?;
@@ -112,7 +109,7 @@ impl Child {
         let process = match sys::fork().map_err(ChildError::NoProcess)? {
             Some(process) => process,
             None => {
-                let task = work::Task { bytes: &bytes, label, job: &job, limits, threads };
+                let task = work::Task { given: &given, job: &job, limits, threads };
                 work::run(&task, parent, go_out, results);
             }
         };
@@ -122,33 +119,50 @@ impl Child {
             go,
             answers: Answers { pipe, begin, time: limits.time },
             room: limits.memory,
-            bytes,
-            label: label.to_owned(),
+            given,
             job,
             limits,
             stage: Stage::Input,
             stages: 0,
-            source: None,
+            modules: None,
         })
     }
 
-    /// The module, in binary: what the other process made of a text.
+    /// The modules, in binary: what the other process made of texts.
     ///
     /// # Errors
     /// [`ChildError`].
-    pub fn source(&mut self) -> Result<&Source, ChildError> {
-        if self.source.is_none() {
-            let bytes = std::mem::take(&mut self.bytes);
-            self.source = Some(if is_binary(&bytes) {
-                Source::new(bytes, &self.label)?
-            } else {
-                match self.next()? {
-                    Message::Encoded(wasm) => Source::encoded(&bytes, &self.label, wasm)?,
-                    _ => return Err(out_of_turn()),
-                }
-            });
+    pub fn read(&mut self) -> Result<&Modules, ChildError> {
+        if self.modules.is_none() {
+            let given = std::mem::replace(&mut self.given, Given::Several(Vec::new()));
+            let mut read = Vec::new();
+            for (name, Unread { bytes, label }) in given.all() {
+                let source = match is_binary(bytes) {
+                    true => Source::new(bytes.clone(), label),
+                    false => match self.next()? {
+                        Message::Encoded(wasm) => Source::encoded(bytes, label, wasm),
+                        _ => return Err(out_of_turn()),
+                    },
+                };
+                read.push(source.map_err(|error| Error::of_input(name, error))?);
+            }
+            self.modules = Modules::of(&given, read);
         }
-        self.source.as_ref().ok_or_else(out_of_turn)
+        self.modules.as_ref().ok_or_else(out_of_turn)
+    }
+
+    /// The module that several are: as the other process says it, for nothing is signed.
+    ///
+    /// # Errors
+    /// [`ChildError`].
+    pub fn link(mut self) -> Result<Vec<u8>, ChildError> {
+        let _ = self.read()?;
+        self.go()?;
+        let Message::Linked(wasm) = self.next()? else { return Err(out_of_turn()) };
+        match self.next()? {
+            Message::Done => Ok(wasm),
+            _ => Err(out_of_turn()),
+        }
     }
 
     /// Everything but the signature; `observe` is told of each stage when it begins.
@@ -157,7 +171,7 @@ impl Child {
     /// [`ChildError`].
     pub fn build(mut self, observe: &mut dyn FnMut(Stage)) -> Result<Unsigned, ChildError> {
         let Job::Build(options) = self.job.clone() else { return Err(out_of_turn()) };
-        let name = options.artifact_name(self.source()?)?;
+        let name = options.artifact_name(self.read()?.name())?;
         let (front, images, times) = self.made(&options, observe)?;
         let mut clock = Clock::new(observe);
         clock.times = times;
@@ -179,7 +193,7 @@ impl Child {
     /// # Errors
     /// [`ChildError`].
     pub fn examine(mut self) -> Result<Findings, ChildError> {
-        let _ = self.source()?;
+        let _ = self.read()?;
         self.go()?;
         let Message::Findings(found) = self.next()? else { return Err(out_of_turn()) };
         match self.next()? {
@@ -194,8 +208,8 @@ impl Child {
         options: &Options,
         observe: &mut dyn FnMut(Stage),
     ) -> Result<(Front, Vec<Image>, Times), ChildError> {
-        let _ = self.source()?;
-        let mut source = self.source.take();
+        let _ = self.read()?;
+        let mut modules = self.modules.take();
         self.go()?;
         let mut judge = Judge::start(options);
         let mut images = Vec::new();
@@ -204,12 +218,12 @@ impl Child {
         loop {
             match self.next_observed(observe)? {
                 // Not before: what the other process refuses does not come here.
-                Message::Stage(Stage::Meter) if source.is_some() => {
-                    source.take().into_iter().for_each(|source| judge.send(Piece::Source(source)));
+                Message::Stage(Stage::Meter) if modules.is_some() => {
+                    modules.take().into_iter().for_each(|all| judge.send(Piece::Modules(all)));
                 }
                 Message::Stage(_) => {}
                 Message::Took(stage, time) if times.len() < STAGES_MAX => times.push((stage, time)),
-                Message::Ready(claims, wasm) if source.is_none() && !is_ready => {
+                Message::Ready(claims, wasm) if modules.is_none() && !is_ready => {
                     is_ready = true;
                     judge.send(Piece::Ready(claims, wasm));
                 }
@@ -343,7 +357,7 @@ type Times = Vec<(Stage, Duration)>;
 
 /// What is judged.
 enum Piece {
-    Source(Source),
+    Modules(Modules),
     Ready(Option<(u64, u64)>, Vec<u8>),
     Profile(Vec<u8>),
 }
@@ -419,7 +433,9 @@ impl Judge {
 fn verdict(pieces: &Mutex<Receiver<Piece>>, options: &Options) -> Verdict {
     const MISSING: ChildError = ChildError::Nonsense("it ended before all was there");
     let pieces = pieces.lock().unwrap_or_else(PoisonError::into_inner);
-    let Ok(Piece::Source(source)) = pieces.recv() else { return Err(MISSING) };
+    let Ok(Piece::Modules(modules)) = pieces.recv() else { return Err(MISSING) };
+    // Linked here too: what is signed as made of these modules was.
+    let source = one_module(modules, options, &mut Clock::new(&mut |_| {}))?;
     let (validated, description) = judge(source, options, &mut Clock::new(&mut |_| {}))?;
     let Ok(Piece::Ready(claims, wasm)) = pieces.recv() else { return Err(MISSING) };
     if claims.is_some() != options.metered {

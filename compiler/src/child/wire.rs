@@ -41,6 +41,8 @@ pub(super) enum Message {
     Image(Target, Effort, Vec<u8>),
     /// What the audit of a metered module found out.
     Findings(Findings),
+    /// The module that several are.
+    Linked(Vec<u8>),
     /// There is nothing, and why.
     Refused(Refusal),
     /// A defect of ours, and where.
@@ -85,8 +87,9 @@ const FINDINGS: (u8, u64) = (7, 40);
 const REFUSED: (u8, u64) = (8, REFUSAL_BYTES_MAX);
 const PANICKED: (u8, u64) = (9, PANIC_BYTES_MAX as u64);
 const DONE: (u8, u64) = (10, 0);
-const KINDS: [(u8, u64); 10] =
-    [STAGE, TOOK, ENCODED, READY, PROFILE, IMAGE, FINDINGS, REFUSED, PANICKED, DONE];
+const LINKED: (u8, u64) = (11, MODULE_BYTES_MAX);
+const KINDS: [(u8, u64); 11] =
+    [STAGE, TOOK, ENCODED, READY, PROFILE, IMAGE, FINDINGS, REFUSED, PANICKED, DONE, LINKED];
 
 /// Writes one message: its kind, then `parts` one behind the other.
 fn write(output: &mut impl Write, kind: (u8, u64), parts: &[&[u8]]) -> io::Result<()> {
@@ -151,6 +154,11 @@ pub(super) fn findings(output: &mut impl Write, found: &Findings) -> io::Result<
     let Findings { functions, checks, charges, overrun_max, instantiation } = *found;
     let numbers = [functions, checks, charges, overrun_max, instantiation].map(u64::to_le_bytes);
     write(output, FINDINGS, &[&numbers.concat()])
+}
+
+/// The module that several are.
+pub(super) fn linked(output: &mut impl Write, wasm: &[u8]) -> io::Result<()> {
+    write(output, LINKED, &[wasm])
 }
 
 /// There is nothing, and why.
@@ -221,6 +229,7 @@ fn message(kind: u8, mut bytes: Vec<u8>) -> Result<Message, WireError> {
             Message::Ready(claims, bytes)
         }
         PROFILE => Message::Profile(bytes),
+        LINKED => Message::Linked(bytes),
         IMAGE => {
             let ([target, is_full], _) = bytes.split_first_chunk().ok_or(SHORT)?;
             let target = Target::ALL.get(usize::from(*target));
@@ -294,6 +303,7 @@ mod tests {
             written(&|to| refused(to, &refusal())),
             written(&|to| panicked(to, &"ä".repeat(PANIC_BYTES_MAX))),
             written(&|to| done(to)),
+            written(&|to| linked(to, b"\0asm")),
         ]
     }
 
@@ -332,6 +342,7 @@ mod tests {
                 (8, Message::Refused(words)) => *words == refusal(),
                 (9, Message::Panicked(what)) => *what == "ä".repeat(PANIC_BYTES_MAX / 2),
                 (10, Message::Done) => true,
+                (11, Message::Linked(wasm)) => wasm == b"\0asm",
                 _ => false,
             };
             assert!(is_right, "{at}: {message:?}");
@@ -361,7 +372,7 @@ mod tests {
             assert!(none.is_empty() && matches!(error, WireError::Nonsense(_)), "{kind}");
         }
         let nonsense = |bytes: &[u8]| matches!(read_all(bytes, 99).1, WireError::Nonsense(_));
-        assert!(nonsense(&[0; 9]) && nonsense(&[11, 0, 0, 0, 0, 0, 0, 0, 0]));
+        assert!(nonsense(&[0; 9]) && nonsense(&[12, 0, 0, 0, 0, 0, 0, 0, 0]));
         assert!(nonsense(&[1, 0, 0, 0, 0, 0, 0, 0, 0]), "no stage");
         assert!(nonsense(&[1, 1, 0, 0, 0, 0, 0, 0, 0, 99]), "a stage that there is none of");
         assert!(nonsense(&[8, 1, 0, 0, 0, 0, 0, 0, 0, 0]), "a refusal without words");

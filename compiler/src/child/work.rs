@@ -8,8 +8,9 @@ use super::{Job, Limits, Refusal, wall, wire};
 use crate::audit::{audit, examine};
 use crate::compile::generate;
 use crate::fuel_profile::fuel_profile;
-use crate::input::{Source, is_binary};
-use crate::pipeline::{Clock, Error, Options, Stage, judge, needs_of};
+use crate::input::{Given, Source, Unread, is_binary};
+use crate::link::Modules;
+use crate::pipeline::{Clock, Error, Options, Stage, judge, needs_of, one_module};
 use crate::ready::ready;
 use crate::sys;
 use rustix::process::Pid;
@@ -19,8 +20,7 @@ use std::os::fd::OwnedFd;
 
 /// What is to be done, and by what means.
 pub(super) struct Task<'a> {
-    pub(super) bytes: &'a [u8],
-    pub(super) label: &'a str,
+    pub(super) given: &'a Given,
     pub(super) job: &'a Job,
     pub(super) limits: Limits,
     /// How many threads generate code.
@@ -86,19 +86,32 @@ pub(super) fn run(task: &Task<'_>, parent: Pid, go: OwnedFd, results: OwnedFd) -
 
 fn work(task: &Task<'_>) -> Result<(), Stop> {
     wire::stage(&mut Pipe, Stage::Input)?;
-    let source = Source::new(task.bytes.to_vec(), task.label).map_err(Error::Input)?;
-    if !is_binary(task.bytes) {
-        wire::encoded(&mut Pipe, source.wasm())?;
+    let mut read = Vec::new();
+    for (name, Unread { bytes, label }) in task.given.all() {
+        let source = Source::new(bytes.clone(), label);
+        let source = source.map_err(|error| Error::of_input(name, error))?;
+        if !is_binary(bytes) {
+            wire::encoded(&mut Pipe, source.wasm())?;
+        }
+        read.push(source);
     }
+    let modules = Modules::of(task.given, read).ok_or(Stop::Nobody)?;
     // The other process reads keys, and looks whether there is anything to do.
     if Pipe.read(&mut [0])? == 0 {
         return Err(Stop::Nobody);
     }
     match task.job {
-        Job::Build(options) => stages(source, options, Some(task.threads)),
-        Job::Front(options) => stages(source, options, None),
+        Job::Build(options) => stages(modules, options, Some(task.threads)),
+        Job::Front(options) => stages(modules, options, None),
+        Job::Link(options) => {
+            wire::stage(&mut Pipe, Stage::Link)?;
+            let linked = one_module(modules, options, &mut Clock::new(&mut |_| {}))?;
+            let (validated, _) = judge(linked, options, &mut Clock::new(&mut |_| {}))?;
+            Ok(wire::linked(&mut Pipe, validated.bytes())?)
+        }
         Job::Examine(features) => {
             wire::stage(&mut Pipe, Stage::Audit)?;
+            let Modules::One(source) = modules else { return Err(Stop::Nobody) };
             match examine(source.wasm(), *features) {
                 Ok(found) => Ok(wire::findings(&mut Pipe, &found)?),
                 Err(error) => Err(Stop::Refused(Box::new(error.into()))),
@@ -108,12 +121,13 @@ fn work(task: &Task<'_>) -> Result<(), Stop> {
 }
 
 /// Everything up to the module with its charges; and the images, by so many threads.
-fn stages(source: Source, options: &Options, threads: Option<usize>) -> Result<(), Stop> {
+fn stages(modules: Modules, options: &Options, threads: Option<usize>) -> Result<(), Stop> {
     let unheard = RefCell::new(false);
     let mut observe = |stage| {
         *unheard.borrow_mut() |= wire::stage(&mut Pipe, stage).is_err();
     };
     let mut clock = Clock::new(&mut observe);
+    let source = one_module(modules, options, &mut clock)?;
     let (validated, description) = judge(source, options, &mut clock)?;
     let metered =
         clock.run(Stage::Meter, || ready(&validated, options.metered).map_err(Error::Meter))?;

@@ -43,10 +43,7 @@ pub(super) enum Start {
 }
 
 impl Begin {
-    pub(super) fn of(
-        program: &mut Program<'_>,
-        layout: &Layout,
-    ) -> Result<Self, LinkError> {
+    pub(super) fn of(program: &mut Program<'_>, layout: &Layout) -> Result<Self, LinkError> {
         let plain = program.types.function(&[], &[]);
         let mut begin = Self { steps: Vec::new(), is_deferred: vec![false; program.modules.len()] };
         let mut has_run = false;
@@ -151,9 +148,10 @@ fn is_quiet(module: &Module<'_>) -> Result<bool, LinkError> {
     for data in &module.data {
         let DataKind::Active { memory_index, offset_expr } = &data.kind else { continue };
         let at = *memory_index as usize;
-        let size = module.memories.get(at).map_or(0, |memory| {
-            u128::from(memory.initial) << memory.page_size_log2.unwrap_or(16)
-        });
+        let size = module
+            .memories
+            .get(at)
+            .map_or(0, |memory| u128::from(memory.initial) << memory.page_size_log2.unwrap_or(16));
         let is_own = at >= module.imported[Kind::Memory as usize].len();
         if !is_own || !fits(offset_expr, data.data.len() as u64, size)? {
             return Ok(false);

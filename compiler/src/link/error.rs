@@ -138,10 +138,13 @@ impl LinkError {
             Self::Recipe(RecipeError::TooMany(_)) => {
                 "link some of them to one library first: bls-compile link".to_owned()
             }
-            Self::Recipe(_) => "name a library by --as NAME, the name that others import".to_owned(),
+            Self::Recipe(_) => {
+                "name a library by --as NAME, the name that others import".to_owned()
+            }
             Self::Module(_, error) => return error.hint(),
             Self::Cycle(_) => {
-                "a module begins when those it imports have begun: move what both need into a third".to_owned()
+                "a module begins when those it imports have begun: move what both need into a third"
+                    .to_owned()
             }
             Self::NoExport { exports, is_near: true, .. } => {
                 format!("is {} meant?", exports.join(" or "))
@@ -153,14 +156,14 @@ impl LinkError {
                 format!("{from:?} exports {}", exports.join(", "))
             }
             Self::ExportKind { .. } | Self::ExportType { .. } => {
-                "both sides must say the same: is one of them built from an older interface?".to_owned()
+                "both sides must say the same: is one of them built from an older interface?"
+                    .to_owned()
             }
             Self::Initializer(_) => {
-                "it is no WASI reactor: build it as one, or without an export of that name".to_owned()
+                "it is no WASI reactor: build it as one, or without an export of that name"
+                    .to_owned()
             }
-            Self::TableInitial(_) => {
-                "fill the table by an element segment or by code".to_owned()
-            }
+            Self::TableInitial(_) => "fill the table by an element segment or by code".to_owned(),
             Self::TooLong(_) => "strip debug information: wasm-opt --strip-debug".to_owned(),
             Self::Defect(_) => "please report this, with the modules".to_owned(),
         })

@@ -111,11 +111,8 @@ pub(super) fn generate(
             let is_usable = has_all && is(library, export.name, method);
             let full = format!("{}::{}", modules[library].name, export.name);
             // Two libraries may spell one name: the first has it.
-            let _ = methods.entry(full).or_insert(Method {
-                library,
-                export: export.name,
-                is_usable,
-            });
+            let _ =
+                methods.entry(full).or_insert(Method { library, export: export.name, is_usable });
         }
     }
     let text = Glue { modules, entry, methods: &methods }.text();
@@ -201,7 +198,8 @@ impl Glue<'_> {
         let pages = top.div_ceil(PAGE);
         // Writing to a String does not fail.
         let _ = writeln!(text, "  (memory $s {pages})");
-        let _ = writeln!(text, "  (data (memory $s) (i32.const {BEGIN}) \"{}\")", hex(&memory.bytes));
+        let _ =
+            writeln!(text, "  (data (memory $s) (i32.const {BEGIN}) \"{}\")", hex(&memory.bytes));
         let _ = writeln!(text, "  (global $top (mut i32) (i32.const {top}))");
         let _ = writeln!(text, "  (global $table i32 (i32.const {table}))");
         let _ = writeln!(text, "  (global $rows i32 (i32.const {}))", self.methods.len());
@@ -370,7 +368,8 @@ impl Glue<'_> {
                 "(memory.copy $m{at} $m{from} (local.get $buffer) (local.get $out) (local.get $size))"
             )
         };
-        let choices: Vec<(usize, String)> = callees.iter().map(|from| (*from, back(from))).collect();
+        let choices: Vec<(usize, String)> =
+            callees.iter().map(|from| (*from, back(from))).collect();
         choose(text, "$library", &choices, "");
         let _ = writeln!(
             text,

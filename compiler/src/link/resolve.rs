@@ -137,9 +137,9 @@ impl<'a> Program<'a> {
                 is_near: near.is_some(),
                 exports: match near {
                     Some(near) => vec![format!("{near:?}")],
-                    None if names.len() > EXPORTS_SHOWN => {
-                        shown().chain([format!("and {} more", names.len() - EXPORTS_SHOWN)]).collect()
-                    }
+                    None if names.len() > EXPORTS_SHOWN => shown()
+                        .chain([format!("and {} more", names.len() - EXPORTS_SHOWN)])
+                        .collect(),
                     None => shown().collect(),
                 },
             });
@@ -162,7 +162,8 @@ impl<'a> Program<'a> {
         loop {
             let imported = &self.modules[item.module].imported[item.kind as usize];
             let import = imported.get(item.index as usize);
-            match import.and_then(|import| self.origins[item.module].get(*import).copied().flatten())
+            match import
+                .and_then(|import| self.origins[item.module].get(*import).copied().flatten())
             {
                 Some(next) => item = next,
                 None => return item,
@@ -203,7 +204,8 @@ impl<'a> Program<'a> {
         Ok(match wanted {
             TypeRef::Func(wanted) | TypeRef::FuncExact(wanted) => {
                 let has = module.functions.get(index).and_then(|ty| number(item.module, *ty));
-                has.zip(number(at, wanted)).is_some_and(|(has, wants)| self.types.is_subtype(has, wants))
+                has.zip(number(at, wanted))
+                    .is_some_and(|(has, wants)| self.types.is_subtype(has, wants))
             }
             TypeRef::Tag(wanted) => {
                 let has = module.tags.get(index).and_then(|ty| number(item.module, *ty));
@@ -217,16 +219,19 @@ impl<'a> Program<'a> {
             TypeRef::Table(wanted) => match module.tables.get(index) {
                 None => false,
                 Some(has) => {
-                    let element = |at: usize, ty| self.renumber(at).ref_type(ty).map_err(super::defect);
+                    let element =
+                        |at: usize, ty| self.renumber(at).ref_type(ty).map_err(super::defect);
                     (has.table64, has.shared) == (wanted.table64, wanted.shared)
                         && limits((has.initial, has.maximum), (wanted.initial, wanted.maximum))
-                        && element(item.module, has.element_type)? == element(at, wanted.element_type)?
+                        && element(item.module, has.element_type)?
+                            == element(at, wanted.element_type)?
                 }
             },
             TypeRef::Global(wanted) => match module.globals.get(index) {
                 None => false,
                 Some(has) => {
-                    let value = |at: usize, ty| self.renumber(at).val_type(ty).map_err(super::defect);
+                    let value =
+                        |at: usize, ty| self.renumber(at).val_type(ty).map_err(super::defect);
                     let (ours, theirs) =
                         (value(item.module, has.content_type)?, value(at, wanted.content_type)?);
                     (has.mutable, has.shared) == (wanted.mutable, wanted.shared)
@@ -382,7 +387,8 @@ impl Memories {
             last: 0,
         };
         // An entry that was linked itself keeps its numbers.
-        let exports = entry.exports.iter().filter_map(|one| Some((exported_memory(one.name)?, one)));
+        let exports =
+            entry.exports.iter().filter_map(|one| Some((exported_memory(one.name)?, one)));
         for (number, export) in exports {
             memories.taken.insert(number);
             if Kind::of_export(export.kind) == Kind::Memory {

@@ -216,9 +216,8 @@ fn segments_that_nobody_sees_stay_with_the_engine() {
             _ => Vec::new(),
         }
     });
-    let active = active.filter(|data| {
-        matches!(data.as_ref().unwrap().kind, wasmparser::DataKind::Active { .. })
-    });
+    let active = active
+        .filter(|data| matches!(data.as_ref().unwrap().kind, wasmparser::DataKind::Active { .. }));
     assert_eq!(active.count(), 2);
 }
 
@@ -233,10 +232,7 @@ fn references_to_what_libraries_exported_stay_valid() {
                  (table.set (i32.const 0) (ref.func $f))
                  (call_indirect (result i32) (i32.const 0))))",
         ),
-        (
-            "app",
-            "(module (import \"lib\" \"get\" (func (result i32))) (export \"run\" (func 0)))",
-        ),
+        ("app", "(module (import \"lib\" \"get\" (func (result i32))) (export \"run\" (func 0)))"),
     ]);
     assert_eq!(run.call("run", &[]), 3);
 }
@@ -291,12 +287,18 @@ fn what_does_not_fit_is_named() {
                  (table (export \"t\") 1 funcref) (tag (export \"e\")))";
     let of = |import: &str| refused(&[("math", lib), ("app", &format!("(module {import})"))]);
     let (words, code, hint) = of("(import \"math\" \"ad\" (func))");
-    assert_eq!((words.as_str(), code), ("\"app\" imports \"ad\" of \"math\", which does not export it", "link.no-export"));
+    assert_eq!(
+        (words.as_str(), code),
+        ("\"app\" imports \"ad\" of \"math\", which does not export it", "link.no-export")
+    );
     assert_eq!(hint, "is \"add\" meant?");
     let (_, _, hint) = of("(import \"math\" \"subtract\" (func))");
     assert_eq!(hint, "\"math\" exports \"add\"");
     let (words, code, _) = of("(import \"math\" \"g\" (func))");
-    assert_eq!((words.as_str(), code), ("\"app\" imports \"math.g\" as a function, and it is a global", "link.export-kind"));
+    assert_eq!(
+        (words.as_str(), code),
+        ("\"app\" imports \"math.g\" as a function, and it is a global", "link.export-kind")
+    );
     for (import, wanted, found) in [
         ("\"add\" (func (param i32))", "func (param i32)", "func (param i32 i32) (result i32)"),
         ("\"g\" (global i32)", "global i32", "global (mut i32)"),
@@ -327,9 +329,8 @@ fn what_does_not_fit_is_named() {
 
 #[test]
 fn circles_are_named() {
-    let imports = |name: &str| {
-        format!("(module (import \"{name}\" \"f\" (func)) (func (export \"f\")))")
-    };
+    let imports =
+        |name: &str| format!("(module (import \"{name}\" \"f\" (func)) (func (export \"f\")))");
     let (a, b, c) = (imports("b"), imports("c"), imports("a"));
     let (words, code, hint) = refused(&[("a", &a), ("b", &b), ("c", &c), ("app", &a)]);
     assert_eq!(code, "link.cycle");

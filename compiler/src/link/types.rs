@@ -162,10 +162,7 @@ impl Types {
                 (Some(Of::NoExn), Some(Of::Exn)) => true,
                 (Some(Of::Eq), Some(Of::Any)) => true,
                 (Some(Of::I31 | Of::Struct | Of::Array), Some(Of::Eq | Of::Any)) => true,
-                (
-                    Some(Of::None),
-                    Some(Of::I31 | Of::Struct | Of::Array | Of::Eq | Of::Any),
-                ) => true,
+                (Some(Of::None), Some(Of::I31 | Of::Struct | Of::Array | Of::Eq | Of::Any)) => true,
                 _ => false,
             },
         }
@@ -199,7 +196,9 @@ mod tests {
         let one = numbers(&mut types, &format!("(type (func (param i32))) {list}"));
         let other = numbers(
             &mut types,
-            &format!("{list} (type (func)) (type (func (param i32))) (type (func (param (ref 0))))"),
+            &format!(
+                "{list} (type (func)) (type (func (param i32))) (type (func (param (ref 0))))"
+            ),
         );
         assert_eq!((one.clone(), other.clone()), (vec![0, 1], vec![1, 2, 0, 3]));
         // The same text, and another list.

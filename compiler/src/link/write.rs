@@ -111,10 +111,7 @@ impl Reencode for Mover<'_> {
 }
 
 /// The linked module.
-pub(super) fn write(
-    program: &mut Program<'_>,
-    layout: &Layout,
-) -> Result<Vec<u8>, LinkError> {
+pub(super) fn write(program: &mut Program<'_>, layout: &Layout) -> Result<Vec<u8>, LinkError> {
     let begin = Begin::of(program, layout)?;
     let plain = program.types.function(&[], &[]);
     let mut movers = movers(program, layout);
@@ -241,8 +238,7 @@ fn first_elements(
                 globals.push(program.follow(item));
             }
         }
-        let is_host =
-            |item: &Item| layout.number(*item) < layout.imported[Kind::Global as usize];
+        let is_host = |item: &Item| layout.number(*item) < layout.imported[Kind::Global as usize];
         // A single reference is the same wherever it stands; a new object would be another one.
         let is_plain = matches!(first, Operator::RefFunc { .. } | Operator::RefNull { .. });
         let is_same = is_one && (is_plain || !globals.is_empty());
@@ -259,10 +255,7 @@ fn first_elements(
     }
 }
 
-fn memories(
-    program: &Program<'_>,
-    movers: &mut [Mover<'_>],
-) -> Result<MemorySection, LinkError> {
+fn memories(program: &Program<'_>, movers: &mut [Mover<'_>]) -> Result<MemorySection, LinkError> {
     let mut section = MemorySection::new();
     for (module, mover) in program.modules.iter().zip(movers) {
         for memory in &module.memories[module.imported[Kind::Memory as usize].len()..] {
@@ -285,10 +278,7 @@ fn tags(program: &Program<'_>, movers: &mut [Mover<'_>]) -> Result<TagSection, L
     Ok(section)
 }
 
-fn globals(
-    program: &Program<'_>,
-    movers: &mut [Mover<'_>],
-) -> Result<GlobalSection, LinkError> {
+fn globals(program: &Program<'_>, movers: &mut [Mover<'_>]) -> Result<GlobalSection, LinkError> {
     let mut section = GlobalSection::new();
     for (module, mover) in program.modules.iter().zip(movers) {
         for global in &module.own_globals {
@@ -345,8 +335,7 @@ fn exported_by_libraries(program: &Program<'_>, layout: &Layout) -> HashSet<u32>
     let libraries = program.modules.iter().enumerate().filter(|(at, _)| *at != program.entry);
     let numbers = libraries.flat_map(|(at, module)| {
         let exports = module.exports.iter();
-        let functions =
-            exports.filter(|export| Kind::of_export(export.kind) == Kind::Function);
+        let functions = exports.filter(|export| Kind::of_export(export.kind) == Kind::Function);
         functions.map(move |export| {
             layout.number(Item { module: at, kind: Kind::Function, index: export.index })
         })

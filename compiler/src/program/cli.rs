@@ -12,11 +12,13 @@ use crate::program::keystore::DEFAULT_KEY;
 use bls_artifact::capability::{Permission, PermissionError};
 use bls_artifact::date;
 use bls_artifact::limits::JSON_INTEGER_MAX;
-use bls_artifact::quantity::{parse_size, parse_time};
+use bls_artifact::quantity::{parse_count, parse_size, parse_time};
+use bls_artifact::recipe::is_module_name;
 use bls_artifact::target::{Bounds, Target};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use help::{
-    HELP, HELP_AUDIT, HELP_CHECK, HELP_INSPECT, HELP_KEY, HELP_SIGN, HELP_TRUST, HELP_VERIFY,
+    HELP, HELP_AUDIT, HELP_CHECK, HELP_INSPECT, HELP_KEY, HELP_LINK, HELP_SIGN, HELP_TRUST,
+    HELP_VERIFY,
 };
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -54,6 +56,8 @@ pub enum Command {
     /// `bls-compile run`
     #[command(disable_help_flag = true)]
     Run(RunArguments),
+    /// `bls-compile link`
+    Link(Link),
     /// `bls-compile check`
     Check(Check),
     /// `bls-compile audit`
@@ -76,6 +80,32 @@ pub struct Compile {
     /// The module.
     #[arg(value_name = "INPUT", required = true)]
     pub input: Option<PathBuf>,
+    /// Modules that it imports from.
+    #[arg(long, value_name = "NAME=FILE", value_parser = named_file)]
+    pub module: Vec<(String, PathBuf)>,
+    /// How.
+    #[command(flatten)]
+    pub build: Build,
+}
+
+/// `bls-compile link FILE [--as NAME]... ENTRY`
+#[derive(Debug, Args)]
+#[command(override_help = HELP_LINK)]
+pub struct Link {
+    /// The modules, the entry last.
+    #[arg(value_name = "FILE", required = true)]
+    pub inputs: Vec<PathBuf>,
+    /// The name of the module before it.
+    #[arg(long = "as", value_name = "NAME", allow_hyphen_values = true)]
+    pub names: Vec<String>,
+    /// How.
+    #[command(flatten)]
+    pub build: Build,
+}
+
+/// What is made, and how.
+#[derive(Debug, Args)]
+pub struct Build {
     /// Where the result goes.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -109,6 +139,12 @@ pub struct Compile {
     /// The memory limit for the manifest.
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub max_memory: Option<u64>,
+    /// The fuel limit for the manifest.
+    #[arg(long, value_name = "UNITS", value_parser = parse_count)]
+    pub max_fuel: Option<u64>,
+    /// The limit on time for the manifest.
+    #[arg(long, value_name = "DURATION", value_parser = parse_time)]
+    pub max_time: Option<Duration>,
     /// What a loader must grant.
     #[arg(long, value_name = "CAPABILITY", value_delimiter = ',', value_parser = permission)]
     pub needs: Vec<Permission>,
@@ -138,8 +174,8 @@ pub struct Compile {
     #[arg(long, value_name = "KIND", default_value = "guard")]
     pub memory: Memory,
     /// What to write.
-    #[arg(long, value_name = "KIND", default_value = "artifact")]
-    pub emit: Emit,
+    #[arg(long, value_name = "KIND")]
+    pub emit: Option<Emit>,
     /// What compiling may take.
     #[command(flatten)]
     pub bounded: Bounded,
@@ -206,6 +242,8 @@ pub enum Emit {
     Artifact,
     /// The metered module.
     Wasm,
+    /// The module that several are.
+    Linked,
 }
 
 /// `bls-compile check INPUT`
@@ -215,6 +253,9 @@ pub struct Check {
     /// The module.
     #[arg(value_name = "INPUT")]
     pub input: PathBuf,
+    /// Modules that it imports from.
+    #[arg(long, value_name = "NAME=FILE", value_parser = named_file)]
+    pub module: Vec<(String, PathBuf)>,
     /// What it would be compiled for.
     #[arg(long, value_name = "TRIPLE", value_delimiter = ',', value_parser = target)]
     pub target: Vec<Target>,
@@ -263,9 +304,9 @@ pub struct Sign {
     /// The artifact.
     #[arg(value_name = "ARTIFACT")]
     pub artifact: PathBuf,
-    /// Its source.
-    #[arg(long, value_name = "INPUT")]
-    pub rebuild: PathBuf,
+    /// Its source; of a linked one all modules, or their configuration.
+    #[arg(long, value_name = "INPUT", required = true)]
+    pub rebuild: Vec<PathBuf>,
     /// Where the result goes.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -290,9 +331,9 @@ pub struct Verify {
     /// The artifact.
     #[arg(value_name = "ARTIFACT")]
     pub artifact: PathBuf,
-    /// Its source.
-    #[arg(long, value_name = "INPUT")]
-    pub rebuild: PathBuf,
+    /// Its source; of a linked one all modules, or their configuration.
+    #[arg(long, value_name = "INPUT", required = true)]
+    pub rebuild: Vec<PathBuf>,
     /// What compiling may take.
     #[command(flatten)]
     pub bounded: Bounded,
@@ -394,6 +435,16 @@ fn target(text: &str) -> Result<Target, String> {
         let triple = Target::X86_64.triple();
         format!("there is no such target; there are {all}, also as triples such as {triple}")
     })
+}
+
+/// `NAME=FILE`: a module, and what others import it by.
+pub(super) fn named_file(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((name, file)) if is_module_name(name) && !file.is_empty() => {
+            Ok((name.to_owned(), file.into()))
+        }
+        _ => Err(format!("{text:?} names no module and its file: --module math=math.wasm")),
+    }
 }
 
 /// A capability, with what it is about.
@@ -500,18 +551,18 @@ mod tests {
             "1m30s",
         ])
         .unwrap();
-        assert_eq!(cli.compile.compress, Some(LEVEL_DEFAULT));
+        assert_eq!(cli.compile.build.compress, Some(LEVEL_DEFAULT));
         assert_eq!(cli.compile.input, Some("a.wasm".into()));
-        assert_eq!(cli.compile.target, [Target::Pulley64, Target::Pulley32, Target::X86_64]);
-        assert_eq!(cli.compile.max_memory, Some(64 << 20));
-        let limits = child::Limits::from(cli.compile.bounded);
+        assert_eq!(cli.compile.build.target, [Target::Pulley64, Target::Pulley32, Target::X86_64]);
+        assert_eq!(cli.compile.build.max_memory, Some(64 << 20));
+        let limits = child::Limits::from(cli.compile.build.bounded);
         assert_eq!((limits.memory, limits.time.as_secs()), (2 << 30, 90));
         let cli = Cli::try_parse_from(["bls-compile", "./check"]).unwrap();
         assert!(cli.command.is_none());
         let cli = Cli::try_parse_from(["bls-compile", "check", "check"]).unwrap();
         assert!(matches!(cli.command, Some(Command::Check(_))));
         let cli = Cli::try_parse_from(["bls-compile", "a", "--target", "aarch64,x86_64"]).unwrap();
-        assert_eq!(cli.compile.target, [Target::Aarch64, Target::X86_64]);
+        assert_eq!(cli.compile.build.target, [Target::Aarch64, Target::X86_64]);
         let words = ["--help", "--dir", "a", "--", "-x"];
         let line = ["bls-compile", "run"].into_iter().chain(words);
         match Cli::try_parse_from(line).unwrap().command {

@@ -10,6 +10,7 @@ mod check;
 mod compile;
 mod inspect;
 mod key;
+mod link;
 mod run;
 mod sign;
 mod trust;
@@ -23,13 +24,14 @@ use crate::needs::NeedsError;
 use crate::pipeline;
 use crate::program::cli::{Cli, Command};
 use crate::program::keystore::{self, KeySource, KeyStoreError, SigningKey};
+use crate::program::modules::ModulesError;
 use crate::program::output::OutputError;
 use bls_artifact::nearest::nearest;
 use bls_artifact::options::{self, Takes};
 use bls_artifact::target::Target;
 use bls_artifact::text::{printable, printable_json, printable_lines};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory as _, Parser as _};
+use clap::{CommandFactory as _, FromArgMatches as _};
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -114,6 +116,15 @@ impl From<InputError> for Failure {
     }
 }
 
+impl From<ModulesError> for Failure {
+    fn from(error: ModulesError) -> Self {
+        match error {
+            ModulesError::Input(error) => error.into(),
+            error => Self::new(error.stage(), error.code(), &error, error.hint()),
+        }
+    }
+}
+
 impl From<NeedsError> for Failure {
     fn from(error: NeedsError) -> Self {
         pipeline::Error::Needs(error).into()
@@ -146,8 +157,10 @@ pub fn main() -> ExitCode {
     if let Err(failure) = help_first(&mut words) {
         return failure.report();
     }
-    let cli = match Cli::try_parse_from(words) {
-        Ok(cli) => cli,
+    let parsed = Cli::command().try_get_matches_from(words);
+    let read = parsed.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
+    let (cli, matches) = match read {
+        Ok(read) => read,
         Err(error) if !error.use_stderr() => {
             return match print(&error.render().to_string()) {
                 Ok(()) => ExitCode::SUCCESS,
@@ -157,7 +170,12 @@ pub fn main() -> ExitCode {
         Err(error) => return usage(&error).report(),
     };
     let result = match &cli.command {
-        None => or_json(cli.compile.json, compile::run(&cli.compile)),
+        None => or_json(cli.compile.build.json, compile::run(&cli.compile)),
+        Some(Command::Link(arguments)) => {
+            // It was read of them.
+            let matches = matches.subcommand_matches("link").unwrap_or(&matches);
+            or_json(arguments.build.json, link::run(arguments, matches))
+        }
         Some(Command::Run(arguments)) => run::run(&arguments.words),
         Some(Command::Check(arguments)) => check::run(arguments),
         Some(Command::Audit(arguments)) => audit::run(arguments),

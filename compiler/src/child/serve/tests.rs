@@ -32,13 +32,12 @@ fn with_pipe(job: Job, limits: Limits, text: &str) -> (Child, std::fs::File) {
         go,
         answers: Answers { pipe, begin: Instant::now(), time: limits.time },
         room: limits.memory,
-        bytes: wat::parse_str(text).unwrap(),
-        label: "app.wasm".to_owned(),
+        given: Given::one(wat::parse_str(text).unwrap(), "app.wasm"),
         job,
         limits,
         stage: Stage::Input,
         stages: 0,
-        source: None,
+        modules: None,
     };
     (child, results.into())
 }

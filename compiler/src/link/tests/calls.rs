@@ -51,8 +51,7 @@ const CALLER: &str = "(module
 impl Run {
     /// Calls; the result, and the buffer.
     fn request(&mut self, request: &[u8], size: usize) -> (i32, Vec<u8>) {
-        let memory =
-            self.instance.as_ref().unwrap().get_memory(&mut self.store, "memory").unwrap();
+        let memory = self.instance.as_ref().unwrap().get_memory(&mut self.store, "memory").unwrap();
         memory.write(&mut self.store, 0, request).unwrap();
         let result = self.call("call", &[request.len() as i32, size as i32]);
         let buffer = memory.data(&self.store)[4096..4096 + size + 1].to_vec();
@@ -131,20 +130,44 @@ fn what_is_no_json_is_refused() {
     assert_eq!(run.answer(&deep(127)).0, 0);
     let long = deep(128);
     for request in [
-        "", " ", "{", "}", "[]", "null", "{\"mcall\"}", "{\"mcall\":}", "{\"mcall\":\"callee::echo\"",
-        "{\"mcall\":\"callee::echo\"}x", "{\"mcall\":\"callee::echo\",}", "{,}", "{\"mcall\" \"x\"}",
-        "{\"mcall\":\"callee::echo\",\"params\":01}", "{\"mcall\":\"callee::echo\",\"params\":1.}",
-        "{\"mcall\":\"callee::echo\",\"params\":-}", "{\"mcall\":\"callee::echo\",\"params\":1e}",
-        "{\"mcall\":\"callee::echo\",\"params\":tru}", "{\"mcall\":\"callee::echo\",\"params\":[1 2]}",
-        "{\"mcall\":\"callee::echo\",\"params\":[1,]}", "{\"mcall\":\"callee::echo\",\"params\":\"\n\"}",
-        "{\"mcall\":\"callee::echo\",\"params\":\"\\x\"}", "{\"mcall\":\"callee::echo\",\"params\":\"\\u12g4\"}",
-        "{\"mcall\":\"callee::echo\",\"params\":\"\\ud800\"}", "{\"mcall\":\"callee::echo\",\"params\":\"\\udc00\"}",
-        "{\"mcall\":\"callee::echo\",\"params\":\"\\ud800\\u0041\"}", "{\"mcall\":\"callee::echo\",\"params\":\"",
-        "{\"mcall\":\"callee::echo\",\"params\":\"\\", "{\"mcall\":\"callee::echo\",\"params\":{1:2}}",
-        "{mcall:\"callee::echo\"}", "{\"mcall\":\"callee::echo\",\"params\":+1}", long.as_str(),
+        "",
+        " ",
+        "{",
+        "}",
+        "[]",
+        "null",
+        "{\"mcall\"}",
+        "{\"mcall\":}",
+        "{\"mcall\":\"callee::echo\"",
+        "{\"mcall\":\"callee::echo\"}x",
+        "{\"mcall\":\"callee::echo\",}",
+        "{,}",
+        "{\"mcall\" \"x\"}",
+        "{\"mcall\":\"callee::echo\",\"params\":01}",
+        "{\"mcall\":\"callee::echo\",\"params\":1.}",
+        "{\"mcall\":\"callee::echo\",\"params\":-}",
+        "{\"mcall\":\"callee::echo\",\"params\":1e}",
+        "{\"mcall\":\"callee::echo\",\"params\":tru}",
+        "{\"mcall\":\"callee::echo\",\"params\":[1 2]}",
+        "{\"mcall\":\"callee::echo\",\"params\":[1,]}",
+        "{\"mcall\":\"callee::echo\",\"params\":\"\n\"}",
+        "{\"mcall\":\"callee::echo\",\"params\":\"\\x\"}",
+        "{\"mcall\":\"callee::echo\",\"params\":\"\\u12g4\"}",
+        "{\"mcall\":\"callee::echo\",\"params\":\"\\ud800\"}",
+        "{\"mcall\":\"callee::echo\",\"params\":\"\\udc00\"}",
+        "{\"mcall\":\"callee::echo\",\"params\":\"\\ud800\\u0041\"}",
+        "{\"mcall\":\"callee::echo\",\"params\":\"",
+        "{\"mcall\":\"callee::echo\",\"params\":\"\\",
+        "{\"mcall\":\"callee::echo\",\"params\":{1:2}}",
+        "{mcall:\"callee::echo\"}",
+        "{\"mcall\":\"callee::echo\",\"params\":+1}",
+        long.as_str(),
     ] {
         let (result, words) = run.answer(request);
-        assert!(result == 5 && words.contains("\"error parse json: "), "{request:?} {result} {words}");
+        assert!(
+            result == 5 && words.contains("\"error parse json: "),
+            "{request:?} {result} {words}"
+        );
     }
     for (request, words) in [
         ("{}", "mcall node not found"),
@@ -152,9 +175,21 @@ fn what_is_no_json_is_refused() {
         (r#"{"mcall":1}"#, "mcall is no string"),
         (r#"{"mcall":null}"#, "mcall is no string"),
     ] {
-        assert_eq!(run.answer(request).1, format!(r#"{{"code":-1,"message":"error parse json: {words}"}}"#));
+        assert_eq!(
+            run.answer(request).1,
+            format!(r#"{{"code":-1,"message":"error parse json: {words}"}}"#)
+        );
     }
-    for bytes in [&b"\x80"[..], b"\xc0\x80", b"\xc3", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xff", b"\xe2\x82", b"\0"] {
+    for bytes in [
+        &b"\x80"[..],
+        b"\xc0\x80",
+        b"\xc3",
+        b"\xed\xa0\x80",
+        b"\xf4\x90\x80\x80",
+        b"\xff",
+        b"\xe2\x82",
+        b"\0",
+    ] {
         let request = [b"{\"mcall\":\"callee::echo\",\"params\":\"", bytes, b"\"}"].concat();
         assert_eq!(run.request(&request, 512).0, 5, "{bytes:?}");
     }
@@ -174,7 +209,10 @@ fn every_request_that_is_cut_is_refused() {
 fn a_long_request_has_room() {
     let mut run = Run::of(&[
         ("callee", &callee("[\"fill\"]")),
-        ("app", &CALLER.replace("(memory (export \"memory\") 1)", "(memory (export \"memory\") 64)")),
+        (
+            "app",
+            &CALLER.replace("(memory (export \"memory\") 1)", "(memory (export \"memory\") 64)"),
+        ),
     ]);
     let long = format!(r#"{{"mcall":"callee::no","params":"{}"}}"#, "x".repeat(3_000_000));
     let memory = run.instance.as_ref().unwrap().get_memory(&mut run.store, "memory").unwrap();
@@ -187,12 +225,17 @@ fn a_long_request_has_room() {
 
 #[test]
 fn registering_says_what_is_wrong() {
-    let result = |methods: &str| {
-        Run::of(&[("callee", &callee(methods)), ("app", CALLER)]).registered()
-    };
-    for (methods, code) in
-        [("[]", 0), ("[ \"echo\" , \"\\u0066ill\" ]", 0), ("[1]", 5), ("{}", 5), ("null", 5), ("[\"echo\"", 5), ("1}}", 5)]
-    {
+    let result =
+        |methods: &str| Run::of(&[("callee", &callee(methods)), ("app", CALLER)]).registered();
+    for (methods, code) in [
+        ("[]", 0),
+        ("[ \"echo\" , \"\\u0066ill\" ]", 0),
+        ("[1]", 5),
+        ("{}", 5),
+        ("null", 5),
+        ("[\"echo\"", 5),
+        ("1}}", 5),
+    ] {
         assert_eq!(result(methods), code, "{methods}");
     }
     // Not by the entry, and not without a memory.
@@ -225,7 +268,8 @@ fn a_callee_calls_on() {
           (call $mcall (i32.const 100) (i32.const 37) (local.get 2) (local.get 3)))
         (func (export \"_initialize\")
           (drop (call $register (i32.const 0) (i32.const 21) (i32.const 0) (i32.const 0)))))";
-    let mut run = Run::of(&[("callee", &callee("[\"echo\"]")), ("middle", middle), ("app", CALLER)]);
+    let mut run =
+        Run::of(&[("callee", &callee("[\"echo\"]")), ("middle", middle), ("app", CALLER)]);
     assert_eq!(run.answer(r#"{"mcall":"middle::relay","params":{"a":1}}"#), (0, "[7]".to_owned()));
     assert_eq!(run.answer(r#"{"mcall":"callee::echo","params":3}"#), (0, "3".to_owned()));
 }

@@ -7,11 +7,13 @@ pub(super) const HELP: &str = "\
 Compile a WebAssembly module to a signed, metered native artifact.
 
 Usage: bls-compile [OPTIONS] <INPUT>
-       bls-compile <run|check|audit|inspect|sign|verify|key|trust> ...
+       bls-compile <run|link|check|audit|inspect|sign|verify|key|trust> ...
 
-INPUT is .wasm, .wat or - (stdin). A file called \"check\" is ./check.
+INPUT is .wasm, .wat, a configuration (.json) that names modules, or - (stdin).
+A file called \"check\" is ./check.
 
   run       compile and run, in one step
+  link      several modules become one
   check     what a module is and needs; write nothing
   audit     prove that a metered module counts
   inspect   everything that is in an artifact
@@ -23,9 +25,12 @@ INPUT is .wasm, .wat or - (stdin). A file called \"check\" is ./check.
 
   -o, --output <FILE>     [default: STEM.bls in this folder; - is stdout]
       --key <KEY>         name, FILE or env:V [default: yours, made at once]
+      --module <NAME=FILE>  a module that INPUT imports from by that name, for
+                          each: all become one program
       --target <TARGET>   aarch64, x86_64, riscv64gc, s390x, pulley64, pulley32,
                           with commas for more [default: this system]
-      --max-memory <SIZE> limit written into the manifest
+      --max-memory <SIZE>, --max-fuel <UNITS>, --max-time <DURATION>
+                          limits written into the manifest: no run goes beyond
       --needs <CAP:WHAT>  never to start without: fs.write:/data, env:TOKEN
       --policy <FILE>     needs from a JSON file (README)
       --compress[=LEVEL]  store native code as zstd
@@ -35,7 +40,8 @@ INPUT is .wasm, .wat or - (stdin). A file called \"check\" is ./check.
       --memory <KIND>     guard | checked [default: guard: faster, and takes
                           4 GiB of address space for each memory; checked:
                           no more than it may grow to (ulimit -v)]
-      --emit <KIND>       artifact | wasm (the metered module, for any engine)
+      --emit <KIND>       artifact | wasm (the metered module, for any engine) |
+                          linked (the module that several are)
       --max-compile-memory <SIZE>    what compiling may take [default: 16GiB]
       --max-compile-time <DURATION>  [default: 4h]; more ends in a refusal
       --json              result as JSON on stdout
@@ -54,6 +60,7 @@ Examples:
   bls-compile app.wasm
   bls-compile app.wasm --key env:BLS_KEY -o dist/app.bls
   bls-compile app.wasm --name app --sequence 7 --expires 2027-12-31
+  bls-compile app.wasm --module math=math.wasm
   bls-compile key export > builder.pub
 ";
 
@@ -67,6 +74,7 @@ INPUT is .wasm, .wat or - (stdin). Everything after INPUT belongs to the guest.
 
 Compiling
       --key <KEY>         name, FILE or env:V [default: yours, made at once]
+      --module <NAME=FILE>  a module that INPUT imports from
       --name <NAME>       [default: STEM.local, so that no installed release of
                           that name stands in the way]
       --needs <CAP:WHAT>  never to start without: fs.write:/data, env:TOKEN
@@ -97,13 +105,46 @@ Examples:
   bls-compile run --invoke add library.wat 1 2
 ";
 
+pub(super) const HELP_LINK: &str = "\
+Make one module of several: imports of one are exports of another, each keeps
+its own memory, and what none of them has stays the host's to give.
+
+Usage: bls-compile link [OPTIONS] <FILE> [--as NAME]... <ENTRY>
+
+The last FILE is the entry: the result exports what it exports. The others are
+libraries, and --as says what others import the FILE before it by [default:
+STEM]. They begin in this order, and each runs its _initialize then; one that
+imports a later one begins after it.
+
+  -o, --output <FILE>     [default: STEM.linked.wasm here; - is stdout]; .bls
+                          is compiled and signed too
+      --emit <KIND>       artifact | wasm | linked [default: as FILE ends]
+      --target <TARGET>   what features modules may use [default: this system]
+      --max-compile-memory <SIZE>    what linking may take [default: 16GiB]
+      --max-compile-time <DURATION>  [default: 4h]
+      --json              result as JSON on stdout
+  -q, --quiet             errors only
+An artifact takes all options of compiling: bls-compile --help
+
+blockless.mcall and blockless.register need no host: they become calls inside.
+An import of the host's from a library is named after its memory:
+wasi_snapshot_preview1@1, for the one that is exported as memory@1.
+
+Exit codes: 0 done, 1 refused or failed, 2 usage
+Examples:
+  bls-compile link math.wasm app.wasm
+  bls-compile link a.wasm --as math b.wasm -o app.wasm
+  bls-compile link a.wasm --as math b.wasm -o app.bls --key release
+";
+
 pub(super) const HELP_CHECK: &str = "\
 Say what a module is and needs, and whether it would compile; write nothing.
 
 Usage: bls-compile check [OPTIONS] <INPUT>
 
-INPUT is .wasm, .wat or - (stdin).
+INPUT is .wasm, .wat, a configuration (.json) or - (stdin).
 
+      --module <NAME=FILE>  a module that INPUT imports from
       --target <TARGET>   [default: this system]
       --max-compile-memory <SIZE>    what that may take [default: 16GiB]
       --max-compile-time <DURATION>  [default: 4h]
@@ -155,7 +196,8 @@ to the byte.
 
 Usage: bls-compile sign [OPTIONS] --rebuild <INPUT> <ARTIFACT>
 
-      --rebuild <INPUT>   the source: .wasm, .wat or - (stdin)
+      --rebuild <INPUT>   the source: .wasm, .wat or - (stdin); of a linked one
+                          each module, in any order, or their configuration
   -o, --output <FILE>     [default: ARTIFACT itself; - is stdout]
       --key <KEY>         name, FILE or env:V [default: yours, made at once]
       --max-compile-memory <SIZE>    what building may take [default: 16GiB]
@@ -179,7 +221,8 @@ to trust.
 
 Usage: bls-compile verify [OPTIONS] --rebuild <INPUT> <ARTIFACT>
 
-      --rebuild <INPUT>   the source: .wasm, .wat or - (stdin)
+      --rebuild <INPUT>   the source: .wasm, .wat or - (stdin); of a linked one
+                          each module, in any order, or their configuration
       --max-compile-memory <SIZE>    what building may take [default: 16GiB]
       --max-compile-time <DURATION>  [default: 4h]
       --json              result as JSON on stdout
@@ -188,6 +231,7 @@ Exit codes: 0 the same, 1 refused or not the same, 2 usage
 Examples:
   bls-compile verify app.bls --rebuild app.wasm
   bls-compile verify app.bls --rebuild app.wasm --json
+  bls-compile verify app.bls --rebuild math.wasm --rebuild app.wasm
 ";
 
 pub(super) const HELP_KEY: &str = "\
@@ -238,6 +282,7 @@ mod tests {
         let texts = [
             HELP,
             HELP_RUN,
+            HELP_LINK,
             HELP_CHECK,
             HELP_AUDIT,
             HELP_INSPECT,

@@ -3,7 +3,7 @@
 //! Guarantees that words keep their order and their bytes. Options of a run are known by
 //! name only: bls-load reads their values. Looks at no file.
 
-use super::{Bounded, Memory};
+use super::{Bounded, Memory, named_file};
 use bls_artifact::capability::Permission;
 use bls_artifact::nearest::nearest;
 use bls_artifact::options::{self, Takes};
@@ -11,9 +11,11 @@ use bls_artifact::quantity::{parse_size, parse_time};
 use clap::ValueEnum as _;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::PathBuf;
 
 /// Options that say how to compile; those with a value are followed by it.
-const COMPILING: [(&str, Takes); 9] = [
+const COMPILING: [(&str, Takes); 10] = [
+    ("module", Takes::Value),
     ("key", Takes::Value),
     ("name", Takes::Value),
     ("needs", Takes::Value),
@@ -27,7 +29,9 @@ const COMPILING: [(&str, Takes); 9] = [
 
 /// Options of compiling that mean nothing to a run: what they decide is of an artifact that is
 /// kept, or of another machine's.
-const KEEPING: [&str; 12] = [
+const KEEPING: [&str; 14] = [
+    "max-fuel",
+    "max-time",
     "output",
     "target",
     "sequence",
@@ -49,6 +53,8 @@ pub struct Run {
     pub key: Option<String>,
     /// The artifact's name.
     pub name: Option<String>,
+    /// Modules that it imports from.
+    pub modules: Vec<(String, PathBuf)>,
     /// What a loader must grant.
     pub needs: Vec<Permission>,
     /// No metering.
@@ -164,6 +170,7 @@ impl Run {
         match name {
             "key" => self.key = Some(text()?),
             "name" => self.name = Some(text()?),
+            "module" => self.modules.push(named_file(&text()?).map_err(wrong)?),
             "needs" => {
                 for word in text()?.split(',') {
                     let permission = Permission::parse(word);

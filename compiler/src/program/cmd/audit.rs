@@ -6,7 +6,7 @@
 use super::{Failure, print, print_json, targets};
 use crate::audit::Findings;
 use crate::child::{Child, ChildError, Job, Refusal};
-use crate::input::{Source, label};
+use crate::input::{Given, Source, label};
 use crate::pipeline::Options;
 use crate::program::cli::Audit;
 use bls_artifact::digest::Sha256;
@@ -19,7 +19,8 @@ pub(super) fn run(arguments: &Audit) -> Result<(), Failure> {
     let features = options.profile(options.targets[0]).wasm_features();
     let digest = Sha256::of(&bytes);
     let job = Job::Examine(features);
-    let child = Child::start(bytes, &label(&arguments.input), job, arguments.bounded.into())?;
+    let given = Given::one(bytes, &label(&arguments.input));
+    let child = Child::start(given, job, arguments.bounded.into())?;
     match child.examine() {
         Ok(findings) if arguments.json => print_json(&proved(digest, &findings)),
         Ok(findings) => print(&table(digest, &findings)),

@@ -1,11 +1,11 @@
 //! `bls-compile check`: what a module is and needs, without writing anything.
 
 use super::{Failure, print, print_json, targets};
-use crate::child::{Child, ChildError, Job};
+use crate::child::{Child, Job};
 use crate::describe::Description;
-use crate::input::{Source, label};
 use crate::pipeline::{Front, Options};
 use crate::program::cli::Check;
+use crate::program::modules::{self, Inputs};
 use bls_artifact::capability::{Capability, Permission};
 use bls_artifact::host_table::{Provided, provided};
 use bls_artifact::manifest::{Import, Kind, Memory, Module};
@@ -15,32 +15,30 @@ use serde_json::json;
 use std::fmt::Write as _;
 
 pub(super) fn run(arguments: &Check) -> Result<(), Failure> {
-    let options = Options::new(targets(&arguments.target)?);
-    match checked(arguments, &options) {
+    let mut options = Options::new(targets(&arguments.target)?);
+    match checked(arguments, &mut options) {
         Ok(front) if arguments.json => print_json(&accepted(&front, &front.description, &options)),
         Ok(front) => print(&table(&front, &front.description)),
         Err(error) => {
             if arguments.json {
-                print_json(&json!({
-                    "accepted": false,
-                    "stage": error.stage(),
-                    "code": error.code(),
-                    "error": error.to_string(),
-                    "hint": error.hint(),
-                }))?;
+                let mut answer = error.json();
+                answer["accepted"] = json!(false);
+                print_json(&answer)?;
             }
-            Err(error.into())
+            Err(error)
         }
     }
 }
 
 /// The module, if it would become an artifact.
-fn checked(arguments: &Check, options: &Options) -> Result<Front, ChildError> {
-    let bytes = Source::read_bytes(&arguments.input)?;
-    let job = Job::Front(options.clone());
-    let mut child = Child::start(bytes, &label(&arguments.input), job, arguments.bounded.into())?;
-    let _ = options.artifact_name(child.source()?)?;
-    child.front(&mut |_| {})
+fn checked(arguments: &Check, options: &mut Options) -> Result<Front, Failure> {
+    let Inputs { given, config, .. } = modules::read(&arguments.input, &arguments.module)?;
+    if let Some(config) = config {
+        modules::apply(&config, options);
+    }
+    let mut child = Child::start(given, Job::Front(options.clone()), arguments.bounded.into())?;
+    let _ = options.artifact_name(child.read()?.name())?;
+    Ok(child.front(&mut |_| {})?)
 }
 
 /// The answer for a program.

@@ -1,13 +1,14 @@
-//! `bls-compile INPUT`: read, build, write, say so.
+//! `bls-compile INPUT`: read, build, write, say so. `link` does the same with several.
 
 use super::{Failure, print_json, targets};
 use crate::child::{Child, Job};
 use crate::compile::effort::Effort;
 use crate::documents;
-use crate::input::{STDIN, Source, label};
+use crate::input::{Given, STDIN, Source};
 use crate::needs;
 use crate::pipeline::{Built, Options, Stage};
-use crate::program::cli::{Compile, Emit};
+use crate::program::cli::{Build, Compile, Emit};
+use crate::program::modules::{self, Inputs, ModulesError};
 use crate::program::output::{Destination, OutputError};
 use crate::program::progress::Progress;
 use bls_artifact::artifact::MAGIC;
@@ -23,14 +24,32 @@ use std::time::{Instant, SystemTime};
 /// A clock that stands before 2026 was never set: it judges nothing.
 const CLOCK_MIN: u64 = 1_767_225_600;
 
+/// `bls-compile INPUT`
 pub(super) fn run(arguments: &Compile) -> Result<(), Failure> {
-    let begin = Instant::now();
     let Some(input) = arguments.input.as_deref() else {
         return Err(Failure::usage("no INPUT", None));
     };
-    let options = options(arguments)?;
-    let destination = destination(arguments, input);
-    if arguments.json && destination == Destination::Stdout {
+    let build = &arguments.build;
+    let emit = build.emit.unwrap_or(Emit::Artifact);
+    let mut options = options(build, emit)?;
+    let named = destination(build, input, emit);
+    check(build, &named, input)?;
+    let reading = Instant::now();
+    let inputs = modules::read(input, &arguments.module)?;
+    let destination = match &inputs.config {
+        None => named,
+        // Named after what is compiled, and not after what names it.
+        Some(config) => {
+            modules::apply(config, &mut options);
+            destination(build, &inputs.entry, emit)
+        }
+    };
+    make(build, options, emit, inputs, &destination, reading)
+}
+
+/// Refuses a destination before the work is done.
+fn check(build: &Build, destination: &Destination, input: &Path) -> Result<(), Failure> {
+    if build.json && *destination == Destination::Stdout {
         return Err(Failure::usage(
             "the result and its JSON cannot both go to standard output",
             Some("name a file with -o".to_owned()),
@@ -44,71 +63,143 @@ pub(super) fn run(arguments: &Compile) -> Result<(), Failure> {
             let _ = Source::new(bytes, "")?;
         }
     }
-    checked?;
-    let reading = Instant::now();
-    let bytes = Source::read_bytes(input)?;
-    let job = match arguments.emit {
-        Emit::Artifact => Job::Build(options),
-        Emit::Wasm => Job::Front(options),
-    };
-    // Before a key is read, and before there is another thread.
-    let mut child = Child::start(bytes, &label(input), job, arguments.bounded.into())?;
-    let progress = Progress::start(&input.display().to_string(), !arguments.quiet);
-    progress.stage(Stage::Input);
-    match arguments.emit {
-        Emit::Wasm => {
-            let front = child.front(&mut |stage| progress.stage(stage))?;
-            drop(progress);
-            let wasm = front.audited.wasm();
-            let source = front.validated.source();
-            let (given, given_bytes) = (source.given(), source.given_bytes());
-            destination.write(wasm)?;
-            if arguments.json {
-                return print_json(&json!({
-                    "output": destination.to_string(),
-                    "source_sha256": given,
-                    "sha256": Sha256::of(wasm),
-                    "sizes": { "source": given_bytes, "compiled": wasm.len() },
-                    "fuel": front.audited.fuel(),
-                }));
-            }
-            let sizes = format!("{} → {}", show_size(given_bytes), show_size(wasm.len() as u64));
-            let destination = printable(&destination.to_string());
-            say(arguments, &format!("{destination}  {sizes}, metered, {} ms", milliseconds(begin)));
-        }
-        Emit::Artifact => {
-            // A key that cannot be used is refused before the work; none is made for an
-            // artifact that cannot be.
-            let _ = child.source()?;
-            let read_time = reading.elapsed();
-            let found = super::find_key(arguments.key.as_deref())?;
-            let unsigned = child.build(&mut |stage| progress.stage(stage))?;
-            drop(progress);
-            let signing = match found {
-                Some(found) => found,
-                None => super::open_key(arguments.key.as_deref(), arguments.quiet)?,
-            };
-            let mut built = unsigned.sign(&[&signing.key], &mut |_| {})?;
-            built.times.insert(0, (Stage::Input, read_time));
-            destination.write(built.artifact.bytes())?;
-            if arguments.json {
-                return print_json(&result(&built, &destination));
-            }
-            say(arguments, &line(&built, &destination, begin));
-        }
+    Ok(checked?)
+}
+
+/// Makes what is wanted of what was read since `reading`.
+pub(super) fn make(
+    build: &Build,
+    options: Options,
+    emit: Emit,
+    inputs: Inputs,
+    destination: &Destination,
+    reading: Instant,
+) -> Result<(), Failure> {
+    let files = inputs.files.iter().filter(|file| *file != Path::new(STDIN));
+    files.clone().try_for_each(|file| destination.check(Some(file)))?;
+    let is_several = matches!(inputs.given, Given::Several(_));
+    if emit == Emit::Linked && !is_several {
+        return Err(Failure::usage(
+            "--emit linked writes what several modules become, and there is one",
+            Some("name those that it imports from: --module NAME=FILE".to_owned()),
+        ));
     }
-    Ok(())
+    let begun = Begun { build, destination, reading, label: inputs.given.label().to_owned() };
+    match emit {
+        Emit::Artifact => begun.artifact(inputs.given, options),
+        Emit::Wasm => begun.metered(inputs.given, options),
+        Emit::Linked => begun.linked(inputs.given, options),
+    }
+}
+
+/// What was asked for, once everything is read.
+struct Begun<'a> {
+    build: &'a Build,
+    destination: &'a Destination,
+    reading: Instant,
+    label: String,
+}
+
+impl Begun<'_> {
+    /// The other process: before a key is read, and before there is another thread.
+    fn child(&self, given: Given, job: Job) -> Result<(Child, Progress), Failure> {
+        let child = Child::start(given, job, self.build.bounded.into())?;
+        let progress = Progress::start(&self.label, !self.build.quiet);
+        progress.stage(Stage::Input);
+        Ok((child, progress))
+    }
+
+    /// A signed artifact.
+    fn artifact(&self, given: Given, options: Options) -> Result<(), Failure> {
+        let (build, destination) = (self.build, self.destination);
+        let (mut child, progress) = self.child(given, Job::Build(options))?;
+        // A key that cannot be used is refused before the work; none is made for an
+        // artifact that cannot be.
+        let _ = child.read()?;
+        let read_time = self.reading.elapsed();
+        let found = super::find_key(build.key.as_deref())?;
+        let unsigned = child.build(&mut |stage| progress.stage(stage))?;
+        drop(progress);
+        let signing = match found {
+            Some(found) => found,
+            None => super::open_key(build.key.as_deref(), build.quiet)?,
+        };
+        let mut built = unsigned.sign(&[&signing.key], &mut |_| {})?;
+        built.times.insert(0, (Stage::Input, read_time));
+        destination.write(built.artifact.bytes())?;
+        if build.json {
+            return print_json(&result(&built, destination));
+        }
+        say(build, &line(&built, destination, self.reading));
+        Ok(())
+    }
+
+    /// The module with its charges.
+    fn metered(&self, given: Given, options: Options) -> Result<(), Failure> {
+        let (child, progress) = self.child(given, Job::Front(options))?;
+        let front = child.front(&mut |stage| progress.stage(stage))?;
+        drop(progress);
+        let wasm = front.audited.wasm();
+        let source = front.validated.source();
+        let (given, given_bytes) = (source.given(), source.given_bytes());
+        self.destination.write(wasm)?;
+        if self.build.json {
+            return print_json(&json!({
+                "output": self.destination.to_string(),
+                "source_sha256": given,
+                "sha256": Sha256::of(wasm),
+                "sizes": { "source": given_bytes, "compiled": wasm.len() },
+                "fuel": front.audited.fuel(),
+            }));
+        }
+        self.say_sizes(given_bytes, wasm.len() as u64, "metered");
+        Ok(())
+    }
+
+    /// The module that several are.
+    fn linked(&self, given: Given, options: Options) -> Result<(), Failure> {
+        let source = given.digest().map_err(ModulesError::Recipe)?;
+        let modules: Vec<Value> = given
+            .all()
+            .map(|(name, one)| json!({ "name": name, "sha256": Sha256::of(&one.bytes) }))
+            .collect();
+        let given_bytes = given.all().map(|(_, one)| one.bytes.len() as u64).sum();
+        let (child, progress) = self.child(given, Job::Link(options))?;
+        progress.stage(Stage::Link);
+        let wasm = child.link()?;
+        drop(progress);
+        self.destination.write(&wasm)?;
+        if self.build.json {
+            return print_json(&json!({
+                "output": self.destination.to_string(),
+                "source_sha256": source,
+                "sha256": Sha256::of(&wasm),
+                "modules": modules,
+                "sizes": { "source": given_bytes, "linked": wasm.len() },
+            }));
+        }
+        let count = modules.len();
+        self.say_sizes(given_bytes, wasm.len() as u64, &format!("linked of {count} modules"));
+        Ok(())
+    }
+
+    fn say_sizes(&self, given: u64, made: u64, how: &str) {
+        let sizes = format!("{} → {}", show_size(given), show_size(made));
+        let destination = printable(&self.destination.to_string());
+        let time = milliseconds(self.reading);
+        say(self.build, &format!("{destination}  {sizes}, {how}, {time} ms"));
+    }
 }
 
 /// The pipeline's options, from the command line and `SOURCE_DATE_EPOCH`.
-fn options(arguments: &Compile) -> Result<Options, Failure> {
-    if arguments.emit == Emit::Wasm && arguments.no_fuel {
+pub(super) fn options(arguments: &Build, emit: Emit) -> Result<Options, Failure> {
+    if emit == Emit::Wasm && arguments.no_fuel {
         return Err(Failure::usage(
             "--emit wasm writes the metered module, and --no-fuel asks for none",
             Some("drop one of the two".to_owned()),
         ));
     }
-    if arguments.fuel_profile && (arguments.no_fuel || arguments.emit == Emit::Wasm) {
+    if arguments.fuel_profile && (arguments.no_fuel || emit == Emit::Wasm) {
         let other = if arguments.no_fuel { "--no-fuel" } else { "--emit wasm" };
         return Err(Failure::usage(
             format!("--fuel-profile makes a metered artifact for bls-load, and {other} does not"),
@@ -142,12 +233,15 @@ fn options(arguments: &Compile) -> Result<Options, Failure> {
         bounds: arguments.memory.into(),
         compression: arguments.compress,
         memory_max: arguments.max_memory,
+        fuel_max: arguments.max_fuel,
+        time_ms_max: arguments.max_time.map(|time| time.as_millis() as u64),
         name: arguments.name.clone(),
         sequence: arguments.sequence,
         created,
         expires: arguments.expires,
         documents: documents::read(&arguments.sbom, &arguments.provenance)?,
         needs: wanted,
+        permissions: Vec::new(),
     })
 }
 
@@ -168,16 +262,17 @@ fn refuse_the_past(expires: u64) -> Result<(), Failure> {
 }
 
 /// Where the result goes: `STEM.bls` in this folder unless said otherwise.
-fn destination(arguments: &Compile, input: &Path) -> Destination {
+pub(super) fn destination(arguments: &Build, input: &Path, emit: Emit) -> Destination {
     match &arguments.output {
         Some(path) if path == Path::new("-") => Destination::Stdout,
         Some(path) => Destination::File(path.clone()),
         None if input == Path::new(STDIN) => Destination::Stdout,
         None => {
             let mut name = input.file_stem().unwrap_or_default().to_owned();
-            name.push(match arguments.emit {
+            name.push(match emit {
                 Emit::Artifact => ".bls",
                 Emit::Wasm => ".metered.wasm",
+                Emit::Linked => ".linked.wasm",
             });
             Destination::File(PathBuf::from(name))
         }
@@ -225,6 +320,10 @@ fn result(built: &Built, destination: &Destination) -> Value {
             })
         })
         .collect();
+    let modules = manifest.recipe().map(|recipe| {
+        let modules = recipe.modules().iter();
+        modules.map(|one| json!({ "name": one.name, "sha256": one.sha256 })).collect::<Vec<_>>()
+    });
     let times: serde_json::Map<String, Value> = built
         .times
         .iter()
@@ -237,6 +336,7 @@ fn result(built: &Built, destination: &Destination) -> Value {
         "sha256": artifact.file_digest(),
         "key_ids": artifact.key_ids(),
         "source_sha256": manifest.source,
+        "modules": modules,
         "compiled_sha256": manifest.compiled,
         "sizes": {
             "source": built.source_bytes,
@@ -251,7 +351,7 @@ fn result(built: &Built, destination: &Destination) -> Value {
 }
 
 /// Says what was done, on standard error.
-fn say(arguments: &Compile, text: &str) {
+fn say(arguments: &Build, text: &str) {
     if !arguments.quiet {
         super::say(text);
     }

@@ -11,7 +11,8 @@ use bls_artifact::artifact::FORMAT_VERSION;
 use bls_artifact::date::Date;
 use bls_artifact::digest::Sha256;
 use bls_artifact::manifest::{Encoding, Part};
-use bls_artifact::quantity::show_size;
+use bls_artifact::quantity::{show_size, write_time};
+use bls_artifact::recipe::{self, Recipe};
 use bls_artifact::target::{Bounds, Target};
 use object::{Object as _, ObjectSection as _};
 use serde_json::{Value, json};
@@ -137,6 +138,9 @@ impl Inspected<'_> {
             compiler.engine.escape_default(),
         );
         let _ = writeln!(text, "source     {}", manifest.source);
+        for module in manifest.recipe().iter().flat_map(Recipe::modules) {
+            let _ = writeln!(text, "linked     {} {}", module.sha256, module.name.escape_default());
+        }
         let _ = writeln!(text, "compiled   {}", manifest.compiled);
         for document in &manifest.documents {
             let (label, name) = (document.kind.word(), document.name.escape_default());
@@ -168,9 +172,17 @@ impl Inspected<'_> {
         if let Some(memory) = manifest.limits.memory {
             let _ = writeln!(text, "limit      memory {}", show_size(memory));
         }
+        if let Some(units) = manifest.limits.fuel {
+            let _ = writeln!(text, "limit      fuel {units}");
+        }
+        if let Some(time) = manifest.limits.time_ms {
+            let _ = writeln!(text, "limit      time {}", write_time(time));
+        }
         let unlisted = manifest.unlisted_exports().map(|(count, _)| count);
         write_module(&mut text, &manifest.module, unlisted, &manifest.may_use, &manifest.needs);
-        for (name, value) in &manifest.extensions {
+        for (name, value) in
+            manifest.extensions.iter().filter(|(name, _)| *name != recipe::EXTENSION)
+        {
             let _ =
                 writeln!(text, "extension  {} {}", name.escape_default(), value.escape_default());
         }

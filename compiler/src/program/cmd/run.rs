@@ -6,15 +6,15 @@
 
 use super::{Failure, print, say, targets};
 use crate::child::{Child, Job};
-use crate::input::{Source, artifact_name, is_binary, label};
+use crate::input::{artifact_name, is_binary};
 use crate::pipeline::{Error, Options, Stage};
 use crate::program::cache::{Cache, CacheError, key};
 use crate::program::cli::VERSION;
 use crate::program::cli::help::HELP_RUN;
 use crate::program::cli::run::{Run, RunWords};
 use crate::program::keystore::SigningKey;
+use crate::program::modules::{self, Inputs, ModulesError};
 use crate::program::progress::Progress;
-use bls_artifact::digest::Sha256;
 use bls_artifact::name::{self, is_name};
 use bls_artifact::target::Nans;
 use std::ffi::OsString;
@@ -74,16 +74,22 @@ fn loader() -> PathBuf {
 /// The artifact of a module: kept from before, or compiled now.
 fn artifact(run: &Run) -> Result<PathBuf, Failure> {
     let begin = Instant::now();
-    let bytes = Source::read_bytes(Path::new(&run.input))?;
-    let label = label(Path::new(&run.input));
-    let digest = Sha256::of(&bytes);
-    let is_text = !is_binary(&bytes);
+    let Inputs { given, config, .. } = modules::read(Path::new(&run.input), &run.modules)?;
+    if config.is_some() {
+        return Err(Failure::usage(
+            "a configuration says how to run what it names, and this takes a module",
+            Some(format!("bls-load run {}", Path::new(&run.input).display())),
+        ));
+    }
+    let label = given.label().to_owned();
+    let digest = given.digest().map_err(ModulesError::Recipe)?;
+    let is_text = given.all().any(|(_, one)| !is_binary(&one.bytes));
     let options = options(run, &label)?;
     // Before there is a key, though nothing may be left to compile: the other process waits.
-    let mut child = Child::start(bytes, &label, Job::Build(options.clone()), run.bounded.into())?;
+    let mut child = Child::start(given, Job::Build(options.clone()), run.bounded.into())?;
     // What is no module is refused before anything is made for it.
     if is_text {
-        let _ = child.source()?;
+        let _ = child.read()?;
     }
     let name = options.name.as_deref().unwrap_or_default();
     let signing = super::find_key(run.key.as_deref())?;

@@ -26,7 +26,7 @@ pub(super) fn run(arguments: &Sign) -> Result<(), Failure> {
             Some("name a file with -o".to_owned()),
         ));
     }
-    destination.check(Some(arguments.rebuild.as_path()))?;
+    arguments.rebuild.iter().try_for_each(|input| destination.check(Some(input)))?;
 
     let refused = artifact_error("sign");
     let bytes = given::read(&arguments.artifact).map_err(&refused)?;

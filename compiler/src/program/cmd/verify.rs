@@ -3,15 +3,14 @@
 use super::{Failure, artifact_error, print, print_json};
 use crate::child::{Child, Job, Limits};
 use crate::given::{self, Given};
-use crate::input::{Source, label};
 use crate::program::cli::Verify;
+use crate::program::modules::{self, Inputs, ModulesError};
 use crate::program::progress::Progress;
 use crate::rebuild::{self, Comparison, PartResult, RebuildError};
-use bls_artifact::digest::Sha256;
 use bls_artifact::quantity::show_size;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::PathBuf;
 
 /// Fields that are shown to a person, where many differ.
 const FIELDS_SHOWN: usize = 8;
@@ -42,20 +41,27 @@ pub(super) fn run(arguments: &Verify) -> Result<(), Failure> {
     Err(other_bytes("verify", &arguments.rebuild, &comparison))
 }
 
-/// Builds what `given` says it is from the source in `input`, and compares.
+/// Builds what `given` says it is from the source in `inputs`, and compares.
 pub(super) fn rebuilt<'a>(
     given: &'a Given<'a>,
-    input: &Path,
+    inputs: &[PathBuf],
     limits: Limits,
     stage: &'static str,
     progress: bool,
 ) -> Result<Comparison<'a>, Failure> {
-    let bytes = Source::read_bytes(input)?;
     let refused =
         |error: RebuildError| Failure::new(stage, error.code(), &error, Some(error.hint()));
-    let options = rebuild::options(&given.manifest, Sha256::of(&bytes)).map_err(refused)?;
-    let child = Child::start(bytes, &label(input), Job::Build(options), limits)?;
-    let progress = Progress::start(&input.display().to_string(), progress);
+    let mut found = Vec::new();
+    for input in inputs {
+        let Inputs { given, .. } = modules::read(input, &[])?;
+        found.extend(given.into_all());
+    }
+    let source = rebuild::source(&given.manifest, found).map_err(refused)?;
+    let digest = source.digest().map_err(ModulesError::Recipe)?;
+    let options = rebuild::options(&given.manifest, digest).map_err(refused)?;
+    let label = source.label().to_owned();
+    let child = Child::start(source, Job::Build(options), limits)?;
+    let progress = Progress::start(&label, progress);
     let unsigned = child.build(&mut |stage| progress.stage(stage))?;
     drop(progress);
     Ok(rebuild::compare(given, unsigned.assembled()))
@@ -64,7 +70,7 @@ pub(super) fn rebuilt<'a>(
 /// What is said when the rebuilt artifact is another.
 pub(super) fn other_bytes(
     stage: &'static str,
-    input: &Path,
+    inputs: &[PathBuf],
     comparison: &Comparison<'_>,
 ) -> Failure {
     Failure {
@@ -72,7 +78,7 @@ pub(super) fn other_bytes(
         code: "rebuild.differs",
         what: format!(
             "{} gives another artifact: {}",
-            input.display(),
+            shown(inputs),
             comparison.first_difference()
         ),
         excerpt: Vec::new(),
@@ -81,6 +87,12 @@ pub(super) fn other_bytes(
                 .to_owned(),
         ),
     }
+}
+
+/// Files, as a sentence names them.
+fn shown(files: &[PathBuf]) -> String {
+    let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    files.join(" and ")
 }
 
 /// What was compared, for a program.
