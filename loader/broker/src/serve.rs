@@ -33,7 +33,6 @@ const STACK_BYTES: usize = 64 << 10;
 /// Where that is no socket.
 pub fn serve() -> io::Result<ExitCode> {
     let socket = socket()?;
-    sys::reset_signals();
     sys::ignore_signals_of_writes();
     let mut socket = socket;
     let setup = match first(&mut socket) {

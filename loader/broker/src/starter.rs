@@ -24,6 +24,7 @@ use crate::wall::{self, Missing};
 use bls_artifact::broker::{Answer, ExtensionsFrom, Reason, Refusal, Request};
 use process::Running;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -106,21 +107,30 @@ impl Starter {
         loop {
             let timeout = (!self.running.is_empty())
                 .then(|| Timespec { tv_sec: 0, tv_nsec: TICK.as_nanos() as _ });
-            let mut ready = [PollFd::new(&*socket, PollFlags::IN)];
-            match poll(&mut ready, timeout.as_ref()) {
-                Ok(0) | Err(rustix::io::Errno::INTR) => {}
-                Ok(_) => {
-                    let Ok(Some(body)) = frame::receive(socket) else { return };
-                    let reply = match Request::decode(&body) {
-                        Ok(request) => self.reply(&request),
-                        Err(error) => Err(Refusal::new(Reason::Invalid, error)),
-                    };
-                    let refused = |refusal| (Answer::Refused(refusal), Vec::new());
-                    if answer(socket, reply.unwrap_or_else(refused)).is_err() {
-                        return;
-                    }
+            // Whoever asks for another process waits for the answer.
+            let mut ready = vec![PollFd::new(&*socket, PollFlags::IN)];
+            let asking: Vec<&Running> =
+                self.running.values().filter(|running| running.asks().is_some()).collect();
+            let ends = asking.iter().filter_map(|running| running.asks());
+            ready.extend(ends.map(|end| PollFd::from_borrowed_fd(end, PollFlags::IN)));
+            if poll(&mut ready, timeout.as_ref()).is_err_and(|error| error != Errno::INTR) {
+                return;
+            }
+            let is_ready = |one: &PollFd<'_>| !one.revents().is_empty();
+            for (running, _) in asking.iter().zip(&ready[1..]).filter(|(_, one)| is_ready(one)) {
+                running.answer();
+            }
+            if is_ready(&ready[0]) {
+                drop((ready, asking));
+                let Ok(Some(body)) = frame::receive(socket) else { return };
+                let reply = match Request::decode(&body) {
+                    Ok(request) => self.reply(&request),
+                    Err(error) => Err(Refusal::new(Reason::Invalid, error)),
+                };
+                let refused = |refusal| (Answer::Refused(refusal), Vec::new());
+                if answer(socket, reply.unwrap_or_else(refused)).is_err() {
+                    return;
                 }
-                Err(_) => return,
             }
             let now = Instant::now();
             for running in self.running.values_mut() {
@@ -161,7 +171,7 @@ impl Starter {
             Refusal::new(Reason::Failed, format_args!("the extension {alias:?}: {error}"))
         };
         let pipe = || rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC);
-        let pipes = || -> Result<_, rustix::io::Errno> { Ok((pipe()?, pipe()?, pipe()?)) };
+        let pipes = || -> Result<_, Errno> { Ok((pipe()?, pipe()?, pipe()?)) };
         let ((stdin, writer), (out_reader, stdout), (error_reader, stderr)) =
             pipes().map_err(|error| failed(&error))?;
         let streams: [OwnedFd; 3] = [stdin, stdout, stderr];

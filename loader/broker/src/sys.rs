@@ -33,16 +33,18 @@ pub(crate) fn exit_now(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
-/// Signals as a program expects them: none is blocked, and writing to a closed pipe ends it.
-/// (The standard library ignores that signal, and whoever started this may have blocked some.)
+/// Signals as a program expects them: none is blocked, and none ignored. (The standard library
+/// ignores one, and whoever started this may have ignored or blocked others.)
 pub(crate) fn reset_signals() {
     let mut none = std::mem::MaybeUninit::<libc::sigset_t>::zeroed();
     // SAFETY: the set is live, and filled by the call.
     unsafe { libc::sigemptyset(none.as_mut_ptr()) };
     // SAFETY: the set was filled above; the old one is not asked for.
     unsafe { libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut()) };
-    // SAFETY: the default is no handler of ours.
-    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+    for signal in 1..=64 {
+        // SAFETY: the default is no handler of ours; where a number is none it is an error.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
 }
 
 /// Lets a write beyond the limit on a file's size, or to a closed pipe, fail.

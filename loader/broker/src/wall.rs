@@ -11,7 +11,7 @@
 //! Where the kernel has not one of these the others stand, and it is named.
 
 use bls_artifact::net::NetRules;
-use bls_confine::filter::{Argument, Number};
+use bls_confine::filter::{Argument, Listener, Number};
 use bls_confine::landlock::{Ports, Rights, Ruleset};
 use bls_confine::{Capabilities, Filter};
 use rustix::fs::{FileType, Mode, OFlags};
@@ -151,6 +151,7 @@ fn front_filter(network: bool) -> Filter {
         libc::SYS_write,
         libc::SYS_writev,
         libc::SYS_close,
+        libc::SYS_fcntl,
         libc::SYS_ppoll,
         libc::SYS_sendmsg,
         libc::SYS_recvmsg,
@@ -205,7 +206,6 @@ fn front_filter(network: bool) -> Filter {
             libc::SYS_setsockopt,
             libc::SYS_sendmmsg,
             libc::SYS_recvmmsg,
-            libc::SYS_fcntl,
             libc::SYS_fstat,
             libc::SYS_newfstatat,
             libc::SYS_statx,
@@ -294,9 +294,15 @@ pub struct Most {
 /// An extension's, in its own process, before it is executed. Its descriptors are its own
 /// already.
 ///
+/// Where it may make processes it asks for each, and what this gives is where it is answered;
+/// `None` where the kernel does not ask (before Linux 5.5), or asks somebody else already.
+///
 /// # Errors
 /// What could not be given up: then it is not executed.
-pub fn extension(uses: &Uses<'_>, most: Most) -> Result<(), (&'static str, io::Error)> {
+pub fn extension(
+    uses: &Uses<'_>,
+    most: Most,
+) -> Result<Option<Listener>, (&'static str, io::Error)> {
     let mut missing = Missing::new();
     let ruleset = extension_ruleset(uses);
     limit(Resource::Core, 0);
@@ -311,7 +317,22 @@ pub fn extension(uses: &Uses<'_>, most: Most) -> Result<(), (&'static str, io::E
     if !has_landlock {
         missing.retain(|(what, _)| *what != "landlock");
     }
-    missing.into_iter().next().map_or(Ok(()), Err)
+    match missing.into_iter().next() {
+        Some(missing) => Err(missing),
+        None if most.processes => Ok(asking_filter().install_with_listener().ok()),
+        None => Ok(None),
+    }
+}
+
+/// Asks about each new process; threads are none.
+fn asking_filter() -> Filter {
+    let mut filter = Filter::new();
+    filter.allow(&(0..=NEW_CALLS).collect::<Vec<_>>());
+    let thread = Argument::HasAllOf(0, libc::CLONE_THREAD as u32);
+    filter.allow_if_or_ask(libc::SYS_clone, thread);
+    #[cfg(target_arch = "x86_64")]
+    filter.ask(&[libc::SYS_fork, libc::SYS_vfork]);
+    filter
 }
 
 fn extension_ruleset(uses: &Uses<'_>) -> io::Result<Ruleset> {

@@ -1,9 +1,10 @@
 //! How many processes an extension is.
 //!
-//! The kernel counts processes by user only (`RLIMIT_NPROC`), and root's not at all. So the
-//! starter looks: at the children of the first process, theirs, and those that were left
-//! behind, which have become its own. An extension cannot leave its group ([`crate::wall`]),
-//! so what is in it is it.
+//! The kernel counts processes by user only (`RLIMIT_NPROC`), and root's not at all. So an
+//! extension asks for each process, and the starter counts: the children of the first process,
+//! theirs, and those that were left behind, which have become its own. An extension cannot
+//! leave its group ([`crate::wall`]), so what is in it is it. Those that ask at the same moment
+//! do not know of each other: at worst they are twice as many.
 
 use rustix::process::{Pid, getpgid};
 

@@ -58,7 +58,8 @@ fn ask(path: &Path, image: Image) -> Result<Asked, String> {
     let mut extension = Extension::new(String::new(), path.to_owned(), Sha256([0; 32]));
     extension.memory = MEMORY;
     extension.processes = 16;
-    extension.time_ms = TIME.as_millis() as u64;
+    // Longer than it is waited for, so that it is not said to have said nothing.
+    extension.time_ms = 2 * TIME.as_millis() as u64;
     let command = Command { extension, image, arguments, variables: Vec::new() };
     let start = || -> io::Result<(Running, io::PipeReader)> {
         let nothing = || std::fs::OpenOptions::new().read(true).write(true).open("/dev/null");
@@ -79,15 +80,21 @@ fn hear(mut all: Vec<Result<Asked, String>>) -> Vec<Result<Introduction, String>
         if open.is_empty() || Instant::now() >= deadline {
             break;
         }
-        let mut ready: Vec<PollFd<'_>> = open
-            .iter()
-            .map(|asked| PollFd::from_borrowed_fd(asked.answer.as_fd(), PollFlags::IN))
-            .collect();
+        // What each says, and where it asks for another process.
+        let ends = open.iter().map(|asked| asked.answer.as_fd());
+        let ends = ends.chain(open.iter().filter_map(|asked| asked.running.asks()));
+        let mut ready: Vec<PollFd<'_>> =
+            ends.map(|end| PollFd::from_borrowed_fd(end, PollFlags::IN)).collect();
         let tick = Timespec { tv_sec: 0, tv_nsec: TICK.as_nanos() as _ };
         let _ = poll(&mut ready, Some(&tick));
-        let has_said: Vec<bool> = ready.iter().map(|one| !one.revents().is_empty()).collect();
+        let is_ready: Vec<bool> = ready.iter().map(|one| !one.revents().is_empty()).collect();
         drop(ready);
-        for (asked, has_said) in open.iter_mut().zip(has_said) {
+        let (has_said, asks) = is_ready.split_at(open.len());
+        let asking = open.iter().filter(|asked| asked.running.asks().is_some());
+        for (asked, _) in asking.zip(asks).filter(|(_, asks)| **asks) {
+            asked.running.answer();
+        }
+        for (asked, has_said) in open.iter_mut().zip(has_said.to_vec()) {
             // What it said is there before it has ended.
             let has_ended = asked.running.has_ended();
             if has_said {

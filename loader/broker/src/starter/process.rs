@@ -2,15 +2,19 @@
 
 use super::family;
 use super::image::Image;
+use crate::frame;
 use crate::sys;
 use crate::wall;
+use bls_artifact::broker::{Answer, Reason, Refusal};
 use bls_artifact::extension::Extension;
+use bls_confine::filter::Listener;
 use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, getpgid, getppid, kill_process_group, setpgid, waitid,
 };
 use std::ffi::CString;
-use std::io::{self, Read as _, Write as _};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -35,6 +39,8 @@ pub(super) struct Command {
 pub(super) struct Running {
     /// The first process, whose number is the group's too.
     leader: Pid,
+    /// Where it asks for more of them.
+    listener: Option<Listener>,
     until: Instant,
     processes: u32,
     has_ended: bool,
@@ -46,27 +52,51 @@ impl Running {
     /// # Errors
     /// Where there is no process, it cannot be confined, or the kernel does not execute it.
     pub(super) fn start(command: &Command, streams: [OwnedFd; 3]) -> io::Result<Self> {
-        let (mut said, mut saying) = io::pipe()?;
+        let (mut hearing, mut saying) = UnixStream::pair()?;
         let parent = rustix::process::getpid();
         let Some(leader) = sys::fork()? else {
-            let error = become_it(command, &streams, parent, &saying);
+            let error = become_it(command, &streams, parent, &mut saying);
             // Nobody else hears of it.
-            let _ = saying.write_all(error.to_string().as_bytes());
+            let refusal = Answer::Refused(Refusal::new(Reason::Failed, error));
+            let _ = tell(&mut saying, &refusal, &[]);
             sys::exit_now(127);
         };
         drop((saying, streams));
         // Here and there, so that it is so before either goes on.
         let _ = setpgid(Some(leader), Some(leader));
-        let mut words = String::new();
-        let _ = said.by_ref().take(512).read_to_string(&mut words);
         let until = Instant::now() + Duration::from_millis(command.extension.time_ms);
         let processes = command.extension.processes;
-        let running = Self { leader, until, processes, has_ended: false };
-        if words.is_empty() {
-            return Ok(running);
+        let mut running = Self { leader, listener: None, until, processes, has_ended: false };
+        // Until it is executed, which closes its end.
+        while let Ok((body, mut descriptors)) = frame::receive_all(&mut hearing) {
+            match Answer::decode(&body) {
+                Ok(Answer::Descriptor) => {
+                    running.listener = descriptors.pop().map(Listener::from_descriptor);
+                }
+                Ok(Answer::Refused(refusal)) => {
+                    running.end();
+                    return Err(io::Error::other(refusal.text));
+                }
+                _ => {}
+            }
         }
-        running.end();
-        Err(io::Error::other(words))
+        Ok(running)
+    }
+
+    /// Where it asks for another process, to be waited for.
+    pub(super) fn asks(&self) -> Option<BorrowedFd<'_>> {
+        self.listener.as_ref().filter(|_| !self.has_ended).map(|listener| listener.as_fd())
+    }
+
+    /// Answers that it may have another process, or that there are enough.
+    pub(super) fn answer(&self) {
+        let most = self.processes as usize;
+        let judge =
+            |_| if family::count(self.leader, most) < most { Ok(()) } else { Err(libc::EAGAIN) };
+        if let Some(listener) = &self.listener {
+            // Whoever asked may have been killed meanwhile.
+            let _ = listener.answer(judge);
+        }
     }
 
     /// Ends it where its time is over, it is too many processes, or its first has ended.
@@ -120,7 +150,7 @@ fn become_it(
     command: &Command,
     streams: &[OwnedFd; 3],
     parent: Pid,
-    saying: &io::PipeWriter,
+    saying: &mut UnixStream,
 ) -> io::Error {
     match prepare(command, streams, parent, saying) {
         Err(error) => error,
@@ -132,7 +162,7 @@ fn prepare(
     command: &Command,
     streams: &[OwnedFd; 3],
     parent: Pid,
-    saying: &io::PipeWriter,
+    saying: &mut UnixStream,
 ) -> io::Result<OwnedFd> {
     // The group is made by whoever comes first.
     let own = rustix::process::getpid();
@@ -169,10 +199,19 @@ fn prepare(
         files: extension.files,
         processes: extension.processes > 1,
     };
-    wall::extension(&uses, most).map_err(|(what, error)| {
+    let listener = wall::extension(&uses, most).map_err(|(what, error)| {
         io::Error::other(format!("it cannot be confined: {what}: {error}"))
     })?;
+    if let Some(listener) = listener {
+        tell(saying, &Answer::Descriptor, &[listener.as_fd()])?;
+    }
     Ok(image)
+}
+
+/// Says something to the process that started this one.
+fn tell(to: &mut UnixStream, what: &Answer, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let frame = what.encode().map_err(io::Error::other)?;
+    frame::send(to, &frame, descriptors)
 }
 
 /// What it may read, and change.
