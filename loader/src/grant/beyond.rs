@@ -14,9 +14,9 @@ use bls_artifact::capability::{Capability, Permission};
 use bls_artifact::host_table::Function;
 use bls_artifact::limits::LISTENERS_MAX;
 use bls_artifact::net::{Endpoint, Host, NetGrant};
-use rustix::net::sockopt;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, sockopt};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::PathBuf;
@@ -210,7 +210,19 @@ fn listen(endpoint: &Endpoint) -> io::Result<OwnedFd> {
         Host::Name(_) => return Err(unnamed()),
         host => host.address().ok_or_else(unnamed)?,
     };
-    Ok(TcpListener::bind((address, endpoint.port))?.into())
+    let address = SocketAddr::new(address, endpoint.port);
+    let family = match address {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
+    };
+    let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    // A listener that ended a moment ago does not stand in the way.
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    bind(&socket, &address)?;
+    /// Connections that wait to be taken.
+    const WAITING: i32 = 128;
+    rustix::net::listen(&socket, WAITING)?;
+    Ok(socket)
 }
 
 fn unnamed() -> io::Error {

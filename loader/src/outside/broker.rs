@@ -9,6 +9,7 @@
 use super::{Outside, Reply};
 use crate::error::{Cause, Error, StageError};
 use crate::sys::interrupt;
+use crate::sys::process::Process;
 use bls_artifact::broker::{Answer, LENGTH_BYTES, Request, Setup, frame_length};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
@@ -16,12 +17,12 @@ use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, SocketFlags,
     SocketType, recvmsg, send, socketpair,
 };
+use std::ffi::OsStr;
 use std::fmt;
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 
 /// Most descriptors that come with one answer: those of an extension's streams.
 const DESCRIPTORS_MAX: usize = 3;
@@ -108,7 +109,7 @@ pub(crate) fn beside() -> Result<PathBuf, BrokerError> {
 pub struct Broker {
     socket: OwnedFd,
     /// `None` when it is not ours to wait for.
-    process: Option<Child>,
+    process: Option<Process>,
 }
 
 impl Broker {
@@ -127,12 +128,9 @@ impl Broker {
         let (ours, theirs) =
             socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
                 .map_err(|error| failed(error.into()))?;
-        let process = Command::new(program)
-            .env_clear()
-            .stdin(Stdio::from(theirs))
-            .stdout(Stdio::null())
-            .spawn()
-            .map_err(failed)?;
+        let process =
+            Process::start(program, &[OsStr::new("serve")], theirs.as_fd()).map_err(failed)?;
+        drop(theirs);
         let mut broker = Self { socket: ours, process: Some(process) };
         match broker.ask(&Request::Setup { text }) {
             Ok(Reply { answer: Answer::Done, .. }) => Ok(broker),
@@ -242,10 +240,11 @@ impl Outside for Broker {
 
 impl Drop for Broker {
     fn drop(&mut self) {
-        // It ends by itself when nobody is there to ask; and it is not let wait for anything.
-        if let Some(mut process) = self.process.take() {
-            let _ = process.kill();
-            let _ = process.wait();
+        // It ends when nobody is there to ask, and what it started with it: killed, it could not
+        // see to that.
+        if let Some(process) = self.process.take() {
+            let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
+            process.wait();
         }
     }
 }

@@ -2,18 +2,18 @@
 //! that was closed never means something else.
 
 use bls_artifact::limits::HANDLES_MAX;
-use std::collections::BTreeMap;
 
 /// What is open of one interface.
 #[derive(Debug)]
 pub(super) struct Handles<T> {
     last: u32,
-    open: BTreeMap<u32, T>,
+    /// In the order of their numbers; there are few.
+    open: Vec<(u32, T)>,
 }
 
 impl<T> Default for Handles<T> {
     fn default() -> Self {
-        Self { last: 0, open: BTreeMap::new() }
+        Self { last: 0, open: Vec::new() }
     }
 }
 
@@ -26,18 +26,19 @@ impl<T> Handles<T> {
     /// A number for something; there must be room.
     pub(super) fn insert(&mut self, what: T) -> u32 {
         self.last = self.last.saturating_add(1);
-        self.open.insert(self.last, what);
+        self.open.push((self.last, what));
         self.last
     }
 
     /// What a number stands for.
     pub(super) fn get(&mut self, number: u32) -> Option<&mut T> {
-        self.open.get_mut(&number)
+        self.open.iter_mut().find(|(known, _)| *known == number).map(|(_, what)| what)
     }
 
     /// Takes what a number stands for away.
     pub(super) fn remove(&mut self, number: u32) -> Option<T> {
-        self.open.remove(&number)
+        let at = self.open.iter().position(|(known, _)| *known == number)?;
+        Some(self.open.remove(at).1)
     }
 }
 

@@ -2,13 +2,13 @@
 
 use crate::error::Failure;
 use crate::outside::{BrokerError, beside};
-use std::ffi::OsString;
-use std::os::unix::process::CommandExt as _;
-use std::process::Command;
+use crate::sys;
+use std::ffi::{OsStr, OsString};
 
 /// Becomes `bls-broker ext` with these words; comes back only where that fails.
 pub(super) fn hand_over(words: &[OsString]) -> Result<(), Failure> {
     let program = beside()?;
-    let error = Command::new(&program).arg("ext").args(words).exec();
+    let words = std::iter::once(OsStr::new("ext")).chain(words.iter().map(OsString::as_os_str));
+    let error = sys::process::replace(&program, &words.collect::<Vec<_>>());
     Err(BrokerError::Start(program, error).into())
 }
