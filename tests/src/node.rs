@@ -74,7 +74,16 @@ impl Node {
     /// When it is refused.
     #[track_caller]
     pub fn install(&self, input: &Path) {
-        let artifact = self.home.compile(input, &[]);
+        self.install_with(input, &[]);
+    }
+
+    /// The same with these options of the compiler.
+    ///
+    /// # Panics
+    /// When it is refused.
+    #[track_caller]
+    pub fn install_with(&self, input: &Path, options: &[&str]) {
+        let artifact = self.home.compile(input, options);
         let mut command = Command::new(loader());
         command.arg("install").arg("--trust").arg(self.home.public_key());
         let _ = run(command.arg("--store").arg(self.store()).arg(artifact), b"").expect(0);

@@ -9,7 +9,7 @@
 //! no more than any builder's.
 
 use super::cli::{Artifact, Options};
-use super::module::{Found, ModuleError, Source};
+use super::module::{Found, Module, ModuleError, Source};
 use super::stdin::in_memory;
 use crate::clock::clock;
 use crate::error::Failure;
@@ -19,9 +19,11 @@ use crate::verify::{Policy, verify};
 use crate::{install, policy, trust};
 use bls_artifact::digest::Sha256;
 use bls_artifact::limits::MODULE_BYTES_MAX;
+use rustix::io::FdFlags;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read as _, Seek as _};
+use std::os::fd::AsRawFd as _;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 
@@ -46,8 +48,16 @@ impl Compiler {
     pub(super) fn of(options: &Options) -> Result<Option<Self>, Failure> {
         let rules = policy::load(options.policy.as_deref())?;
         let (program, key) = rules.compiler();
-        let Some(program) = options.compile_with.clone().or(program.map(Into::into)) else {
+        let Some(program) = options.compile_with.clone().or(program.map(PathBuf::from)) else {
             return Ok(None);
+        };
+        // A bare word is the program beside this one: never what a variable of a stranger's
+        // request finds.
+        let program = match program.components().count() {
+            1 => {
+                std::env::current_exe().map_or(program.clone(), |own| own.with_file_name(&program))
+            }
+            _ => program,
         };
         let key = options.compile_key.clone().or(key.map(Into::into));
         Ok(Some(Self { program, key }))
@@ -103,10 +113,22 @@ impl Compiler {
 
     /// Gives how it ended, what it wrote, and what it said.
     fn spawn(&self, source: &Source) -> std::io::Result<(ExitStatus, File, File)> {
+        // Of several the compiler reads a configuration, and each from a descriptor that it
+        // inherits.
+        let several = match source.is_linked {
+            false => Vec::new(),
+            true => {
+                let all = source.modules.iter().map(|one| in_memory(&one.bytes));
+                all.collect::<Result<_, _>>()?
+            }
+        };
         let input = match source.modules.as_slice() {
-            [module] => in_memory(&module.bytes),
-            _ => in_memory(&[]),
-        }?;
+            [module] if !source.is_linked => in_memory(&module.bytes)?,
+            modules => in_memory(configuration(modules, &several).as_bytes())?,
+        };
+        for file in &several {
+            rustix::io::fcntl_setfd(file, FdFlags::empty())?;
+        }
         let (output, words) = (in_memory(b"")?, in_memory(b"")?);
         let mut command = Command::new(&self.program);
         command
@@ -121,6 +143,23 @@ impl Compiler {
         }
         Ok((command.args(["-o", "-", "-"]).status()?, output, words))
     }
+}
+
+/// A configuration of these modules, the entry last, which are in these files.
+fn configuration(modules: &[Module], files: &[File]) -> String {
+    let mut text = String::from("{\"version\": 1, \"entry\": \"\", \"modules\": [");
+    for (index, (module, file)) in modules.iter().zip(files).enumerate() {
+        let is_entry = index + 1 == modules.len();
+        let kind = if is_entry { "entry" } else { "module" };
+        let between = if is_entry { "]}" } else { "," };
+        let number = file.as_raw_fd();
+        // Text can always be written.
+        let name = serde_json::to_string(&module.name).unwrap_or_default();
+        text += &format!(
+            "{{\"file\": \"/proc/self/fd/{number}\", \"name\": {name}, \"type\": \"{kind}\"}}{between}"
+        );
+    }
+    text
 }
 
 /// All that was written into a file in memory, or its beginning.

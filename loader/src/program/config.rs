@@ -182,6 +182,8 @@ pub(super) fn option_words(config: &Config, folders: &[Folder]) -> Vec<OsString>
 #[derive(Debug)]
 pub(super) struct Asked<'a> {
     pub(super) config: &'a Config,
+    /// Where it was read, if it was.
+    pub(super) file: Option<&'a Path>,
     /// Options that stand before the words.
     pub(super) options: Vec<OsString>,
     /// A command line: its artifact is what the configuration names.
@@ -235,7 +237,7 @@ impl Asked<'_> {
             Kind::Config if manner == Manner::Own && config.version == 0 && !file.contains('/') => {
                 module::Found::artifact(Artifact::from_word(file.into())?)
             }
-            _ => module::find(config, &options)?,
+            _ => module::find(config, self.file, &options)?,
         };
         (options.artifact, options.source) = (found.artifact, found.source);
         Ok(*options)
@@ -271,9 +273,21 @@ impl Beside {
 pub(super) fn own(path: &Path, words: Vec<OsString>) -> Result<Options, Failure> {
     let root = std::env::var_os("ENV_ROOT_PATH");
     let config = read(path, root.as_deref().and_then(OsStr::to_str), Manner::Own)?;
-    let mut options = option_words(&config, &folders(&config));
+    of_config(&config, Some(path), words)
+}
+
+fn of_config(
+    config: &Config,
+    file: Option<&Path>,
+    words: Vec<OsString>,
+) -> Result<Options, Failure> {
+    let mut options = option_words(config, &folders(config));
     if config.version == 1 && config.start() != START {
         options.push(format!("--invoke={}", config.start()).into());
     }
-    Asked { config: &config, options, words, beside: Beside::of(&config) }.options(Manner::Own)
+    let beside = Beside::of(config);
+    Asked { config, file, options, words, beside }.options(Manner::Own)
 }
+
+#[cfg(test)]
+mod tests;

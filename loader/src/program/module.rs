@@ -11,19 +11,23 @@ mod error;
 
 use super::cli::{Artifact, Options};
 use super::compile;
-use crate::error::{Failure, printable};
+use crate::error::{Failure, printable, printable_path};
 use crate::store::{Stores, Wanted};
 use crate::verify::runs_here;
 use bls_artifact::artifact::{Foreign, FrameError, Header, MAGIC};
 use bls_artifact::config::{Config, ModuleEntry, ModuleKind};
 use bls_artifact::digest::Sha256;
 use bls_artifact::limits::MODULE_BYTES_MAX;
-use bls_artifact::recipe::{Ingredient, Recipe};
+use bls_artifact::manifest::Manifest;
+use bls_artifact::recipe::{ENTRY_NAME, Ingredient, Recipe};
 pub(super) use error::ModuleError;
 use md5::{Digest as _, Md5};
 use std::fs::File;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// What modules import that are called by others, or call others, by name: linking makes it.
+const LINKED: &str = "blockless";
 
 /// What is to be run.
 #[derive(Debug)]
@@ -55,12 +59,18 @@ pub(super) struct Source {
     pub(super) modules: Vec<Module>,
     /// SHA-256 of the module, or of the recipe.
     pub(super) digest: Sha256,
+    /// Whether they are linked, and one alone is too: then it may call others by `blockless`.
+    pub(super) is_linked: bool,
 }
 
-/// Finds what is made of a configuration's modules, or makes it.
-pub(super) fn find(config: &Config, options: &Options) -> Result<Found, Failure> {
+/// Finds what is made of a configuration's modules, or makes it. `file` is where it was read.
+pub(super) fn find(
+    config: &Config,
+    file: Option<&Path>,
+    options: &Options,
+) -> Result<Found, Failure> {
     let source = read(config)?;
-    // A module alone is the same with a recipe as without.
+    // A module alone is the same with a recipe as without, but for what is made by linking.
     let mut all = vec![source.digest];
     if let [module] = source.modules.as_slice()
         && module.sha256 != source.digest
@@ -70,7 +80,7 @@ pub(super) fn find(config: &Config, options: &Options) -> Result<Found, Failure>
     if let Some(found) = installed(&all, options)? {
         return Ok(found);
     }
-    let compiler = compile::Compiler::of(options)?.ok_or_else(|| source.not_installed())?;
+    let compiler = compile::Compiler::of(options)?.ok_or_else(|| source.not_installed(file))?;
     compiler.compile(&source, &all, options, &|| installed(&all, options))
 }
 
@@ -84,7 +94,12 @@ fn installed(sources: &[Sha256], options: &Options) -> Result<Option<Found>, Fai
     };
     let mut unfit = None;
     for source in sources {
-        let Some(made) = stores.made_of(*source, &runs_here)? else { continue };
+        let is_alone = sources.first() != Some(source);
+        let is_fit = |manifest: &Manifest| {
+            runs_here(manifest)
+                && !(is_alone && manifest.module.imports.iter().any(|one| one.module == LINKED))
+        };
+        let Some(made) = stores.made_of(*source, &is_fit)? else { continue };
         let artifact = Artifact::Installed(Wanted::Identity(made.identity));
         let found = Found { artifact, source: Some(*source) };
         if made.is_fit {
@@ -117,7 +132,7 @@ fn read(config: &Config) -> Result<Source, ModuleError> {
             sha256: own.and_then(|own| own.sha256),
         };
         let module = read_module(&entry)?;
-        return Ok(Source { digest: module.sha256, modules: vec![module] });
+        return Ok(Source { digest: module.sha256, modules: vec![module], is_linked: false });
     }
     let modules = listed.into_iter().map(read_module).collect::<Result<Vec<_>, _>>()?;
     let mut parts: Vec<Ingredient> = modules
@@ -127,7 +142,7 @@ fn read(config: &Config) -> Result<Source, ModuleError> {
     // A configuration of version 1 has an entry.
     let entry = parts.remove(parts.len() - 1);
     let recipe = Recipe::new(parts, entry).map_err(ModuleError::Recipe)?;
-    Ok(Source { modules, digest: recipe.digest() })
+    Ok(Source { modules, digest: recipe.digest(), is_linked: true })
 }
 
 fn read_module(entry: &ModuleEntry) -> Result<Module, ModuleError> {
@@ -160,7 +175,12 @@ fn read_module(entry: &ModuleEntry) -> Result<Module, ModuleError> {
         Foreign::Unknown if !bytes.is_empty() && std::str::from_utf8(&bytes).is_ok() => {}
         kind => return Err(ModuleError::Foreign(shown, kind)),
     }
-    Ok(Module { name: entry.name.clone(), file: entry.file.clone(), bytes, sha256 })
+    let name = match (entry.name.as_str(), entry.kind) {
+        // As the compiler has it.
+        ("", ModuleKind::Entry) => ENTRY_NAME.to_owned(),
+        (name, _) => name.to_owned(),
+    };
+    Ok(Module { name, file: entry.file.clone(), bytes, sha256 })
 }
 
 impl Source {
@@ -169,23 +189,22 @@ impl Source {
         printable(self.modules.last().map_or("", |module| &module.file))
     }
 
-    /// Why there is nothing to run, and how there will be.
-    fn not_installed(&self) -> ModuleError {
-        let name =
-            Path::new(&self.file()).file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let compile = match self.modules.as_slice() {
-            [_] | [] => format!("bls-compile {}", self.file()),
-            [libraries @ .., _] => {
-                let libraries: Vec<String> = libraries
-                    .iter()
-                    .map(|module| {
-                        format!("{} --as {} ", printable(&module.file), printable(&module.name))
-                    })
-                    .collect();
-                format!("bls-compile link {}{} -o {name}.bls", libraries.concat(), self.file())
+    /// Why there is nothing to run, and how there will be. `config` is the configuration that
+    /// named the modules.
+    fn not_installed(&self, config: Option<&Path>) -> ModuleError {
+        let name = PathBuf::from(self.file());
+        let name = name.file_stem().unwrap_or_default().to_string_lossy();
+        let input = match (config, self.modules.as_slice()) {
+            (Some(config), _) if self.is_linked => printable_path(config),
+            (None, [libraries @ .., _]) => {
+                let module = |one: &Module| {
+                    format!(" --module {}={}", printable(&one.name), printable(&one.file))
+                };
+                self.file() + &libraries.iter().map(module).collect::<String>()
             }
+            _ => self.file(),
         };
-        let how = format!("{compile} && bls-load install {name}.bls");
+        let how = format!("bls-compile {input} && bls-load install {name}.bls");
         ModuleError::NotInstalled(self.file(), self.digest, how)
     }
 }

@@ -21,6 +21,7 @@ use crate::error::{Cause, Failure};
 use bls_artifact::config::{Config, ModuleEntry, ModuleKind, START, Stdin, Stream};
 use bls_artifact::limits::POLICY_BYTES_MAX;
 use bls_artifact::net::{Endpoint, NetGrant};
+use bls_artifact::recipe::ENTRY_NAME;
 pub(crate) use help::HELP;
 use mounts::Mounts;
 use std::collections::BTreeMap;
@@ -98,7 +99,8 @@ fn started(words: &Words) -> Result<(), Failure> {
     }
     behind.extend(words.arguments.iter().cloned());
     let beside = beside(words, &config, &mounts)?;
-    let asked = Asked { config: &config, options: given, words: behind, beside };
+    let file = Some(input).filter(|_| config::kind(input) == config::Kind::Config);
+    let asked = Asked { config: &config, file, options: given, words: behind, beside };
     run::run(&asked.options(Manner::Node)?)
 }
 
@@ -129,9 +131,6 @@ fn of_module(words: &Words) -> Config {
         ..Config::default()
     }
 }
-
-/// What the entry is called where `--module` names the others: nothing imports from it.
-const ENTRY_NAME: &str = "entry";
 
 /// Lets flags win.
 fn apply(words: &Words, config: &mut Config) {

@@ -121,7 +121,9 @@ impl StageError for ModuleError {
                 "{compile}; or have it compiled when it is first run: --compile-with bls-compile"
             ),
             Self::OtherSource(_) => "if it was replaced meanwhile, run it again".into(),
-            Self::Compiler(..) => "--compile-with takes the path of bls-compile".into(),
+            Self::Compiler(..) => {
+                "--compile-with takes the path of bls-compile, or its name where it is beside bls-load".into()
+            }
             Self::Refused(file, _) => format!("bls-compile check {file} says all that is wrong"),
         })
     }
