@@ -49,8 +49,6 @@ pub const RUN: [(&str, Takes); 41] = [
     ("fuel-profile", MaybeValue),
     ("explain", Nothing),
     ("store", Value),
-    ("compile-with", Value),
-    ("compile-key", Value),
     ("allow-net", Value),
     ("deny-net", Value),
     ("permission", Value),
@@ -61,6 +59,8 @@ pub const RUN: [(&str, Takes); 41] = [
     ("list-env", Value),
     ("broker", Value),
     ("authorities", Value),
+    ("compile-with", Value),
+    ("compile-key", Value),
 ];
 
 /// The option that only the run of a file has, without its dashes: it takes a value.
@@ -73,8 +73,8 @@ pub const LOADER_COMMANDS: [(&str, &str); 6] = [
     ("list", "bls-load list"),
     ("remove", "bls-load remove app"),
     ("gc", "bls-load gc"),
-    ("node", "bls-load node app.wasm"),
     ("ext", "bls-load ext"),
+    ("node", "bls-load node app.wasm"),
 ];
 
 /// How the command of bls-load of this name is written; `None` where it has none that

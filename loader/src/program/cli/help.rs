@@ -14,8 +14,8 @@ pub(crate) const COMMANDS: [(&str, &str); 10] = [
     ("remove", REMOVE),
     ("gc", GC),
     ("trust", super::trust::HELP),
-    ("node", crate::program::node::HELP),
     ("ext", EXT),
+    ("node", crate::program::node::HELP),
     ("help", HELP),
 ];
 
@@ -43,8 +43,8 @@ Commands
   remove    an installed name
   gc        remove what no name refers to
   trust     whose signatures count
-  node      the command line of the Blockless network's runtime
   ext       extensions, programs beside a guest: bls-load ext --help
+  node      the command line of the Blockless network's runtime
   help      the text of one of these: bls-load help install
   run       the same as no command
 Grants
