@@ -305,7 +305,7 @@ fn a_compile_that_fails_says_why() {
     assert_eq!((ended.text().as_str(), ended.stderr.lines().count()), ("", 1));
     let hello = fixture("wat/hello.wat");
     let gone = node.run(&[&hello, "--compile-with", "/nothing/bls-compile"]).expect(255);
-    let _ = gone.says(&["cannot run /nothing/bls-compile", "[compile.program]"]);
+    let _ = gone.says(&["cannot run /nothing/bls-compile", "[module.compiler]"]);
     // A compiler that gives what was made of something else is of no use.
     let other = node.home.compile(&fixtures().join("wat/exit-42.wat"), &[]);
     let liar = node.home.path("liar");
