@@ -46,6 +46,7 @@ fn inputs(guests: &Path, node: &Node, number: usize, case: &Value) -> Option<Vec
         return there(&file(config["entry"].as_str()?)).map(|entry| vec![entry]);
     }
     // Its modules alone: limits are what a run asks for.
+    let _ = config["entry"].as_str()?;
     let modules: Option<Vec<Value>> = config["modules"]
         .as_array()?
         .iter()
