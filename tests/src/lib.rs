@@ -21,6 +21,7 @@ pub mod host_sequences;
 pub mod hostile;
 pub mod installed;
 pub mod installs;
+pub mod linked;
 pub mod malformed;
 pub mod modules;
 pub mod mutate;

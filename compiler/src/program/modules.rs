@@ -6,6 +6,7 @@
 //! file is the one that was meant, and nothing against whoever can choose both.
 
 use crate::input::{self, Given, InputError, Source, Unread};
+use crate::link::LinkError;
 use crate::options::Options;
 use bls_artifact::capability::Permission;
 use bls_artifact::config::{CONFIG_BYTES_MAX, Config, ConfigError, ModuleEntry, ModuleKind};
@@ -38,9 +39,13 @@ pub enum ModulesError {
     /// one that is there, the one that should be.
     Digest(&'static str, String, String, String),
     /// Modules that cannot be those of one program.
-    Recipe(RecipeError),
-    /// All modules together are longer than one may be.
-    TooLong,
+    Link(LinkError),
+}
+
+impl From<RecipeError> for ModulesError {
+    fn from(error: RecipeError) -> Self {
+        Self::Link(LinkError::Recipe(error))
+    }
 }
 
 impl From<InputError> for ModulesError {
@@ -63,10 +68,7 @@ impl fmt::Display for ModulesError {
             Self::Digest(kind, file, found, wanted) => {
                 write!(f, "{file} has the {kind} {found}, and should have {wanted:?}")
             }
-            Self::Recipe(error) => error.fmt(f),
-            Self::TooLong => {
-                write!(f, "the modules are longer than {} MiB together", MODULE_BYTES_MAX >> 20)
-            }
+            Self::Link(error) => error.fmt(f),
         }
     }
 }
@@ -79,7 +81,7 @@ impl ModulesError {
     pub fn stage(&self) -> &'static str {
         match self {
             Self::Input(_) => "input",
-            Self::Recipe(_) | Self::TooLong => "link",
+            Self::Link(error) => error.stage(),
             _ => "config",
         }
     }
@@ -94,8 +96,7 @@ impl ModulesError {
             Self::Both => "config.modules",
             Self::Digest("MD5", ..) => "config.md5",
             Self::Digest(..) => "config.sha256",
-            Self::Recipe(_) => "link.modules",
-            Self::TooLong => "link.too-long",
+            Self::Link(error) => error.code(),
         }
     }
 
@@ -110,11 +111,7 @@ impl ModulesError {
             Self::Digest(..) => {
                 "put the right file there, or its digest into the configuration".to_owned()
             }
-            Self::Recipe(_) => {
-                "give each module a name of its own: --module NAME=FILE, or --as NAME behind it"
-                    .to_owned()
-            }
-            Self::TooLong => "strip debug information: wasm-opt --strip-debug".to_owned(),
+            Self::Link(error) => return error.hint(),
         })
     }
 }
@@ -179,7 +176,7 @@ pub fn read_all(modules: &[(String, PathBuf)]) -> Result<Inputs, ModulesError> {
 /// Modules of which one may be made.
 fn several(all: Vec<(String, Unread)>) -> Result<Given, ModulesError> {
     let given = Given::Several(all);
-    given.digest().map_err(ModulesError::Recipe)?;
+    given.digest()?;
     Ok(given)
 }
 
@@ -192,8 +189,10 @@ impl Room {
     }
 
     fn take(&mut self, unread: Unread) -> Result<Unread, ModulesError> {
-        let left = self.0.checked_sub(unread.bytes.len() as u64);
-        self.0 = left.ok_or(ModulesError::TooLong)?;
+        let bytes = unread.bytes.len() as u64;
+        let together = MODULE_BYTES_MAX - self.0 + bytes;
+        let left = self.0.checked_sub(bytes);
+        self.0 = left.ok_or(ModulesError::Link(LinkError::TooLong(together)))?;
         Ok(unread)
     }
 }
@@ -219,7 +218,7 @@ fn of_config(path: &Path, bytes: &[u8]) -> Result<Inputs, ModulesError> {
         _ => config.in_order().into_iter().cloned().collect(),
     };
     if listed.len() > RECIPE_MODULES_MAX {
-        return Err(ModulesError::Recipe(RecipeError::TooMany(listed.len())));
+        return Err(RecipeError::TooMany(listed.len()).into());
     }
     // What version 0 says of other files is about files that are there.
     let others = config.modules.iter().filter(|other| {
