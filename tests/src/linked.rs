@@ -154,7 +154,9 @@ impl Shape {
         for payload in Parser::new(0).parse_all(wasm) {
             match payload.expect("a valid module") {
                 Payload::TypeSection(section) => {
-                    shape.types.extend(section.into_iter().flat_map(|one| one.unwrap().into_types()));
+                    shape
+                        .types
+                        .extend(section.into_iter().flat_map(|one| one.unwrap().into_types()));
                 }
                 Payload::ImportSection(section) => {
                     for import in section.into_imports() {

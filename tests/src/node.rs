@@ -33,6 +33,39 @@ pub struct Request<'a> {
     pub variables: &'a [(&'a str, &'a str)],
     /// Standard input.
     pub stdin: &'a [u8],
+    /// The group of processes that the runtime belongs to.
+    pub group: Option<&'a Group>,
+}
+
+/// A group of processes with a limit on memory, which ends with this.
+#[derive(Debug)]
+pub struct Group(PathBuf);
+
+impl Group {
+    /// One whose processes have so many bytes together; `None` where the machine does not let
+    /// this user make one.
+    #[must_use]
+    pub fn new(name: &str, bytes: u64) -> Option<Self> {
+        let root = Path::new("/sys/fs/cgroup");
+        for (folder, file) in
+            [(root.join("memory"), "memory.limit_in_bytes"), (root.to_owned(), "memory.max")]
+        {
+            let group = folder.join(format!("bls-{name}-{}", std::process::id()));
+            if folder.join("cgroup.procs").is_file() && fs::create_dir(&group).is_ok() {
+                let group = Self(group);
+                if fs::write(group.0.join(file), bytes.to_string()).is_ok() {
+                    return Some(group);
+                }
+            }
+        }
+        None
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.0);
+    }
 }
 
 impl Default for Node {
@@ -144,7 +177,15 @@ impl Node {
         let id = format!("request-{}", self.requests.fetch_add(1, Ordering::Relaxed));
         let folder = self.home.path("work/t").join(id);
         fs::create_dir(&folder).expect("a folder");
-        let mut command = Command::new(loader());
+        let mut command = match request.group {
+            None => Command::new(loader()),
+            Some(Group(group)) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", "echo $$ > \"$0\" && exec \"$@\""]);
+                shell.arg(group.join("cgroup.procs")).arg(loader());
+                shell
+            }
+        };
         command.current_dir(&folder).args(self.words()).args(options).arg(function);
         command.arg("--fs-root-path").arg(folder.join("fs"));
         command.arg("--drivers-root-path").arg(self.home.path("runtime/extensions"));

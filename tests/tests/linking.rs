@@ -108,9 +108,8 @@ fn fuel_of_four_languages_is_that_of_the_naive_meter() {
 /// A program that calls by name, so that generated code is metered too.
 #[test]
 fn fuel_of_calls_by_name_is_that_of_the_naive_meter() {
-    let read = |name: &str| {
-        wat::parse_file(fixtures().join("linked").join(name)).expect("a fixture")
-    };
+    let read =
+        |name: &str| wat::parse_file(fixtures().join("linked").join(name)).expect("a fixture");
     let modules = [
         ("callee".to_owned(), read("mcall_callee.wat")),
         ("middle".to_owned(), read("mcall_middle.wat")),

@@ -1,6 +1,6 @@
 //! bls-load as the network's runtime: its command line, its streams, its codes.
 
-use bls_tests::node::{Node, Request};
+use bls_tests::node::{Group, Node, Request};
 use bls_tests::programs::{compiler, fixtures, loader, run};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -31,6 +31,7 @@ fn a_function_runs_by_its_digest_under_whatever_name() {
         values: &["one", "", "two words", "--flag"],
         variables: &[("LISTED", "1"), ("LD_PRELOAD_NOT", "x")],
         stdin: b"body",
+        ..Request::default()
     };
     let ended = node.execute(&function, &[], &request).expect(0);
     assert_eq!(ended.text(), "main.wasm\none\ntwo words\n--flag\n", "no variable reaches it");
@@ -272,6 +273,26 @@ fn two_hundred_requests_at_once_compile_once_and_none_is_lost() {
     assert_eq!(fs::read_dir(node.store().join("compiling")).unwrap().count(), 0);
     let requests = fs::read_dir(node.home.path("work/t")).unwrap().count();
     assert_eq!(requests, 0);
+}
+
+#[test]
+fn requests_are_answered_within_a_group_that_is_short_of_memory() {
+    // 2 MiB for each: a guest's memory is what it touches.
+    let Some(group) = Group::new("node", 40 << 20) else { return };
+    let node = node_with(&["wat/cat.wat"]);
+    let function = fixtures().join("wat/cat.wat");
+    std::thread::scope(|scope| {
+        for number in 0..20 {
+            let (node, group, function) = (&node, &group, &function);
+            scope.spawn(move || {
+                let body = format!("body of request {number}\n");
+                let request =
+                    Request { stdin: body.as_bytes(), group: Some(group), ..Request::default() };
+                let ended = node.execute(function, &[], &request).expect(0);
+                assert_eq!(ended.text(), body);
+            });
+        }
+    });
 }
 
 #[test]
