@@ -62,8 +62,9 @@ const DEVICES: [(&str, bool); 5] = [
     ("/dev/urandom", false),
 ];
 
-/// Memory of the front, in bytes: a request, its answer and their forms as JSON.
-const FRONT_MEMORY: u64 = 512 << 20;
+/// Memory of the front, in bytes: a few times the largest request or answer, and what the
+/// buffers of open answers take.
+const FRONT_MEMORY: u64 = 256 << 20;
 
 fn note(missing: &mut Missing, what: &'static str, outcome: io::Result<()>) {
     if let Err(error) = outcome {

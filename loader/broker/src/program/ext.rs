@@ -73,6 +73,9 @@ pub(super) fn run(words: Vec<OsString>) -> Result<ExitCode, Failure> {
     }
 }
 
+/// Sets what an extension may do.
+type Term = Box<dyn FnOnce(&mut Extension)>;
+
 /// What `ext add` is told.
 #[derive(Default)]
 struct Add {
@@ -82,7 +85,7 @@ struct Add {
     description: Option<String>,
     no_ask: bool,
     /// Sets what was said of the extension.
-    terms: Vec<Box<dyn FnOnce(&mut Extension)>>,
+    terms: Vec<Term>,
 }
 
 impl Add {
@@ -329,12 +332,11 @@ fn place(named: Option<PathBuf>) -> Result<PathBuf, Failure> {
     let home = read.ok().and_then(|_| {
         passwd::home(&String::from_utf8_lossy(&text), rustix::process::geteuid().as_raw())
     });
-    let home =
-        home.map(PathBuf::from).filter(|home| home.is_absolute()).ok_or_else(|| Failure {
-            defect: Defect::NoHome,
-            what: "the password database does not say where this user's home is".to_owned(),
-            hint: "name the registry: --registry FILE",
-        })?;
+    let home = home.filter(|home| home.is_absolute()).ok_or_else(|| Failure {
+        defect: Defect::NoHome,
+        what: "the password database does not say where this user's home is".to_owned(),
+        hint: "name the registry: --registry FILE",
+    })?;
     Ok(home.join(passwd::USER_FOLDER).join("extensions.json"))
 }
 
