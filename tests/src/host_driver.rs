@@ -24,7 +24,7 @@ use bls_loader::verify::{Policy, verify};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::OnceLock;
-use wasmtime::{Func, Linker, Memory, Module, Store, Val};
+use wasmtime::{Func, Global, Linker, Memory, Module, Store, Val};
 
 /// The memory that the driving module has, and the interface it imports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +110,7 @@ pub struct Driver {
     store: Store<State>,
     functions: Vec<Func>,
     memory: Option<Memory>,
+    counter: Global,
 }
 
 impl Driver {
@@ -153,7 +154,7 @@ impl Driver {
         let functions = all()
             .map(|known| instance.get_func(&mut store, known.name).expect("a trampoline"))
             .collect();
-        Self { store, functions, memory }
+        Self { store, functions, memory, counter }
     }
 
     /// Calls a function by name. Arguments that are 32 bits wide are cut off.
@@ -185,6 +186,12 @@ impl Driver {
             },
             Err(error) => answer(&error),
         }
+    }
+
+    /// Units that all calls until now have cost, the trampolines included.
+    pub fn consumed(&mut self) -> u64 {
+        let left = self.counter.get(&mut self.store).i64().unwrap_or_default();
+        u64::try_from(BUDGET_MAX as i64 - left).unwrap_or_default()
     }
 
     /// The guest's exported memory; empty if there is none.

@@ -625,3 +625,43 @@ fn nothing_is_asked_that_was_not_granted_even_where_somebody_would_answer() {
     assert_eq!(guest.code("cgi_open", &[a, b, FIRST.into()]), 4);
     assert!(asked.lock().unwrap().is_empty());
 }
+
+/// What a call costs is what FUEL.md says of it: two calls of one function, compared.
+#[test]
+fn calls_are_paid_for_by_what_they_read_ask_and_get() {
+    let (grants, _) = grants(&["http://good.example"], page(b"0123456789"));
+    let mut guest = Guest::new(grants);
+    let mut cost = |call: &mut dyn FnMut(&mut Guest)| {
+        let before = guest.0.consumed();
+        call(&mut guest);
+        guest.0.consumed() - before
+    };
+    let get = r#"{"method":"GET"}"#;
+    let none = cost(&mut |guest| assert_eq!(guest.http("", get), 9));
+    // The text of the URL is paid for, whatever it is.
+    let bad = "x".repeat(100);
+    assert_eq!(cost(&mut |guest| assert_eq!(guest.http(&bad, get), 9)), none + 100 * 8);
+    let denied = "http://other.example/";
+    let length = denied.len() as u64;
+    assert_eq!(cost(&mut |guest| assert_eq!(guest.http(denied, get), 14)), none + length * 8);
+    // A request: its text and that of its options, itself, what it sends and what comes back.
+    let url = "http://good.example/x";
+    let options = r#"{"method":"POST","headers":"{\"a\":\"bc\"}","body":"0123456789"}"#;
+    let read = (url.len() + options.len()) as u64 * 8;
+    let sent = ("POST".len() + url.len() + 3 + 10) as u64;
+    let got = (url.len() + "content-type".len() + "text/plain".len() + "x-odd".len() + 1) as u64;
+    let made = cost(&mut |guest| assert_eq!(guest.http(url, options), 0));
+    assert_eq!(made, none + read + 1_048_576 + sent + got);
+    // A piece of a body: a question, its bytes, and their way into the guest's memory.
+    let empty = cost(&mut |guest| assert_eq!(guest.read("http_read_body", 1, 0).0, 0));
+    let piece = cost(&mut |guest| assert_eq!(guest.read("http_read_body", 1, 8).1.len(), 8));
+    assert_eq!(piece, empty + 65_536 + 8 + 8 / 4);
+    // The end is known now, or is asked for.
+    let end = cost(&mut |guest| assert_eq!(guest.read("http_read_body", 1, 8).1.len(), 2));
+    assert_eq!(end, empty + 65_536 + 2);
+    let over = cost(&mut |guest| assert_eq!(guest.read("http_read_body", 1, 8).1.len(), 0));
+    assert_eq!(over, empty);
+    let header = cost(&mut |guest| assert_eq!(guest.header(9, "abc", 100).0, 1));
+    let gone = cost(&mut |guest| assert_eq!(guest.header(9, "abcdef", 100).0, 1));
+    assert_eq!(header, gone, "no such handle: nothing is read");
+}
