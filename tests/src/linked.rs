@@ -280,15 +280,15 @@ pub fn apart(engine: &Engine, modules: &[Named]) -> Option<Seen> {
             Err(error) => return not_made(&error, store.data()),
         }
     }
-    seen(&mut store, last?)
+    seen(&mut store, last?, &modules.last()?.0)
 }
 
-/// What a linked program does; the same otherwise.
+/// What a linked program does whose entry has this name; the same otherwise.
 ///
 /// # Panics
 /// When the engine does not take the module.
 #[must_use]
-pub fn together(engine: &Engine, wasm: &[u8]) -> Option<Seen> {
+pub fn together(engine: &Engine, wasm: &[u8], entry: &str) -> Option<Seen> {
     let (mut store, mut linker) = host(engine);
     let module = wasmtime::Module::new(engine, wasm).expect("a valid module");
     for import in module.imports() {
@@ -297,7 +297,7 @@ pub fn together(engine: &Engine, wasm: &[u8]) -> Option<Seen> {
     // As much as all modules by themselves.
     store.set_fuel(4 * FUEL).expect("fuel is on");
     match linker.instantiate(&mut store, &module) {
-        Ok(instance) => seen(&mut store, instance),
+        Ok(instance) => seen(&mut store, instance, entry),
         Err(error) => not_made(&error, store.data()),
     }
 }
@@ -326,12 +326,17 @@ fn not_made(error: &wasmtime::Error, ticks: &[i32]) -> Option<Seen> {
     Some(Seen { stands: false, ticks: ticks.to_vec(), calls: Vec::new(), memories: Vec::new() })
 }
 
-fn seen(store: &mut Store<Vec<i32>>, instance: Instance) -> Option<Seen> {
+/// What comes of calling what the entry exports, and nothing else.
+fn seen(store: &mut Store<Vec<i32>>, instance: Instance, entry: &str) -> Option<Seen> {
     let mut calls = Vec::new();
-    let exports: Vec<(String, Extern)> = instance
+    let own = format!("{entry}.");
+    let mut exports: Vec<(String, Extern)> = instance
         .exports(&mut *store)
         .map(|export| (export.name().to_owned(), export.into_extern()))
+        .filter(|(name, _)| name.starts_with(&own))
         .collect();
+    // Each linker has its own order.
+    exports.sort_by(|one, other| one.0.cmp(&other.0));
     for (name, export) in &exports {
         let Extern::Func(function) = export else { continue };
         let ty = function.ty(&*store);
@@ -354,8 +359,7 @@ fn seen(store: &mut Store<Vec<i32>>, instance: Instance) -> Option<Seen> {
     }
     let mut memories = Vec::new();
     for (name, export) in &exports {
-        // Those for the host's functions are the linker's own.
-        if let (Extern::Memory(memory), false) = (export, name.starts_with("memory@")) {
+        if let Extern::Memory(memory) = export {
             let bytes = memory.data(&*store);
             let sum = bytes.iter().fold(0_u64, |sum, byte| sum.wrapping_mul(31) + u64::from(*byte));
             memories.push((name.clone(), bytes.len(), sum));

@@ -35,9 +35,11 @@ pub enum ModulesError {
     ConfigTooLong(String),
     /// A configuration, and modules beside it.
     Both,
-    /// A file has another digest than the configuration says: the kind of digest, the file, the
-    /// one that is there, the one that should be.
-    Digest(&'static str, String, String, String),
+    /// A file has another MD5 than the configuration says: the file, the one that is there, the
+    /// one that should be.
+    Md5(String, String, String),
+    /// The same of its SHA-256.
+    Sha256(String, Sha256, Sha256),
     /// Modules that cannot be those of one program.
     Link(LinkError),
 }
@@ -65,8 +67,11 @@ impl fmt::Display for ModulesError {
             Self::Both => {
                 write!(f, "a configuration names its modules itself, and --module does too")
             }
-            Self::Digest(kind, file, found, wanted) => {
-                write!(f, "{file} has the {kind} {found}, and should have {wanted:?}")
+            Self::Md5(file, found, wanted) => {
+                write!(f, "{file} has the MD5 {found}, and should have {wanted:?}")
+            }
+            Self::Sha256(file, found, wanted) => {
+                write!(f, "{file} has the SHA-256 {found}, and should have {wanted}")
             }
             Self::Link(error) => error.fmt(f),
         }
@@ -94,8 +99,8 @@ impl ModulesError {
             Self::Config(_, error) => error.code(),
             Self::ConfigTooLong(_) => "config.too-long",
             Self::Both => "config.modules",
-            Self::Digest("MD5", ..) => "config.md5",
-            Self::Digest(..) => "config.sha256",
+            Self::Md5(..) => "config.md5",
+            Self::Sha256(..) => "config.sha256",
             Self::Link(error) => error.code(),
         }
     }
@@ -108,7 +113,7 @@ impl ModulesError {
             Self::Config(_, error) => error.hint().to_owned(),
             Self::ConfigTooLong(_) => "is it a configuration at all?".to_owned(),
             Self::Both => "give one of the two".to_owned(),
-            Self::Digest(..) => {
+            Self::Md5(..) | Self::Sha256(..) => {
                 "put the right file there, or its digest into the configuration".to_owned()
             }
             Self::Link(error) => return error.hint(),
@@ -263,20 +268,18 @@ fn alone(config: &Config) -> ModuleEntry {
 /// Reads the file of a module, and holds it to its digests.
 fn checked(room: &mut Room, module: &ModuleEntry) -> Result<Unread, ModulesError> {
     let unread = room.read(Path::new(&module.file))?;
-    let wrong = |kind, found: String, wanted: &str| {
-        Err(ModulesError::Digest(kind, module.file.clone(), found, wanted.to_owned()))
-    };
+    let file = || module.file.clone();
     if let Some(wanted) = module.sha256 {
         let found = Sha256::of(&unread.bytes);
         if found != wanted {
-            return wrong("SHA-256", found.to_string(), &wanted.to_string());
+            return Err(ModulesError::Sha256(file(), found, wanted));
         }
     }
     if let Some(wanted) = &module.md5 {
         let found = Md5::digest(&unread.bytes);
         let found: String = found.iter().map(|byte| format!("{byte:02x}")).collect();
         if !found.eq_ignore_ascii_case(wanted) {
-            return wrong("MD5", found, wanted);
+            return Err(ModulesError::Md5(file(), found, wanted.clone()));
         }
     }
     Ok(unread)
