@@ -265,7 +265,7 @@ pub fn starter(uses: &Uses<'_>, keep: &[RawFd]) -> Missing {
     let mut missing = Missing::new();
     bls_confine::wipe_environment();
     let ruleset = extension_ruleset(uses).and_then(|ruleset| {
-        // How many processes an extension is (`process/family.rs`).
+        // How many processes an extension is (`starter/family.rs`).
         allow(&ruleset, Path::new("/proc"), Rights::READ)?;
         Ok(ruleset)
     });
