@@ -13,6 +13,7 @@
 use crate::sys::{self, Instruction};
 use std::collections::BTreeMap;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// A condition on an argument of a call, of which the low 32 bits are looked at: those that
 /// the kernel looks at in the calls that have one here.
@@ -30,15 +31,56 @@ pub enum Argument {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Answer {
     Allow,
-    /// Allowed where this holds; else it ends the process.
-    AllowIf(Argument),
+    /// Allowed where this holds; else this.
+    AllowIf(Argument, Other),
+    /// None of them.
+    Other(Other),
+}
+
+/// What becomes of a call that is not allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Other {
+    /// The process ends.
+    Kill,
     /// This error, as if the kernel had no such call, or refused it.
     Error(u16),
+    /// Whoever listens says so ([`Filter::install_with_listener`]).
+    Ask,
 }
 
 /// The calls that a process may still make.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter(BTreeMap<u32, Answer>);
+
+/// Where the calls of another process are judged ([`Filter::install_with_listener`]). Ready
+/// to be read where one waits.
+#[derive(Debug)]
+pub struct Listener(OwnedFd);
+
+impl Listener {
+    /// The end that another process sent.
+    #[must_use]
+    pub fn from_descriptor(descriptor: OwnedFd) -> Self {
+        Self(descriptor)
+    }
+
+    /// Takes one call that waits, and lets the kernel go on with it where `judge` says so of
+    /// the process's number; else it is this error. Whoever made the call may be gone.
+    ///
+    /// Must not decide about what is in the caller's memory, which it can change meanwhile.
+    ///
+    /// # Errors
+    /// Where nobody waits any more.
+    pub fn answer(&self, judge: impl FnOnce(i32) -> Result<(), i32>) -> io::Result<()> {
+        sys::answer_call(self.0.as_fd(), judge)
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
 
 /// The number of a system call of this architecture (`libc::SYS_*`).
 pub type Number = libc::c_long;
@@ -60,13 +102,31 @@ impl Filter {
     /// Allows a call where its argument is as said. What was said of the number before is
     /// replaced.
     pub fn allow_if(&mut self, number: Number, argument: Argument) {
-        self.set(number, Answer::AllowIf(argument));
+        self.set(number, Answer::AllowIf(argument, Other::Kill));
+    }
+
+    /// The same, and an error number where the argument is another.
+    pub fn allow_if_or_refuse(&mut self, number: Number, argument: Argument, error: i32) {
+        let error = u16::try_from(error).unwrap_or(0);
+        self.set(number, Answer::AllowIf(argument, Other::Error(error)));
     }
 
     /// Answers these calls with an error number.
     pub fn refuse(&mut self, numbers: &[Number], error: i32) {
         for number in numbers {
-            self.set(*number, Answer::Error(u16::try_from(error).unwrap_or(0)));
+            self.set(*number, Answer::Other(Other::Error(u16::try_from(error).unwrap_or(0))));
+        }
+    }
+
+    /// Allows a call where its argument is as said; else whoever listens is asked.
+    pub fn allow_if_or_ask(&mut self, number: Number, argument: Argument) {
+        self.set(number, Answer::AllowIf(argument, Other::Ask));
+    }
+
+    /// Has whoever listens asked about each of these calls.
+    pub fn ask(&mut self, numbers: &[Number]) {
+        for number in numbers {
+            self.set(*number, Answer::Other(Other::Ask));
         }
     }
 
@@ -80,7 +140,7 @@ impl Filter {
         let number = u32::try_from(number).ok();
         matches!(
             number.and_then(|number| self.0.get(&number)),
-            Some(Answer::Allow | Answer::AllowIf(_))
+            Some(Answer::Allow | Answer::AllowIf(..))
         )
     }
 
@@ -100,6 +160,19 @@ impl Filter {
         }
         let flags = libc::SECCOMP_FILTER_FLAG_TSYNC | libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW;
         sys::install_filter(&self.program(), flags)
+    }
+
+    /// The same for a process of one thread, and the end at which calls are judged that the
+    /// filter asks about. It is handed to another process; where nobody has it any more such
+    /// calls are `ENOSYS`.
+    ///
+    /// # Errors
+    /// As [`install`](Self::install); `EBUSY` where somebody listens to this process already.
+    pub fn install_with_listener(&self) -> io::Result<Listener> {
+        if ARCHITECTURE == 0 {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        sys::install_filter_with_listener(&self.program()).map(Listener)
     }
 
     /// The program that the kernel runs at each call.
@@ -190,39 +263,46 @@ fn append_tree(program: &mut Vec<Instruction>, ranges: &[(u32, Option<&Answer>)]
 }
 
 fn append_answer(program: &mut Vec<Instruction>, what: Option<&Answer>) {
-    let kill = answer(libc::SECCOMP_RET_KILL_PROCESS);
     let allow = answer(libc::SECCOMP_RET_ALLOW);
-    match what {
-        None => program.push(kill),
-        Some(Answer::Allow) => program.push(allow),
-        Some(Answer::Error(error)) => {
-            program.push(answer(libc::SECCOMP_RET_ERRNO | u32::from(*error)));
-        }
-        Some(Answer::AllowIf(Argument::HasNoneOf(place, bits))) => program.extend([
+    let other = |other: &Other| {
+        answer(match other {
+            Other::Kill => libc::SECCOMP_RET_KILL_PROCESS,
+            Other::Error(error) => libc::SECCOMP_RET_ERRNO | u32::from(*error),
+            Other::Ask => libc::SECCOMP_RET_USER_NOTIF,
+        })
+    };
+    let (argument, other) = match what {
+        None => return program.push(other(&Other::Kill)),
+        Some(Answer::Allow) => return program.push(allow),
+        Some(Answer::Other(one)) => return program.push(other(one)),
+        Some(Answer::AllowIf(argument, one)) => (argument, other(one)),
+    };
+    match argument {
+        Argument::HasNoneOf(place, bits) => program.extend([
             load(argument_at(*place)),
             jump(libc::BPF_JSET, *bits, 1, 0),
             allow,
-            kill,
+            other,
         ]),
-        Some(Answer::AllowIf(Argument::HasAllOf(place, bits))) => {
+        Argument::HasAllOf(place, bits) => {
             program.push(load(argument_at(*place)));
             let wanted: Vec<u32> =
                 (0..32).map(|bit| 1 << bit).filter(|bit| bits & bit != 0).collect();
             for (at, bit) in wanted.iter().enumerate() {
-                // To the end of the process, behind the answer that allows.
-                let to_kill = wanted.len() - at;
-                program.push(jump(libc::BPF_JSET, *bit, 0, to_kill as u8));
+                // To what becomes of the others, behind the answer that allows.
+                let to_other = wanted.len() - at;
+                program.push(jump(libc::BPF_JSET, *bit, 0, to_other as u8));
             }
-            program.extend([allow, kill]);
+            program.extend([allow, other]);
         }
-        Some(Answer::AllowIf(Argument::IsOneOf(place, values))) => {
+        Argument::IsOneOf(place, values) => {
             program.push(load(argument_at(*place)));
             for (at, value) in values.iter().enumerate() {
                 // To the answer that allows, behind the one that does not.
                 let to_allow = values.len() - at;
                 program.push(jump(libc::BPF_JEQ, *value, to_allow as u8, 0));
             }
-            program.extend([kill, allow]);
+            program.extend([other, allow]);
         }
     }
 }
@@ -325,6 +405,8 @@ mod tests {
         filter.allow_if(16, Argument::IsOneOf(1, vec![0x5401, 0x541b]));
         filter.allow_if(56, Argument::HasAllOf(0, 0x1_0300));
         filter.refuse(&[319, 320], libc::ENOSYS);
+        filter.allow_if_or_refuse(41, Argument::IsOneOf(0, vec![2, 10]), libc::EACCES);
+        filter.allow_if_or_refuse(57, Argument::HasAllOf(0, 0x1_0000), libc::EAGAIN);
         let third = |value| [u64::MAX, u64::MAX, value, 7, 7, 7];
         assert_eq!(answer_of(&filter, 9, third(3)), ALLOW);
         assert_eq!(answer_of(&filter, 9, third(7)), KILL);
@@ -341,11 +423,41 @@ mod tests {
         assert_eq!(answer_of(&filter, 56, first(0x0_0300)), KILL);
         let refused = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
         assert_eq!([319, 320].map(|number| answer_of(&filter, number, [0; 6])), [refused; 2]);
-        for number in [0, 3, 8, 10, 15, 17, 55, 57, 318, 321] {
+        let error = |number: i32| libc::SECCOMP_RET_ERRNO | number as u32;
+        assert_eq!([2, 10].map(|family| answer_of(&filter, 41, first(family))), [ALLOW; 2]);
+        assert_eq!(answer_of(&filter, 41, first(1)), error(libc::EACCES));
+        assert_eq!(answer_of(&filter, 57, first(0x1_0f00)), ALLOW);
+        assert_eq!(answer_of(&filter, 57, first(0x11)), error(libc::EAGAIN));
+        for number in [0, 3, 8, 10, 15, 17, 55, 58, 318, 321] {
             assert_eq!(answer_of(&filter, number, [0; 6]), KILL, "{number}");
         }
         let foreign = Call { architecture: 0x4000_0003, number: 1, arguments: [0; 6] };
         assert_eq!(run(&filter.program(), &foreign).0, KILL, "32-bit calls");
+    }
+
+    #[test]
+    fn calls_are_judged_by_whoever_listens() {
+        use std::sync::mpsc;
+        let (sender, receiver) = mpsc::channel();
+        let made = std::thread::spawn(move || {
+            let mut filter = Filter::new();
+            filter.allow(&(0..1024).collect::<Vec<Number>>());
+            filter.ask(&[libc::SYS_getpriority]);
+            crate::forbid_new_privileges().unwrap();
+            sender.send(filter.install_with_listener()).unwrap();
+            [(); 2].map(|()| sys::priority().map_err(|error| error.raw_os_error()))
+        });
+        let listener = match receiver.recv().unwrap() {
+            Ok(listener) => listener,
+            // In a container that listens itself.
+            Err(error) => {
+                println!("skipped: {error}");
+                return;
+            }
+        };
+        listener.answer(|process| if process > 0 { Ok(()) } else { Err(libc::EIO) }).unwrap();
+        listener.answer(|_| Err(libc::EXDEV)).unwrap();
+        assert_eq!(made.join().unwrap(), [Ok(()), Err(Some(libc::EXDEV))]);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 pub struct Rights(u64);
 
 impl Rights {
+    const EXECUTE: u64 = 1 << 0;
     const WRITE_FILE: u64 = 1 << 1;
     const READ_FILE: u64 = 1 << 2;
     const READ_DIR: u64 = 1 << 3;
@@ -24,6 +25,9 @@ impl Rights {
     const REFER: u64 = 1 << 13;
     /// From ABI 3 on.
     const TRUNCATE: u64 = 1 << 14;
+
+    /// What can be said of a file that is named itself, and not by its folder.
+    const OF_FILES: u64 = Self::EXECUTE | Self::WRITE_FILE | Self::READ_FILE | Self::TRUNCATE;
 
     /// Files are read, and folders listed.
     pub const READ: Self = Self(Self::READ_FILE | Self::READ_DIR);
@@ -40,7 +44,29 @@ impl Rights {
             | Self::MAKE_SYM
             | Self::REFER,
     );
+    /// Files are read and executed, and folders listed.
+    pub const RUN: Self = Self(Self::READ.0 | Self::EXECUTE);
+
+    /// What of these can be said of a file, as [`Ruleset::allow`] wants it where its place is
+    /// no folder.
+    #[must_use]
+    pub const fn of_file(self) -> Self {
+        Self(self.0 & Self::OF_FILES)
+    }
 }
+
+/// Which TCP ports a ruleset leaves (from ABI 4 on; before, it says nothing of them).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ports {
+    /// None but those that are added.
+    Listed,
+    /// All.
+    All,
+}
+
+/// `LANDLOCK_ACCESS_NET_BIND_TCP` and `_CONNECT_TCP`.
+const BIND: u64 = 1;
+const CONNECT: u64 = 2;
 
 /// The newest ABI that this kernel has; an error where it has no Landlock, or does not let
 /// this process use it.
@@ -79,6 +105,8 @@ fn all_rights(abi: u32) -> u64 {
 pub struct Ruleset {
     descriptor: OwnedFd,
     abi: u32,
+    /// What of the network it denies where nothing is added.
+    network: u64,
 }
 
 impl Ruleset {
@@ -89,8 +117,14 @@ impl Ruleset {
     /// # Errors
     /// As [`abi`].
     pub fn new() -> io::Result<Self> {
-        /// `LANDLOCK_ACCESS_NET_BIND_TCP` and `_CONNECT_TCP`.
-        const NETWORK: u64 = 3;
+        Self::with_ports(Ports::Listed, Ports::Listed)
+    }
+
+    /// The same, but for the TCP ports that may be connected to and listened on.
+    ///
+    /// # Errors
+    /// As [`abi`].
+    pub fn with_ports(connect: Ports, bind: Ports) -> io::Result<Self> {
         /// `LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET` and `_SIGNAL`.
         const SOCKETS: u64 = 1;
         const SIGNALS: u64 = 2;
@@ -100,9 +134,11 @@ impl Ruleset {
             _ if signals_are_mended() => SOCKETS | SIGNALS,
             _ => SOCKETS,
         };
+        let denied = |ports, right| if ports == Ports::Listed { right } else { 0 };
+        let network = denied(connect, CONNECT) | denied(bind, BIND);
         let attributes = RulesetAttributes {
             files: all_rights(abi),
-            network: if abi < 4 { 0 } else { NETWORK },
+            network: if abi < 4 { 0 } else { network },
             scopes,
         };
         let bytes = match abi {
@@ -110,10 +146,34 @@ impl Ruleset {
             4 | 5 => 16,
             _ => 24,
         };
-        Ok(Self { descriptor: sys::create_ruleset(&attributes, bytes)?, abi })
+        let network = attributes.network;
+        Ok(Self { descriptor: sys::create_ruleset(&attributes, bytes)?, abi, network })
     }
 
-    /// Allows this beneath `folder`.
+    /// Allows connections to a TCP port, where the ruleset says anything of them.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn allow_connect(&self, port: u16) -> io::Result<()> {
+        self.allow_port(port, CONNECT)
+    }
+
+    /// Allows to listen on a TCP port; 0 is any that the kernel chooses.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn allow_bind(&self, port: u16) -> io::Result<()> {
+        self.allow_port(port, BIND)
+    }
+
+    fn allow_port(&self, port: u16, right: u64) -> io::Result<()> {
+        if self.network & right == 0 {
+            return Ok(());
+        }
+        sys::add_port(&self.descriptor, port, right)
+    }
+
+    /// Allows this beneath `folder`, which may be a file ([`Rights::of_file`]).
     ///
     /// # Errors
     /// What the kernel says.
@@ -147,7 +207,58 @@ impl AsRawFd for Ruleset {
 mod tests {
     use super::*;
     use std::fs::{self, File};
+    use std::net::{TcpListener, TcpStream};
     use std::os::fd::AsFd as _;
+
+    #[test]
+    fn a_thread_may_use_the_ports_that_are_listed_and_no_others() {
+        let Ok(ruleset) = Ruleset::new() else {
+            println!("skipped: no Landlock here");
+            return;
+        };
+        let [one, other] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let addresses = [&one, &other].map(|listener| listener.local_addr().unwrap());
+        ruleset.allow_connect(addresses[0].port()).unwrap();
+        let all = Ruleset::with_ports(Ports::All, Ports::All).unwrap();
+        all.allow_connect(1).unwrap();
+        let can = |ruleset: &Ruleset| {
+            std::thread::scope(|scope| {
+                let restricted = scope.spawn(|| {
+                    crate::forbid_new_privileges().unwrap();
+                    ruleset.restrict_self().unwrap();
+                    let connects = addresses.map(|address| TcpStream::connect(address).is_ok());
+                    (connects, TcpListener::bind("127.0.0.1:0").is_ok())
+                });
+                restricted.join().unwrap()
+            })
+        };
+        let speaks_of_ports = ruleset.abi() >= 4;
+        assert_eq!(can(&ruleset), ([true, !speaks_of_ports], !speaks_of_ports));
+        assert_eq!(can(&all), ([true, true], true));
+    }
+
+    #[test]
+    fn a_file_is_named_itself() {
+        let Ok(ruleset) = Ruleset::new() else {
+            println!("skipped: no Landlock here");
+            return;
+        };
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["one", "other"] {
+            fs::write(folder.path().join(name), "text").unwrap();
+        }
+        let one = File::open(folder.path().join("one")).unwrap();
+        ruleset.allow(one.as_fd(), Rights::RUN.of_file()).unwrap();
+        std::thread::scope(|scope| {
+            let restricted = scope.spawn(|| {
+                crate::forbid_new_privileges().unwrap();
+                ruleset.restrict_self().unwrap();
+                assert_eq!(fs::read_to_string(folder.path().join("one")).unwrap(), "text");
+                assert!(fs::read(folder.path().join("other")).is_err());
+            });
+            restricted.join().unwrap();
+        });
+    }
 
     #[test]
     fn a_thread_may_open_what_is_allowed_and_nothing_else() {

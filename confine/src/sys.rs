@@ -142,6 +142,66 @@ pub(crate) fn install_filter(instructions: &[Instruction], flags: libc::c_ulong)
     if result > 0 { Err(io::Error::from_raw_os_error(libc::ESRCH)) } else { Ok(()) }
 }
 
+/// Adds a filter of system calls to this thread, and gives the end where calls are judged.
+pub(crate) fn install_filter_with_listener(instructions: &[Instruction]) -> io::Result<OwnedFd> {
+    let length = u16::try_from(instructions.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let program = Program { length, instructions: instructions.as_ptr() };
+    // SAFETY: as in `install_filter`. With this flag the result is a new descriptor, which is
+    // closed on exec.
+    let number = check(unsafe {
+        libc::syscall(
+            libc::SYS_seccomp,
+            libc::SECCOMP_SET_MODE_FILTER as libc::c_ulong,
+            libc::SECCOMP_FILTER_FLAG_NEW_LISTENER | libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW,
+            &raw const program,
+        )
+    })?;
+    // SAFETY: the kernel has just made this descriptor for us, so nothing else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(number as RawFd) })
+}
+
+/// `struct seccomp_notif` of linux/seccomp.h, and the `struct seccomp_data` in it.
+#[repr(C)]
+#[derive(Default)]
+struct Call {
+    id: u64,
+    process: u32,
+    flags: u32,
+    number: i32,
+    architecture: u32,
+    instruction: u64,
+    arguments: [u64; 6],
+}
+
+/// `struct seccomp_notif_resp`.
+#[repr(C)]
+struct Verdict {
+    id: u64,
+    value: i64,
+    error: i32,
+    flags: u32,
+}
+
+/// See [`crate::filter::Listener::answer`].
+pub(crate) fn answer_call(
+    listener: BorrowedFd<'_>,
+    judge: impl FnOnce(i32) -> Result<(), i32>,
+) -> io::Result<()> {
+    const RECEIVE: libc::Ioctl = libc::SECCOMP_IOCTL_NOTIF_RECV;
+    const SEND: libc::Ioctl = libc::SECCOMP_IOCTL_NOTIF_SEND;
+    const CONTINUE: u32 = libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32;
+    let mut call = Call::default();
+    // SAFETY: the kernel writes one call of this form, which is zero before.
+    check(unsafe { libc::ioctl(listener.as_raw_fd(), RECEIVE, &raw mut call) }.into())?;
+    let (error, flags) = match judge(call.process as i32) {
+        Ok(()) => (0, CONTINUE),
+        Err(error) => (-error, 0),
+    };
+    let verdict = Verdict { id: call.id, value: 0, error, flags };
+    // SAFETY: the kernel reads a verdict of this form.
+    check(unsafe { libc::ioctl(listener.as_raw_fd(), SEND, &raw const verdict) }.into()).map(drop)
+}
+
 /// `struct landlock_ruleset_attr`, as of ABI 6.
 #[repr(C)]
 pub(crate) struct RulesetAttributes {
@@ -190,6 +250,25 @@ pub(crate) fn add_rule(ruleset: &OwnedFd, folder: BorrowedFd<'_>, rights: u64) -
     // SAFETY: the rule is of the form that its kind has, and lives during the call.
     check(unsafe {
         libc::syscall(libc::SYS_landlock_add_rule, ruleset, PATH_BENEATH, &raw const rule, 0_u32)
+    })
+    .map(drop)
+}
+
+/// `struct landlock_net_port_attr`.
+#[repr(C)]
+struct NetPort {
+    rights: u64,
+    port: u64,
+}
+
+/// Adds what may be done with a TCP port.
+pub(crate) fn add_port(ruleset: &OwnedFd, port: u16, rights: u64) -> io::Result<()> {
+    const NET_PORT: libc::c_long = 2;
+    let rule = NetPort { rights, port: u64::from(port) };
+    let ruleset = ruleset.as_raw_fd();
+    // SAFETY: the rule is of the form that its kind has, and lives during the call.
+    check(unsafe {
+        libc::syscall(libc::SYS_landlock_add_rule, ruleset, NET_PORT, &raw const rule, 0_u32)
     })
     .map(drop)
 }

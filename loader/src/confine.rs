@@ -22,10 +22,11 @@ use crate::host::Grants;
 use crate::link::Linked;
 use crate::sys::signal::{self, Thread};
 use bls_artifact::capability::Capability;
-use bls_artifact::host_table;
+use bls_artifact::host_table::{self, Function};
+use bls_artifact::net::NetGrant;
 use bls_confine::landlock::{Rights, Ruleset};
 use bls_confine::{Capabilities, threads};
-use calls::Folders;
+use calls::{Folders, Needs};
 use rustix::io::Errno;
 use std::fmt;
 use std::io;
@@ -268,7 +269,7 @@ pub(crate) fn confine(
     sandbox.landlock_abi = ruleset.as_ref().ok().map(Ruleset::abi);
     sandbox.note(Piece::Landlock, ruleset.map(drop));
     let process = std::process::id();
-    let filter = calls::filter(host_imports(&linked), folders(&grants), process);
+    let filter = calls::filter(host_imports(&linked), &needs(&grants), process);
     sandbox.note(Piece::Seccomp, filter.install());
     if let Some(shortage) = sandbox.shortage() {
         return Err(shortage);
@@ -304,7 +305,9 @@ fn descriptors<'a>(
     beside: &'a Beside,
 ) -> impl Iterator<Item = RawFd> + 'a {
     let folders = grants.preopens.iter().map(|preopen| preopen.dir.as_fd().as_raw_fd());
-    folders.chain(linked.mapped().descriptor()).chain(beside.descriptors.clone())
+    let listeners = grants.listeners.iter().map(|one| one.as_raw_fd());
+    let own = linked.mapped().descriptor().into_iter().chain(beside.descriptors.clone());
+    folders.chain(listeners).chain(own)
 }
 
 /// What may be done with files: in granted folders what was granted, and nothing elsewhere.
@@ -317,15 +320,21 @@ fn ruleset(grants: &Grants) -> io::Result<Ruleset> {
     Ok(ruleset)
 }
 
-fn folders(grants: &Grants) -> Folders {
+/// What the host functions of a guest with these grants work on.
+fn needs(grants: &Grants) -> Needs {
     let kind = |read_only| if read_only { Folders::Read } else { Folders::Change };
-    grants.preopens.iter().map(|preopen| kind(preopen.read_only)).max().unwrap_or(Folders::None)
+    let folders = grants.preopens.iter().map(|preopen| kind(preopen.read_only)).max();
+    let asks = grants.reach.outside.is_some();
+    Needs {
+        folders: folders.unwrap_or(Folders::None),
+        asks,
+        sockets: !grants.listeners.is_empty()
+            || asks && grants.reach.network.allow.iter().any(NetGrant::is_tcp),
+    }
 }
 
 /// The functions of the host that the module imports.
-fn host_imports(linked: &Linked) -> impl Iterator<Item = &str> {
+fn host_imports(linked: &Linked) -> impl Iterator<Item = &'static Function> {
     let imports = linked.mapped().module().imports();
-    imports.filter_map(|import| {
-        host_table::function(import.module(), import.name()).map(|function| function.name)
-    })
+    imports.filter_map(|import| host_table::function(import.module(), import.name()))
 }

@@ -6,203 +6,23 @@
 //! would grant it. Folders are opened here, once, by the operator's own words; from
 //! there on `cap-std` guards the way. Does not decide what an import may do.
 
-use crate::error::{Cause, StageError};
+mod beyond;
+mod error;
+
+use crate::host::Identity;
 use crate::host::{Grants, Preopen, Streams, Variable, kernel_filesystem};
 use crate::policy::{Limits, Rules};
 use crate::request::{Folder, Request};
 use crate::verify::Facts;
+pub(crate) use beyond::Asking;
 use bls_artifact::capability::{Capability, Permission, path_covers, plain_path};
 use bls_artifact::policy::Requirement;
-use rustix::fs::readlinkat;
-use std::ffi::OsString;
-use std::fmt;
+pub(crate) use error::{GrantError, Missing};
+use rustix::fs::{Mode, OFlags, readlinkat};
+use std::ffi::OsStr;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
-
-/// Why something is not granted.
-#[derive(Debug)]
-pub(crate) enum GrantError {
-    /// The folder cannot be opened; the policy that grants it, where no option does.
-    Folder(PathBuf, std::io::Error, Option<PathBuf>),
-    /// It is no storage but a way into the kernel: on which filesystem it lies, and the
-    /// policy that grants it, where no option does.
-    Kernel(PathBuf, &'static str, Option<PathBuf>),
-    /// One folder, granted to be changed and only to be read: its names in the guest's eyes.
-    Contradiction(String, String),
-    /// The guest's name for a folder is not UTF-8, as WASI wants it.
-    GuestPath(OsString),
-    /// No such variable in our own environment.
-    Variable(OsString),
-    /// An option that a policy does not allow: what, and whose policy.
-    Forbidden(String, PathBuf),
-    /// An option for what the artifact does not declare: what, and all that it would declare
-    /// with it.
-    NotDeclared(String, String),
-    /// Needs that are not granted, each with why.
-    Needs(String, Vec<(Permission, Missing)>),
-    /// It is not metered, and must be.
-    NotMetered(String),
-    /// Its results depend on the CPU, and must not.
-    NotDeterministic(String),
-    /// Its code lacks what keeps control flow inside it, and must not.
-    NoControlFlow(String),
-}
-
-/// Why a need is not met.
-#[derive(Debug)]
-pub(crate) enum Missing {
-    /// Nobody granted it.
-    NotGranted,
-    /// `--deny` took it away.
-    Denied,
-    /// A policy does not allow it.
-    Forbidden(PathBuf),
-}
-
-impl fmt::Display for GrantError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Folder(path, error, by) => {
-                write!(
-                    formatter,
-                    "cannot open the folder {}{}: {error}",
-                    path.display(),
-                    granted(by)
-                )
-            }
-            Self::Kernel(path, filesystem, by) => write!(
-                formatter,
-                "{}{} is on {filesystem}, a way into the kernel, which no guest gets",
-                path.display(),
-                granted(by)
-            ),
-            Self::Contradiction(one, other) => write!(
-                formatter,
-                "{one} and {other} are one folder, granted to be changed and only to be read"
-            ),
-            Self::GuestPath(path) => {
-                let path = path.display();
-                write!(formatter, "the guest cannot know {path} by this name: not UTF-8")
-            }
-            Self::Variable(name) => {
-                write!(formatter, "there is no variable {} to pass on", name.display())
-            }
-            Self::Forbidden(what, path) => {
-                write!(formatter, "{} does not allow {what}", path.display())
-            }
-            Self::NotDeclared(what, _) => write!(
-                formatter,
-                "the artifact does not declare that it needs {what}, and gets only what it declares"
-            ),
-            Self::Needs(name, missing) => {
-                let needs: Vec<String> = missing.iter().map(|(need, _)| need.to_string()).collect();
-                write!(formatter, "{name} needs {}, which is not granted", needs.join(" and "))
-            }
-            Self::NotMetered(name) => write!(formatter, "{name} is not metered, and must be"),
-            Self::NotDeterministic(name) => write!(
-                formatter,
-                "{name} computes NaNs as the CPU does, and must give the same on every one"
-            ),
-            Self::NoControlFlow(name) => write!(
-                formatter,
-                "{name} does not say that its code has branch targets and signed return addresses, and must have them"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for GrantError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Folder(_, error, _) => Some(error),
-            _ => None,
-        }
-    }
-}
-
-impl StageError for GrantError {
-    const STAGE: &'static str = "grant";
-
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Folder(..) => "grant.folder",
-            Self::Kernel(..) => "grant.kernel",
-            Self::Contradiction(..) => "grant.contradiction",
-            Self::GuestPath(_) => "grant.guest-path",
-            Self::Variable(_) => "grant.variable",
-            Self::Forbidden(..) => "grant.forbidden",
-            Self::NotDeclared(..) => "grant.not-declared",
-            Self::Needs(..) => "grant.need",
-            Self::NotMetered(_) => "grant.not-metered",
-            Self::NotDeterministic(_) => "grant.not-deterministic",
-            Self::NoControlFlow(_) => "grant.no-control-flow",
-        }
-    }
-
-    fn cause(&self) -> Cause {
-        match self {
-            Self::Folder(_, error, _) => Cause::of_named_io(error),
-            Self::Kernel(..)
-            | Self::Contradiction(..)
-            | Self::GuestPath(_)
-            | Self::Variable(_)
-            | Self::Forbidden(..)
-            | Self::NotDeclared(..)
-            | Self::Needs(..)
-            | Self::NotMetered(_)
-            | Self::NotDeterministic(_)
-            | Self::NoControlFlow(_) => Cause::Refused,
-        }
-    }
-
-    fn hint(&self) -> Option<String> {
-        Some(match self {
-            Self::Folder(path, error, Some(policy)) => {
-                let (path, policy) = (path.display(), policy.display());
-                match error.kind() {
-                    std::io::ErrorKind::NotFound => {
-                        format!("make it: mkdir {path}; or take it out of \"folders\" in {policy}")
-                    }
-                    _ => format!(
-                        "see that {path} is a folder that you may read; \"folders\" in {policy} names it"
-                    ),
-                }
-            }
-            Self::Folder(..) => "--dir takes an existing folder: --dir ./data::/data".into(),
-            Self::Kernel(_, _, Some(policy)) => {
-                format!("take it out of \"folders\" in {}", policy.display())
-            }
-            Self::Kernel(..) => {
-                "grant a folder of files; a single file or device can be its input: --stdin FILE"
-                    .into()
-            }
-            Self::Contradiction(..) => {
-                "leave one of the two out, or grant a folder in it: --dir-ro HOST/SUBFOLDER".into()
-            }
-            Self::GuestPath(_) => "give it another name in the guest: --dir HOST::/data".into(),
-            Self::Variable(name) => format!("give it a value: --env {}=VALUE", name.display()),
-            Self::Forbidden(_, path) => {
-                format!("whoever may change {} can allow it there", path.display())
-            }
-            Self::NotDeclared(_, all) => {
-                format!("its builder can declare it: bls-compile --needs {all} app.wasm")
-            }
-            Self::Needs(_, missing) => {
-                let hints: Vec<String> = missing.iter().map(hint_for_need).collect();
-                hints.join("; ")
-            }
-            Self::NotMetered(_) => "compile it without --no-fuel".into(),
-            Self::NotDeterministic(_) => "compile it without --fast-nans".into(),
-            Self::NoControlFlow(_) => "compile it again with this release".into(),
-        })
-    }
-}
-
-/// Who granted a folder that no option grants, in words.
-fn granted(by: &Option<PathBuf>) -> String {
-    by.as_ref().map_or(String::new(), |policy| format!(", which {} grants,", policy.display()))
-}
 
 /// What is declared, and more, as the value of `--needs`: given again, it replaces the old.
 fn needs_with<'a>(
@@ -213,21 +33,6 @@ fn needs_with<'a>(
     all.sort_unstable();
     all.dedup();
     all.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
-}
-
-/// The option that would meet a need.
-fn hint_for_need((need, missing): &(Permission, Missing)) -> String {
-    let scope = need.scope().unwrap_or_default();
-    match (missing, need.capability()) {
-        (Missing::Forbidden(path), _) => {
-            format!("{need}: whoever may change {} can allow it there", path.display())
-        }
-        (Missing::Denied, capability) => format!("leave out --deny {capability}"),
-        (_, Capability::FilesWrite) => format!("grant it: --dir HOST::{scope}"),
-        (_, Capability::FilesRead) => format!("grant it: --dir-ro HOST::{scope}"),
-        (_, Capability::Environment) => format!("grant it: --env {scope}=VALUE"),
-        _ => format!("{need}: this version of bls-load has nothing of the kind to grant"),
-    }
 }
 
 /// What a guest may use and does not get, with the policy that does not allow it; `None`
@@ -244,6 +49,8 @@ pub(crate) struct Granted {
     pub(crate) kept_back: Vec<KeptBack>,
     /// What it declares that it needs.
     pub(crate) declared: Vec<Permission>,
+    /// What whoever answers for it may do.
+    pub(crate) asking: Asking,
 }
 
 impl Granted {
@@ -302,6 +109,7 @@ pub(crate) fn grant(
     let needs = &facts.manifest.needs;
     let declared = requires(Requirement::OnlyDeclared).then_some(needs.as_slice());
     let decision = Decision { request, rules, declared };
+    let may_use = &facts.manifest.may_use;
 
     let withheld: Vec<Capability> = Capability::DEFAULT
         .into_iter()
@@ -320,7 +128,8 @@ pub(crate) fn grant(
         .collect();
     let env = decision.environment(&mut permissions, &mut kept_back)?;
     let preopens = decision.folders(&mut kept_back)?;
-    kept_back.retain(|(one, _)| facts.manifest.may_use.contains(&one.capability()));
+    let beyond = decision.beyond(may_use, needs, &mut permissions)?;
+    kept_back.retain(|(one, _)| may_use.contains(&one.capability()));
     decision.check_needs(needs, &preopens, &permissions, &facts.name)?;
 
     if request.own_stdin && withheld.contains(&Capability::Stdin) {
@@ -334,13 +143,17 @@ pub(crate) fn grant(
         args,
         env,
         preopens,
+        listeners: beyond.listeners,
+        reach: beyond.reach,
+        listed: beyond.listed,
         streams: Streams::default(),
         withheld,
         output_max: limits.output,
         descriptors_max: limits.descriptors,
         determinism: request.determinism,
     };
-    Ok(Granted { grants, permissions, kept_back, declared: needs.clone() })
+    let (declared, asking) = (needs.clone(), beyond.asking);
+    Ok(Granted { grants, permissions, kept_back, declared, asking })
 }
 
 /// Refuses what the operator demands and the artifact is not.
@@ -393,6 +206,11 @@ impl Decision<'_> {
         self.declared.is_none_or(|needs| needs.iter().any(|need| need.covers(wanted)))
     }
 
+    /// Whether an option or a policy demands this.
+    fn requires(&self, one: Requirement) -> bool {
+        self.rules.requires(one) || self.request.require.contains(&one)
+    }
+
     /// Judges what an option asks for.
     fn check(&self, wanted: &Permission) -> Result<(), GrantError> {
         if let Some(path) = self.rules.forbids(wanted) {
@@ -442,12 +260,7 @@ impl Decision<'_> {
             }
         }
         for (name, given) in &self.request.variables {
-            let shown = name.to_string_lossy();
-            match permission(&shown) {
-                Ok(wanted) => self.check(&wanted)?,
-                // A name that no policy can name is one that none allows.
-                Err(_) => self.check(&Permission::all(Capability::Environment))?,
-            }
+            self.check(&variable_permission(name))?;
             let value = match given {
                 Some(value) => value.clone(),
                 None => std::env::var_os(name).ok_or_else(|| GrantError::Variable(name.clone()))?,
@@ -497,6 +310,15 @@ impl Decision<'_> {
             preopens.push(Preopen::new(dir, guest_path, folder.read_only).map_err(unreadable)?);
         }
         check_contradictions(&preopens)?;
+        // It counts for all of them.
+        if let Some(first) = preopens.first_mut() {
+            for path in &self.request.hidden {
+                let unreadable = |error| GrantError::Folder(path.clone(), error, None);
+                let flags = OFlags::PATH | OFlags::CLOEXEC;
+                let identity = rustix::fs::open(path, flags, Mode::empty()).and_then(Identity::of);
+                first.hidden.push(identity.map_err(|error| unreadable(error.into()))?);
+            }
+        }
         Ok(preopens)
     }
 
@@ -533,7 +355,7 @@ impl Decision<'_> {
     ) -> Result<(), GrantError> {
         let met = |need: &Permission| match need.capability() {
             Capability::FilesRead | Capability::FilesWrite => folder_for(need, preopens),
-            _ => permissions.contains(need),
+            _ => beyond::is_met(need, permissions, self.request),
         };
         let missing: Vec<(Permission, Missing)> = needs
             .iter()
@@ -560,6 +382,12 @@ impl Decision<'_> {
             None => Missing::NotGranted,
         }
     }
+}
+
+/// What a variable takes. One whose name no policy can name is one that none allows.
+fn variable_permission(name: &OsStr) -> Permission {
+    Permission::scoped(Capability::Environment, &name.to_string_lossy())
+        .unwrap_or_else(|_| Permission::all(Capability::Environment))
 }
 
 /// What a folder in a guest's eyes permits; `None` for a path without plain form.
@@ -607,6 +435,7 @@ fn folder_for(need: &Permission, preopens: &[Preopen]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::StageError as _;
     use crate::verify::Integrity;
     use crate::verify::tests::manifest;
     use bls_artifact::control_flow;

@@ -29,6 +29,7 @@ mod determinism;
 mod disk;
 pub(crate) mod errno;
 mod holding;
+mod input;
 pub(crate) mod limit;
 pub(crate) mod memory;
 pub(crate) mod observed;
@@ -41,6 +42,8 @@ mod waiting;
 mod wiring;
 
 use crate::sys;
+use blockless::Blockless;
+pub use blockless::{Aliases, Reach};
 use bls_artifact::capability::Capability;
 use bls_artifact::host_table::{self, Kind};
 use bls_artifact::limits::DESCRIPTORS_DEFAULT;
@@ -52,6 +55,7 @@ pub use disk::OutputLimit;
 use errno::{Failure, Outcome};
 pub use errno::{Fault, Stopped};
 use holding::Holding;
+use input::Input;
 use memory::GuestMemory;
 use preview1::edition::Edition;
 pub(crate) use preview1::filesystem::kernel_filesystem;
@@ -61,6 +65,7 @@ use price::Purse;
 pub(crate) use state::OwnFailure;
 pub use state::State;
 use std::fmt;
+use std::os::fd::OwnedFd;
 pub use stream::Streams;
 use table::Table;
 use wasmtime::{Caller, FuncType, Linker, Val, ValType};
@@ -76,6 +81,12 @@ pub struct Grants {
     pub env: Vec<Variable>,
     /// Folders, from descriptor 3 on.
     pub preopens: Vec<Preopen>,
+    /// Sockets that listen, behind the folders.
+    pub listeners: Vec<OwnedFd>,
+    /// What it may ask for beyond that, and who answers.
+    pub reach: Reach,
+    /// Variables that `blockless_memory.env_var_read` lists.
+    pub listed: Vec<Variable>,
     /// What stands behind the standard streams. The default: this process's own.
     pub streams: Streams,
     /// The most bytes it may write and make a disk hold, over all descriptors; `None` for
@@ -95,6 +106,9 @@ impl Default for Grants {
             args: Vec::new(),
             env: Vec::new(),
             preopens: Vec::new(),
+            listeners: Vec::new(),
+            reach: Reach::default(),
+            listed: Vec::new(),
             streams: Streams::default(),
             output_max: None,
             descriptors_max: DESCRIPTORS_DEFAULT,
@@ -118,6 +132,8 @@ pub struct Preopen {
     pub read_only: bool,
     /// Which folder it is, whatever leads to it.
     pub(crate) identity: Identity,
+    /// Files and folders that no guest reaches, in whichever granted folder they are.
+    pub(crate) hidden: Vec<Identity>,
 }
 
 impl Preopen {
@@ -131,7 +147,7 @@ impl Preopen {
         read_only: bool,
     ) -> std::io::Result<Self> {
         let identity = Identity::of(&dir)?;
-        Ok(Self { dir, guest_path, read_only, identity })
+        Ok(Self { dir, guest_path, read_only, identity, hidden: Vec::new() })
     }
 }
 
@@ -160,7 +176,9 @@ pub struct Host {
     clockwork: Option<Clockwork>,
     purse: Purse,
     holding: Holding,
-    /// Which interface the call at hand is one of.
+    input: Input,
+    blockless: Blockless,
+    /// Which edition of it the call at hand is one of.
     edition: Edition,
 }
 
@@ -168,11 +186,15 @@ impl Host {
     /// A host that grants this and nothing else.
     #[must_use]
     pub fn new(grants: Grants) -> Self {
+        let has_input = !grants.withheld.contains(&Capability::Stdin);
+        let (direction, end) = (stream::Direction::Input, grants.streams.input.clone());
+        let input = has_input.then_some(stream::Stream { direction, end });
         Self {
             arguments: grants.args,
             environment: grants.env,
             table: Table::new(
                 grants.preopens,
+                grants.listeners,
                 grants.streams,
                 grants.descriptors_max,
                 &grants.withheld,
@@ -183,7 +205,21 @@ impl Host {
             clockwork: grants.determinism.map(Clockwork::new),
             purse: Purse::default(),
             holding: Holding::default(),
+            input: Input::new(input),
+            blockless: Blockless::new(grants.reach, grants.listed),
             edition: Edition::default(),
+        }
+    }
+
+    /// Takes note of what the guest imports, before it runs: where it can read standard input
+    /// from its start, what is read of it is kept.
+    pub fn expect(&mut self, module: &str, name: &str) {
+        let function = host_table::function(module, name);
+        let is = |known: &host_table::Function| {
+            (known.interface, known.name) == ("blockless_memory", "memory_read")
+        };
+        if function.is_some_and(is) {
+            self.input.keep();
         }
     }
 

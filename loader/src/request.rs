@@ -55,8 +55,6 @@ pub(crate) struct Beyond {
     pub(crate) broker: Option<PathBuf>,
     /// A file of certificates that are trusted beside those that the broker brings.
     pub(crate) authorities: Option<PathBuf>,
-    /// Whether an embedder answers itself, so that no broker is started.
-    pub(crate) is_answered: bool,
 }
 
 /// What a guest may use up, where anything was asked; `None` leaves it to the policies and
@@ -83,14 +81,15 @@ pub(crate) struct Request {
     /// The guest's arguments behind argument 0.
     pub(crate) arguments: Vec<OsString>,
     pub(crate) folders: Vec<Folder>,
+    /// Files and folders on this machine that the guest does not reach, whichever of its folders
+    /// they are in.
+    pub(crate) hidden: Vec<PathBuf>,
     /// Names, and values where they are given.
     pub(crate) variables: Vec<(OsString, Option<OsString>)>,
     /// The variables that `blockless_memory.env_var_read` lists, as `variables` are written; one
     /// that is not there is empty. They are no variables of the guest's environment.
     pub(crate) listed: Vec<(OsString, Option<OsString>)>,
     pub(crate) beyond: Beyond,
-    /// Standard input, where it is a text that was given and no stream.
-    pub(crate) stdin_text: Option<Vec<u8>>,
     /// Whether something else than this process's own was asked to be standard input.
     pub(crate) own_stdin: bool,
     /// What is granted by default and is not to be.

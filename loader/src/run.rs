@@ -184,7 +184,11 @@ impl Guest {
             }
         }
         let memory_max = limits.memory.min(manifest.limits.memory.unwrap_or(u64::MAX));
-        let state = State::seen_by(Host::new(grants), memory_max, Arc::clone(observed));
+        let mut host = Host::new(grants);
+        for import in linked.mapped().module().imports() {
+            host.expect(import.module(), import.name());
+        }
+        let state = State::seen_by(host, memory_max, Arc::clone(observed));
         let mut store = Store::new(linked.mapped().engine(), state);
         store.limiter(|state| &mut state.limiter);
         let bounds = facts.part().profile.bounds();

@@ -11,6 +11,7 @@ pub(crate) mod environment;
 pub(crate) mod filter;
 pub(crate) mod function;
 pub(crate) mod interrupt;
+pub(crate) mod process;
 pub(crate) mod signal;
 pub(crate) mod stack;
 pub(crate) mod usage;

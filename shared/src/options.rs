@@ -19,7 +19,7 @@ pub enum Takes {
 use Takes::{MaybeValue, Nothing, Value};
 
 /// Every option that a run of any artifact can have, without its dashes.
-pub const RUN: [(&str, Takes); 31] = [
+pub const RUN: [(&str, Takes); 41] = [
     ("dir", Value),
     ("dir-ro", Value),
     ("env", Value),
@@ -49,6 +49,16 @@ pub const RUN: [(&str, Takes); 31] = [
     ("fuel-profile", MaybeValue),
     ("explain", Nothing),
     ("store", Value),
+    ("allow-net", Value),
+    ("deny-net", Value),
+    ("permission", Value),
+    ("extensions", Value),
+    ("allow-extension", Value),
+    ("listen", Value),
+    ("listen-passed", Nothing),
+    ("list-env", Value),
+    ("broker", Value),
+    ("authorities", Value),
     ("compile-with", Value),
     ("compile-key", Value),
 ];
@@ -58,11 +68,12 @@ pub const FILE_ONLY: &str = "digest";
 
 /// The commands that bls-load alone has, and how each is written, for whoever asks
 /// bls-compile for one. A test of the loader holds them to its command line.
-pub const LOADER_COMMANDS: [(&str, &str); 5] = [
+pub const LOADER_COMMANDS: [(&str, &str); 6] = [
     ("install", "bls-load install app.bls"),
     ("list", "bls-load list"),
     ("remove", "bls-load remove app"),
     ("gc", "bls-load gc"),
+    ("ext", "bls-load ext"),
     ("node", "bls-load node app.wasm"),
 ];
 

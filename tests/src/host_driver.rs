@@ -1,7 +1,7 @@
 //! The host layer, called the way a guest calls it, one function at a time.
 //!
-//! A module is made from [`FUNCTIONS`], the list the linker uses: it imports every
-//! function of preview 1 and exports each through a trampoline, with a memory. It
+//! A module is made from [`all`], the list the linker uses: it imports every
+//! function of every interface and exports each through a trampoline, with a memory. It
 //! goes the whole way once for each [`Shape`] (validate, meter, compile, sign,
 //! verify, map) and is instantiated for each [`Driver`]. So a test can call any
 //! function with any arguments over any bytes, and look at them afterwards.
@@ -11,9 +11,8 @@
 
 use bls_artifact::capability::{WASI_PREVIEW1, WASI_UNSTABLE};
 use bls_artifact::fuel::{BUDGET_MAX, COUNTER_EXPORT};
-use bls_artifact::host_table::Kind;
+use bls_artifact::host_table::{Function, Kind, all};
 use bls_artifact::key::PrivateKey;
-use bls_artifact::preview1::FUNCTIONS;
 use bls_artifact::target::Target;
 use bls_artifact::trust::Trust;
 use bls_compiler::pipeline::{self, Options};
@@ -25,7 +24,7 @@ use bls_loader::verify::{Policy, verify};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::OnceLock;
-use wasmtime::{Func, Linker, Memory, Module, Store, Val};
+use wasmtime::{Func, Global, Linker, Memory, Module, Store, Val};
 
 /// The memory that the driving module has, and the interface it imports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,10 +78,10 @@ impl Shape {
     }
 
     /// The module that a function is imported from.
-    fn interface(self, function: &str) -> &'static str {
-        match self {
-            Self::Snapshot0 if function != "sock_accept" => WASI_UNSTABLE,
-            _ => WASI_PREVIEW1,
+    fn interface(self, function: &Function) -> &'static str {
+        match (self, function.interface, function.name) {
+            (Self::Snapshot0, WASI_PREVIEW1, name) if name != "sock_accept" => WASI_UNSTABLE,
+            (_, interface, _) => interface,
         }
     }
 }
@@ -111,6 +110,7 @@ pub struct Driver {
     store: Store<State>,
     functions: Vec<Func>,
     memory: Option<Memory>,
+    counter: Global,
 }
 
 impl Driver {
@@ -120,8 +120,26 @@ impl Driver {
     /// When the module cannot be instantiated.
     #[must_use]
     pub fn new(shape: Shape, grants: Grants) -> Self {
+        Self::of(shape, Host::new(grants), u64::MAX)
+    }
+
+    /// The same with a host that is told of all imports, as a run tells it, and with so many
+    /// bytes of memory.
+    ///
+    /// # Panics
+    /// When the module cannot be instantiated.
+    #[must_use]
+    pub fn told(shape: Shape, grants: Grants, memory_max: u64) -> Self {
+        let mut host = Host::new(grants);
+        for import in shape.module().imports() {
+            host.expect(import.module(), import.name());
+        }
+        Self::of(shape, host, memory_max)
+    }
+
+    fn of(shape: Shape, host: Host, memory_max: u64) -> Self {
         let module = shape.module();
-        let state = State::new(Host::new(grants), u64::MAX);
+        let state = State::new(host, memory_max);
         let mut store = Store::new(module.engine(), state);
         let mut linker = Linker::new(module.engine());
         for import in module.imports() {
@@ -133,11 +151,10 @@ impl Driver {
         store.data_mut().set_memory(memory);
         let counter = instance.get_global(&mut store, COUNTER_EXPORT).expect("a counter");
         counter.set(&mut store, Val::I64(BUDGET_MAX as i64)).expect("a mutable i64");
-        let functions = FUNCTIONS
-            .iter()
+        let functions = all()
             .map(|known| instance.get_func(&mut store, known.name).expect("a trampoline"))
             .collect();
-        Self { store, functions, memory }
+        Self { store, functions, memory, counter }
     }
 
     /// Calls a function by name. Arguments that are 32 bits wide are cut off.
@@ -146,11 +163,11 @@ impl Driver {
     /// When there is no such function, or their number is another one.
     #[track_caller]
     pub fn call(&mut self, name: &str, arguments: &[u64]) -> Answer {
-        let index = FUNCTIONS
-            .iter()
-            .position(|known| known.name == name)
+        let (index, known) = all()
+            .enumerate()
+            .find(|(_, known)| known.name == name)
             .unwrap_or_else(|| panic!("there is no function {name}"));
-        let kinds = FUNCTIONS[index].parameters;
+        let kinds = known.parameters;
         assert_eq!(kinds.len(), arguments.len(), "arguments of {name}");
         let arguments: Vec<Val> = kinds
             .iter()
@@ -169,6 +186,12 @@ impl Driver {
             },
             Err(error) => answer(&error),
         }
+    }
+
+    /// Units that all calls until now have cost, the trampolines included.
+    pub fn consumed(&mut self) -> u64 {
+        let left = self.counter.get(&mut self.store).i64().unwrap_or_default();
+        u64::try_from(BUDGET_MAX as i64 - left).unwrap_or_default()
     }
 
     /// The guest's exported memory; empty if there is none.
@@ -272,7 +295,7 @@ fn mapped(shape: Shape) -> Module {
 fn source(shape: Shape) -> String {
     let memory = shape.text();
     let (mut imports, mut trampolines) = (String::new(), String::new());
-    for function in FUNCTIONS {
+    for function in all() {
         let name = function.name;
         let ty = function.ty();
         let ty = ty.trim_start_matches("func");
@@ -281,7 +304,7 @@ fn source(shape: Shape) -> String {
                 let _ = write!(text, " (local.get {index})");
                 text
             });
-        let interface = shape.interface(name);
+        let interface = shape.interface(function);
         let _ = writeln!(imports, r#"(import "{interface}" "{name}" (func ${name} {ty}))"#);
         let _ = writeln!(trampolines, r#"(func (export "{name}") {ty} (call ${name}{arguments}))"#);
     }

@@ -180,6 +180,12 @@ pub fn remaining() -> Vec<Attempt> {
     remaining::remaining()
 }
 
+/// What native code asks of the broker, over the socket that its host has.
+#[must_use]
+pub fn asked() -> Vec<Attempt> {
+    network::asked()
+}
+
 /// Has each thread of the process open a file that was not granted, and tell what came of it
 /// ([`Trace::threads`]).
 #[must_use]

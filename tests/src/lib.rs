@@ -7,10 +7,12 @@
 #![forbid(unsafe_code)]
 
 pub mod bench;
+pub mod broker;
 pub mod court;
 pub mod deep;
 pub mod differential;
 pub mod embedded;
+pub mod fake_outside;
 pub mod faulty;
 pub mod fuzzing;
 pub mod guest;
@@ -24,6 +26,7 @@ pub mod linked;
 pub mod malformed;
 pub mod modules;
 pub mod mutate;
+pub mod node;
 pub mod oracle;
 pub mod pair;
 pub mod peer;

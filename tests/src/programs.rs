@@ -29,6 +29,17 @@ pub fn loader() -> PathBuf {
     named("BLS_LOAD")
 }
 
+/// The path of bls-broker: beside bls-load, where that looks for it.
+///
+/// # Panics
+/// When it is not there.
+#[must_use]
+pub fn broker() -> PathBuf {
+    let path = loader().with_file_name("bls-broker");
+    assert!(path.is_file(), "{} is not there: run `cargo xtask build`", path.display());
+    path
+}
+
 /// The folder of `libbls.so`, `libbls.a` and `bls.h`.
 ///
 /// # Panics

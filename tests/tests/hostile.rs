@@ -12,7 +12,7 @@
 
 use bls_tests::hostile::run::{Field, Grants};
 use bls_tests::hostile::{
-    Shown, Stopped, Trace, attempts, by_every_thread, remaining, remaining_table, table,
+    Shown, Stopped, Trace, asked, attempts, by_every_thread, remaining, remaining_table, table,
 };
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -95,7 +95,7 @@ fn behind_the_wall_no_attempt_works_and_what_stops_it_is_as_the_table_says() {
             };
             let [none, folders] = attempt.stopped;
             let expected: &[Stopped] = match grants {
-                Grants::Nothing => &[none],
+                Grants::Nothing | Grants::Asks | Grants::AsksHere => &[none],
                 // Of what changes files, nothing is allowed, or nothing but in one's own.
                 Grants::Read => &[none, folders, Stopped::Landlock],
                 Grants::Change | Grants::Watched => &[folders],
@@ -112,6 +112,26 @@ fn behind_the_wall_no_attempt_works_and_what_stops_it_is_as_the_table_says() {
     }
     println!("{counts:#?}");
     assert!(wrong.is_empty(), "{} of these: {wrong:#?}", wrong.len());
+}
+
+#[test]
+fn who_answers_does_no_more_than_was_granted_whatever_code_asks() {
+    let field = field();
+    if !field.is_walled() {
+        return;
+    }
+    for attempt in asked() {
+        let scene = field.scene();
+        let trace = field.walled(&attempt, &scene, Grants::Asks);
+        let at = format!("{}: {}", attempt.name, trace.summary());
+        assert!(trace.began && trace.code == Some(42), "{at}");
+        assert!(!attempt.worked(&scene, &trace), "{at}");
+        // It is heard: what was granted it gets.
+        let scene = field.scene();
+        let trace = field.walled(&attempt, &scene, Grants::AsksHere);
+        let works = attempt.name == "broker-connect";
+        assert_eq!(attempt.worked(&scene, &trace), works, "{}: {}", attempt.name, trace.summary());
+    }
 }
 
 #[test]

@@ -12,16 +12,19 @@ use crate::error::Error;
 use crate::host::{Determinism, Streams};
 use crate::link::{self, LinkError, Linked};
 use crate::map::{Guests, map_for};
+use crate::outside::Outside;
 use crate::policy::{Limits, Rules};
 use crate::request::{Folder, Request, UnknownImports};
 use crate::run::Guest;
 use crate::sys::interrupt::{Places, Stop};
 use crate::{grant, verify};
 use bls_artifact::capability::Capability;
+use bls_artifact::net::{Endpoint, NetGrant};
 use bls_artifact::policy::Requirement;
 use std::any::Any;
 use std::ffi::OsString;
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,6 +91,7 @@ pub struct Runner {
     asked: Parts,
     functions: Functions,
     data: Option<Box<dyn Any + Send>>,
+    outside: Option<Box<dyn Outside>>,
     stop: Option<Arc<Stop>>,
 }
 
@@ -133,7 +137,7 @@ impl Runner {
 
     pub(crate) fn with(code: Code, rules: Arc<Rules>, asked: Parts) -> Self {
         let functions = Functions::default();
-        Self { code, rules, asked, functions, data: None, stop: None }
+        Self { code, rules, asked, functions, data: None, outside: None, stop: None }
     }
 
     /// One more argument.
@@ -174,6 +178,70 @@ impl Runner {
     ) -> Self {
         let (host, guest) = (host.into(), guest.into());
         self.asked.request.folders.push(Folder { host, guest, read_only: access == Access::Read });
+        self
+    }
+
+    /// Lets it reach this of the network: `NetGrant::parse("https://example.com/v1")`. Somebody
+    /// has to answer what it asks for: [`Runner::outside`].
+    #[must_use]
+    pub fn allow_net(mut self, place: NetGrant) -> Self {
+        self.asked.request.beyond.network.allow.push(place);
+        self
+    }
+
+    /// Does not let it reach this, whatever is allowed.
+    #[must_use]
+    pub fn deny_net(mut self, place: NetGrant) -> Self {
+        self.asked.request.beyond.network.deny.push(place);
+        self
+    }
+
+    /// Lets it use this extension. Somebody has to start it: [`Runner::outside`].
+    #[must_use]
+    pub fn allow_extension(mut self, alias: impl Into<String>) -> Self {
+        self.asked.request.beyond.extensions.aliases.push(alias.into());
+        self
+    }
+
+    /// Listens on this address for it, when it is made: a descriptor behind those of its
+    /// folders, from which it takes connections (`sock_accept`).
+    #[must_use]
+    pub fn listen(mut self, address: SocketAddr) -> Self {
+        self.asked
+            .request
+            .beyond
+            .listeners
+            .push(Endpoint { host: address.ip().into(), port: address.port() });
+        self
+    }
+
+    /// Who answers what it asks of the world outside: an [`Outside`] of one's own, or a
+    /// [`Broker`](crate::outside::Broker). It is asked for nothing that was not allowed by name.
+    /// (Not for the guests of a pool together: each runner has its own.)
+    ///
+    /// ```
+    /// # use bls_loader::outside::{Answer, Outside, Reason, Refusal, Reply, Request};
+    /// # use bls_loader::bls_artifact::net::NetGrant;
+    /// # struct OnePage;
+    /// # impl Outside for OnePage {
+    /// #     fn ask(&mut self, _: &Request) -> std::io::Result<Reply> {
+    /// #         Ok(Answer::Refused(Refusal::new(Reason::Denied, "no")).into())
+    /// #     }
+    /// # }
+    /// # fn f(runner: bls_loader::Runner) -> Result<bls_loader::Runner, Box<dyn std::error::Error>> {
+    /// Ok(runner.allow_net(NetGrant::parse("http://example.com")?).outside(OnePage))
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn outside(mut self, outside: impl Outside + 'static) -> Self {
+        self.outside = Some(Box::new(outside));
+        self
+    }
+
+    /// A variable that `blockless_memory.env_var_read` lists; it is none of its environment.
+    #[must_use]
+    pub fn list_env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.asked.request.listed.push((name.into(), Some(value.into())));
         self
     }
 
@@ -370,6 +438,7 @@ impl Runner {
         let facts = linked.mapped().facts();
         link::check_budget(facts, limits.fuel)?;
         let mut granted = grant::grant(&self.asked.request, &self.rules, &limits, facts)?.grants;
+        granted.reach.outside = self.outside;
         let entry = entry(&linked)?;
         let [output, error] = &self.asked.outputs;
         granted.streams =

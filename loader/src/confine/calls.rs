@@ -1,11 +1,14 @@
 //! Which system calls a host function makes: of streams, of files where a folder is granted,
-//! and to change files where one may be changed.
+//! to change files where one may be changed, of sockets where there can be some, and to ask
+//! where somebody answers. No row makes a socket, connects one or binds one.
 //!
 //! One row for each function of the host ([`ROWS`]); a test sees that none is missing. What
 //! runs before a guest does and what ends its run is in [`ALWAYS`]. Whoever has a host
 //! function make a system call that its row does not list finds the process ended by SIGSYS,
 //! in every test that gets there.
 
+use bls_artifact::capability::WASI_PREVIEW1;
+use bls_artifact::host_table::Function;
 use bls_confine::filter::{Argument, Filter, Number};
 use libc as c;
 
@@ -17,8 +20,19 @@ pub(super) enum Folders {
     Change,
 }
 
+/// What the host functions of a guest work on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Needs {
+    pub(super) folders: Folders,
+    /// Whether it can have sockets: it was passed some, or can ask for them.
+    pub(super) sockets: bool,
+    /// Whether somebody answers what it asks for.
+    pub(super) asks: bool,
+}
+
 /// The system calls of a host function.
 struct Row {
+    interface: &'static str,
     name: &'static str,
     /// Whatever is granted.
     streams: &'static [&'static [Number]],
@@ -26,6 +40,10 @@ struct Row {
     files: &'static [&'static [Number]],
     /// Where one may be changed, also.
     changes: &'static [&'static [Number]],
+    /// Where there can be sockets, also.
+    sockets: &'static [&'static [Number]],
+    /// Where somebody answers, also.
+    asks: &'static [&'static [Number]],
 }
 
 /// What finds and opens a file by a path, and tells what it is. (`open` is what rustix calls
@@ -48,6 +66,12 @@ const POLL: &[Number] = &[
     c::SYS_poll,
     c::SYS_ppoll,
 ];
+/// What reads from a socket, and takes the descriptors that an answer brings.
+const RECEIVE: &[Number] = &[c::SYS_recvmsg];
+/// What writes to a socket.
+const SEND: &[Number] = &[c::SYS_sendto];
+/// What asks whoever answers, and waits for it.
+const ASK: &[&[Number]] = &[SEND, RECEIVE, POLL];
 const NAMES: &[Number] = &[
     #[cfg(not(target_arch = "riscv64"))]
     c::SYS_renameat,
@@ -77,13 +101,13 @@ const ROWS: &[Row] = &[
     row("fd_prestat_get", &[], &[], &[]),
     row("fd_prestat_dir_name", &[], &[], &[]),
     row("fd_pwrite", &[], &[], &[&[c::SYS_pwritev]]),
-    row("fd_read", &[&[c::SYS_readv], POLL], &[], &[]),
+    with_sockets(row("fd_read", &[&[c::SYS_readv], POLL], &[], &[]), &[RECEIVE]),
     row("fd_readdir", &[], &[LOOKUP, &[c::SYS_getdents64]], &[]),
     row("fd_renumber", &[], &[], &[]),
     row("fd_seek", &[], &[], &[]),
     row("fd_sync", &[], &[&[c::SYS_fsync]], &[]),
     row("fd_tell", &[], &[], &[]),
-    row("fd_write", &[&[c::SYS_writev], POLL], &[], &[]),
+    with_sockets(row("fd_write", &[&[c::SYS_writev], POLL], &[], &[]), &[SEND]),
     row("path_create_directory", &[], &[], &[LOOKUP, &[c::SYS_mkdirat]]),
     row("path_filestat_get", &[], &[LOOKUP], &[]),
     row("path_filestat_set_times", &[], &[], &[LOOKUP, &[c::SYS_utimensat]]),
@@ -99,10 +123,44 @@ const ROWS: &[Row] = &[
     row("proc_raise", &[], &[], &[]),
     row("random_get", &[&[c::SYS_getrandom]], &[], &[]),
     row("sched_yield", &[&[c::SYS_sched_yield]], &[], &[]),
-    row("sock_accept", &[], &[], &[]),
-    row("sock_recv", &[], &[], &[]),
-    row("sock_send", &[], &[], &[]),
-    row("sock_shutdown", &[], &[], &[]),
+    with_sockets(row("sock_accept", &[], &[], &[]), &[&[c::SYS_accept4]]),
+    with_sockets(row("sock_recv", &[], &[], &[]), &[RECEIVE]),
+    with_sockets(row("sock_send", &[], &[], &[]), &[SEND]),
+    with_sockets(row("sock_shutdown", &[], &[], &[]), &[&[c::SYS_shutdown]]),
+    of("blockless_memory", "memory_read", &[&[c::SYS_read], POLL], &[]),
+    of("blockless_memory", "env_var_read", &[], &[]),
+    of("bless", "rpc_call", &[], ASK),
+    of("blockless_http", "http_req", &[], ASK),
+    of("blockless_http", "http_close", &[], ASK),
+    of("blockless_http", "http_read_header", &[], &[]),
+    of("blockless_http", "http_read_body", &[], ASK),
+    of("blockless_cgi", "cgi_list_exec", &[], ASK),
+    of("blockless_cgi", "cgi_list_read", &[], &[]),
+    of("blockless_cgi", "cgi_open", &[], ASK),
+    of("blockless_cgi", "cgi_stdout_read", &[], &[&[c::SYS_read], POLL]),
+    of("blockless_cgi", "cgi_stderr_read", &[], &[&[c::SYS_read], POLL]),
+    of("blockless_cgi", "cgi_stdin_write", &[], &[SEND, &[c::SYS_write], POLL]),
+    of("blockless_cgi", "cgi_close", &[], ASK),
+    of("blockless_socket", "create_tcp_bind_socket", &[], ASK),
+    of("blockless_socket", "tcp_connect", &[], ASK),
+    of("blockless_drivers", "blockless_open", &[], ASK),
+    of("blockless_llm", "llm_set_model_request", &[], &[]),
+    of("blockless_llm", "llm_get_model_response", &[], &[]),
+    of("blockless_llm", "llm_set_model_options_request", &[], &[]),
+    of("blockless_llm", "llm_get_model_options", &[], &[]),
+    of("blockless_llm", "llm_prompt_request", &[], &[]),
+    of("blockless_llm", "llm_read_prompt_response", &[], &[]),
+    of("blockless_llm", "llm_close", &[], &[]),
+    of("blockless_ipfs", "ipfs_command", &[], &[]),
+    of("blockless_ipfs", "ipfs_read", &[], &[]),
+    of("blockless_ipfs", "ipfs_write", &[], &[]),
+    of("blockless_ipfs", "ipfs_close", &[], &[]),
+    of("blockless_s3", "bucket_command", &[], &[]),
+    of("blockless_s3", "bucket_put_object", &[], &[]),
+    of("blockless_s3", "s3_read", &[], &[]),
+    of("blockless_s3", "s3_close", &[], &[]),
+    of("bless_crawl", "scrape", &[], &[]),
+    of("bless_crawl", "close", &[], &[]),
 ];
 
 const fn row(
@@ -111,7 +169,23 @@ const fn row(
     files: &'static [&'static [Number]],
     changes: &'static [&'static [Number]],
 ) -> Row {
-    Row { name, streams, files, changes }
+    Row { interface: WASI_PREVIEW1, name, streams, files, changes, sockets: &[], asks: &[] }
+}
+
+/// One that uses sockets too.
+const fn with_sockets(row: Row, sockets: &'static [&'static [Number]]) -> Row {
+    Row { sockets, ..row }
+}
+
+/// One of another interface, that makes these calls whatever is granted, and those where
+/// somebody answers.
+const fn of(
+    interface: &'static str,
+    name: &'static str,
+    streams: &'static [&'static [Number]],
+    asks: &'static [&'static [Number]],
+) -> Row {
+    Row { interface, streams, asks, ..row(name, &[], &[], &[]) }
 }
 
 /// What every run makes: memory and its end, locks, signals, clocks, what a run that has ended
@@ -178,18 +252,24 @@ const FORBIDDEN: &[Number] = &[c::SYS_newfstatat];
 /// The filter of a process whose guest imports these functions of the host, and whose number
 /// is `process`.
 pub(super) fn filter<'a>(
-    imports: impl Iterator<Item = &'a str>,
-    folders: Folders,
+    imports: impl Iterator<Item = &'a Function>,
+    needs: &Needs,
     process: u32,
 ) -> Filter {
     let mut filter = Filter::new();
     filter.refuse(FORBIDDEN, c::EPERM);
     filter.refuse(ABSENT, c::ENOSYS);
     filter.allow(ALWAYS);
-    for row in imports.filter_map(|name| ROWS.iter().find(|row| row.name == name)) {
-        let of_files = if folders > Folders::None { row.files } else { &[] };
-        let of_changes = if folders > Folders::Read { row.changes } else { &[] };
-        for calls in [row.streams, of_files, of_changes].concat() {
+    let row = |function: &Function| {
+        let name = (function.interface, function.name);
+        ROWS.iter().find(move |row| (row.interface, row.name) == name)
+    };
+    for row in imports.filter_map(row) {
+        let of_files = if needs.folders > Folders::None { row.files } else { &[] };
+        let of_changes = if needs.folders > Folders::Read { row.changes } else { &[] };
+        let of_sockets = if needs.sockets { row.sockets } else { &[] };
+        let of_asking = if needs.asks { row.asks } else { &[] };
+        for calls in [row.streams, of_files, of_changes, of_sockets, of_asking].concat() {
             filter.allow(calls);
         }
     }
@@ -215,19 +295,21 @@ pub(super) fn filter<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bls_artifact::preview1::FUNCTIONS;
+    use bls_artifact::host_table::{all, function};
+
+    const NOTHING: Needs = Needs { folders: Folders::None, sockets: false, asks: false };
+    const EVERYTHING: Needs = Needs { folders: Folders::Change, sockets: true, asks: true };
 
     #[test]
     fn every_host_function_has_its_row() {
-        let rows: Vec<&str> = ROWS.iter().map(|row| row.name).collect();
-        let functions: Vec<&str> = FUNCTIONS.iter().map(|function| function.name).collect();
+        let rows: Vec<_> = ROWS.iter().map(|row| (row.interface, row.name)).collect();
+        let functions: Vec<_> = all().map(|function| (function.interface, function.name)).collect();
         assert_eq!(rows, functions);
     }
 
     #[test]
     fn what_is_not_granted_is_not_allowed() {
-        let all = || FUNCTIONS.iter().map(|function| function.name);
-        let of = |folders| filter(all(), folders, 1);
+        let of = |folders| filter(all(), &Needs { folders, ..NOTHING }, 1);
         let (none, read, change) = (of(Folders::None), of(Folders::Read), of(Folders::Change));
         for call in [c::SYS_openat, c::SYS_openat2, c::SYS_statx, c::SYS_getdents64] {
             assert!(!none.allows(call) && read.allows(call) && change.allows(call), "{call}");
@@ -235,20 +317,27 @@ mod tests {
         for call in [c::SYS_unlinkat, c::SYS_renameat2, c::SYS_pwritev, c::SYS_fallocate] {
             assert!(!none.allows(call) && !read.allows(call) && change.allows(call), "{call}");
         }
-        let nothing = filter([].into_iter(), Folders::Change, 1);
+        let nothing = filter([].into_iter(), &EVERYTHING, 1);
         for call in [c::SYS_openat, c::SYS_readv, c::SYS_ioctl, c::SYS_sched_yield] {
             assert!(!nothing.allows(call), "{call}: nobody imports what needs it");
         }
+        let everything = filter(all(), &EVERYTHING, 1);
         let never = [
             c::SYS_execve,
             c::SYS_execveat,
             c::SYS_clone,
             c::SYS_clone3,
             c::SYS_socket,
+            c::SYS_socketpair,
             c::SYS_connect,
+            c::SYS_bind,
+            c::SYS_listen,
+            c::SYS_sendmsg,
+            c::SYS_setsockopt,
             c::SYS_ptrace,
             c::SYS_kill,
             c::SYS_process_vm_readv,
+            c::SYS_pidfd_getfd,
             c::SYS_memfd_create,
             c::SYS_prctl,
             c::SYS_seccomp,
@@ -258,7 +347,24 @@ mod tests {
             c::SYS_dup,
         ];
         for call in never {
-            assert!(!change.allows(call), "{call}");
+            assert!(!everything.allows(call), "{call}");
         }
+    }
+
+    #[test]
+    fn sockets_are_used_where_there_can_be_some() {
+        let calls = [c::SYS_recvmsg, c::SYS_sendto, c::SYS_accept4, c::SYS_shutdown];
+        let with = |needs| {
+            let filter = filter(all(), &needs, 1);
+            calls.map(|call| filter.allows(call))
+        };
+        assert_eq!(with(NOTHING), [false; 4]);
+        assert_eq!(with(Needs { folders: Folders::Change, ..NOTHING }), [false; 4]);
+        assert_eq!(with(Needs { sockets: true, ..NOTHING }), [true; 4]);
+        // Who answers is asked over a socket, and brings descriptors.
+        assert_eq!(with(Needs { asks: true, ..NOTHING }), [true, true, false, false]);
+        let rpc = [function("bless", "rpc_call").expect("a function")];
+        let filter = filter(rpc.into_iter(), &EVERYTHING, 1);
+        assert_eq!(calls.map(|call| filter.allows(call)), [true, true, false, false]);
     }
 }

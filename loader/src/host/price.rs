@@ -68,6 +68,18 @@ prices! {
     RANDOM_BYTE = 2;
     /// For each thing that is waited for.
     SUBSCRIPTION = 512;
+    /// For each read from a socket or an extension, and each write to one.
+    SOCKET = 4096;
+    /// For a connection that is taken.
+    CONNECTION = 65_536;
+    /// For each byte of a text that a function of the network's interfaces reads: JSON, a URL.
+    TEXT_BYTE = 8;
+    /// For each request that leads out of the machine or starts a program.
+    REQUEST = 1_048_576;
+    /// For each question about something that is open outside.
+    QUESTION = 65_536;
+    /// For each byte of a question or a request, and of its answer.
+    OUTSIDE_BYTE = 1;
 }
 
 /// A call of `path_open` with these flags.
@@ -198,6 +210,36 @@ impl Purse {
     /// So many things are waited for.
     pub(crate) fn owe_subscriptions(&self, count: u32) {
         self.owe(u64::from(count) * SUBSCRIPTION);
+    }
+
+    /// A socket or an extension is read from or written to.
+    pub(crate) fn owe_socket(&self) {
+        self.owe(SOCKET);
+    }
+
+    /// A connection is waited for.
+    pub(crate) fn owe_connection(&self) {
+        self.owe(CONNECTION);
+    }
+
+    /// A text of so many bytes is going to be read.
+    pub(crate) fn pay_text(&self, bytes: u32) -> Outcome<()> {
+        self.pay(u64::from(bytes) * TEXT_BYTE)
+    }
+
+    /// A request with so many bytes is going to be made.
+    pub(crate) fn pay_request(&self, bytes: u64) -> Outcome<()> {
+        self.pay(REQUEST + bytes * OUTSIDE_BYTE)
+    }
+
+    /// A question with so many bytes is going to be asked.
+    pub(crate) fn pay_question(&self, bytes: u64) -> Outcome<()> {
+        self.pay(QUESTION + bytes * OUTSIDE_BYTE)
+    }
+
+    /// An answer has so many bytes.
+    pub(crate) fn owe_answer(&self, bytes: usize) {
+        self.owe(bytes as u64 * OUTSIDE_BYTE);
     }
 
     /// So many random bytes are going to be made.

@@ -74,6 +74,14 @@ impl Kept {
         std::mem::take(&mut self.lock().all)
     }
 
+    /// Copies them from the first, whatever was read; how many.
+    pub(crate) fn copy(&self, place: &mut [u8]) -> usize {
+        let bytes = self.lock();
+        let length = bytes.all.len().min(place.len());
+        place[..length].copy_from_slice(&bytes.all[..length]);
+        length
+    }
+
     fn lock(&self) -> MutexGuard<'_, Bytes> {
         self.bytes.lock().unwrap_or_else(PoisonError::into_inner)
     }

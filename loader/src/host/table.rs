@@ -12,7 +12,8 @@ use crate::host::preview1::readdir::Listing;
 use crate::host::stream::{Direction, Stream, Streams};
 use bls_artifact::capability::Capability;
 use cap_std::fs::{Dir, File};
-use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use std::cell::Cell;
 
 /// What a number of the guest stands for.
@@ -24,6 +25,8 @@ pub(crate) enum Descriptor {
     Directory(Directory),
     /// An open file.
     File(OpenFile),
+    /// A connection, or a listener.
+    Socket(Socket),
     /// A standard stream that was not granted: it cannot be used, and its number is
     /// not given to a file that the guest would take for it.
     Withheld,
@@ -52,6 +55,35 @@ pub(crate) struct OpenFile {
     pub(crate) synced: bool,
     /// Up to where it has been paid for (`disk.rs`).
     pub(crate) paid_to: Cell<u64>,
+}
+
+/// A socket of TCP. The kernel keeps whether it blocks.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    pub(crate) descriptor: OwnedFd,
+    /// Whether connections are taken from it; it has no bytes of its own.
+    pub(crate) listens: bool,
+}
+
+impl Socket {
+    /// Lets it block, or not.
+    pub(crate) fn set_nonblocking(&self, nonblocking: bool) -> Outcome<()> {
+        let flags = fcntl_getfl(&self.descriptor)?;
+        let wanted = match nonblocking {
+            true => flags | OFlags::NONBLOCK,
+            false => flags - OFlags::NONBLOCK,
+        };
+        if wanted != flags {
+            fcntl_setfl(&self.descriptor, wanted)?;
+        }
+        Ok(())
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
 }
 
 impl Descriptor {
@@ -114,9 +146,10 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// The standard streams, and after them what was granted, in order.
+    /// The standard streams, and after them what was granted, in order: folders, listeners.
     pub(crate) fn new(
         preopens: Vec<Preopen>,
+        listeners: Vec<OwnedFd>,
         streams: Streams,
         slots_max: u32,
         withheld: &[Capability],
@@ -141,6 +174,11 @@ impl Table {
                 listing: None,
             }))
         }));
+        slots.extend(
+            listeners
+                .into_iter()
+                .map(|descriptor| Some(Descriptor::Socket(Socket { descriptor, listens: true }))),
+        );
         // What was granted is there, whatever the limit.
         let slots_max = (slots_max as usize).max(slots.len());
         Table { roots, slots, free_from: Cell::new(0), slots_max, ran_out: Cell::new(false) }
@@ -170,8 +208,17 @@ impl Table {
     pub(crate) fn seekable(&self, number: u32) -> Outcome<&OpenFile> {
         match self.get(number)? {
             Descriptor::File(file) => Ok(file),
-            Descriptor::Stream(_) => Err(Errno::Spipe.into()),
+            Descriptor::Stream(_) | Descriptor::Socket(_) => Err(Errno::Spipe.into()),
             Descriptor::Directory(_) | Descriptor::Withheld => Err(Errno::Badf.into()),
+        }
+    }
+
+    /// The socket behind `number`; `notsock` if it is something else. A standard stream stays a
+    /// stream, whatever is behind it.
+    pub(crate) fn socket(&self, number: u32) -> Outcome<&Socket> {
+        match self.get(number)? {
+            Descriptor::Socket(socket) => Ok(socket),
+            _ => Err(Errno::Notsock.into()),
         }
     }
 
@@ -257,7 +304,7 @@ mod tests {
 
     #[test]
     fn the_lowest_free_number_is_taken_first() {
-        let mut table = Table::new(Vec::new(), Streams::default(), 1024, &[]);
+        let mut table = Table::new(Vec::new(), Vec::new(), Streams::default(), 1024, &[]);
         assert!(matches!(table.insert(stream()), Ok(3)));
         assert!(matches!(table.insert(stream()), Ok(4)));
         assert!(table.remove(0).is_ok());
@@ -270,7 +317,8 @@ mod tests {
 
     #[test]
     fn a_stream_that_is_withheld_keeps_its_number() {
-        let mut table = Table::new(Vec::new(), Streams::default(), 4, &[Capability::Stdout]);
+        let mut table =
+            Table::new(Vec::new(), Vec::new(), Streams::default(), 4, &[Capability::Stdout]);
         assert!(matches!(table.get(1), Ok(Descriptor::Withheld)));
         assert!(table.file(1).is_err() && table.seekable(1).is_err());
         assert!(matches!(table.insert(stream()), Ok(3)));
@@ -279,7 +327,7 @@ mod tests {
 
     #[test]
     fn renumbering_frees_the_old_number() {
-        let mut table = Table::new(Vec::new(), Streams::default(), 1024, &[]);
+        let mut table = Table::new(Vec::new(), Vec::new(), Streams::default(), 1024, &[]);
         assert!(table.renumber(1, 2).is_ok());
         assert!(table.get(1).is_err());
         assert!(matches!(
@@ -297,7 +345,7 @@ mod tests {
 
     #[test]
     fn a_full_table_takes_no_more() {
-        let mut table = Table::new(Vec::new(), Streams::default(), 1024, &[]);
+        let mut table = Table::new(Vec::new(), Vec::new(), Streams::default(), 1024, &[]);
         assert!(!table.ran_out());
         while table.insert(stream()).is_ok() {}
         assert!(table.ran_out());

@@ -28,6 +28,7 @@ use values::{
     unknown_imports, variable,
 };
 
+mod beyond;
 pub(crate) mod help;
 mod trust;
 mod values;
@@ -92,6 +93,10 @@ pub(crate) enum Command {
     Collect(Option<PathBuf>),
     /// Change, show or accept a trust file.
     Trust(Box<Trust>),
+    /// Become bls-broker, with these words.
+    Extensions(Vec<OsString>),
+    /// What the network's runtime does with these words.
+    Node(Vec<OsString>),
     /// Print this text.
     Print(String),
 }
@@ -329,6 +334,19 @@ fn read(mut words: Words, all: impl IntoIterator<Item = OsString>) -> Result<Com
             Arg::Value(word) if word == "trust" => {
                 return trust::parse(&mut parser, words.options.trust);
             }
+            Arg::Value(word) if word == "ext" => {
+                let words: Vec<OsString> = parser.raw_args().map_err(malformed)?.collect();
+                let asks = words.first().is_none_or(|word| word == "--help" || word == "-h");
+                return Ok(if asks { print(help::EXT) } else { Command::Extensions(words) });
+            }
+            Arg::Value(word) if word == "node" => {
+                let all: Vec<OsString> = parser.raw_args().map_err(malformed)?.collect();
+                let asks = all.first().is_some_and(|word| word == "--help" || word == "-h");
+                if words.options != Options::default() {
+                    return Err(usage("options of node stand behind it"));
+                }
+                return Ok(if asks { print(help::NODE) } else { Command::Node(all) });
+            }
             Arg::Value(word) => {
                 return match Verb::from_word(&word) {
                     Some(verb) => words.about(verb, &mut parser),
@@ -502,7 +520,7 @@ fn run_option(name: &str, options: &mut Options, parser: &mut Parser) -> Result<
             let value = parser.value().map_err(malformed)?;
             request.folders.push(folder(&value, name == "dir-ro")?);
         }
-        "env" => request.variables.push(variable(&parser.value().map_err(malformed)?)?),
+        "env" => request.variables.push(variable(&parser.value().map_err(malformed)?, name)?),
         "fuel" => request.limits.fuel = Some(budget(parser, name)?),
         "timeout" => {
             let time = quantity::parse_time(&text(parser, name)?);
@@ -543,7 +561,7 @@ fn run_option(name: &str, options: &mut Options, parser: &mut Parser) -> Result<
         "unknown-imports" => request.unknown_imports = unknown_imports(&text(parser, name)?)?,
         "fuel-profile" => options.fuel_profile = Some(parser.optional_value().map(PathBuf::from)),
         "report" => options.report = Some(report(parser.value().map_err(malformed)?)?),
-        _ => return Err(usage(&help::no_option(&format!("--{name}")))),
+        _ => beyond::option(name, request, parser)?,
     }
     Ok(())
 }

@@ -9,11 +9,10 @@ use super::script::Script;
 use crate::embedded::{key, options};
 use crate::programs::run;
 use bls_artifact::artifact::{self, Contents};
-use bls_artifact::capability::WASI_PREVIEW1;
 use bls_artifact::digest::{Sha256, verity};
 use bls_artifact::envelope::Envelope;
+use bls_artifact::host_table::all;
 use bls_artifact::manifest::{Encoding, Image, Manifest, Statement, Stored};
-use bls_artifact::preview1::FUNCTIONS;
 use bls_compiler::pipeline;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -38,14 +37,14 @@ pub const HANDLER_PATH: u64 = 0x1000_0000;
 #[must_use]
 pub fn template() -> String {
     let mut text = String::from("(module\n");
-    for function in FUNCTIONS {
+    for function in all() {
         let parameters: String =
             function.parameters.iter().map(|kind| format!(" {}", kind.name())).collect();
         let result = if function.answers { "(result i32)" } else { "" };
-        let name = function.name;
+        let (interface, name) = (function.interface, function.name);
         let _ = writeln!(
             text,
-            "(import \"{WASI_PREVIEW1}\" \"{name}\" (func (param{parameters}) {result}))"
+            "(import \"{interface}\" \"{name}\" (func (param{parameters}) {result}))"
         );
     }
     text += "(memory (export \"memory\") 1)\n(func (export \"_start\")\n";

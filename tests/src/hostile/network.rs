@@ -1,7 +1,8 @@
-//! Sockets: of every family, connected and bound.
+//! Sockets: of every family, connected and bound; and the one over which the broker is asked.
 
 use super::script::{Script, Value};
 use super::{Attempt, Scene, Worked};
+use bls_artifact::broker::Request;
 use libc as c;
 
 /// A socket of this kind.
@@ -96,5 +97,41 @@ pub(super) fn attempts() -> Vec<Attempt> {
             const X32: c::c_long = 0x4000_0000;
             s.call(X32 | c::SYS_socket, &[c::AF_INET.into(), c::SOCK_STREAM.into(), 0.into()]);
         }).where_there(),
+    ]
+}
+
+/// Sends a frame over whichever descriptor is the broker's, takes what comes back, and uses the
+/// descriptor that came with it: it writes there.
+fn ask(s: &mut Script, request: &Request) {
+    let frame = request.encode().expect("a frame");
+    let (bytes, length) = (s.bytes(&frame), frame.len());
+    let (answer, control) = (s.room(64), s.room(64));
+    let buffer = s.list(&[answer, 64.into()]);
+    let message = s.list(&[0.into(), 0.into(), buffer, 1.into(), control, 64.into(), 0.into()]);
+    for descriptor in 3..15 {
+        s.call(
+            c::SYS_sendto,
+            &[descriptor.into(), bytes, length.into(), 0.into(), 0.into(), 0.into()],
+        );
+        s.call(c::SYS_recvmsg, &[descriptor.into(), message, 0.into()]);
+    }
+    // Behind the head of a control message; standard input, which takes nothing, where none came.
+    let passed = control.word(16);
+    s.call(c::SYS_write, &[passed, bytes, 1.into()]);
+}
+
+/// What is asked of the broker though it was not granted.
+pub(super) fn asked() -> Vec<Attempt> {
+    vec![
+        Attempt::new("broker-connect", "have the broker connect", Worked::Last, |scene, s| {
+            ask(s, &Request::Connect { endpoint: format!("127.0.0.1:{}", scene.port) });
+        }),
+        Attempt::new("broker-listen", "have the broker listen", Worked::Last, |_, s| {
+            ask(s, &Request::Listen { endpoint: "127.0.0.1:0".into() });
+        }),
+        Attempt::new("broker-start", "have the broker start a program", Worked::Last, |_, s| {
+            let alias = "/bin/sh".into();
+            ask(s, &Request::Start { alias, arguments: Vec::new(), variables: Vec::new() });
+        }),
     ]
 }

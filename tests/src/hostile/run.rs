@@ -23,15 +23,27 @@ pub enum Grants {
     Change,
     /// The same, with a limit on time and a report, so that there is a second thread.
     Watched,
+    /// No folder, but one place of the network, so that there is a broker to be asked. (Nothing
+    /// is there: the addresses are kept for documents.)
+    Asks,
+    /// The same, and the server of this machine.
+    AsksHere,
 }
 
 impl Grants {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Nothing, Self::Read, Self::Change, Self::Watched];
+    pub const ALL: [Self; 5] = [Self::Nothing, Self::Read, Self::Change, Self::Watched, Self::Asks];
 
     fn options(self, scene: &Scene) -> Vec<OsString> {
-        let mut options = Vec::new();
-        if self != Self::Nothing {
+        let mut options: Vec<OsString> = Vec::new();
+        if matches!(self, Self::Asks | Self::AsksHere) {
+            options.extend(["--allow-net".into(), "192.0.2.1:9".into()]);
+        }
+        if self == Self::AsksHere {
+            let server = format!("127.0.0.1:{}", scene.port);
+            options.extend(["--allow-net".into(), server.into()]);
+        }
+        if matches!(self, Self::Read | Self::Change | Self::Watched) {
             options.extend(["--dir-ro".into(), scene.path("ro").into_os_string()]);
         }
         if matches!(self, Self::Change | Self::Watched) {

@@ -86,6 +86,8 @@ Compiling
       --max-compile-time <DURATION>  [default: 4h]
 Running: as bls-load takes them (bls-load help run)
       --dir --dir-ro --env --stdin --deny --only-declared --policy
+      --allow-net --deny-net --permission --extensions --allow-extension
+      --listen --listen-passed --list-env --broker --authorities
       --fuel --timeout --max-memory --max-stack --max-output --max-descriptors
       --trust --store --clock-unset
       --require-fuel --require-deterministic --require-sandbox

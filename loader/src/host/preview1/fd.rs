@@ -52,6 +52,20 @@ const GRANTED_RIGHTS_INHERITING: Rights = GRANTED_RIGHTS
     .with(Rights::FD_FILESTAT_SET_SIZE)
     .with(Rights::POLL_FD_READWRITE);
 
+/// What a guest may do with a connection.
+const CONNECTION_RIGHTS: Rights = Rights::FD_READ
+    .with(Rights::FD_WRITE)
+    .with(Rights::FD_FDSTAT_SET_FLAGS)
+    .with(Rights::FD_FILESTAT_GET)
+    .with(Rights::POLL_FD_READWRITE)
+    .with(Rights::SOCK_SHUTDOWN);
+
+/// What a guest may do with a listener.
+const LISTENER_RIGHTS: Rights = Rights::SOCK_ACCEPT
+    .with(Rights::FD_FDSTAT_SET_FLAGS)
+    .with(Rights::FD_FILESTAT_GET)
+    .with(Rights::POLL_FD_READWRITE);
+
 /// Tells the kernel how a file is going to be used. What is in its cache is every
 /// process's: nothing is taken out of it, and a little is read ahead.
 pub(crate) fn fd_advise(
@@ -153,6 +167,13 @@ pub(crate) fn fd_fdstat_get(
             }
         }
         Descriptor::Withheld => return Err(Errno::Badf.into()),
+        Descriptor::Socket(socket) => {
+            let rights = if socket.listens { LISTENER_RIGHTS } else { CONNECTION_RIGHTS };
+            let rights_inheriting = if socket.listens { CONNECTION_RIGHTS } else { rights };
+            let flags = fcntl_getfl(socket)? & OFlags::NONBLOCK;
+            let (kind, flags) = (FileType::SocketStream, guest_flags(flags));
+            FdStat { kind, flags, rights, rights_inheriting }
+        }
         Descriptor::Directory(directory) => {
             let opened = host
                 .edition
@@ -229,7 +250,7 @@ fn guest_flags(flags: OFlags) -> FdFlags {
     set.fold(FdFlags::empty(), |all, (guest, _)| all.with(*guest))
 }
 
-/// Sets how a file behaves. Appending and blocking can be changed; how writes
+/// Sets how a file behaves, or whether a socket blocks. Appending and blocking can be changed; how writes
 /// reach the disk was settled when it was opened (`inval`).
 pub(crate) fn fd_fdstat_set_flags(
     host: &mut Host,
@@ -237,7 +258,14 @@ pub(crate) fn fd_fdstat_set_flags(
     descriptor: u32,
     flags: u32,
 ) -> Outcome<()> {
-    let wanted = system_flags(FdFlags::parse(flags)?);
+    let flags = FdFlags::parse(flags)?;
+    if let Descriptor::Socket(socket) = host.table.get(descriptor)? {
+        if flags.without(FdFlags::NONBLOCK) != FdFlags::empty() {
+            return Err(Errno::Inval.into());
+        }
+        return socket.set_nonblocking(flags.has(FdFlags::NONBLOCK));
+    }
+    let wanted = system_flags(flags);
     let file = host.table.file(descriptor)?;
     let current = fcntl_getfl(file)?;
     let changeable = OFlags::APPEND | OFlags::NONBLOCK;

@@ -89,7 +89,9 @@ pub(crate) fn path_open(
     let directory = match host.table.get(descriptor)? {
         Descriptor::Directory(directory) => directory,
         Descriptor::File(_) => return Err(Errno::Notdir.into()),
-        Descriptor::Stream(_) | Descriptor::Withheld => return Err(Errno::Badf.into()),
+        Descriptor::Stream(_) | Descriptor::Socket(_) | Descriptor::Withheld => {
+            return Err(Errno::Badf.into());
+        }
     };
     opening.check()?;
     if opening.writes() {
@@ -152,10 +154,14 @@ impl Opening {
         // What must be new is no link's other end.
         let follow = self.lookup.has(LookupFlags::SYMLINK_FOLLOW) && !exclusive;
         for _ in 0..ATTEMPTS_MAX {
-            let found = match self.writes() && roots.matter() {
+            let changes = self.writes() && roots.matter();
+            let found = match changes || roots.hide() {
                 true => {
                     let (place, found) = Place::find(purse, directory, path, follow)?;
-                    roots.check_changeable(purse, directory, &place)?;
+                    if changes {
+                        roots.check_changeable(purse, directory, &place)?;
+                    }
+                    roots.check_visible(purse, directory, &place, found.as_ref())?;
                     found
                 }
                 false => Found::at(purse, &directory.dir, path, follow)?,

@@ -8,9 +8,11 @@
 
 use crate::host::Host;
 use crate::host::errno::{Errno, Outcome, check_stopped};
+use crate::host::input::Input;
 use crate::host::memory::{GuestMemory, Pointer};
 use crate::host::preview1::clock::{capability, monotonic};
 use crate::host::preview1::types::{Clock, Event, EventKind, NANOSECONDS, ReadyFlags, Wait};
+use crate::host::stream::Direction;
 use crate::host::table::{Descriptor, Table};
 use bls_artifact::limits::SUBSCRIPTIONS_MAX;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -55,7 +57,7 @@ pub(crate) fn poll_oneoff(
     }
     let mut files = Vec::new();
     for (userdata, kind, descriptor) in descriptors {
-        match system(&host.table, descriptor) {
+        match system(&host.table, &host.input, descriptor) {
             Ok(Waiting::For(system)) => files.push(Awaited { userdata, kind, system }),
             Ok(Waiting::Over(bytes)) => {
                 let bytes_ready = if kind == EventKind::Read { bytes } else { 0 };
@@ -134,13 +136,19 @@ enum Waiting<'a> {
 }
 
 /// What stands behind a number.
-fn system(table: &Table, number: u32) -> Result<Waiting<'_>, Errno> {
+fn system<'a>(table: &'a Table, input: &Input, number: u32) -> Result<Waiting<'a>, Errno> {
     match table.get(number) {
         Ok(Descriptor::Stream(stream)) => {
+            // What is kept of standard input is there.
+            let kept = input.next().filter(|_| stream.direction == Direction::Input);
+            if let Some(kept) = kept {
+                return Ok(Waiting::Over(kept.len() as u64));
+            }
             let over = || Waiting::Over(stream.bytes_to_read());
             Ok(stream.system().map_or_else(over, Waiting::For))
         }
         Ok(Descriptor::File(file)) => Ok(Waiting::For(file.as_fd())),
+        Ok(Descriptor::Socket(socket)) => Ok(Waiting::For(socket.as_fd())),
         Ok(Descriptor::Directory(_) | Descriptor::Withheld) | Err(_) => Err(Errno::Badf),
     }
 }

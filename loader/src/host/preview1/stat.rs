@@ -10,7 +10,7 @@ use crate::host::memory::{GuestMemory, Path, Pointer};
 use crate::host::preview1::fd::kind_of_stream;
 use crate::host::preview1::path::at;
 use crate::host::preview1::place::{Found, Place};
-use crate::host::preview1::types::{FileStat, LookupFlags, NANOSECONDS, TimeFlags};
+use crate::host::preview1::types::{FileStat, FileType, LookupFlags, NANOSECONDS, TimeFlags};
 use crate::host::table::Descriptor;
 use cap_fs_ext::{DirExt, SystemTimeSpec};
 use cap_std::fs::Metadata;
@@ -30,6 +30,10 @@ pub(crate) fn fd_filestat_get(
         Descriptor::Stream(stream) => {
             let kind = kind_of_stream(stream, host.clockwork.is_some());
             return host.edition.write_attributes(memory, result, &FileStat::of_stream(kind));
+        }
+        Descriptor::Socket(_) => {
+            let attributes = FileStat::of_stream(FileType::SocketStream);
+            return host.edition.write_attributes(memory, result, &attributes);
         }
         Descriptor::Directory(directory) => directory.dir.dir_metadata()?,
         Descriptor::File(file) => file.file.metadata()?,
@@ -66,7 +70,9 @@ pub(crate) fn fd_filestat_set_times(
 ) -> Outcome<()> {
     let (accessed, modified) = changes(accessed_ns, modified_ns, flags)?;
     match host.table.get(descriptor)? {
-        Descriptor::Stream(_) | Descriptor::Withheld => Err(Errno::Badf.into()),
+        Descriptor::Stream(_) | Descriptor::Socket(_) | Descriptor::Withheld => {
+            Err(Errno::Badf.into())
+        }
         Descriptor::Directory(directory) => {
             directory.check_writable()?;
             Ok(directory.dir.set_times(".", accessed.for_path(), modified.for_path())?)

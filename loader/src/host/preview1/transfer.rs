@@ -11,6 +11,7 @@ use crate::host::Host;
 use crate::host::disk::{OutputLeft, OutputLimit};
 use crate::host::errno::{Errno, Failure, Outcome};
 use crate::host::memory::{Buffers, Gathered, GuestMemory, Pointer};
+use crate::host::preview1::types::ReceiveFlags;
 use crate::host::stream::Direction;
 use crate::host::table::{Descriptor, OpenFile};
 use crate::host::waiting::until_ready;
@@ -36,9 +37,11 @@ pub(crate) fn fd_read(
         Descriptor::Stream(stream) if stream.direction == Direction::Input => {
             let mut buffers = memory.scatter(&host.purse, buffers)?;
             let whole = host.clockwork.is_some();
-            match stream.system() {
-                None => stream.read(&mut buffers),
-                Some(input) => {
+            let kept = host.input.read(&mut buffers, whole, &mut host.holding)?;
+            match (kept, stream.system()) {
+                (Some(moved), _) => moved,
+                (None, None) => stream.read(&mut buffers),
+                (None, Some(input)) => {
                     let mut rest = &mut buffers[..];
                     transfer(whole, |done| {
                         IoSliceMut::advance_slices(&mut rest, done);
@@ -46,6 +49,10 @@ pub(crate) fn fd_read(
                     })?
                 }
             }
+        }
+        Descriptor::Socket(socket) => {
+            host.purse.owe_socket();
+            socket.receive(&mut memory.scatter(&host.purse, buffers)?, ReceiveFlags::empty())?
         }
         _ => return Err(Errno::Badf.into()),
     };
@@ -67,6 +74,7 @@ pub(crate) fn fd_pread(
         Descriptor::Stream(stream) if stream.direction == Direction::Input => {
             return Err(Errno::Spipe.into());
         }
+        Descriptor::Socket(_) => return Err(Errno::Spipe.into()),
         _ => return Err(Errno::Badf.into()),
     };
     memory.check_u32(result)?;
@@ -113,6 +121,10 @@ pub(crate) fn fd_write(
                 }
             }
         }
+        Descriptor::Socket(socket) => {
+            host.purse.owe_socket();
+            socket.send(&gathered.buffers)?
+        }
         _ => return Err(Errno::Badf.into()),
     };
     host.purse.owe_transfer(written);
@@ -138,6 +150,7 @@ pub(crate) fn fd_pwrite(
         Descriptor::Stream(stream) if stream.direction != Direction::Input => {
             return Err(Errno::Spipe.into());
         }
+        Descriptor::Socket(_) => return Err(Errno::Spipe.into()),
         _ => return Err(Errno::Badf.into()),
     };
     host.purse.owe_file_write(file.synced);
@@ -174,7 +187,7 @@ fn write_file<'a>(
 
 /// Takes what was written from what may still be written, and ends the run when
 /// the guest wanted more than that. What fits has been written by then.
-fn account(
+pub(crate) fn account(
     output_left: &mut OutputLeft,
     left: OutputLeft,
     gathered: &Gathered<'_>,

@@ -161,7 +161,8 @@ flags! {
 }
 
 /// What a file is (`filetype`). Preview 1 has no word for a FIFO, and a socket
-/// in a folder does not say which kind it is: both are `Unknown`.
+/// in a folder does not say which kind it is: both are `Unknown`. A socket that is open
+/// is a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum FileType {
@@ -170,6 +171,7 @@ pub(crate) enum FileType {
     CharacterDevice = 2,
     Directory = 3,
     RegularFile = 4,
+    SocketStream = 6,
     SymbolicLink = 7,
 }
 

@@ -8,7 +8,7 @@ use crate::host::preview1::types::DirectoryEntry;
 use crate::host::wiring::Parameter as _;
 use bls_artifact::host_table::{Function, all, function};
 use bls_artifact::limits::ADVISED_BYTES_MAX;
-use bls_artifact::limits::PATH_BYTES_MAX;
+use bls_artifact::limits::{PATH_BYTES_MAX, PIECE_BYTES_MAX};
 use std::collections::BTreeSet;
 
 /// The rows of each table of the section: how many units, and for what.
@@ -176,6 +176,15 @@ const ROWS: [&[Row]; 2] = [
         ("bytes of the strings", &[Limit(1), Price("BYTES_PER_UNIT")]),
         ("each subscription", &[Price("SUBSCRIPTION")]),
         ("each byte of `random_get`", &[Price("RANDOM_BYTE")]),
+        ("each read from a socket", &[Price("SOCKET")]),
+        ("`sock_accept`, when", &[Price("CONNECTION")]),
+        ("each byte of a text", &[Price("TEXT_BYTE")]),
+        ("each request", &[Price("REQUEST"), Price("OUTSIDE_BYTE")]),
+        (
+            "each question",
+            &[Price("QUESTION"), Price("OUTSIDE_BYTE"), Limit(PIECE_BYTES_MAX as u64)],
+        ),
+        ("each byte of the answer", &[Price("OUTSIDE_BYTE")]),
     ],
 ];
 

@@ -3,10 +3,11 @@
 //! Written by hand: their order is part of the interface. Guarantees (tests) that a line
 //! has at most 80 columns, and that the options named here are those that are read.
 
+pub(crate) use crate::program::node::HELP as NODE;
 use bls_artifact::{nearest, options};
 
 /// The commands, with what `bls-load help COMMAND` prints.
-pub(crate) const COMMANDS: [(&str, &str); 9] = [
+pub(crate) const COMMANDS: [(&str, &str); 10] = [
     ("run", HELP),
     ("verify", VERIFY),
     ("install", INSTALL),
@@ -14,7 +15,8 @@ pub(crate) const COMMANDS: [(&str, &str); 9] = [
     ("remove", REMOVE),
     ("gc", GC),
     ("trust", super::trust::HELP),
-    ("node", crate::program::node::HELP),
+    ("ext", EXT),
+    ("node", NODE),
     ("help", HELP),
 ];
 
@@ -42,6 +44,7 @@ Commands
   remove    an installed name
   gc        remove what no name refers to
   trust     whose signatures count
+  ext       extensions, programs beside a guest: bls-load ext --help
   node      the command line of the Blockless network's runtime
   help      the text of one of these: bls-load help install
   run       the same as no command
@@ -56,6 +59,19 @@ Grants
       --only-declared           grant nothing that the artifact does not say
                                 it needs
       --policy <FILE>           policy, beside /etc/bls/policy.json
+The network and extensions (bls-broker does what is asked for)
+      --allow-net <PLACE>,...   * | HOST[:PORT] | https://HOST[:PORT][/PATH] |
+                                tcp://HOST:PORT; private addresses only by
+                                address, such as 10.0.0.7
+      --deny-net <PLACE>,...    of that, not these
+      --permission <URL>        the same as --allow-net
+      --extensions <FILE|DIR>   a registry (bls-load ext), or a folder
+      --allow-extension <NAME>,...   of these, no others
+      --listen <ADDRESS:PORT>   a listener, as a descriptor behind the folders
+      --listen-passed           and those that a service manager passes
+      --list-env <K[=V]>        list a variable for blockless_memory
+      --broker <PROGRAM>        [default: bls-broker beside bls-load]
+      --authorities <FILE>      certificates (PEM) to trust beside its own
 Limits
       --fuel <N>                stop after N units; a unit is about a third of
                                 a nanosecond: 1M, 1e9 [default: count only]
@@ -102,6 +118,19 @@ Examples:
   bls-load --dir ./data --fuel 3G app.bls
   bls-load --invoke add app.bls 1 2
   bls-load install app.bls && bls-load app arg1
+";
+
+pub(super) const EXT: &str = "\
+Extensions: programs of this machine that guests may start, by name.
+
+Usage: bls-load ext <COMMAND> ...
+
+This is bls-broker's, which is looked for beside bls-load and gets the words:
+bls-broker ext --help says which commands there are.
+
+Examples:
+  bls-load ext add /usr/lib/bls/search
+  bls-load --extensions extensions.json --allow-extension search app.bls
 ";
 
 const VERIFY: &str = "\

@@ -90,7 +90,10 @@ pub(super) fn folder(value: &OsStr, read_only: bool) -> Result<Folder, UsageErro
 }
 
 /// `K` or `K=V`.
-pub(super) fn variable(value: &OsStr) -> Result<(OsString, Option<OsString>), UsageError> {
+pub(super) fn variable(
+    value: &OsStr,
+    option: &str,
+) -> Result<(OsString, Option<OsString>), UsageError> {
     let bytes = value.as_bytes();
     let own = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
     let (name, content) = match bytes.iter().position(|byte| *byte == b'=') {
@@ -98,7 +101,7 @@ pub(super) fn variable(value: &OsStr) -> Result<(OsString, Option<OsString>), Us
         None => (bytes, None),
     };
     if name.is_empty() {
-        return Err(usage("--env takes NAME or NAME=VALUE"));
+        return Err(usage(&format!("--{option} takes NAME or NAME=VALUE")));
     }
     Ok((own(name), content))
 }

@@ -2,20 +2,21 @@
 //!
 //! Guarantees that every end goes through the one claim in [`Recorder`], and that
 //! the order of the stages is the one the types allow: policy, open, verify,
-//! grant, map, link, confine, run.
+//! grant, map, link, broker, confine, run.
 
 use super::Named;
 use crate::clock::clock;
 use crate::confine::{self, Beside, Sandbox};
 use crate::error::{Cause, Failure, printable};
 use crate::grant::Granted;
-use crate::link::value;
+use crate::link::{Linked, value};
 use crate::map::{Guests, map_for};
+use crate::outside::{Broker, beside};
 use crate::policy::{self, Limits, Rules};
 use crate::program::cli::{Artifact, Input, Options, ReportTarget};
-use crate::program::compile::other_source;
 use crate::program::explain::{Stage, Stages};
 use crate::program::manner::Manner;
+use crate::program::module::ModuleError;
 use crate::program::profile::Sink;
 use crate::program::report::{Recorder, trusts};
 use crate::program::say;
@@ -27,9 +28,11 @@ use crate::store::Stores;
 use crate::sys::signal::Thread;
 use crate::verify::{Facts, Integrity, Policy};
 use crate::{grant, link, run, sys};
+use bls_artifact::host_table::function;
 use bls_artifact::manifest::Encoding;
 use bls_artifact::policy::Requirement;
 use bls_artifact::quantity::show_size;
+use std::os::fd::RawFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -139,12 +142,12 @@ fn pipeline(
     let deadline = limits.timeout.filter(|_| limits.timeout != asked);
     let deadline = deadline.map(|time| watch::end_after(Arc::clone(shared), time)).transpose()?;
     if options.source.is_some_and(|source| source != verified.facts().manifest.source) {
-        return Err(other_source(&verified.facts().name));
+        return Err(ModuleError::OtherSource(verified.facts().name.clone()).into());
     }
     stages.done(Stage::Verify, || explain_verified(verified.facts(), &trusted.path));
 
     let profile = Sink::open(options, verified.facts())?;
-    let granted = grant::grant(&options.request, rules, limits, verified.facts())?;
+    let mut granted = grant::grant(&options.request, rules, limits, verified.facts())?;
     redirect(&options.stdin)?;
     streams::redirect(&options.outputs, options.root.as_deref())?;
     recorder.granted(&granted, options.request.determinism);
@@ -177,12 +180,19 @@ fn pipeline(
 
     // Neither is of use any more, and both hold descriptors.
     drop((stores, trusted));
+    let broker = start_broker(&linked, &mut granted)?;
+    if let Some((program, _)) = &broker {
+        recorder.broker(program);
+        let program = program.display();
+        stages.done(Stage::Broker, || format!("{program} answers for what it asks"));
+    }
     recorder.begin()?;
     if let Some(profile) = &profile {
         profile.begin()?;
     }
     let mut descriptors = recorder.descriptors();
     descriptors.extend(profile.as_ref().map(Sink::descriptors).unwrap_or_default());
+    descriptors.extend(broker.map(|(_, descriptor)| descriptor));
     let beside = Beside {
         descriptors,
         threads: other_threads([watcher, deadline]),
@@ -206,6 +216,27 @@ fn pipeline(
         profile.write(found)?;
     }
     Ok(printed.err().map_or(ended.outcome, Outcome::Failed))
+}
+
+/// Starts a broker, where something that the guest imports asks for what was granted: which, and
+/// the descriptor over which it is asked.
+fn start_broker(
+    linked: &Linked,
+    granted: &mut Granted,
+) -> Result<Option<(PathBuf, RawFd)>, Failure> {
+    let asking = &granted.asking;
+    let imports = linked.mapped().module().imports();
+    let functions = imports.filter_map(|import| function(import.module(), import.name()));
+    if !asking.is_for(functions) {
+        return Ok(None);
+    }
+    let program = asking.program.clone().map_or_else(beside, Ok)?;
+    let mut broker = Broker::start(&program, &asking.setup)?;
+    // It ends when this process does, which waits for nobody behind the wall.
+    broker.detach();
+    let descriptor = broker.descriptor();
+    granted.grants.reach.outside = Some(Box::new(broker));
+    Ok(Some((program, descriptor)))
 }
 
 /// The threads of this process but for this one.

@@ -20,6 +20,7 @@ use crate::run::outcome::{Frame, Limit, Outcome, TrapReport};
 use crate::run::{Burned, Consumption, Ended};
 use crate::verify::{Facts, Integrity};
 use bls_artifact::fuel;
+use std::path::Path;
 use wasmtime::Val;
 
 /// The most functions that a report names; the table has all of them.
@@ -37,6 +38,7 @@ impl Recorder {
                 Stage::Grant => &mut all.grant,
                 Stage::Map => &mut all.map,
                 Stage::Link => &mut all.link,
+                Stage::Broker => &mut all.broker,
                 Stage::Confine => &mut all.confine,
                 Stage::Run => &mut all.run,
                 // Of what is only installed there is no report.
@@ -101,6 +103,14 @@ impl Recorder {
             report.deterministic = rules
                 .map(|start| form::Deterministic { epoch: start.epoch_seconds, seed: start.seed });
         });
+    }
+
+    /// The program that answers what the guest asks for.
+    pub(crate) fn broker(&self, program: &Path) {
+        if self.is_on() {
+            let program = Text::new(&program.to_string_lossy());
+            self.note(|report| report.broker = Some(program));
+        }
     }
 
     /// What linking found, before the guest starts.

@@ -18,6 +18,10 @@ pub(super) struct Report {
     /// The artifact, once its signature was verified.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) artifact: Option<Artifact>,
+    /// The program that was started to answer what the guest asks for (`bls-broker`), where one
+    /// was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) broker: Option<Text>,
     /// The rules in the place of chance, with `--deterministic`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) deterministic: Option<Deterministic>,
@@ -286,6 +290,9 @@ pub(super) struct MissingPiece {
 #[derive(Debug, Default, Serialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 pub(super) struct Microseconds {
+    /// Starting who answers what the guest asks for, where somebody is needed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) broker: Option<u64>,
     /// Giving up what the guest does not need.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) confine: Option<u64>,

@@ -13,7 +13,9 @@ use crate::image::ImageError;
 use crate::link::LinkError;
 use crate::map::MapError;
 use crate::open::{Irregular, OpenError};
+use crate::outside::BrokerError;
 use crate::policy::PolicyError;
+use crate::program::module::ModuleError;
 use crate::program::profile::ProfileError;
 use crate::program::stdin::StdinError;
 use crate::store::StoreError;
@@ -89,6 +91,12 @@ fn all() -> Vec<Failure> {
         GrantError::NotMetered(name()).into(),
         GrantError::NotDeterministic(name()).into(),
         GrantError::NoControlFlow(name()).into(),
+        GrantError::ByRule("listeners").into(),
+        GrantError::Alias(name()).into(),
+        GrantError::Listeners.into(),
+        BrokerError::Setup(name()).into(),
+        BrokerError::Refused(name()).into(),
+        BrokerError::Silent(path(), Errno::PIPE.into()).into(),
         MapError::Engine(engine()).into(),
         MapError::System(Errno::NOMEM, engine()).into(),
         MapError::System(Errno::ACCESS, engine()).into(),
@@ -129,7 +137,12 @@ fn all() -> Vec<Failure> {
             StoreError::from(guard()).into(),
             verify(Reason::Store(StoreError::System("read", path(), errno))).into(),
             GrantError::Folder(path(), io(), None).into(),
+            GrantError::Extensions(path(), io()).into(),
+            GrantError::Listen(name(), io()).into(),
+            BrokerError::Start(path(), io()).into(),
             StdinError(path(), io()).into(),
+            ModuleError::Unreadable(name(), io()).into(),
+            ModuleError::Compiler(path(), io()).into(),
         ]);
     }
     all

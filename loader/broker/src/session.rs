@@ -1,0 +1,277 @@
+//! One request, one answer: judges what is asked for against the set-up, and counts.
+//!
+//! Knows no socket and no process, so that a fuzzer can drive it with a network of its own.
+//! Guarantees that nothing is connected to, listened on or started that the set-up does not
+//! grant; that there are never more handles, requests and bytes than it says; and that every
+//! answer fits into a frame.
+
+use crate::http::{Ask, Authorities, Body, Client};
+use crate::net::{Network, reach};
+use crate::rpc::Call;
+use bls_artifact::broker::{ANSWER_BYTES_MAX, Answer, Reason, Refusal, Request, Setup};
+use bls_artifact::net::{Endpoint, Target, Url};
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+/// An answer, and the descriptors that go with it.
+pub type Reply = (Answer, Vec<OwnedFd>);
+
+/// Whoever starts extensions: another process, or nobody.
+pub trait Extensions {
+    /// Hands on [`Request::Extensions`], [`Request::Start`] and [`Request::Close`] of what it
+    /// started.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    fn ask(&mut self, request: &Request) -> Result<Reply, Refusal>;
+}
+
+/// What a handle stands for.
+enum Open {
+    Http {
+        body: Body,
+        left: u64,
+    },
+    /// The handle that the starter knows it by.
+    Extension(u32),
+}
+
+/// The state between requests.
+pub struct Session<'e, N> {
+    network: N,
+    setup: Setup,
+    authorities: Authorities,
+    extensions: Option<&'e mut dyn Extensions>,
+    open: BTreeMap<u32, Open>,
+    next: u32,
+    requests: u32,
+    bytes: u64,
+}
+
+impl<N: std::fmt::Debug> std::fmt::Debug for Session<'_, N> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Session").field("setup", &self.setup).finish_non_exhaustive()
+    }
+}
+
+impl<'e, N: Network> Session<'e, N> {
+    /// One that may do what `setup` says.
+    pub fn new(
+        network: N,
+        setup: Setup,
+        authorities: Authorities,
+        extensions: Option<&'e mut dyn Extensions>,
+    ) -> Self {
+        let open = BTreeMap::new();
+        Self { network, setup, authorities, extensions, open, next: 1, requests: 0, bytes: 0 }
+    }
+
+    /// Answers a request.
+    pub fn answer(&mut self, request: Request) -> Reply {
+        match self.reply(request) {
+            Ok(reply) => reply,
+            Err(refusal) => (Answer::Refused(refusal), Vec::new()),
+        }
+    }
+
+    fn reply(&mut self, request: Request) -> Result<Reply, Refusal> {
+        let plain = |answer| Ok((answer, Vec::new()));
+        match request {
+            Request::Setup { .. } => {
+                Err(Refusal::new(Reason::Invalid, "the set-up is the first request and no other"))
+            }
+            Request::Http { method, url, headers, body, connect_ms, total_ms } => {
+                self.count(body.len())?;
+                self.check_room(false)?;
+                let url = Url::parse(&url).map_err(|error| Refusal::new(Reason::Url, error))?;
+                let connect = connect_ms.map(Duration::from_millis);
+                let total = total_ms.map(Duration::from_millis);
+                let ask = Ask { method, url, headers, body, connect, total };
+                let response = self.client().run(ask)?;
+                let left = self.setup.limits.response_bytes;
+                let handle = self.keep(Open::Http { body: response.body, left });
+                plain(Answer::Http {
+                    handle,
+                    status: response.status,
+                    url: response.url.to_string(),
+                    headers: response.headers,
+                })
+            }
+            Request::Read { handle, max } => self.read(handle, max).and_then(plain),
+            Request::Close { handle } => self.close(handle).and_then(plain),
+            Request::Connect { endpoint } => {
+                self.count(0)?;
+                self.connect(&endpoint).map(descriptor)
+            }
+            Request::Listen { endpoint } => {
+                self.count(0)?;
+                self.listen(&endpoint).map(descriptor)
+            }
+            Request::HttpRpc { params, max } => self.rpc(&params, max).and_then(plain),
+            Request::Extensions => match &mut self.extensions {
+                None => plain(Answer::List(Vec::new())),
+                Some(extensions) => extensions.ask(&Request::Extensions),
+            },
+            Request::Start { .. } => self.start(&request),
+        }
+    }
+
+    fn client(&self) -> Client<'_, N> {
+        Client {
+            network: &self.network,
+            rules: &self.setup.net,
+            limits: &self.setup.limits,
+            authorities: &self.authorities,
+        }
+    }
+
+    /// Counts a request that sends so many bytes.
+    fn count(&mut self, bytes: usize) -> Result<(), Refusal> {
+        if self.requests >= self.setup.limits.requests {
+            let most = self.setup.limits.requests;
+            return Err(Refusal::new(Reason::TooMany, format_args!("more than {most} requests")));
+        }
+        self.requests += 1;
+        take(&mut self.bytes, self.setup.limits.total_bytes, bytes)
+    }
+
+    /// Whether one more may be open of this kind.
+    fn check_room(&self, is_extension: bool) -> Result<(), Refusal> {
+        let is_kind = |open: &&Open| matches!(open, Open::Extension(_)) == is_extension;
+        let most = self.setup.limits.handles;
+        if self.open.values().filter(is_kind).count() >= most as usize {
+            let what = if is_extension { "extensions run" } else { "answers are open" };
+            return Err(Refusal::new(
+                Reason::TooMany,
+                format_args!("{most} {what}; close one first"),
+            ));
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, open: Open) -> u32 {
+        // Far more than requests are counted; still, none is given twice.
+        while self.next == 0 || self.open.contains_key(&self.next) {
+            self.next = self.next.wrapping_add(1);
+        }
+        let handle = self.next;
+        self.next = self.next.wrapping_add(1);
+        self.open.insert(handle, open);
+        handle
+    }
+
+    fn read(&mut self, handle: u32, max: u32) -> Result<Answer, Refusal> {
+        let Some(Open::Http { body, left }) = self.open.get_mut(&handle) else {
+            return Err(Refusal::new(Reason::UnknownHandle, "no such answer is open"));
+        };
+        let most = (max as usize).min(ANSWER_BYTES_MAX);
+        // Memory grows with what arrives.
+        let (mut bytes, mut have) = (Vec::new(), 0);
+        while have < most {
+            let end = most.min(have + (have / 2).max(16 << 10));
+            bytes.resize(end, 0);
+            let count = body.fill(&mut bytes[have..])?;
+            have += count;
+            if have as u64 > *left {
+                return Err(Refusal::new(
+                    Reason::TooLong,
+                    format_args!("the answer is longer than {}", self.setup.limits.response_bytes),
+                ));
+            }
+            take(&mut self.bytes, self.setup.limits.total_bytes, count)?;
+            if have < end {
+                break;
+            }
+        }
+        *left -= have as u64;
+        bytes.truncate(have);
+        Ok(Answer::Bytes(bytes))
+    }
+
+    fn close(&mut self, handle: u32) -> Result<Answer, Refusal> {
+        match self.open.remove(&handle) {
+            None => Err(Refusal::new(Reason::UnknownHandle, "no such handle is open")),
+            Some(Open::Http { .. }) => Ok(Answer::Done),
+            Some(Open::Extension(inner)) => {
+                let Some(extensions) = &mut self.extensions else { return Ok(Answer::Done) };
+                extensions.ask(&Request::Close { handle: inner }).map(|(answer, _)| answer)
+            }
+        }
+    }
+
+    fn connect(&self, endpoint: &str) -> Result<OwnedFd, Refusal> {
+        let endpoint = parse(endpoint)?;
+        let limits = &self.setup.limits;
+        let deadline = self.network.now() + Duration::from_millis(limits.connect_ms);
+        let target = Target::Endpoint(&endpoint);
+        let reached = reach(&self.network, &self.setup.net, &target, deadline)?;
+        reached
+            .with_each(&self.network, deadline, |address, by| self.network.descriptor(address, by))
+    }
+
+    fn listen(&self, endpoint: &str) -> Result<OwnedFd, Refusal> {
+        let endpoint = parse(endpoint)?;
+        let limits = &self.setup.limits;
+        let deadline = self.network.now() + Duration::from_millis(limits.connect_ms);
+        let target = Target::Endpoint(&endpoint);
+        let reached = reach(&self.network, &self.setup.net, &target, deadline)?;
+        reached.with_each(&self.network, deadline, |address, _| self.network.listen(address))
+    }
+
+    fn rpc(&mut self, params: &[u8], max: u32) -> Result<Answer, Refusal> {
+        let call = Call::parse(params)?;
+        self.count(call.body_bytes())?;
+        let most = (max as usize).min(ANSWER_BYTES_MAX);
+        let limits = self.setup.limits;
+        let (mut total, mut own) = (self.bytes, 0);
+        let mut took = |count: usize| {
+            own += count as u64;
+            if own > limits.response_bytes {
+                let most = limits.response_bytes;
+                let what = format_args!("the answer is longer than {most}");
+                return Err(Refusal::new(Reason::TooLong, what));
+            }
+            take(&mut total, limits.total_bytes, count)
+        };
+        let result = call.run(&self.client(), most, &mut took);
+        self.bytes = total;
+        result.map(Answer::Bytes)
+    }
+
+    fn start(&mut self, request: &Request) -> Result<Reply, Refusal> {
+        self.check_room(true)?;
+        let Some(extensions) = &mut self.extensions else {
+            return Err(Refusal::new(Reason::UnknownExtension, "no extensions are granted"));
+        };
+        let (answer, descriptors) = extensions.ask(request)?;
+        Ok(match answer {
+            Answer::Started { handle, output_max } => {
+                let handle = self.keep(Open::Extension(handle));
+                (Answer::Started { handle, output_max }, descriptors)
+            }
+            other => (other, descriptors),
+        })
+    }
+}
+
+fn descriptor(descriptor: OwnedFd) -> Reply {
+    (Answer::Descriptor, vec![descriptor])
+}
+
+fn parse(endpoint: &str) -> Result<Endpoint, Refusal> {
+    Endpoint::parse(endpoint).map_err(|error| Refusal::new(Reason::Url, error))
+}
+
+/// Adds to a count, up to a limit.
+fn take(count: &mut u64, most: u64, more: usize) -> Result<(), Refusal> {
+    let sum = count.saturating_add(more as u64);
+    if sum > most {
+        return Err(Refusal::new(
+            Reason::TooLong,
+            format_args!("more than {most} bytes were sent and received"),
+        ));
+    }
+    *count = sum;
+    Ok(())
+}
