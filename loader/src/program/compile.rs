@@ -15,17 +15,17 @@ use crate::clock::clock;
 use crate::error::Failure;
 use crate::open::Opened;
 use crate::store::{self, Compiling, Stores, System, Wanted};
+use crate::sys::process::Process;
 use crate::verify::{Policy, verify};
 use crate::{install, policy, trust};
 use bls_artifact::digest::Sha256;
 use bls_artifact::limits::MODULE_BYTES_MAX;
 use rustix::io::FdFlags;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{Read as _, Seek as _};
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::path::PathBuf;
-use std::process::{Command, ExitStatus, Stdio};
 
 /// How long a module may take: whoever wants it run waits.
 const TIME_MAX: &str = "10m";
@@ -35,6 +35,8 @@ const ARTIFACT_BYTES_MAX: u64 = 4 * MODULE_BYTES_MAX;
 const WORDS_BYTES_MAX: u64 = 4096;
 /// What the name of an artifact begins with that nobody named.
 const NAME: &str = "source-";
+/// Digits of its source's digest that follow.
+const DIGITS: usize = 24;
 
 /// The bls-compile that an option or a policy names.
 #[derive(Debug)]
@@ -101,18 +103,21 @@ impl Compiler {
     /// Gives the artifact that the compiler wrote.
     fn run(&self, source: &Source) -> Result<Vec<u8>, ModuleError> {
         let failed = |error| ModuleError::Compiler(self.program.clone(), error);
-        let (status, mut output, mut words) = self.spawn(source).map_err(failed)?;
-        if status.success() {
+        let (code, mut output, mut words) = self.spawn(source).map_err(failed)?;
+        if code == Some(0) {
             return contents(&mut output, ARTIFACT_BYTES_MAX).map_err(failed);
         }
         let words = contents(&mut words, WORDS_BYTES_MAX).map_err(failed)?;
+        if words.is_empty() {
+            return Err(failed(std::io::Error::other("it ended without a word")));
+        }
         let words = String::from_utf8_lossy(&words);
         let lines = words.lines().map(str::trim).filter(|line| !line.is_empty());
         Err(ModuleError::Refused(source.file(), lines.collect::<Vec<_>>().join("; ")))
     }
 
     /// Gives how it ended, what it wrote, and what it said.
-    fn spawn(&self, source: &Source) -> std::io::Result<(ExitStatus, File, File)> {
+    fn spawn(&self, source: &Source) -> std::io::Result<(Option<i32>, File, File)> {
         // Of several the compiler reads a configuration, and each from a descriptor that it
         // inherits.
         let several = match source.is_linked {
@@ -130,18 +135,17 @@ impl Compiler {
             rustix::io::fcntl_setfd(file, FdFlags::empty())?;
         }
         let (output, words) = (in_memory(b"")?, in_memory(b"")?);
-        let mut command = Command::new(&self.program);
-        command
-            .env_clear()
-            .stdin(Stdio::from(input))
-            .stdout(output.try_clone()?)
-            .stderr(words.try_clone()?)
-            .args(["--quiet", "--max-compile-time", TIME_MAX, "--name"])
-            .arg(format!("{NAME}{}", source.digest));
+        let name = format!("{NAME}{}", &source.digest.to_string()[..DIGITS]);
+        let mut arguments = ["--quiet", "--max-compile-time", TIME_MAX, "-o", "-", "--name", &name]
+            .map(OsStr::new)
+            .to_vec();
         if let Some(key) = &self.key {
-            command.arg("--key").arg(key);
+            arguments.extend([OsStr::new("--key"), key]);
         }
-        Ok((command.args(["-o", "-", "-"]).status()?, output, words))
+        arguments.push(OsStr::new("-"));
+        let streams = [input.as_fd(), output.as_fd(), words.as_fd()];
+        let process = Process::start(&self.program, &arguments, &streams)?;
+        Ok((process.wait(), output, words))
     }
 }
 
