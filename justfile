@@ -21,7 +21,7 @@ differential SECONDS="3600" SEED="1":
     cargo run --release -p bls-tests --bin differential -- --seconds {{SECONDS}} --seed {{SEED}}
 
 # fuzz targets for so many seconds each, all or those named (needs cargo-fuzz and nightly):
-# framing, envelope, trust, install, compile, smith, host_calls
+# framing, envelope, trust, install, broker, compile, smith, host_calls
 fuzz *ARGS:
     cargo xtask fuzz {{ARGS}}
 

@@ -5,6 +5,7 @@
 //! that a driver can see that its inputs mean something. Guarantees nothing about
 //! time and memory: the drivers bound those.
 
+pub use crate::broker::broker;
 pub use crate::installs::install;
 use crate::modules;
 use bls_artifact::artifact::{self, Contents, FrameError, Header};
@@ -27,11 +28,12 @@ use bls_loader::verify::{self, Verified, VerifyError, verify};
 pub type Entrance = fn(&[u8]) -> bool;
 
 /// Every entrance, by the name of its fuzz target.
-pub const ENTRANCES: [(&str, Entrance); 6] = [
+pub const ENTRANCES: [(&str, Entrance); 7] = [
     ("framing", framing),
     ("envelope", envelope),
     ("trust", trust),
     ("install", install),
+    ("broker", broker),
     ("compile", compile),
     ("smith", smith),
 ];

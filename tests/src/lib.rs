@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bench;
+pub mod broker;
 pub mod court;
 pub mod deep;
 pub mod differential;

@@ -321,8 +321,7 @@ fn a_broker_is_started_only_where_somebody_asks() {
     let granted = ["--allow-net", &place];
     let ended = home.load(&[granted[0], granted[1], "--explain"], &get, &[&url]).expect(0);
     let ended = ended.says(&["bls-load: broker: ", "bls-broker answers for what it asks"]);
-    let explained = String::from_utf8_lossy(&ended.stderr);
-    assert!(explained.contains(&format!("http:{place}")), "{explained}");
+    assert!(ended.stderr.contains(&format!("http:{place}")), "{}", ended.stderr);
     let (_, report) = home.report(&granted, &get);
     assert_eq!(report["broker"], broker().to_str().unwrap(), "{report}");
     assert!(report["microseconds"]["broker"].is_u64(), "{report}");

@@ -127,6 +127,11 @@ fn install() {
 }
 
 #[test]
+fn broker() {
+    drive("broker", "broker", MUTANTS);
+}
+
+#[test]
 fn compile() {
     drive("compile", "compile", MUTANTS);
 }

@@ -29,21 +29,56 @@ Usage: bls-broker serve
 bls-broker ext COMMAND --help says more. bls-load ext COMMAND is the same.
 ";
 
+/// Why somebody gets no further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Defect {
+    /// A command line that makes no sense.
+    Usage,
+    /// `serve` without a host.
+    NoSocket,
+    /// No program is there.
+    Program,
+    /// A program does not say who it is.
+    Introduction,
+    /// No such extension.
+    Unknown,
+    /// This user has no home.
+    NoHome,
+    /// The registry cannot be read or written, or is none.
+    Registry,
+}
+
+impl Defect {
+    /// Its name, which stays the same when words change.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Usage => "broker.usage",
+            Self::NoSocket => "broker.no-socket",
+            Self::Program => "ext.program",
+            Self::Introduction => "ext.introduction",
+            Self::Unknown => "ext.unknown",
+            Self::NoHome => "ext.no-home",
+            Self::Registry => "ext.registry",
+        }
+    }
+}
+
 /// What a person is told who gets no further.
 #[derive(Debug)]
 pub struct Failure {
-    /// Its name, which stays the same when words change.
-    pub code: &'static str,
+    /// Its kind.
+    pub defect: Defect,
     /// What was wrong.
     pub what: String,
     /// What can be done.
-    pub hint: Option<String>,
+    pub hint: &'static str,
 }
 
 impl Failure {
     fn usage(what: impl fmt::Display) -> Self {
-        let hint = Some("bls-broker --help".to_owned());
-        Self { code: "broker.usage", what: what.to_string(), hint }
+        let hint = "bls-broker --help, bls-load ext --help";
+        Self { defect: Defect::Usage, what: what.to_string(), hint }
     }
 }
 
@@ -55,11 +90,9 @@ pub fn main() -> ExitCode {
         Err(failure) => {
             use bls_artifact::text::printable;
             eprintln!("bls-broker: {}", printable(&failure.what));
-            if let Some(hint) = &failure.hint {
-                eprintln!("hint: {}", printable(hint));
-            }
-            eprintln!("code: {}", failure.code);
-            ExitCode::from(if failure.code == "broker.usage" { USAGE } else { REFUSED })
+            eprintln!("hint: {}", failure.hint);
+            eprintln!("code: {}", failure.defect.code());
+            ExitCode::from(if failure.defect == Defect::Usage { USAGE } else { REFUSED })
         }
     }
 }
@@ -70,11 +103,9 @@ fn run() -> Result<ExitCode, Failure> {
     let first = first.as_ref().map(|word| word.to_string_lossy());
     match first.as_deref() {
         Some("serve") if words.next().is_none() => crate::serve::serve().map_err(|_| Failure {
-            code: "broker.no-socket",
+            defect: Defect::NoSocket,
             what: "serve is for a host: standard input is no stream socket of it".to_owned(),
-            hint: Some(
-                "bls-load starts it where a guest is granted network or extensions".to_owned(),
-            ),
+            hint: "bls-load starts it where a guest is granted network or extensions",
         }),
         Some("ext") => ext::run(words.collect()),
         Some("--help" | "-h" | "help") => say(HELP),

@@ -4,7 +4,8 @@
 //! "query_params"?}}`; the result is `{"success": true, "data": {"status", "headers", "body",
 //! "url"}}` or `{"success": false, "error"}`. A request that is refused is a result too; only
 //! parameters that are none are not. Guarantees that no more is kept of a body than its numbers
-//! in the result, and that these are no more than was asked for.
+//! in the result, that these are no more than was asked for, and that parameters take no more
+//! memory than a few times their text.
 
 mod form;
 
@@ -14,7 +15,6 @@ use bls_artifact::broker::{Reason, Refusal};
 use bls_artifact::net::Url;
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -36,10 +36,10 @@ struct Params {
 #[serde(default)]
 struct Options {
     method: Option<String>,
-    headers: Option<BTreeMap<String, String>>,
-    body: Option<Value>,
+    headers: form::Pairs,
+    body: Option<form::Body>,
     timeout: Option<u64>,
-    query_params: Option<BTreeMap<String, String>>,
+    query_params: form::Pairs,
 }
 
 /// Parameters that make sense.
@@ -59,28 +59,21 @@ impl Call {
         let Params { url, options } =
             serde_json::from_slice(params).map_err(|error| invalid(&error))?;
         let method = options.method.unwrap_or_else(|| "GET".to_owned()).to_ascii_uppercase();
-        let mut headers: Vec<(String, Vec<u8>)> = options
-            .headers
-            .unwrap_or_default()
-            .into_iter()
-            .map(|(name, value)| (name, value.into_bytes()))
-            .collect();
-        let body = match options.body {
-            None | Some(Value::Null) => Vec::new(),
-            Some(body) => {
-                let body = form::body(body).map_err(|error| invalid(&error))?;
-                if let Some(kind) = body.kind {
-                    // One that an SDK set says less: not where a part ends.
-                    headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-type"));
-                    headers.push(("content-type".to_owned(), kind.into_bytes()));
-                }
-                body.bytes
-            }
-        };
+        let pairs = options.headers.0.into_iter();
+        let mut headers: Vec<_> = pairs.map(|(name, value)| (name, value.into_bytes())).collect();
+        let body = options.body.unwrap_or(form::Body::None).sent();
+        let body = body.map_err(|error| invalid(&error))?;
+        if let Some(kind) = body.kind {
+            // One that an SDK set says less: not where a part ends.
+            headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-type"));
+            headers.push(("content-type".to_owned(), kind.into_bytes()));
+        }
+        let body = body.bytes;
         let parsed = Url::parse(&url).map_err(|error| Refusal::new(Reason::Url, error));
         let ask = parsed.map(|mut url| {
-            if let (None, Some(params)) = (&url.query, &options.query_params) {
-                url.query = (!params.is_empty()).then(|| form::query(params));
+            let params = &options.query_params.0;
+            if url.query.is_none() && !params.is_empty() {
+                url.query = Some(form::query(params));
             }
             Ask {
                 method,

@@ -20,6 +20,7 @@ pub use programs::{Folder, Programs, ProgramsError, read_registry};
 
 use crate::frame;
 use crate::session::Reply;
+use crate::sys;
 use crate::wall::{self, Missing};
 use bls_artifact::broker::{Answer, ExtensionsFrom, Reason, Refusal, Request};
 use process::Running;
@@ -38,6 +39,8 @@ const TICK: Duration = Duration::from_millis(100);
 /// socket ends.
 pub fn serve(socket: UnixStream, from: &ExtensionsFrom, demanded: bool, most: u32) {
     let mut socket = socket;
+    // The front ends by them, and this process with the front.
+    sys::ignore_signals_of_ends();
     let programs = match Programs::read(from) {
         Ok(programs) => programs,
         Err(error) => {

@@ -1,6 +1,6 @@
 //! `ext`: which programs guests may use.
 
-use super::{Failure, say};
+use super::{Defect, Failure, say};
 use crate::starter::image::Image;
 use crate::starter::{Folder, introduce, read_registry};
 use bls_artifact::extension::{Extension, Registry, is_alias, is_variable_name};
@@ -73,6 +73,9 @@ pub(super) fn run(words: Vec<OsString>) -> Result<ExitCode, Failure> {
     }
 }
 
+/// Sets what an extension may do.
+type Term = Box<dyn FnOnce(&mut Extension)>;
+
 /// What `ext add` is told.
 #[derive(Default)]
 struct Add {
@@ -82,7 +85,7 @@ struct Add {
     description: Option<String>,
     no_ask: bool,
     /// Sets what was said of the extension.
-    terms: Vec<Box<dyn FnOnce(&mut Extension)>>,
+    terms: Vec<Term>,
 }
 
 impl Add {
@@ -173,13 +176,12 @@ fn add(parser: Parser) -> Result<ExitCode, Failure> {
     let Some(path) = &add.path else {
         return Err(Failure::usage("ext add wants the path of a program"));
     };
-    let refused =
-        |code, what: String, hint: &str| Failure { code, what, hint: Some(hint.to_owned()) };
+    let refused = |defect, what: String, hint| Failure { defect, what, hint };
     let path = absolute(path)
-        .map_err(|what| refused("ext.program", what, "name an executable file that is there"))?;
+        .map_err(|what| refused(Defect::Program, what, "name an executable file that is there"))?;
     let image = Image::open(&path).map_err(|error| {
         let what = format!("{}: {error}", printable_path(&path));
-        refused("ext.program", what, "name an executable file that is there")
+        refused(Defect::Program, what, "name an executable file that is there")
     })?;
     let mut extension = Extension::new(String::new(), path.clone(), image.sha256);
     extension.md5.clone_from(&image.md5);
@@ -188,7 +190,7 @@ fn add(parser: Parser) -> Result<ExitCode, Failure> {
             let what = format!("{} is no extension: {why}", printable_path(&path));
             let hint = "a program is asked with --ext_verify and prints {\"alias\", \"description\", \
                         \"is_cgi\": true} (BROKER.md); --no-ask --alias NAME registers any other";
-            refused("ext.introduction", what, hint)
+            refused(Defect::Introduction, what, hint)
         })?;
         (extension.alias, extension.description) = (said.alias, said.description);
     }
@@ -304,9 +306,9 @@ fn remove(mut parser: Parser) -> Result<ExitCode, Failure> {
     for alias in &aliases {
         if registry.find(alias).is_none() {
             return Err(Failure {
-                code: "ext.unknown",
+                defect: Defect::Unknown,
                 what: format!("{} has no extension {alias:?}", place.display()),
-                hint: Some("bls-load ext list says which there are".to_owned()),
+                hint: "bls-load ext list says which there are",
             });
         }
     }
@@ -330,17 +332,16 @@ fn place(named: Option<PathBuf>) -> Result<PathBuf, Failure> {
     let home = read.ok().and_then(|_| {
         passwd::home(&String::from_utf8_lossy(&text), rustix::process::geteuid().as_raw())
     });
-    let home =
-        home.map(PathBuf::from).filter(|home| home.is_absolute()).ok_or_else(|| Failure {
-            code: "ext.no-home",
-            what: "the password database does not say where this user's home is".to_owned(),
-            hint: Some("name the registry: --registry FILE".to_owned()),
-        })?;
+    let home = home.filter(|home| home.is_absolute()).ok_or_else(|| Failure {
+        defect: Defect::NoHome,
+        what: "the password database does not say where this user's home is".to_owned(),
+        hint: "name the registry: --registry FILE",
+    })?;
     Ok(home.join(passwd::USER_FOLDER).join("extensions.json"))
 }
 
 fn internal(what: String) -> Failure {
-    Failure { code: "ext.registry", what, hint: Some("see the file and its folder".to_owned()) }
+    Failure { defect: Defect::Registry, what, hint: "see the file and its folder" }
 }
 
 /// The registry, or an empty one where there is none yet.
@@ -350,9 +351,9 @@ fn read(place: &Path) -> Result<Registry, Failure> {
         return Ok(Registry::empty());
     }
     read_registry(place).map_err(|error| Failure {
-        code: "ext.registry",
+        defect: Defect::Registry,
         what: error.to_string(),
-        hint: Some("BROKER.md, \"The registry\", says what is in such a file".to_owned()),
+        hint: "BROKER.md, \"The registry\", says what is in such a file",
     })
 }
 

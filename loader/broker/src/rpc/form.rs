@@ -3,9 +3,12 @@
 //! A form goes out as `multipart/form-data` (RFC 7578); between its parts stands what is in
 //! none of them.
 
-use serde::Deserialize;
-use serde_json::Value;
-use std::collections::BTreeMap;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Unexpected, Visitor};
+use std::fmt;
+
+/// Most fields of a form, and most parameters of a query.
+const FIELDS_MAX: usize = 1024;
 
 /// A body, and what kind it is where that is no matter of choice.
 #[derive(Debug, PartialEq, Eq)]
@@ -14,15 +17,24 @@ pub(super) struct Sent {
     pub(super) kind: Option<String>,
 }
 
+/// A body as it is given: text, numbers that are bytes, an object that is a form, or a list of
+/// its fields. Read without a tree in between: its JSON may be millions of numbers.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Body {
+    None,
+    Bytes(Vec<u8>),
+    Form(Vec<Field>),
+}
+
 /// A field of a form.
-#[derive(Debug, Deserialize)]
-struct Field {
+#[derive(Debug, PartialEq, Eq, serde::Deserialize)]
+pub(super) struct Field {
     name: String,
     value: Part,
 }
 
 /// What is in it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Eq, serde::Deserialize)]
 enum Part {
     Text(String),
     Binary {
@@ -34,33 +46,185 @@ enum Part {
     },
 }
 
-/// What is sent of a body: text, numbers that are bytes, an object that is a form, or a list
-/// of its fields.
-pub(super) fn body(body: Value) -> Result<Sent, String> {
-    let plain = |bytes| Ok(Sent { bytes, kind: None });
-    match body {
-        Value::String(text) => plain(text.into_bytes()),
-        Value::Array(items) if items.iter().all(Value::is_number) => {
-            let byte = |item: &Value| item.as_u64().and_then(|byte| u8::try_from(byte).ok());
-            let bytes: Option<Vec<u8>> = items.iter().map(byte).collect();
-            plain(bytes.ok_or("a number of the body is none from 0 to 255")?)
+/// An item of a list: a byte, or a field. (Not an untagged enum of serde's: these read the
+/// whole item into memory first, as a tree.)
+enum Item {
+    Byte(u8),
+    Field(Field),
+}
+
+impl<'de> Deserialize<'de> for Item {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Items;
+        impl<'de> Visitor<'de> for Items {
+            type Value = Item;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter
+                    .write_str("a number from 0 to 255, or a field with \"name\" and \"value\"")
+            }
+
+            fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Item, E> {
+                let byte = u8::try_from(number);
+                byte.map(Item::Byte)
+                    .map_err(|_| E::invalid_value(Unexpected::Unsigned(number), &self))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<Item, A::Error> {
+                Field::deserialize(MapAccessDeserializer::new(entries)).map(Item::Field)
+            }
         }
-        Value::Array(items) => {
-            let fields: Vec<Field> =
-                serde_json::from_value(Value::Array(items)).map_err(|error| error.to_string())?;
-            multipart(&fields)
+        deserializer.deserialize_any(Items)
+    }
+}
+
+/// A value in an object that is a form, as text.
+struct Word(String);
+
+impl<'de> Deserialize<'de> for Word {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Words;
+        impl Visitor<'_> for Words {
+            type Value = Word;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("text, a number or a truth value")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Word, E> {
+                Ok(Word(text.to_owned()))
+            }
+
+            fn visit_bool<E>(self, truth: bool) -> Result<Word, E> {
+                Ok(Word(truth.to_string()))
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Word, E> {
+                Ok(Word(number.to_string()))
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<Word, E> {
+                Ok(Word(number.to_string()))
+            }
+
+            fn visit_f64<E>(self, number: f64) -> Result<Word, E> {
+                Ok(Word(number.to_string()))
+            }
         }
-        Value::Object(fields) => {
-            let field = |(name, value)| {
-                let text = match value {
-                    Value::String(text) => text,
-                    other => other.to_string(),
-                };
-                Field { name, value: Part::Text(text) }
-            };
-            multipart(&fields.into_iter().map(field).collect::<Vec<_>>())
+        deserializer.deserialize_any(Words)
+    }
+}
+
+impl<'de> Deserialize<'de> for Body {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Kinds)
+    }
+}
+
+struct Kinds;
+
+impl<'de> Visitor<'de> for Kinds {
+    type Value = Body;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a body: text, a list of numbers from 0 to 255, an object of texts, or a list of fields")
+    }
+
+    fn visit_unit<E>(self) -> Result<Body, E> {
+        Ok(Body::None)
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Body, E> {
+        Ok(Body::Bytes(text.as_bytes().to_vec()))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Body, E> {
+        Ok(Body::Bytes(text.into_bytes()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Body, A::Error> {
+        let mut bytes = Vec::new();
+        match items.next_element()? {
+            None => return Ok(Body::Bytes(bytes)),
+            Some(Item::Byte(byte)) => bytes.push(byte),
+            Some(Item::Field(field)) => {
+                let mut fields = vec![field];
+                while let Some(field) = items.next_element()? {
+                    room(&fields)?;
+                    fields.push(field);
+                }
+                return Ok(Body::Form(fields));
+            }
         }
-        _ => Err("the body is no text, list or object".to_owned()),
+        while let Some(byte) = items.next_element()? {
+            bytes.push(byte);
+        }
+        Ok(Body::Bytes(bytes))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Body, A::Error> {
+        let mut fields = Vec::new();
+        while let Some((name, Word(text))) = entries.next_entry()? {
+            room(&fields)?;
+            fields.push(Field { name, value: Part::Text(text) });
+        }
+        Ok(Body::Form(fields))
+    }
+}
+
+fn room<T, E: serde::de::Error>(list: &[T]) -> Result<(), E> {
+    if list.len() < FIELDS_MAX {
+        Ok(())
+    } else {
+        Err(E::custom(format_args!("more than {FIELDS_MAX} fields")))
+    }
+}
+
+/// Names and their texts, in their order; the last of a name counts.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Pairs(pub(super) Vec<(String, String)>);
+
+impl<'de> Deserialize<'de> for Pairs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Pairs;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object of texts")
+            }
+
+            fn visit_unit<E>(self) -> Result<Pairs, E> {
+                Ok(Pairs::default())
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Pairs, A::Error> {
+                let mut pairs: Vec<(String, String)> = Vec::new();
+                while let Some((name, text)) = entries.next_entry()? {
+                    pairs.retain(|(other, _)| *other != name);
+                    if pairs.len() == FIELDS_MAX {
+                        return Err(A::Error::custom(format_args!("more than {FIELDS_MAX} names")));
+                    }
+                    pairs.push((name, text));
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+        deserializer.deserialize_any(Entries)
+    }
+}
+
+impl Body {
+    /// What is sent of it.
+    ///
+    /// # Errors
+    /// What is wrong with a form, in words.
+    pub(super) fn sent(self) -> Result<Sent, String> {
+        match self {
+            Self::None => Ok(Sent { bytes: Vec::new(), kind: None }),
+            Self::Bytes(bytes) => Ok(Sent { bytes, kind: None }),
+            Self::Form(fields) => multipart(&fields),
+        }
     }
 }
 
@@ -119,8 +283,8 @@ fn escaped(text: &str) -> String {
 }
 
 /// Names and values as a query, as forms are written.
-pub(super) fn query(params: &BTreeMap<String, String>) -> String {
-    let pair = |(name, value): (&String, &String)| format!("{}={}", word(name), word(value));
+pub(super) fn query(params: &[(String, String)]) -> String {
+    let pair = |(name, value): &(String, String)| format!("{}={}", word(name), word(value));
     params.iter().map(pair).collect::<Vec<_>>().join("&")
 }
 
@@ -141,6 +305,11 @@ fn word(text: &str) -> String {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    fn body(value: serde_json::Value) -> Result<Sent, String> {
+        let body: Body = serde_json::from_str(&value.to_string()).map_err(|e| e.to_string())?;
+        body.sent()
+    }
 
     #[test]
     fn bodies_are_text_bytes_or_forms() {
@@ -180,6 +349,6 @@ mod tests {
     #[test]
     fn a_query_is_written_as_forms_are() {
         let params = [("q", "a b&c"), ("ä", "*")].map(|(a, b)| (a.to_owned(), b.to_owned()));
-        assert_eq!(query(&params.into()), "q=a+b%26c&%C3%A4=*");
+        assert_eq!(query(&params), "q=a+b%26c&%C3%A4=*");
     }
 }

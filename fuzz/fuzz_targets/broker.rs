@@ -1,0 +1,9 @@
+//! Requests and servers of any bytes; what must hold is in `bls_tests::broker`.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    let _ = bls_tests::fuzzing::broker(bytes);
+});
