@@ -9,6 +9,7 @@
 mod beyond;
 mod error;
 
+use crate::host::Identity;
 use crate::host::{Grants, Preopen, Streams, Variable, kernel_filesystem};
 use crate::policy::{Limits, Rules};
 use crate::request::{Folder, Request};
@@ -17,7 +18,7 @@ pub(crate) use beyond::Asking;
 use bls_artifact::capability::{Capability, Permission, path_covers, plain_path};
 use bls_artifact::policy::Requirement;
 pub(crate) use error::{GrantError, Missing};
-use rustix::fs::readlinkat;
+use rustix::fs::{Mode, OFlags, readlinkat};
 use std::ffi::OsStr;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -309,6 +310,15 @@ impl Decision<'_> {
             preopens.push(Preopen::new(dir, guest_path, folder.read_only).map_err(unreadable)?);
         }
         check_contradictions(&preopens)?;
+        // It counts for all of them.
+        if let Some(first) = preopens.first_mut() {
+            for path in &self.request.hidden {
+                let unreadable = |error| GrantError::Folder(path.clone(), error, None);
+                let flags = OFlags::PATH | OFlags::CLOEXEC;
+                let identity = rustix::fs::open(path, flags, Mode::empty()).and_then(Identity::of);
+                first.hidden.push(identity.map_err(|error| unreadable(error.into()))?);
+            }
+        }
         Ok(preopens)
     }
 

@@ -132,6 +132,8 @@ pub struct Preopen {
     pub read_only: bool,
     /// Which folder it is, whatever leads to it.
     pub(crate) identity: Identity,
+    /// Files and folders that no guest reaches, in whichever granted folder they are.
+    pub(crate) hidden: Vec<Identity>,
 }
 
 impl Preopen {
@@ -145,7 +147,7 @@ impl Preopen {
         read_only: bool,
     ) -> std::io::Result<Self> {
         let identity = Identity::of(&dir)?;
-        Ok(Self { dir, guest_path, read_only, identity })
+        Ok(Self { dir, guest_path, read_only, identity, hidden: Vec::new() })
     }
 }
 

@@ -190,9 +190,12 @@ fn remove_all(
 /// Removes the notes about sources that name what is gone.
 fn forget_sources(disk: &mut impl Disk, is_gone: impl Fn(&str) -> bool) -> Result<(), StoreError> {
     for source in disk.names(Folder::Sources)?.into_iter().filter(|name| is_digest(name)) {
-        // A note that cannot be read says nothing, and an install replaces it.
-        let Ok(Some(note)) = disk.read(Folder::Sources, &source, ENVELOPE_BYTES_MAX) else {
-            continue;
+        let note = match disk.read(Folder::Sources, &source, ENVELOPE_BYTES_MAX) {
+            Ok(Some(note)) => note,
+            Ok(None) => continue,
+            // One that is no note says nothing, and an install replaces it.
+            Err(error) if error.is_of_contents() => continue,
+            Err(error) => return Err(error),
         };
         if std::str::from_utf8(&note).is_ok_and(|note| is_gone(note.trim_end())) {
             remove_file(disk, Folder::Sources, &source)?;

@@ -81,6 +81,9 @@ pub(crate) struct Request {
     /// The guest's arguments behind argument 0.
     pub(crate) arguments: Vec<OsString>,
     pub(crate) folders: Vec<Folder>,
+    /// Files and folders on this machine that the guest does not reach, whichever of its folders
+    /// they are in.
+    pub(crate) hidden: Vec<PathBuf>,
     /// Names, and values where they are given.
     pub(crate) variables: Vec<(OsString, Option<OsString>)>,
     /// The variables that `blockless_memory.env_var_read` lists, as `variables` are written; one

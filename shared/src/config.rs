@@ -25,24 +25,42 @@ pub const START: &str = "_start";
 /// The newest version.
 const VERSION_MAX: u64 = 1;
 
+/// What is wrong with a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mistake {
+    /// It is not JSON.
+    Json,
+    /// A field that there is not, that is there twice, or whose value is another.
+    Field,
+    /// A version that this program does not read.
+    Version,
+    /// Nothing says what is to be run.
+    Entry,
+}
+
 /// Why a text is no configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
-    code: &'static str,
+    kind: Mistake,
     what: String,
     /// Line and column, counted from 1.
     place: Option<(usize, usize)>,
 }
 
 impl ConfigError {
-    fn new(code: &'static str, what: impl Into<String>) -> Self {
-        Self { code, what: what.into(), place: None }
+    fn new(kind: Mistake, what: impl Into<String>) -> Self {
+        Self { kind, what: what.into(), place: None }
     }
 
     /// Its name, which stays the same when words change.
     #[must_use]
     pub fn code(&self) -> &'static str {
-        self.code
+        match self.kind {
+            Mistake::Json => "config.json",
+            Mistake::Field => "config.field",
+            Mistake::Version => "config.version",
+            Mistake::Entry => "config.entry",
+        }
     }
 
     /// Line and column, counted from 1, where one place is to blame. It is where reading
@@ -55,13 +73,13 @@ impl ConfigError {
     /// What to do next.
     #[must_use]
     pub fn hint(&self) -> &'static str {
-        match self.code {
-            "config.json" => "it is JSON, with // and /* */ comments where you like",
-            "config.version" => "0: entry is a file; 1: modules, and entry is an export",
-            "config.entry" => {
+        match self.kind {
+            Mistake::Json => "it is JSON, with // and /* */ comments where you like",
+            Mistake::Field => "README.md has the fields, in \"Moving from bls-runtime\"",
+            Mistake::Version => "0: entry is a file; 1: modules, and entry is an export",
+            Mistake::Entry => {
                 "version 0: \"entry\": \"app.wasm\"; version 1: one module of \"type\": \"entry\""
             }
-            _ => "README.md has the fields, in \"Moving from bls-runtime\"",
         }
     }
 }
@@ -229,9 +247,9 @@ impl Config {
         let version = object.number("version").unwrap_or(0);
         let Ok(version @ 0..=1) = u8::try_from(version) else {
             let what = format!("it is of version {version}; this program reads 0 to {VERSION_MAX}");
-            return Err(ConfigError::new("config.version", what));
+            return Err(ConfigError::new(Mistake::Version, what));
         };
-        let no_entry = |what: &str| Err(ConfigError::new("config.entry", what));
+        let no_entry = |what: &str| Err(ConfigError::new(Mistake::Entry, what));
         let Some(entry) = object.text("entry") else { return no_entry("it has no \"entry\"") };
         if version == 0 && entry.is_empty() {
             return no_entry("its \"entry\" names no file");
@@ -298,7 +316,7 @@ fn own(object: Object) -> Vec<(&'static str, Option<String>)> {
 }
 
 fn module(mut object: Object) -> Result<ModuleEntry, ConfigError> {
-    let wrong = |what: String| ConfigError::new("config.field", what);
+    let wrong = |what: String| ConfigError::new(Mistake::Field, what);
     let name = object.text("name").unwrap_or_default();
     let Some(file) = object.text("file") else {
         return Err(wrong(format!("module {name:?} has no \"file\"")));
@@ -320,7 +338,7 @@ fn folder(mut object: Object) -> Result<MapDir, ConfigError> {
     match (object.text("host"), object.text("guest")) {
         (Some(host), Some(guest)) => Ok(MapDir { host, guest }),
         _ => Err(ConfigError::new(
-            "config.field",
+            Mistake::Field,
             "an entry of \"map_dirs\" has \"host\" and \"guest\"",
         )),
     }

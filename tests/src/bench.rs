@@ -16,6 +16,7 @@ mod embedding;
 mod fuel;
 mod instructions;
 mod load;
+mod node;
 mod peers;
 mod report;
 mod schemes;
@@ -29,7 +30,7 @@ mod wall;
 pub const HELP: &str = "\
 Benchmarks of the two programs beside their peers. Prints tables, asserts nothing.
 
-Usage: cargo xtask bench [load|fuel|ablation|size|compile|adversaries|bombs|embedding|wall]... [RUNS] [--callgrind]
+Usage: cargo xtask bench [load|fuel|ablation|size|compile|adversaries|bombs|embedding|wall|node]... [RUNS] [--callgrind]
 
   load         start of a process: hello, by size, large artifacts; from files and installed
   fuel         metered against unmetered, on BLS_SHARED/bench
@@ -39,10 +40,11 @@ Usage: cargo xtask bench [load|fuel|ablation|size|compile|adversaries|bombs|embe
   adversaries  modules that are cheap in fuel and dear in time
   bombs        modules made to explode meter, audit or code generator
   wall         what giving up everything before a guest costs, beside another bls-load (BLS_LOAD_OTHER)
+  node         200 requests of one function at once, as a node has them, beside wasmtime
   embedding    the library: calls across the border, guests from a pool, beside wasmtime's own
 
   RUNS         runs of each command [default: 300 for load and wall, 7 for fuel and ablation, 5 for adversaries,
-               25 for embedding, 60 for compile]
+               25 for embedding, 60 for compile, 5 for node]
   --callgrind  with fuel and ablation: instructions executed by short programs, counted by valgrind (slow)
 
 Without a name, all of them but ablation, compile and wall. BLS_SHARED names a folder with guests/ and bench/.
@@ -67,6 +69,7 @@ enum Name {
     Compile,
     Embedding,
     Wall,
+    Node,
 }
 
 impl Options {
@@ -84,6 +87,7 @@ impl Options {
                 "size" => options.names.push(Name::Size),
                 "bombs" => options.names.push(Name::Bombs),
                 "compile" => options.names.push(Name::Compile),
+                "node" => options.names.push(Name::Node),
                 "wall" => options.names.push(Name::Wall),
                 "embedding" => options.names.push(Name::Embedding),
                 "adversaries" => options.names.push(Name::Adversaries),
@@ -102,6 +106,7 @@ impl Options {
                 Name::Adversaries,
                 Name::Bombs,
                 Name::Embedding,
+                Name::Node,
             ];
         }
         Ok(options)
@@ -134,6 +139,7 @@ pub fn run(options: &Options) -> Result<(), String> {
             Name::Size => size::run(&bench)?,
             Name::Bombs => bombs::run(&bench)?,
             Name::Compile => compile::run(&bench, options.runs.unwrap_or(compile::RUNS))?,
+            Name::Node => node::run(&bench, options.runs.unwrap_or(node::RUNS))?,
             Name::Wall => wall::run(&bench, options.runs.unwrap_or(wall::RUNS))?,
             Name::Embedding => embedding::run(options.runs.unwrap_or(embedding::RUNS))?,
             Name::Adversaries => {

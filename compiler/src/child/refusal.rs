@@ -13,7 +13,7 @@ const TEXT_BYTES_MAX: usize = 64 << 10;
 const LINES_MAX: usize = 8;
 
 /// Every code that may come from the other process, and the stage that says it.
-const KNOWN: [(&str, &str); 37] = [
+const KNOWN: [(&str, &str); 46] = [
     ("input.empty", "input"),
     ("input.too-long", "input"),
     ("input.truncated", "input"),
@@ -22,6 +22,15 @@ const KNOWN: [(&str, &str); 37] = [
     ("input.component", "input"),
     ("input.not-webassembly", "input"),
     ("input.text", "input"),
+    ("link.modules", "link"),
+    ("link.cycle", "link"),
+    ("link.no-export", "link"),
+    ("link.export-kind", "link"),
+    ("link.export-type", "link"),
+    ("link.initializer", "link"),
+    ("link.table-initial", "link"),
+    ("link.too-long", "link"),
+    ("link.defect", "link"),
     ("validate.invalid", "validate"),
     ("validate.proposal", "validate"),
     ("validate.truncated", "validate"),
@@ -222,7 +231,8 @@ mod tests {
         ];
         let text = include_str!("../../../SECURITY.md");
         let (_, table) = text.split_once("\n### What bls-compile refuses\n").unwrap();
-        let areas = ["input", "validate", "meter", "audit", "fuel-profile", "compile", "describe"];
+        let areas =
+            ["input", "link", "validate", "meter", "audit", "fuel-profile", "compile", "describe"];
         let listed = table.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
         let mut found = 0;
         for code in listed {

@@ -133,7 +133,8 @@ impl LinkError {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Recipe(RecipeError::Twice(_)) => {
-                "give one of them another name: link a.wasm --as NAME".to_owned()
+                "give one of them another name: --module NAME=FILE, or link FILE --as NAME"
+                    .to_owned()
             }
             Self::Recipe(RecipeError::TooMany(_)) => {
                 "link some of them to one library first: bls-compile link".to_owned()

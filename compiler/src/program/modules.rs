@@ -6,6 +6,7 @@
 //! file is the one that was meant, and nothing against whoever can choose both.
 
 use crate::input::{self, Given, InputError, Source, Unread};
+use crate::link::LinkError;
 use crate::options::Options;
 use bls_artifact::capability::Permission;
 use bls_artifact::config::{CONFIG_BYTES_MAX, Config, ConfigError, ModuleEntry, ModuleKind};
@@ -34,13 +35,19 @@ pub enum ModulesError {
     ConfigTooLong(String),
     /// A configuration, and modules beside it.
     Both,
-    /// A file has another digest than the configuration says: the kind of digest, the file, the
-    /// one that is there, the one that should be.
-    Digest(&'static str, String, String, String),
+    /// A file has another MD5 than the configuration says: the file, the one that is there, the
+    /// one that should be.
+    Md5(String, String, String),
+    /// The same of its SHA-256.
+    Sha256(String, Sha256, Sha256),
     /// Modules that cannot be those of one program.
-    Recipe(RecipeError),
-    /// All modules together are longer than one may be.
-    TooLong,
+    Link(LinkError),
+}
+
+impl From<RecipeError> for ModulesError {
+    fn from(error: RecipeError) -> Self {
+        Self::Link(LinkError::Recipe(error))
+    }
 }
 
 impl From<InputError> for ModulesError {
@@ -60,13 +67,13 @@ impl fmt::Display for ModulesError {
             Self::Both => {
                 write!(f, "a configuration names its modules itself, and --module does too")
             }
-            Self::Digest(kind, file, found, wanted) => {
-                write!(f, "{file} has the {kind} {found}, and should have {wanted:?}")
+            Self::Md5(file, found, wanted) => {
+                write!(f, "{file} has the MD5 {found}, and should have {wanted:?}")
             }
-            Self::Recipe(error) => error.fmt(f),
-            Self::TooLong => {
-                write!(f, "the modules are longer than {} MiB together", MODULE_BYTES_MAX >> 20)
+            Self::Sha256(file, found, wanted) => {
+                write!(f, "{file} has the SHA-256 {found}, and should have {wanted}")
             }
+            Self::Link(error) => error.fmt(f),
         }
     }
 }
@@ -79,7 +86,7 @@ impl ModulesError {
     pub fn stage(&self) -> &'static str {
         match self {
             Self::Input(_) => "input",
-            Self::Recipe(_) | Self::TooLong => "link",
+            Self::Link(error) => error.stage(),
             _ => "config",
         }
     }
@@ -92,10 +99,9 @@ impl ModulesError {
             Self::Config(_, error) => error.code(),
             Self::ConfigTooLong(_) => "config.too-long",
             Self::Both => "config.modules",
-            Self::Digest("MD5", ..) => "config.md5",
-            Self::Digest(..) => "config.sha256",
-            Self::Recipe(_) => "link.modules",
-            Self::TooLong => "link.too-long",
+            Self::Md5(..) => "config.md5",
+            Self::Sha256(..) => "config.sha256",
+            Self::Link(error) => error.code(),
         }
     }
 
@@ -107,14 +113,10 @@ impl ModulesError {
             Self::Config(_, error) => error.hint().to_owned(),
             Self::ConfigTooLong(_) => "is it a configuration at all?".to_owned(),
             Self::Both => "give one of the two".to_owned(),
-            Self::Digest(..) => {
+            Self::Md5(..) | Self::Sha256(..) => {
                 "put the right file there, or its digest into the configuration".to_owned()
             }
-            Self::Recipe(_) => {
-                "give each module a name of its own: --module NAME=FILE, or --as NAME behind it"
-                    .to_owned()
-            }
-            Self::TooLong => "strip debug information: wasm-opt --strip-debug".to_owned(),
+            Self::Link(error) => return error.hint(),
         })
     }
 }
@@ -179,7 +181,7 @@ pub fn read_all(modules: &[(String, PathBuf)]) -> Result<Inputs, ModulesError> {
 /// Modules of which one may be made.
 fn several(all: Vec<(String, Unread)>) -> Result<Given, ModulesError> {
     let given = Given::Several(all);
-    given.digest().map_err(ModulesError::Recipe)?;
+    given.digest()?;
     Ok(given)
 }
 
@@ -192,8 +194,10 @@ impl Room {
     }
 
     fn take(&mut self, unread: Unread) -> Result<Unread, ModulesError> {
-        let left = self.0.checked_sub(unread.bytes.len() as u64);
-        self.0 = left.ok_or(ModulesError::TooLong)?;
+        let bytes = unread.bytes.len() as u64;
+        let together = MODULE_BYTES_MAX - self.0 + bytes;
+        let left = self.0.checked_sub(bytes);
+        self.0 = left.ok_or(ModulesError::Link(LinkError::TooLong(together)))?;
         Ok(unread)
     }
 }
@@ -219,7 +223,7 @@ fn of_config(path: &Path, bytes: &[u8]) -> Result<Inputs, ModulesError> {
         _ => config.in_order().into_iter().cloned().collect(),
     };
     if listed.len() > RECIPE_MODULES_MAX {
-        return Err(ModulesError::Recipe(RecipeError::TooMany(listed.len())));
+        return Err(RecipeError::TooMany(listed.len()).into());
     }
     // What version 0 says of other files is about files that are there.
     let others = config.modules.iter().filter(|other| {
@@ -264,20 +268,18 @@ fn alone(config: &Config) -> ModuleEntry {
 /// Reads the file of a module, and holds it to its digests.
 fn checked(room: &mut Room, module: &ModuleEntry) -> Result<Unread, ModulesError> {
     let unread = room.read(Path::new(&module.file))?;
-    let wrong = |kind, found: String, wanted: &str| {
-        Err(ModulesError::Digest(kind, module.file.clone(), found, wanted.to_owned()))
-    };
+    let file = || module.file.clone();
     if let Some(wanted) = module.sha256 {
         let found = Sha256::of(&unread.bytes);
         if found != wanted {
-            return wrong("SHA-256", found.to_string(), &wanted.to_string());
+            return Err(ModulesError::Sha256(file(), found, wanted));
         }
     }
     if let Some(wanted) = &module.md5 {
         let found = Md5::digest(&unread.bytes);
         let found: String = found.iter().map(|byte| format!("{byte:02x}")).collect();
         if !found.eq_ignore_ascii_case(wanted) {
-            return wrong("MD5", found, wanted);
+            return Err(ModulesError::Md5(file(), found, wanted.clone()));
         }
     }
     Ok(unread)

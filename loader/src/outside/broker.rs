@@ -129,7 +129,7 @@ impl Broker {
             socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
                 .map_err(|error| failed(error.into()))?;
         let process =
-            Process::start(program, &[OsStr::new("serve")], theirs.as_fd()).map_err(failed)?;
+            Process::start(program, &[OsStr::new("serve")], &[theirs.as_fd()]).map_err(failed)?;
         drop(theirs);
         let mut broker = Self { socket: ours, process: Some(process) };
         match broker.ask(&Request::Setup { text }) {

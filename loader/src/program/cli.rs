@@ -95,6 +95,8 @@ pub(crate) enum Command {
     Trust(Box<Trust>),
     /// Become bls-broker, with these words.
     Extensions(Vec<OsString>),
+    /// What the network's runtime does with these words.
+    Node(Vec<OsString>),
     /// Print this text.
     Print(String),
 }
@@ -336,6 +338,14 @@ fn read(mut words: Words, all: impl IntoIterator<Item = OsString>) -> Result<Com
                 let words: Vec<OsString> = parser.raw_args().map_err(malformed)?.collect();
                 let asks = words.first().is_none_or(|word| word == "--help" || word == "-h");
                 return Ok(if asks { print(help::EXT) } else { Command::Extensions(words) });
+            }
+            Arg::Value(word) if word == "node" => {
+                let all: Vec<OsString> = parser.raw_args().map_err(malformed)?.collect();
+                let asks = all.first().is_some_and(|word| word == "--help" || word == "-h");
+                if words.options != Options::default() {
+                    return Err(usage("options of node stand behind it"));
+                }
+                return Ok(if asks { print(help::NODE) } else { Command::Node(all) });
             }
             Arg::Value(word) => {
                 return match Verb::from_word(&word) {

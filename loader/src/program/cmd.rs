@@ -30,9 +30,6 @@ use std::path::Path;
 
 /// Does what the command line says.
 pub(crate) fn main(words: Vec<OsString>) -> u8 {
-    if words.first().is_some_and(|word| word == "node") {
-        return node::main(words.into_iter().skip(1));
-    }
     let result = match cli::parse(words.clone()) {
         Ok(Command::Run(options)) => match options.config() {
             Some(path) => config::own(path, words).and_then(|options| run::run(&options)),
@@ -45,6 +42,7 @@ pub(crate) fn main(words: Vec<OsString>) -> u8 {
         Ok(Command::Remove(store, wanted)) => remove::remove(store.as_deref(), &wanted),
         Ok(Command::Collect(store)) => gc::collect(store.as_deref()),
         Ok(Command::Trust(what)) => trust::run(*what),
+        Ok(Command::Node(words)) => return node::main(words.into_iter()),
         Ok(Command::Extensions(words)) => ext::hand_over(&words),
         Ok(Command::Print(text)) => print(&text),
         Err(error) => Err(error.into()),

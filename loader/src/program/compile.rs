@@ -9,21 +9,23 @@
 //! no more than any builder's.
 
 use super::cli::{Artifact, Options};
-use super::module::{Found, Source, failure};
+use super::module::{Found, Module, ModuleError, Source};
 use super::stdin::in_memory;
 use crate::clock::clock;
-use crate::error::{Cause, Failure, printable, printable_path};
+use crate::error::Failure;
 use crate::open::Opened;
 use crate::store::{self, Compiling, Stores, System, Wanted};
+use crate::sys::process::Process;
 use crate::verify::{Policy, verify};
 use crate::{install, policy, trust};
 use bls_artifact::digest::Sha256;
 use bls_artifact::limits::MODULE_BYTES_MAX;
-use std::ffi::OsString;
+use rustix::io::FdFlags;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{Read as _, Seek as _};
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 
 /// How long a module may take: whoever wants it run waits.
 const TIME_MAX: &str = "10m";
@@ -33,6 +35,8 @@ const ARTIFACT_BYTES_MAX: u64 = 4 * MODULE_BYTES_MAX;
 const WORDS_BYTES_MAX: u64 = 4096;
 /// What the name of an artifact begins with that nobody named.
 const NAME: &str = "source-";
+/// Digits of its source's digest that follow.
+const DIGITS: usize = 24;
 
 /// The bls-compile that an option or a policy names.
 #[derive(Debug)]
@@ -46,8 +50,16 @@ impl Compiler {
     pub(super) fn of(options: &Options) -> Result<Option<Self>, Failure> {
         let rules = policy::load(options.policy.as_deref())?;
         let (program, key) = rules.compiler();
-        let Some(program) = options.compile_with.clone().or(program.map(Into::into)) else {
+        let Some(program) = options.compile_with.clone().or(program.map(PathBuf::from)) else {
             return Ok(None);
+        };
+        // A bare word is the program beside this one: never what a variable of a stranger's
+        // request finds.
+        let program = match program.components().count() {
+            1 => {
+                std::env::current_exe().map_or(program.clone(), |own| own.with_file_name(&program))
+            }
+            _ => program,
         };
         let key = options.compile_key.clone().or(key.map(Into::into));
         Ok(Some(Self { program, key }))
@@ -74,12 +86,11 @@ impl Compiler {
             stores: Some(&nowhere),
             ..Policy::of(&trusted.trust)
         };
-        let entry = source.modules.last().map_or("", |module| &module.file);
-        let verified = verify(Opened::from_bytes(&printable(entry), bytes)?, &judged)?;
+        let verified = verify(Opened::from_bytes(&source.file(), bytes)?, &judged)?;
         let facts = verified.facts();
         let made_of = facts.manifest.source;
         if !digests.contains(&made_of) {
-            return Err(other_source(&facts.name));
+            return Err(ModuleError::OtherSource(facts.name.clone()).into());
         }
         let mut disk = System::create(&place, || {})?;
         let reset = trusted.trust.reset_for(&facts.manifest.name);
@@ -90,50 +101,69 @@ impl Compiler {
     }
 
     /// Gives the artifact that the compiler wrote.
-    fn run(&self, source: &Source) -> Result<Vec<u8>, Failure> {
-        let failed = |error: std::io::Error| Failure {
-            cause: Cause::of_named_io(&error),
-            ..failure(
-                "compile.program",
-                format!("cannot run {}: {error}", printable_path(&self.program)),
-                "--compile-with takes the path of bls-compile",
-            )
+    fn run(&self, source: &Source) -> Result<Vec<u8>, ModuleError> {
+        let failed = |error| ModuleError::Compiler(self.program.clone(), error);
+        let (code, mut output, mut words) = self.spawn(source).map_err(failed)?;
+        if code == Some(0) {
+            return contents(&mut output, ARTIFACT_BYTES_MAX).map_err(failed);
+        }
+        let words = contents(&mut words, WORDS_BYTES_MAX).map_err(failed)?;
+        if words.is_empty() {
+            return Err(failed(std::io::Error::other("it ended without a word")));
+        }
+        let words = String::from_utf8_lossy(&words);
+        let lines = words.lines().map(str::trim).filter(|line| !line.is_empty());
+        Err(ModuleError::Refused(source.file(), lines.collect::<Vec<_>>().join("; ")))
+    }
+
+    /// Gives how it ended, what it wrote, and what it said.
+    fn spawn(&self, source: &Source) -> std::io::Result<(Option<i32>, File, File)> {
+        // Of several the compiler reads a configuration, and each from a descriptor that it
+        // inherits.
+        let several = match source.is_linked {
+            false => Vec::new(),
+            true => {
+                let all = source.modules.iter().map(|one| in_memory(&one.bytes));
+                all.collect::<Result<_, _>>()?
+            }
         };
         let input = match source.modules.as_slice() {
-            [module] => in_memory(&module.bytes),
-            _ => in_memory(&[]),
+            [module] if !source.is_linked => in_memory(&module.bytes)?,
+            modules => in_memory(configuration(modules, &several).as_bytes())?,
+        };
+        for file in &several {
+            rustix::io::fcntl_setfd(file, FdFlags::empty())?;
         }
-        .map_err(failed)?;
-        let [mut output, mut words] =
-            [in_memory(b"").map_err(failed)?, in_memory(b"").map_err(failed)?];
-        let copy = |file: &File| file.try_clone().map(Stdio::from);
-        let mut command = Command::new(&self.program);
-        command
-            .env_clear()
-            .stdin(Stdio::from(input))
-            .stdout(copy(&output).map_err(failed)?)
-            .stderr(copy(&words).map_err(failed)?)
-            .args(["--quiet", "--max-compile-time", TIME_MAX, "--name"])
-            .arg(format!("{NAME}{}", source.digest));
+        let (output, words) = (in_memory(b"")?, in_memory(b"")?);
+        let name = format!("{NAME}{}", &source.digest.to_string()[..DIGITS]);
+        let mut arguments = ["--quiet", "--max-compile-time", TIME_MAX, "-o", "-", "--name", &name]
+            .map(OsStr::new)
+            .to_vec();
         if let Some(key) = &self.key {
-            command.arg("--key").arg(key);
+            arguments.extend([OsStr::new("--key"), key]);
         }
-        let status = command.args(["-o", "-", "-"]).status().map_err(failed)?;
-        if !status.success() {
-            let words = contents(&mut words, WORDS_BYTES_MAX).map_err(failed)?;
-            let words = String::from_utf8_lossy(&words);
-            let words: Vec<&str> =
-                words.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-            let file = source.modules.last().map_or("", |module| &module.file);
-            let what = format!("bls-compile does not compile {file}: {}", words.join("; "));
-            return Err(failure(
-                "compile.failed",
-                what,
-                &format!("bls-compile check {file} says all that is wrong"),
-            ));
-        }
-        contents(&mut output, ARTIFACT_BYTES_MAX).map_err(failed)
+        arguments.push(OsStr::new("-"));
+        let streams = [input.as_fd(), output.as_fd(), words.as_fd()];
+        let process = Process::start(&self.program, &arguments, &streams)?;
+        Ok((process.wait(), output, words))
     }
+}
+
+/// A configuration of these modules, the entry last, which are in these files.
+fn configuration(modules: &[Module], files: &[File]) -> String {
+    let mut text = String::from("{\"version\": 1, \"entry\": \"\", \"modules\": [");
+    for (index, (module, file)) in modules.iter().zip(files).enumerate() {
+        let is_entry = index + 1 == modules.len();
+        let kind = if is_entry { "entry" } else { "module" };
+        let between = if is_entry { "]}" } else { "," };
+        let number = file.as_raw_fd();
+        // Text can always be written.
+        let name = serde_json::to_string(&module.name).unwrap_or_default();
+        text += &format!(
+            "{{\"file\": \"/proc/self/fd/{number}\", \"name\": {name}, \"type\": \"{kind}\"}}{between}"
+        );
+    }
+    text
 }
 
 /// All that was written into a file in memory, or its beginning.
@@ -142,13 +172,4 @@ fn contents(file: &mut File, bytes_max: u64) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(bytes_max).read_to_end(&mut bytes)?;
     Ok(bytes)
-}
-
-/// What was found says that it was made of something else.
-pub(super) fn other_source(name: &str) -> Failure {
-    failure(
-        "module.other-source",
-        format!("{} was made of another module than the one that is to be run", printable(name)),
-        "it may have been replaced meanwhile: run it again",
-    )
 }

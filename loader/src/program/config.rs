@@ -3,33 +3,47 @@
 //! What it says becomes words, as somebody would write them before the artifact, and the words
 //! of the command line stand behind those: so flags win, lists add up, and no option is read by
 //! two readers. Guarantees that a configuration for the node chooses nothing that is the
-//! operator's: whom to trust, what is installed where, which files this program writes.
+//! operator's: whom to trust, what is installed where, which files this program writes, which
+//! programs it starts.
 
 use super::cli::{self, Artifact, Command, Options};
 use super::manner::Manner;
-use super::{module, streams};
-use crate::error::{Cause, Failure, printable_path};
-use crate::request::Folder;
+use super::module::{self, ModuleError};
+use super::streams;
+use crate::error::{Failure, StageError, printable_path};
+use crate::request::{Folder, Request};
 use bls_artifact::config::{CONFIG_BYTES_MAX, Config, START, Stdin, Stream, field_of};
 use bls_artifact::fuel::BUDGET_MAX;
 use bls_artifact::limits::TIMEOUT_MS_MAX;
+use bls_artifact::net::{Endpoint, NetGrant, NetRules};
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 /// Bytes of a page of memory.
 const PAGE_BYTES: u64 = 65536;
-/// Options that a configuration for the node does not have: who wrote it may be a stranger.
-const OPERATORS: [&str; 9] = [
-    "store",
-    "trust",
-    "policy",
-    "digest",
-    "report",
-    "fuel-profile",
-    "compile-with",
-    "compile-key",
-    "clock-unset",
+/// Options that a configuration for the node may have: those that limit. Who wrote it may be a
+/// stranger, so the others, which grant, trust or name files of this machine, are the operator's.
+const STRANGERS: [&str; 18] = [
+    "deny",
+    "only-declared",
+    "fuel",
+    "timeout",
+    "max-memory",
+    "max-stack",
+    "max-output",
+    "max-descriptors",
+    "require-fuel",
+    "require-deterministic",
+    "require-sandbox",
+    "require-control-flow",
+    "invoke",
+    "argv0",
+    "deterministic",
+    "seed",
+    "epoch",
+    "unknown-imports",
 ];
 
 /// What a file is, by its name.
@@ -52,53 +66,79 @@ pub(super) fn kind(path: &Path) -> Kind {
     }
 }
 
-/// Why an archive is none of what is run.
-pub(super) fn archive(path: &Path) -> Failure {
-    Failure {
-        stage: "module",
-        code: "module.archive",
-        what: format!("{} is a CAR archive, which bls-load does not unpack", printable_path(path)),
-        hint: Some("unpack it, and name its config.json".into()),
-        cause: Cause::Refused,
+/// Why a file gives no configuration.
+#[derive(Debug)]
+pub(super) enum ConfigFileError {
+    /// It cannot be read, or is no text; why.
+    Unreadable(String),
+    /// The text is none.
+    Contents(bls_artifact::config::ConfigError),
+    /// It says what is the operator's to say; which field.
+    Operator(String),
+}
+
+impl fmt::Display for ConfigFileError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(why) => formatter.write_str(why),
+            Self::Contents(error) => error.fmt(formatter),
+            Self::Operator(field) => write!(formatter, "{field:?} is the operator's to say"),
+        }
+    }
+}
+
+impl StageError for ConfigFileError {
+    const STAGE: &'static str = "config";
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Unreadable(_) => "config.unreadable",
+            Self::Contents(error) => error.code(),
+            Self::Operator(_) => "config.operator",
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Unreadable(_) => "name a module, or a configuration in JSON".into(),
+            Self::Contents(error) => error.hint().into(),
+            Self::Operator(_) => {
+                "give it as an option of bls-runtime, or in /etc/bls/policy.json".into()
+            }
+        })
     }
 }
 
 /// Reads a configuration. `root` is what it calls `$ROOT`.
 pub(super) fn read(path: &Path, root: Option<&str>, manner: Manner) -> Result<Config, Failure> {
-    let shown = printable_path(path);
-    let failure = |code, what: String, hint: &str| Failure {
-        stage: "config",
-        code,
-        what,
-        hint: Some(hint.to_owned()),
-        cause: Cause::Refused,
+    let config = read_file(path).and_then(|text| {
+        let config = Config::parse(&text, root).map_err(ConfigFileError::Contents)?;
+        match config.options.iter().find(|(name, _)| !STRANGERS.contains(name)) {
+            Some((name, _)) if manner == Manner::Node => {
+                Err(ConfigFileError::Operator(field_of(name)))
+            }
+            _ => Ok(config),
+        }
+    });
+    config.map_err(|error| {
+        let failure = Failure::from(error);
+        Failure { what: format!("{}: {}", printable_path(path), failure.what), ..failure }
+    })
+}
+
+fn read_file(path: &Path) -> Result<String, ConfigFileError> {
+    let mut bytes = Vec::new();
+    let read = std::fs::File::open(path)
+        .and_then(|file| file.take(CONFIG_BYTES_MAX as u64 + 1).read_to_end(&mut bytes));
+    let why = match read {
+        Err(error) => error.to_string(),
+        Ok(count) if count > CONFIG_BYTES_MAX => "it is too long for a configuration".into(),
+        Ok(_) => match String::from_utf8(bytes) {
+            Ok(text) => return Ok(text),
+            Err(_) => "it is no text".into(),
+        },
     };
-    let unreadable = |what: &dyn std::fmt::Display| {
-        failure(
-            "config.unreadable",
-            format!("{shown}: {what}"),
-            "name a module, or a configuration in JSON",
-        )
-    };
-    let mut text = Vec::new();
-    let file = std::fs::File::open(path).map_err(|error| unreadable(&error))?;
-    let read = file.take(CONFIG_BYTES_MAX as u64 + 1).read_to_end(&mut text);
-    read.map_err(|error| unreadable(&error))?;
-    if text.len() > CONFIG_BYTES_MAX {
-        return Err(unreadable(&"it is too long for a configuration"));
-    }
-    let text = String::from_utf8(text).map_err(|_| unreadable(&"it is no text"))?;
-    let config = Config::parse(&text, root)
-        .map_err(|error| failure(error.code(), format!("{shown}: {error}"), error.hint()))?;
-    let operators = config.options.iter().find(|(name, _)| OPERATORS.contains(name));
-    match operators {
-        Some((name, _)) if manner == Manner::Node => Err(failure(
-            "config.operator",
-            format!("{shown}: {:?} is the operator's to say", field_of(name)),
-            "give it as an option of bls-runtime, or in /etc/bls/policy.json",
-        )),
-        _ => Ok(config),
-    }
+    Err(ConfigFileError::Unreadable(why))
 }
 
 /// The folders that a configuration grants, the root last.
@@ -142,10 +182,25 @@ pub(super) fn option_words(config: &Config, folders: &[Folder]) -> Vec<OsString>
 #[derive(Debug)]
 pub(super) struct Asked<'a> {
     pub(super) config: &'a Config,
+    /// Where it was read, if it was.
+    pub(super) file: Option<&'a Path>,
     /// Options that stand before the words.
     pub(super) options: Vec<OsString>,
     /// A command line: its artifact is what the configuration names.
     pub(super) words: Vec<OsString>,
+    /// What is asked for beside all that.
+    pub(super) beside: Beside,
+}
+
+/// What no option says.
+#[derive(Debug, Default)]
+pub(super) struct Beside {
+    pub(super) hidden: Vec<PathBuf>,
+    /// Names of variables of this process that `blockless_memory` lists.
+    pub(super) listed: Vec<OsString>,
+    pub(super) network: NetRules,
+    pub(super) extensions: Option<PathBuf>,
+    pub(super) listeners: Vec<Endpoint>,
 }
 
 impl Asked<'_> {
@@ -161,6 +216,7 @@ impl Asked<'_> {
             return Err(cli::usage("a configuration is for a run").into());
         };
         options.manner = manner;
+        self.beside.add_to(&mut options.request);
         options.root = config.fs_root_path.as_ref().map(PathBuf::from).filter(|root| root.is_dir());
         options.log.clone_from(&config.runtime_logger);
         options.outputs = [&config.stdout, &config.stderr]
@@ -176,15 +232,40 @@ impl Asked<'_> {
             Kind::Artifact if config.version == 0 => {
                 module::Found::artifact(Artifact::File(file.into()))
             }
-            Kind::Archive => return Err(archive(Path::new(file))),
+            Kind::Archive => return Err(ModuleError::Archive(file.into()).into()),
             // What has no ending and no folder is the name of something that is installed.
             Kind::Config if manner == Manner::Own && config.version == 0 && !file.contains('/') => {
                 module::Found::artifact(Artifact::from_word(file.into())?)
             }
-            _ => module::find(config, &options)?,
+            _ => module::find(config, self.file, &options)?,
         };
         (options.artifact, options.source) = (found.artifact, found.source);
         Ok(*options)
+    }
+}
+
+impl Beside {
+    /// What a configuration itself grants. A permission for what is no network, such as a file,
+    /// grants nothing, as on the network.
+    pub(super) fn of(config: &Config) -> Self {
+        let grants = config.permissions.iter().filter_map(|url| NetGrant::parse(url).ok());
+        Self {
+            network: NetRules { allow: grants.collect(), deny: Vec::new() },
+            extensions: config.drivers_root_path.as_ref().map(PathBuf::from),
+            ..Self::default()
+        }
+    }
+
+    fn add_to(self, request: &mut Request) {
+        request.hidden.extend(self.hidden);
+        request.listed.extend(self.listed.into_iter().map(|name| (name, None)));
+        let beyond = &mut request.beyond;
+        beyond.network.allow.extend(self.network.allow);
+        beyond.network.deny.extend(self.network.deny);
+        beyond.listeners.extend(self.listeners);
+        if beyond.extensions.path.is_none() {
+            beyond.extensions.path = self.extensions;
+        }
     }
 }
 
@@ -192,10 +273,21 @@ impl Asked<'_> {
 pub(super) fn own(path: &Path, words: Vec<OsString>) -> Result<Options, Failure> {
     let root = std::env::var_os("ENV_ROOT_PATH");
     let config = read(path, root.as_deref().and_then(OsStr::to_str), Manner::Own)?;
-    let mut options = option_words(&config, &folders(&config));
+    of_config(&config, Some(path), words)
+}
+
+fn of_config(
+    config: &Config,
+    file: Option<&Path>,
+    words: Vec<OsString>,
+) -> Result<Options, Failure> {
+    let mut options = option_words(config, &folders(config));
     if config.version == 1 && config.start() != START {
         options.push(format!("--invoke={}", config.start()).into());
     }
-    options.extend(config.permissions.iter().map(|url| format!("--allow-net={url}").into()));
-    Asked { config: &config, options, words }.options(Manner::Own)
+    let beside = Beside::of(config);
+    Asked { config, file, options, words, beside }.options(Manner::Own)
 }
+
+#[cfg(test)]
+mod tests;

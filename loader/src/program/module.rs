@@ -7,20 +7,27 @@
 //! configuration says of a module's digest holds; and that what is found says it was made of
 //! just these. Verifies nothing: the run does.
 
+mod error;
+
 use super::cli::{Artifact, Options};
 use super::compile;
-use crate::error::{Cause, Failure, printable};
+use crate::error::{Failure, printable, printable_path};
 use crate::store::{Stores, Wanted};
 use crate::verify::runs_here;
-use bls_artifact::artifact::{Foreign, FrameError, Header};
-use bls_artifact::config::{Config, ModuleEntry};
+use bls_artifact::artifact::{Foreign, FrameError, Header, MAGIC};
+use bls_artifact::config::{Config, ModuleEntry, ModuleKind};
 use bls_artifact::digest::Sha256;
 use bls_artifact::limits::MODULE_BYTES_MAX;
-use bls_artifact::recipe::{Ingredient, Recipe};
+use bls_artifact::manifest::Manifest;
+use bls_artifact::recipe::{ENTRY_NAME, Ingredient, Recipe};
+pub(super) use error::ModuleError;
 use md5::{Digest as _, Md5};
 use std::fs::File;
 use std::io::Read as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+/// What modules import that are called by others, or call others, by name: linking makes it.
+const LINKED: &str = "blockless";
 
 /// What is to be run.
 #[derive(Debug)]
@@ -50,24 +57,30 @@ pub(super) struct Module {
 pub(super) struct Source {
     /// One, or libraries and the entry behind them.
     pub(super) modules: Vec<Module>,
-    /// How they become one program; `None` for a module alone.
-    pub(super) recipe: Option<Recipe>,
+    /// SHA-256 of the module, or of the recipe.
     pub(super) digest: Sha256,
+    /// Whether they are linked, and one alone is too: then it may call others by `blockless`.
+    pub(super) is_linked: bool,
 }
 
-/// Finds what is made of a configuration's modules, or makes it.
-pub(super) fn find(config: &Config, options: &Options) -> Result<Found, Failure> {
+/// Finds what is made of a configuration's modules, or makes it. `file` is where it was read.
+pub(super) fn find(
+    config: &Config,
+    file: Option<&Path>,
+    options: &Options,
+) -> Result<Found, Failure> {
     let source = read(config)?;
-    // A module alone is the same with a recipe as without.
-    let alone = match source.modules.as_slice() {
-        [module] if source.recipe.is_some() => Some(module.sha256),
-        _ => None,
-    };
-    let all: Vec<Sha256> = [source.digest].into_iter().chain(alone).collect();
+    // A module alone is the same with a recipe as without, but for what is made by linking.
+    let mut all = vec![source.digest];
+    if let [module] = source.modules.as_slice()
+        && module.sha256 != source.digest
+    {
+        all.push(module.sha256);
+    }
     if let Some(found) = installed(&all, options)? {
         return Ok(found);
     }
-    let compiler = compile::Compiler::of(options)?.ok_or_else(|| not_installed(&source))?;
+    let compiler = compile::Compiler::of(options)?.ok_or_else(|| source.not_installed(file))?;
     compiler.compile(&source, &all, options, &|| installed(&all, options))
 }
 
@@ -81,7 +94,12 @@ fn installed(sources: &[Sha256], options: &Options) -> Result<Option<Found>, Fai
     };
     let mut unfit = None;
     for source in sources {
-        let Some(made) = stores.made_of(*source, &runs_here)? else { continue };
+        let is_alone = sources.first() != Some(source);
+        let is_fit = |manifest: &Manifest| {
+            runs_here(manifest)
+                && !(is_alone && manifest.module.imports.iter().any(|one| one.module == LINKED))
+        };
+        let Some(made) = stores.made_of(*source, &is_fit)? else { continue };
         let artifact = Artifact::Installed(Wanted::Identity(made.identity));
         let found = Found { artifact, source: Some(*source) };
         if made.is_fit {
@@ -97,138 +115,96 @@ fn installed(sources: &[Sha256], options: &Options) -> Result<Option<Found>, Fai
 }
 
 /// Reads and checks all modules.
-fn read(config: &Config) -> Result<Source, Failure> {
+fn read(config: &Config) -> Result<Source, ModuleError> {
     let listed = config.in_order();
     if listed.is_empty() {
         // What a configuration of version 0 says of modules is about their files.
         let own = config.modules.iter().find(|module| module.file == config.entry);
         let others = config.modules.iter().filter(|module| module.file != config.entry);
-        others
-            .filter(|other| other.md5.is_some() || other.sha256.is_some())
-            .try_for_each(|other| read_module(other).map(drop))?;
+        for other in others.filter(|other| other.md5.is_some() || other.sha256.is_some()) {
+            let _ = read_module(other)?;
+        }
         let entry = ModuleEntry {
             file: config.entry.clone(),
             name: String::new(),
-            kind: bls_artifact::config::ModuleKind::Entry,
+            kind: ModuleKind::Entry,
             md5: own.and_then(|own| own.md5.clone()),
             sha256: own.and_then(|own| own.sha256),
         };
         let module = read_module(&entry)?;
-        return Ok(Source { digest: module.sha256, modules: vec![module], recipe: None });
+        return Ok(Source { digest: module.sha256, modules: vec![module], is_linked: false });
     }
     let modules = listed.into_iter().map(read_module).collect::<Result<Vec<_>, _>>()?;
     let mut parts: Vec<Ingredient> = modules
         .iter()
         .map(|module| Ingredient { name: module.name.clone(), sha256: module.sha256 })
         .collect();
-    let recipe = parts.pop().map(|entry| Recipe::new(parts, entry));
-    let recipe = recipe.transpose().map_err(|error| {
-        failure("module.recipe", error.to_string(), "give each module a name of its own")
-    })?;
-    let digest = recipe.as_ref().map_or(Sha256::of(b""), Recipe::digest);
-    Ok(Source { modules, recipe, digest })
+    // A configuration of version 1 has an entry.
+    let entry = parts.remove(parts.len() - 1);
+    let recipe = Recipe::new(parts, entry).map_err(ModuleError::Recipe)?;
+    Ok(Source { modules, digest: recipe.digest(), is_linked: true })
 }
 
-fn read_module(entry: &ModuleEntry) -> Result<Module, Failure> {
+fn read_module(entry: &ModuleEntry) -> Result<Module, ModuleError> {
     let shown = printable(&entry.file);
-    let unreadable = |error: std::io::Error| Failure {
-        cause: Cause::of_named_io(&error),
-        ..failure(
-            "module.unreadable",
-            format!("cannot read {shown}: {error}"),
-            "see that it is there, and that you may read it; a path begins in the folder that this was started in",
-        )
-    };
     let mut bytes = Vec::new();
-    let file = File::open(&entry.file).map_err(unreadable)?;
-    file.take(MODULE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    let read = File::open(&entry.file)
+        .and_then(|file| file.take(MODULE_BYTES_MAX + 1).read_to_end(&mut bytes));
+    let _ = read.map_err(|error| ModuleError::Unreadable(shown.clone(), error))?;
     if bytes.len() as u64 > MODULE_BYTES_MAX {
-        return Err(failure(
-            "module.kind",
-            format!("{shown} is longer than any module"),
-            "name a module",
-        ));
+        return Err(ModuleError::TooLong(shown));
     }
     if let Some(expected) = &entry.md5 {
         let actual: String = Md5::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         if !actual.eq_ignore_ascii_case(expected) {
-            let expected = printable(expected);
-            let what = format!("{shown} has the MD5 {actual}, and should have {expected:?}");
-            return Err(failure(
-                "module.md5",
-                what,
-                "put the right file there, or its digest into the configuration",
-            ));
+            return Err(ModuleError::Md5(shown, actual, expected.clone()));
         }
     }
     let sha256 = Sha256::of(&bytes);
     if let Some(expected) = entry.sha256.filter(|expected| *expected != sha256) {
-        let what = format!("{shown} has the SHA-256 {sha256}, and should have {expected}");
-        return Err(failure(
-            "module.sha256",
-            what,
-            "put the right file there, or its digest into the configuration",
-        ));
+        return Err(ModuleError::Sha256(shown, sha256, expected));
     }
-    check_kind(&bytes, &shown)?;
-    let name = entry.name.clone();
+    let foreign = match Header::parse(&bytes, bytes.len() as u64) {
+        Err(FrameError::NotAnArtifact(kind)) => kind,
+        _ if bytes.starts_with(&MAGIC) => return Err(ModuleError::Artifact(shown)),
+        _ => Foreign::Unknown,
+    };
+    match foreign {
+        Foreign::Module => {}
+        // A module as text is no more than a text.
+        Foreign::Unknown if !bytes.is_empty() && std::str::from_utf8(&bytes).is_ok() => {}
+        kind => return Err(ModuleError::Foreign(shown, kind)),
+    }
+    let name = match (entry.name.as_str(), entry.kind) {
+        // As the compiler has it.
+        ("", ModuleKind::Entry) => ENTRY_NAME.to_owned(),
+        (name, _) => name.to_owned(),
+    };
     Ok(Module { name, file: entry.file.clone(), bytes, sha256 })
 }
 
-/// Refuses what is no module, text or binary.
-fn check_kind(bytes: &[u8], shown: &str) -> Result<(), Failure> {
-    let foreign = match Header::parse(bytes, bytes.len() as u64) {
-        Err(FrameError::NotAnArtifact(foreign)) => foreign,
-        _ => {
-            return Err(failure(
-                "module.kind",
-                format!("{shown} is an artifact already"),
-                "name it with .bls at its end",
-            ));
-        }
-    };
-    let hint = match foreign {
-        Foreign::Module => return Ok(()),
-        // A module as text is no more than a text.
-        Foreign::Unknown if std::str::from_utf8(bytes).is_ok() => return Ok(()),
-        Foreign::Component => "build it for wasip1: rustc --target wasm32-wasip1",
-        Foreign::Cwasm => {
-            "native code that nobody signed is not run: name the module that it was made of"
-        }
-        _ => "name a WebAssembly module",
-    };
-    Err(failure("module.kind", format!("{shown} is {}, not a module", foreign.words()), hint))
-}
+impl Source {
+    /// The file of the module that is called, as it is shown.
+    pub(super) fn file(&self) -> String {
+        printable(self.modules.last().map_or("", |module| &module.file))
+    }
 
-/// Why there is nothing to run, and how there will be.
-fn not_installed(source: &Source) -> Failure {
-    let file = |module: &Module| printable(&module.file);
-    let [modules @ .., entry] = source.modules.as_slice() else {
-        return failure("module.recipe", "there is no module".into(), "name one");
-    };
-    let name = PathBuf::from(&entry.file);
-    let name = name.file_stem().unwrap_or_default().to_string_lossy();
-    let name = printable(&name);
-    let compile = match modules {
-        [] => format!("bls-compile {}", file(entry)),
-        modules => {
-            let libraries: Vec<String> = modules
-                .iter()
-                .map(|module| format!("{} --as {}", file(module), printable(&module.name)))
-                .collect();
-            format!("bls-compile link {} {} -o {name}.bls", libraries.join(" "), file(entry))
-        }
-    };
-    let digest = source.digest;
-    failure(
-        "module.not-installed",
-        format!("nothing that is installed was made of {} (sha256:{digest})", file(entry)),
-        &format!(
-            "{compile} && bls-load install {name}.bls; or have it compiled when it is first run: --compile-with bls-compile"
-        ),
-    )
-}
-
-pub(super) fn failure(code: &'static str, what: String, hint: &str) -> Failure {
-    Failure { stage: "module", code, what, hint: Some(hint.to_owned()), cause: Cause::Refused }
+    /// Why there is nothing to run, and how there will be. `config` is the configuration that
+    /// named the modules.
+    fn not_installed(&self, config: Option<&Path>) -> ModuleError {
+        let name = PathBuf::from(self.file());
+        let name = name.file_stem().unwrap_or_default().to_string_lossy();
+        let input = match (config, self.modules.as_slice()) {
+            (Some(config), _) if self.is_linked => printable_path(config),
+            (None, [libraries @ .., _]) => {
+                let module = |one: &Module| {
+                    format!(" --module {}={}", printable(&one.name), printable(&one.file))
+                };
+                self.file() + &libraries.iter().map(module).collect::<String>()
+            }
+            _ => self.file(),
+        };
+        let how = format!("bls-compile {input} && bls-load install {name}.bls");
+        ModuleError::NotInstalled(self.file(), self.digest, how)
+    }
 }

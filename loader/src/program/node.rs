@@ -13,13 +13,17 @@ mod mounts;
 mod words;
 
 use super::cmd::{self, run};
-use super::config::{self, Asked};
+use super::config::{self, Asked, Beside};
 use super::manner::{Manner, NODE_USAGE, line};
+use super::module::ModuleError;
 use super::{cli, say};
 use crate::error::{Cause, Failure};
 use bls_artifact::config::{Config, ModuleEntry, ModuleKind, START, Stdin, Stream};
 use bls_artifact::limits::POLICY_BYTES_MAX;
+use bls_artifact::net::{Endpoint, NetGrant};
+use bls_artifact::recipe::ENTRY_NAME;
 pub(crate) use help::HELP;
+use mounts::Mounts;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -30,6 +34,8 @@ use words::Words;
 pub(super) const NAME: &str = "bls-runtime";
 /// The variable that the network's configurations call `$ROOT`.
 const ROOT_VARIABLE: &str = "ENV_ROOT_PATH";
+/// The variable that names those that the guest may list, with `;` between them.
+const LIST_VARIABLE: &str = "BLS_LIST_VARS";
 
 /// Does what the words behind the program's name say.
 pub(super) fn main(words: impl Iterator<Item = OsString>) -> u8 {
@@ -62,7 +68,7 @@ fn printed(text: &str) -> u8 {
 fn started(words: &Words) -> Result<(), Failure> {
     let input = Path::new(&words.input);
     let mut config = match config::kind(input) {
-        config::Kind::Archive => return Err(config::archive(input)),
+        config::Kind::Archive => return Err(ModuleError::Archive(input.to_owned()).into()),
         config::Kind::Module | config::Kind::Artifact => of_module(words),
         config::Kind::Config => {
             let variable = std::env::var_os(ROOT_VARIABLE);
@@ -71,14 +77,13 @@ fn started(words: &Words) -> Result<(), Failure> {
         }
     };
     apply(words, &mut config);
-    let folders = mounts::of(words, &config)?;
-    let mut given = config::option_words(&config, &folders);
+    let mounts = mounts::of(words, &config)?;
+    let mut given = config::option_words(&config, &mounts.folders);
     given.extend(
         variables(words)?
             .into_iter()
             .map(|(name, value)| OsString::from_vec([b"--env=", &*name, b"=", &*value].concat())),
     );
-    given.extend(network(words, &config));
     given.extend(words.own.iter().cloned());
     if words.has("unknown-imports-trap") {
         given.push("--unknown-imports=trap".into());
@@ -93,7 +98,9 @@ fn started(words: &Words) -> Result<(), Failure> {
         behind.push("--".into());
     }
     behind.extend(words.arguments.iter().cloned());
-    let asked = Asked { config: &config, options: given, words: behind };
+    let beside = beside(words, &config, &mounts)?;
+    let file = Some(input).filter(|_| config::kind(input) == config::Kind::Config);
+    let asked = Asked { config: &config, file, options: given, words: behind, beside };
     run::run(&asked.options(Manner::Node)?)
 }
 
@@ -125,9 +132,6 @@ fn of_module(words: &Words) -> Config {
     }
 }
 
-/// What the entry is called where `--module` names the others: nothing imports from it.
-const ENTRY_NAME: &str = "entry";
-
 /// Lets flags win.
 fn apply(words: &Words, config: &mut Config) {
     fn set<T>(field: &mut Option<T>, value: Option<T>) {
@@ -136,7 +140,10 @@ fn apply(words: &Words, config: &mut Config) {
         }
     }
     set(&mut config.fs_root_path, words.text("fs-root-path"));
-    set(&mut config.drivers_root_path, words.text("drivers-root-path"));
+    // Which programs may be started is the operator's to say.
+    // The node names a folder that may not be there.
+    let extensions = words.text("drivers-root-path");
+    config.drivers_root_path = extensions.filter(|path| Path::new(path).exists());
     set(&mut config.runtime_logger, words.text("runtime-logger"));
     set(&mut config.limited_fuel, words.number("limited-fuel"));
     set(&mut config.limited_memory, words.number("limited-memory"));
@@ -183,29 +190,44 @@ fn variables(words: &Words) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, Failure> {
     Ok(all)
 }
 
-/// What the guest may reach over the network, in words of bls-load's own.
-fn network(words: &Words, config: &Config) -> Vec<OsString> {
-    let mut all = Vec::new();
-    let mut say = |option: &str, value: &OsStr| {
-        if bls_artifact::options::takes(option).is_some() {
-            let mut word = OsString::from(format!("--{option}="));
-            word.push(value);
-            all.push(word);
+/// What no option says: the network, extensions, listed variables.
+fn beside(words: &Words, config: &Config, mounts: &Mounts) -> Result<Beside, Failure> {
+    let mut beside = Beside { hidden: mounts.hidden.clone(), ..Beside::of(config) };
+    let grants = |flag| -> Result<Vec<NetGrant>, Failure> {
+        let one = |text: &String| {
+            NetGrant::parse(text).map_err(|error| wrong(&format!("--{flag}={text}: {error}")))
+        };
+        match words.list(flag) {
+            None => Ok(Vec::new()),
+            Some(list) if list.is_empty() => Ok(vec![NetGrant::all()]),
+            Some(list) => list.iter().map(one).collect(),
         }
     };
-    for url in &config.permissions {
-        say("allow-net", OsStr::new(url));
-    }
+    beside.network.allow.extend(grants("allow-net")?);
+    beside.network.deny.extend(grants("deny-net")?);
     if words.has("allow-all") {
-        say("allow-net", OsStr::new("*"));
+        beside.network.allow.push(NetGrant::all());
     }
-    for (flag, empty) in [("allow-net", "*"), ("deny-net", "*")] {
-        for value in words.all(flag) {
-            say(flag, if value.is_empty() { OsStr::new(empty) } else { value });
+    for word in words.all("tcplisten") {
+        let word = word.to_string_lossy();
+        let (address, number) = word.split_once("::").unwrap_or((&word, ""));
+        let endpoint = Endpoint::parse(address)
+            .map_err(|error| wrong(&format!("--tcplisten {word}: {error}")))?;
+        let next = 3 + mounts.folders.len() + beside.listeners.len();
+        // It takes the next number that is free, which must not be below the one that is asked
+        // for.
+        if !number.is_empty() && number.parse().map_or(true, |number: usize| number > next) {
+            return Err(wrong(&format!("--tcplisten {word}: it would be descriptor {next}")));
         }
+        beside.listeners.push(endpoint);
     }
-    for address in words.all("tcplisten") {
-        say("listen", address);
-    }
-    all
+    let names = std::env::var_os(LIST_VARIABLE).unwrap_or_default();
+    let names = names.as_bytes().split(|byte| *byte == b';').filter(|name| !name.is_empty());
+    beside.listed = names.map(|name| OsStr::from_bytes(name).to_owned()).collect();
+    Ok(beside)
+}
+
+/// A command line that makes no sense.
+fn wrong(what: &str) -> Failure {
+    cli::usage(what).into()
 }

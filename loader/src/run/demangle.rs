@@ -4,6 +4,7 @@
 //! _ZN4core3fmt5write17h0123456789abcdefE   core::fmt::write
 //! _RNvMs_NtCs1_5alloc3vecINtB5_3VecmE4push <alloc::vec::Vec>::push
 //! _ZN5shape6circle4areaEv                  shape::circle::area
+//! math::_ZN4core3fmt5write17h0123456789abcdefE   math::core::fmt::write
 //! ```
 //!
 //! Knows both manglings of Rust (RFC 2603 and the one before it), and of C++ what has
@@ -21,8 +22,21 @@ const STEPS_MAX: usize = 4096;
 /// Deepest nesting in one name.
 const DEPTH_MAX: usize = 64;
 
-/// The name as it is read.
+/// The name as it is read. One of a library that was linked stands behind the library's own.
 pub(crate) fn readable(name: &str) -> Cow<'_, str> {
+    let inner = ["::_R", "::_Z"].iter().filter_map(|begin| name.find(begin)).min();
+    if let Some(at) = inner.filter(|_| !name.starts_with("_R") && !name.starts_with("_Z")) {
+        let (library, own) = name.split_at(at + "::".len());
+        return match alone(own) {
+            Cow::Owned(own) => Cow::Owned(format!("{library}{own}")),
+            Cow::Borrowed(_) => Cow::Borrowed(name),
+        };
+    }
+    alone(name)
+}
+
+/// The same of a name that stands alone.
+fn alone(name: &str) -> Cow<'_, str> {
     let short = match name.get(..2) {
         _ if name.len() > BYTES_MAX || !name.is_ascii() => None,
         Some("_R") => {
@@ -429,6 +443,8 @@ mod tests {
             ("_ZN5shape6circle4areaEv", "shape::circle::area"),
             ("_ZNK5shape4sideEi", "shape::side"),
             ("_Z4mainiPPc", "main"),
+            ("math::_ZN5shape6circle4areaEv", "math::shape::circle::area"),
+            ("a::b::_RNvC1a1f", "a::b::a::f"),
         ] {
             assert_eq!(readable(name), shown, "{name}");
         }
@@ -460,6 +476,9 @@ mod tests {
             "_RNvMB_1f",
             "_RIC1aKj",
             "_RNvC18446744073709551615a1f",
+            "math::add",
+            "math::_Z",
+            "::_R",
         ] {
             assert_eq!(readable(name), name);
         }

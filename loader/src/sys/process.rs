@@ -17,24 +17,29 @@ use std::ptr;
 pub(crate) struct Process(Pid);
 
 impl Process {
-    /// Starts `program` with these arguments, an empty environment and `stdin` as its standard
-    /// input. Of other descriptors it has those that stay open on exec. That the program cannot
-    /// be executed is seen by its end.
+    /// Starts `program` with these arguments, an empty environment and `streams` as its first
+    /// descriptors, from standard input on, which are none of this process's own first ones. Of
+    /// other descriptors it has those that stay open on exec. That the program cannot be executed
+    /// is seen by its end.
     pub(crate) fn start(
         program: &Path,
         arguments: &[&OsStr],
-        stdin: BorrowedFd<'_>,
+        streams: &[BorrowedFd<'_>],
     ) -> io::Result<Self> {
         rustix::fs::access(program, rustix::fs::Access::EXEC_OK)?;
         let words = Words::new(program, arguments)?;
         let (argv, envp) = (words.pointers(), [ptr::null()]);
-        // SAFETY: the child runs the two calls below and no more, both of which may be made
+        // SAFETY: the child runs the calls below and no more, all of which may be made
         // between fork and exec, also where this process has other threads.
         match unsafe { libc::fork() } {
             -1 => Err(io::Error::last_os_error()),
             0 => {
-                // SAFETY: numbers of descriptors; a bad one is an error.
-                if unsafe { libc::dup2(stdin.as_raw_fd(), 0) } == 0 {
+                let mut are_placed = true;
+                for (number, stream) in (0..).zip(streams) {
+                    // SAFETY: numbers of descriptors; a bad one is an error.
+                    are_placed &= unsafe { libc::dup2(stream.as_raw_fd(), number) } == number;
+                }
+                if are_placed {
                     // SAFETY: C strings that live in `words`, and lists of them that end with
                     // a null pointer.
                     unsafe { libc::execve(words.program(), argv.as_ptr(), envp.as_ptr()) };
@@ -46,10 +51,11 @@ impl Process {
         }
     }
 
-    /// Waits until it has ended.
-    pub(crate) fn wait(self) {
-        // Somebody else may have heard of its end.
-        let _ = rustix::io::retry_on_intr(|| waitpid(Some(self.0), WaitOptions::empty()));
+    /// Waits until it has ended; its exit code, where it had one that somebody else has not
+    /// heard of.
+    pub(crate) fn wait(self) -> Option<i32> {
+        let end = rustix::io::retry_on_intr(|| waitpid(Some(self.0), WaitOptions::empty()));
+        end.ok()??.1.exit_status()
     }
 }
 
@@ -99,13 +105,13 @@ mod tests {
         let (mut ours, theirs) = UnixStream::pair().unwrap();
         let script = OsStr::new("read line; echo \"$line $0 $1 ${HOME-none}\" >&0");
         let words = [OsStr::new("-c"), script, OsStr::new("a"), OsStr::new("b c")];
-        let process = Process::start(Path::new("/bin/sh"), &words, theirs.as_fd()).unwrap();
+        let process = Process::start(Path::new("/bin/sh"), &words, &[theirs.as_fd()]).unwrap();
         drop(theirs);
         ours.write_all(b"hello\n").unwrap();
         let mut text = String::new();
         ours.read_to_string(&mut text).unwrap();
         assert_eq!(text, "hello a b c none\n");
-        process.wait();
+        assert_eq!(process.wait(), Some(0));
     }
 
     #[test]
@@ -116,7 +122,7 @@ mod tests {
             ("/etc/passwd", io::ErrorKind::PermissionDenied),
             ("a\0b", io::ErrorKind::InvalidInput),
         ] {
-            let error = Process::start(Path::new(program), &[], ours.as_fd()).unwrap_err();
+            let error = Process::start(Path::new(program), &[], &[ours.as_fd()]).unwrap_err();
             assert_eq!(error.kind(), kind, "{program:?}: {error}");
         }
         assert_eq!(replace(Path::new("/nonexistent"), &[]).kind(), io::ErrorKind::NotFound);

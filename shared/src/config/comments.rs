@@ -3,7 +3,7 @@
 //! Guarantees that what is left stands where it stood, so that the parser's line and column
 //! are those of the file. Does not judge the rest: the parser does.
 
-use super::ConfigError;
+use super::{ConfigError, Mistake};
 
 /// The text with spaces for each comment, and for each comma that nothing follows.
 pub(super) fn blanked(text: &str) -> Result<Vec<u8>, ConfigError> {
@@ -28,7 +28,7 @@ pub(super) fn blanked(text: &str) -> Result<Vec<u8>, ConfigError> {
                     let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
                     let begin =
                         before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-                    let mut error = ConfigError::new("config.json", "this comment has no end");
+                    let mut error = ConfigError::new(Mistake::Json, "this comment has no end");
                     error.place = Some((line, at - begin + 1));
                     return Err(error);
                 };

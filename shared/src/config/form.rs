@@ -5,7 +5,7 @@
 //! is wrong has a line and a column. Guarantees: no unknown field, no field twice, each value
 //! of the kind that its row says. `null` is as good as absent.
 
-use super::{ConfigError, field_of, option_of};
+use super::{ConfigError, Mistake, field_of, option_of};
 use crate::options::{self, Takes};
 use crate::text::printable_name;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -151,7 +151,7 @@ pub(super) fn read(text: &[u8], root: Option<&str>) -> Result<Object, ConfigErro
     let node = top.deserialize(&mut parser).and_then(|node| parser.end().map(|()| node));
     match node {
         Ok(Node::Object(object)) => Ok(object),
-        Ok(_) => Err(ConfigError::new("config.json", "it is no object")),
+        Ok(_) => Err(ConfigError::new(Mistake::Json, "it is no object")),
         Err(error) => Err(of_parser(&error)),
     }
 }
@@ -161,8 +161,8 @@ fn of_parser(error: &serde_json::Error) -> ConfigError {
     let (line, column) = (error.line(), error.column());
     let words = error.to_string();
     let place = format!(" at line {line} column {column}");
-    let code = if error.is_data() { "config.field" } else { "config.json" };
-    let mut own = ConfigError::new(code, words.strip_suffix(&place).unwrap_or(&words));
+    let kind = if error.is_data() { Mistake::Field } else { Mistake::Json };
+    let mut own = ConfigError::new(kind, words.strip_suffix(&place).unwrap_or(&words));
     own.place = (line > 0).then_some((line, column.max(1)));
     own
 }

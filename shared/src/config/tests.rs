@@ -255,3 +255,24 @@ fn options_come_in_the_order_they_are_written() {
         assert_eq!(error.code(), "config.field", "{wrong}");
     }
 }
+
+#[test]
+fn no_text_is_too_strange_and_every_place_is_in_it() {
+    let text = "// a\n{ /* b */ \"version\": 1, \"entry\": \"r\\\"un\",\n \"modules\": [{\"file\": \"a\", \
+                \"type\": \"entry\",}], \"env\": {\"A\": \"1\"}, \"fuel\": [\"1\", ], \"id\": {\"x\": [null]}}\n";
+    assert!(read(text).is_ok(), "{:?}", read(text));
+    let judge = |text: &str| {
+        if let Err(error) = read(text)
+            && let Some((line, _)) = error.place()
+        {
+            assert!((1..=text.lines().count().max(1) + 1).contains(&line), "{text}: {error}");
+        }
+    };
+    for end in 0..text.len() {
+        judge(&text[..end]);
+        for letter in ["", "\"", "/", "*", ",", "}", "[", "\\", "\n", "\u{fffd}", "1"] {
+            judge(&[&text[..end], letter, &text[end + 1..]].concat());
+            judge(&[&text[..end], letter, &text[end..]].concat());
+        }
+    }
+}

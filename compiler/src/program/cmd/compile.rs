@@ -158,7 +158,7 @@ impl Begun<'_> {
 
     /// The module that several are.
     fn linked(&self, given: Given, options: Options) -> Result<(), Failure> {
-        let source = given.digest().map_err(ModulesError::Recipe)?;
+        let source = given.digest().map_err(ModulesError::from)?;
         let modules: Vec<Value> = given
             .all()
             .map(|(name, one)| json!({ "name": name, "sha256": Sha256::of(&one.bytes) }))

@@ -82,7 +82,7 @@ fn artifact(run: &Run) -> Result<PathBuf, Failure> {
         ));
     }
     let label = given.label().to_owned();
-    let digest = given.digest().map_err(ModulesError::Recipe)?;
+    let digest = given.digest().map_err(ModulesError::from)?;
     let is_text = given.all().any(|(_, one)| !is_binary(&one.bytes));
     let options = options(run, &label)?;
     // Before there is a key, though nothing may be left to compile: the other process waits.

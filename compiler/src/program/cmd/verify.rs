@@ -57,7 +57,7 @@ pub(super) fn rebuilt<'a>(
         found.extend(given.into_all());
     }
     let source = rebuild::source(&given.manifest, found).map_err(refused)?;
-    let digest = source.digest().map_err(ModulesError::Recipe)?;
+    let digest = source.digest().map_err(ModulesError::from)?;
     let options = rebuild::options(&given.manifest, digest).map_err(refused)?;
     let label = source.label().to_owned();
     let child = Child::start(source, Job::Build(options), limits)?;

@@ -154,10 +154,14 @@ impl Opening {
         // What must be new is no link's other end.
         let follow = self.lookup.has(LookupFlags::SYMLINK_FOLLOW) && !exclusive;
         for _ in 0..ATTEMPTS_MAX {
-            let found = match self.writes() && roots.matter() {
+            let changes = self.writes() && roots.matter();
+            let found = match changes || roots.hide() {
                 true => {
                     let (place, found) = Place::find(purse, directory, path, follow)?;
-                    roots.check_changeable(purse, directory, &place)?;
+                    if changes {
+                        roots.check_changeable(purse, directory, &place)?;
+                    }
+                    roots.check_visible(purse, directory, &place, found.as_ref())?;
                     found
                 }
                 false => Found::at(purse, &directory.dir, path, follow)?,

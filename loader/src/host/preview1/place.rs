@@ -219,7 +219,8 @@ impl Identity {
     }
 }
 
-/// The granted folders, where some may be changed and some only be read: then one may lie
+/// The granted folders, where some may be changed and some only be read, and what is hidden in
+/// them: then one may lie
 /// in another, and the innermost decides, by whatever way a guest comes. Empty where all
 /// are of one kind, and nothing is asked of the system then. Folders that are looked at on
 /// the way up are paid for.
@@ -233,6 +234,8 @@ enum Root {
     /// With a descriptor of its own, for a guest may close its one; `None` where the system
     /// gave none.
     ReadOnly(Identity, Option<Dir>),
+    /// A file or a folder that no guest reaches.
+    Hidden(Identity),
 }
 
 impl Roots {
@@ -244,14 +247,49 @@ impl Roots {
     /// Those among these grants.
     pub(crate) fn of(preopens: &[Preopen]) -> Self {
         let read_only = preopens.iter().filter(|preopen| preopen.read_only).count();
-        if read_only == 0 || read_only == preopens.len() {
+        let hidden: Vec<Identity> =
+            preopens.iter().flat_map(|preopen| preopen.hidden.iter().copied()).collect();
+        if hidden.is_empty() && (read_only == 0 || read_only == preopens.len()) {
             return Self(Vec::new());
         }
         let root = |preopen: &Preopen| match preopen.read_only {
             true => Root::ReadOnly(preopen.identity, preopen.dir.try_clone().ok()),
             false => Root::Changeable(preopen.identity),
         };
-        Self(preopens.iter().map(root).collect())
+        Self(preopens.iter().map(root).chain(hidden.into_iter().map(Root::Hidden)).collect())
+    }
+
+    /// Whether there is something that no guest reaches.
+    pub(crate) fn hide(&self) -> bool {
+        self.0.iter().any(|root| matches!(root, Root::Hidden(_)))
+    }
+
+    /// `perm` for what is hidden, or lies in a folder that is. A granted folder in that counts
+    /// more.
+    pub(crate) fn check_visible(
+        &self,
+        purse: &Purse,
+        start: &Directory,
+        place: &Place<'_>,
+        found: Option<&Found>,
+    ) -> Outcome<()> {
+        if !self.hide() {
+            return Ok(());
+        }
+        let is_hidden = |here| self.find(here).map(|root| matches!(root, Root::Hidden(_)));
+        if let Some(found) = found
+            && is_hidden(Identity::of(&found.file)?) == Some(true)
+        {
+            return Err(Errno::Perm.into());
+        }
+        // The folder that the path starts from was judged when it was opened.
+        let Folder::Opened(folder) = &place.folder else { return Ok(()) };
+        let start = Identity::of(&start.dir)?;
+        let known = |here| is_hidden(here).or((here == start).then_some(false));
+        match climb(purse, folder, known)? {
+            Some(true) => Err(Errno::Perm.into()),
+            _ => Ok(()),
+        }
     }
 
     /// The folder of a path in which something is going to change, and the name of that.
@@ -297,7 +335,7 @@ impl Roots {
         }
         let start = Identity::of(&start.dir)?;
         let read_only = climb(purse, folder, |here| match self.find(here) {
-            Some(root) => Some(matches!(root, Root::ReadOnly(..))),
+            Some(root) => Some(!matches!(root, Root::Changeable(_))),
             None => (here == start).then_some(false),
         });
         Ok(read_only?.unwrap_or(false))
@@ -333,7 +371,9 @@ impl Roots {
 
     fn find(&self, folder: Identity) -> Option<&Root> {
         self.0.iter().find(|root| match root {
-            Root::Changeable(identity) | Root::ReadOnly(identity, _) => *identity == folder,
+            Root::Changeable(identity) | Root::ReadOnly(identity, _) | Root::Hidden(identity) => {
+                *identity == folder
+            }
         })
     }
 }

@@ -3,6 +3,7 @@
 //! Written by hand: their order is part of the interface. Guarantees (tests) that a line
 //! has at most 80 columns, and that the options named here are those that are read.
 
+pub(crate) use crate::program::node::HELP as NODE;
 use bls_artifact::{nearest, options};
 
 /// The commands, with what `bls-load help COMMAND` prints.
@@ -15,7 +16,7 @@ pub(crate) const COMMANDS: [(&str, &str); 10] = [
     ("gc", GC),
     ("trust", super::trust::HELP),
     ("ext", EXT),
-    ("node", crate::program::node::HELP),
+    ("node", NODE),
     ("help", HELP),
 ];
 

@@ -14,9 +14,9 @@ use crate::map::{Guests, map_for};
 use crate::outside::{Broker, beside};
 use crate::policy::{self, Limits, Rules};
 use crate::program::cli::{Artifact, Input, Options, ReportTarget};
-use crate::program::compile::other_source;
 use crate::program::explain::{Stage, Stages};
 use crate::program::manner::Manner;
+use crate::program::module::ModuleError;
 use crate::program::profile::Sink;
 use crate::program::report::{Recorder, trusts};
 use crate::program::say;
@@ -142,7 +142,7 @@ fn pipeline(
     let deadline = limits.timeout.filter(|_| limits.timeout != asked);
     let deadline = deadline.map(|time| watch::end_after(Arc::clone(shared), time)).transpose()?;
     if options.source.is_some_and(|source| source != verified.facts().manifest.source) {
-        return Err(other_source(&verified.facts().name));
+        return Err(ModuleError::OtherSource(verified.facts().name.clone()).into());
     }
     stages.done(Stage::Verify, || explain_verified(verified.facts(), &trusted.path));
 

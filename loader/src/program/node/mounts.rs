@@ -4,7 +4,8 @@
 //! What `--dir` and `--fs-root-path` name is granted, to be changed, as the node expects it. With
 //! `--allow-read` or `--allow-write` only what they name of it is, and `--deny-…` takes away.
 //! Guarantees that a flag never widens what is mounted, that a denial wins, and that one which
-//! cannot be held is refused. Opens nothing.
+//! cannot be held is refused. What is denied is what stands there when the run begins, under
+//! whatever name. Opens nothing.
 
 use super::words::Words;
 use crate::error::{Cause, Failure, printable};
@@ -24,14 +25,25 @@ enum Access {
     Change,
 }
 
+/// What the flags for files come to.
+#[derive(Debug, Default)]
+pub(super) struct Mounts {
+    pub(super) folders: Vec<Folder>,
+    /// On this machine.
+    pub(super) hidden: Vec<PathBuf>,
+}
+
 /// Paths of one list; empty for all.
 type List = Option<Vec<String>>;
 
 /// The folders, in the order of their descriptors.
-pub(super) fn of(words: &Words, config: &Config) -> Result<Vec<Folder>, Failure> {
+///
+/// Gives what is hidden in them too.
+pub(super) fn of(words: &Words, config: &Config) -> Result<Mounts, Failure> {
     let mut config = config.clone();
     let dirs: Vec<MapDir> = words.all("dir").map(map_dir).collect();
-    if !dirs.is_empty() {
+    // Where the command line says which folders there are, it says all of them.
+    if !dirs.is_empty() || words.has("fs-root-path") {
         config.map_dirs = dirs;
     }
     // The node names a folder that nobody made, and goes on without.
@@ -43,11 +55,11 @@ pub(super) fn of(words: &Words, config: &Config) -> Result<Vec<Folder>, Failure>
         no_read: words.list("deny-read").map(plain).transpose()?,
         no_write: words.list("deny-write").map(plain).transpose()?,
     };
-    let mut folders = Vec::new();
+    let mut mounts = Mounts::default();
     for folder in config::folders(&config) {
-        lists.narrow(folder, &mut folders)?;
+        lists.narrow(folder, &mut mounts)?;
     }
-    Ok(folders)
+    Ok(mounts)
 }
 
 /// `HOST` or `HOST::GUEST`.
@@ -108,17 +120,19 @@ impl Lists {
     }
 
     /// What is left of a folder: itself, and folders in it that have other rights.
-    fn narrow(&self, folder: Folder, folders: &mut Vec<Folder>) -> Result<(), Failure> {
+    fn narrow(&self, folder: Folder, mounts: &mut Mounts) -> Result<(), Failure> {
         let guest = folder.guest.to_string_lossy();
         let rooted = format!("/{}", guest.trim_start_matches('/'));
         let Some(top) = plain_path(&rooted) else {
-            folders.push(folder);
+            mounts.folders.push(folder);
             return Ok(());
         };
         let whole = self.access(&top);
         match whole {
             Access::Nothing => {}
-            rights => folders.push(Folder { read_only: rights == Access::Read, ..folder.clone() }),
+            rights => {
+                mounts.folders.push(Folder { read_only: rights == Access::Read, ..folder.clone() })
+            }
         }
         let lists = [&self.read, &self.write, &self.no_read, &self.no_write];
         let mut inside: Vec<&String> = lists
@@ -142,11 +156,8 @@ impl Lists {
                 continue;
             }
             if rights == Access::Nothing {
-                return Err(refused(
-                    path,
-                    "cannot be kept from a guest that gets the folder around it",
-                    "grant the other folders instead: --dir HOST::GUEST",
-                ));
+                mounts.hidden.push(host);
+                continue;
             }
             if !host.is_dir() {
                 return Err(refused(
@@ -155,7 +166,7 @@ impl Lists {
                     "name the folder that it is in",
                 ));
             }
-            folders.push(Folder {
+            mounts.folders.push(Folder {
                 host,
                 guest: OsStr::from_bytes(path.as_bytes()).to_owned(),
                 read_only: rights == Access::Read,

@@ -261,7 +261,7 @@ mod tests {
     fn what_makes_no_sense_is_said() {
         for (words, said) in [
             (&[][..], "no INPUT"),
-            (&["--entry"], "--entry' needs a value"),
+            (&["--entry"], "--entry needs a value"),
             (&["a", "--limited-fuel", "many"], "--limited-fuel takes a whole number"),
             (&["a", "--limited-fuel", "-1"], "--limited-fuel takes a whole number"),
             (&["a", "--env", "K"], "--env takes NAME=VALUE"),

@@ -15,6 +15,7 @@ use crate::map::MapError;
 use crate::open::{Irregular, OpenError};
 use crate::outside::BrokerError;
 use crate::policy::PolicyError;
+use crate::program::module::ModuleError;
 use crate::program::profile::ProfileError;
 use crate::program::stdin::StdinError;
 use crate::store::StoreError;
@@ -140,6 +141,8 @@ fn all() -> Vec<Failure> {
             GrantError::Listen(name(), io()).into(),
             BrokerError::Start(path(), io()).into(),
             StdinError(path(), io()).into(),
+            ModuleError::Unreadable(name(), io()).into(),
+            ModuleError::Compiler(path(), io()).into(),
         ]);
     }
     all
