@@ -263,6 +263,13 @@ mod tests {
     }
 
     #[test]
+    fn a_function_that_is_long_in_itself_is_too_much() {
+        let of = |bytes: usize| format!("(module (func {}))", "nop ".repeat(bytes));
+        assert_eq!(effort_of(&of(BODY_BYTES_MAX - 100)), Effort::Full);
+        assert_eq!(effort_of(&of(BODY_BYTES_MAX + 100)), Effort::Least);
+    }
+
+    #[test]
     fn globals_between_branches_are_too_much() {
         assert_eq!(effort_of(&between_branches(3000, 3000)), Effort::Least);
         assert_eq!(effort_of(&between_branches(1000, 10_000)), Effort::Least);
