@@ -154,7 +154,8 @@ fn available(modules: &[Named]) -> Option<Vec<u8>> {
 /// A module's index spaces.
 #[derive(Default)]
 struct Shape {
-    types: Vec<wasmparser::SubType>,
+    /// Each type, and whether it is no one's of a group of several.
+    types: Vec<(wasmparser::SubType, bool)>,
     functions: Vec<u32>,
     tables: Vec<wasmparser::TableType>,
     memories: Vec<wasmparser::MemoryType>,
@@ -169,9 +170,11 @@ impl Shape {
         for payload in Parser::new(0).parse_all(wasm) {
             match payload.expect("a valid module") {
                 Payload::TypeSection(section) => {
-                    shape
-                        .types
-                        .extend(section.into_iter().flat_map(|one| one.unwrap().into_types()));
+                    for group in section {
+                        let group = group.unwrap();
+                        let is_alone = group.types().len() == 1;
+                        shape.types.extend(group.into_types().map(|ty| (ty, is_alone)));
+                    }
                 }
                 Payload::ImportSection(section) => {
                     for import in section.into_imports() {
@@ -216,13 +219,13 @@ impl Shape {
         &self,
         ty: u32,
     ) -> Option<(Vec<wasm_encoder::ValType>, Vec<wasm_encoder::ValType>)> {
-        let ty = self.types.get(ty as usize)?.clone();
+        let (ty, is_alone) = self.types.get(ty as usize)?.clone();
         let wasmparser::CompositeInnerType::Func(function) = &ty.composite_type.inner else {
             return None;
         };
         let all = function.params().iter().chain(function.results());
-        // One that others may extend is another type than it looks like.
-        if !ty.is_final || ty.supertype_idx.is_some() || !all.copied().all(is_plain) {
+        // One of a group, or that others may extend, is another type than it looks like.
+        if !is_alone || !ty.is_final || ty.supertype_idx.is_some() || !all.copied().all(is_plain) {
             return None;
         }
         let ty = RoundtripReencoder.sub_type(ty).ok()?;
