@@ -436,9 +436,9 @@ fn choose(text: &mut String, variable: &str, choices: &[(usize, String)], ty: &s
         [(_, only)] => *text += &format!("    {only}"),
         _ => {
             let (low, high) = choices.split_at(choices.len() / 2);
-            let _ = write!(
+            let _ = writeln!(
                 text,
-                "    (if{ty} (i32.lt_u (local.get {variable}) (i32.const {})) (then\n",
+                "    (if{ty} (i32.lt_u (local.get {variable}) (i32.const {})) (then",
                 high[0].0
             );
             choose(text, variable, low, ty);

@@ -142,29 +142,29 @@ impl Types {
         match (has, wants) {
             _ if has == wants => true,
             (HeapType::Concrete(has), HeapType::Concrete(wants)) => self.is_subtype(has, wants),
-            (HeapType::Concrete(has), _) => match (inner(has), plain(wants)) {
-                (Some(CompositeInnerType::Func(_)), Some(Of::Func)) => true,
-                (Some(CompositeInnerType::Struct(_)), Some(Of::Struct | Of::Eq | Of::Any)) => true,
-                (Some(CompositeInnerType::Array(_)), Some(Of::Array | Of::Eq | Of::Any)) => true,
-                _ => false,
-            },
-            (_, HeapType::Concrete(wants)) => match (plain(has), inner(wants)) {
-                (Some(Of::NoFunc), Some(CompositeInnerType::Func(_))) => true,
-                (
-                    Some(Of::None),
-                    Some(CompositeInnerType::Struct(_) | CompositeInnerType::Array(_)),
-                ) => true,
-                _ => false,
-            },
-            _ => match (plain(has), plain(wants)) {
-                (Some(Of::NoFunc), Some(Of::Func)) => true,
-                (Some(Of::NoExtern), Some(Of::Extern)) => true,
-                (Some(Of::NoExn), Some(Of::Exn)) => true,
-                (Some(Of::Eq), Some(Of::Any)) => true,
-                (Some(Of::I31 | Of::Struct | Of::Array), Some(Of::Eq | Of::Any)) => true,
-                (Some(Of::None), Some(Of::I31 | Of::Struct | Of::Array | Of::Eq | Of::Any)) => true,
-                _ => false,
-            },
+            (HeapType::Concrete(has), _) => matches!(
+                (inner(has), plain(wants)),
+                (Some(CompositeInnerType::Func(_)), Some(Of::Func))
+                    | (Some(CompositeInnerType::Struct(_)), Some(Of::Struct | Of::Eq | Of::Any))
+                    | (Some(CompositeInnerType::Array(_)), Some(Of::Array | Of::Eq | Of::Any))
+            ),
+            (_, HeapType::Concrete(wants)) => matches!(
+                (plain(has), inner(wants)),
+                (Some(Of::NoFunc), Some(CompositeInnerType::Func(_)))
+                    | (
+                        Some(Of::None),
+                        Some(CompositeInnerType::Struct(_) | CompositeInnerType::Array(_))
+                    )
+            ),
+            _ => matches!(
+                (plain(has), plain(wants)),
+                (Some(Of::NoFunc), Some(Of::Func))
+                    | (Some(Of::NoExtern), Some(Of::Extern))
+                    | (Some(Of::NoExn), Some(Of::Exn))
+                    | (Some(Of::Eq), Some(Of::Any))
+                    | (Some(Of::I31 | Of::Struct | Of::Array), Some(Of::Eq | Of::Any))
+                    | (Some(Of::None), Some(Of::I31 | Of::Struct | Of::Array | Of::Eq | Of::Any))
+            ),
         }
     }
 }

@@ -57,7 +57,7 @@ pub enum Command {
     #[command(disable_help_flag = true)]
     Run(RunArguments),
     /// `bls-compile link`
-    Link(Link),
+    Link(Box<Link>),
     /// `bls-compile check`
     Check(Check),
     /// `bls-compile audit`

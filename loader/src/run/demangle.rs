@@ -443,6 +443,8 @@ mod tests {
             ("_ZN5shape6circle4areaEv", "shape::circle::area"),
             ("_ZNK5shape4sideEi", "shape::side"),
             ("_Z4mainiPPc", "main"),
+            ("math::_ZN5shape6circle4areaEv", "math::shape::circle::area"),
+            ("a::b::_RNvC1a1f", "a::b::a::f"),
         ] {
             assert_eq!(readable(name), shown, "{name}");
         }
@@ -474,6 +476,9 @@ mod tests {
             "_RNvMB_1f",
             "_RIC1aKj",
             "_RNvC18446744073709551615a1f",
+            "math::add",
+            "math::_Z",
+            "::_R",
         ] {
             assert_eq!(readable(name), name);
         }
