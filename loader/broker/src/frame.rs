@@ -4,7 +4,7 @@
 //! what arrives, not with what a length promises; that [`receive`] takes no descriptors, which
 //! the kernel then closes; and that those which [`receive_all`] takes are closed on exec.
 
-use bls_artifact::broker::{LENGTH_BYTES, WireError, frame_length};
+use bls_artifact::broker::{Answer, LENGTH_BYTES, Reason, Refusal, WireError, frame_length};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
@@ -131,10 +131,24 @@ pub fn send(
     stream.write_all(&frame[sent..])
 }
 
+/// Writes an answer with its descriptors; one that does not fit into a frame is refused.
+///
+/// # Errors
+/// [`FrameError`]; the stream is of no use after it.
+pub fn answer(
+    stream: &mut (impl Write + AsFd),
+    (answer, descriptors): (Answer, Vec<OwnedFd>),
+) -> Result<(), FrameError> {
+    let long = |error| Answer::Refused(Refusal::new(Reason::TooLong, error)).encode();
+    let frame = answer.encode().or_else(long)?;
+    let borrowed: Vec<BorrowedFd<'_>> = descriptors.iter().map(|one| one.as_fd()).collect();
+    Ok(send(stream, &frame, &borrowed)?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bls_artifact::broker::{Answer, Request};
+    use bls_artifact::broker::Request;
     use std::os::unix::net::UnixStream;
 
     #[test]

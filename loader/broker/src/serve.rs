@@ -4,7 +4,7 @@
 //! The socket is standard input, so that whoever starts this needs no more than any way to
 //! start a program has. Standard output and errors are for nobody: what is wrong is an answer.
 
-use crate::frame::{self, FrameError};
+use crate::frame;
 use crate::http::Authorities;
 use crate::net::System;
 use crate::session::{Extensions, Reply, Session};
@@ -15,7 +15,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use std::io::{self, Read as _};
 use std::net::Shutdown;
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -32,9 +32,8 @@ const STACK_BYTES: usize = 64 << 10;
 /// # Errors
 /// Where that is no socket.
 pub fn serve() -> io::Result<ExitCode> {
-    let socket = socket()?;
+    let mut socket = socket()?;
     sys::ignore_signals_of_writes();
-    let mut socket = socket;
     let setup = match first(&mut socket) {
         Ok(Some(setup)) => setup,
         Ok(None) => return Ok(ExitCode::SUCCESS),
@@ -44,7 +43,7 @@ pub fn serve() -> io::Result<ExitCode> {
         Ok(authorities) => authorities,
         Err(refusal) => return Ok(refuse(&mut socket, refusal)),
     };
-    let mut starter = match Starter::begin(&setup, &socket) {
+    let mut starter = match Starter::begin(&setup) {
         Ok(starter) => starter,
         Err(refusal) => return Ok(refuse(&mut socket, refusal)),
     };
@@ -59,7 +58,7 @@ pub fn serve() -> io::Result<ExitCode> {
         return Ok(code);
     }
     if watch(&socket, starter.as_ref()).is_err()
-        || send(&mut socket, (Answer::Done, vec![])).is_err()
+        || frame::answer(&mut socket, (Answer::Done, vec![])).is_err()
     {
         end(starter.as_ref().map(Starter::parts));
         return Ok(ExitCode::FAILURE);
@@ -74,7 +73,7 @@ pub fn serve() -> io::Result<ExitCode> {
             }
             Err(error) => (Answer::Refused(Refusal::new(Reason::Invalid, error)), Vec::new()),
         };
-        if send(&mut socket, reply).is_err() {
+        if frame::answer(&mut socket, reply).is_err() {
             break;
         }
     }
@@ -134,15 +133,8 @@ fn authorities(setup: &Setup) -> Result<Authorities, Refusal> {
 
 fn refuse(socket: &mut UnixStream, refusal: Refusal) -> ExitCode {
     // Where nobody hears it there is nobody to tell.
-    let _ = send(socket, (Answer::Refused(refusal), Vec::new()));
+    let _ = frame::answer(socket, (Answer::Refused(refusal), Vec::new()));
     ExitCode::FAILURE
-}
-
-fn send(socket: &mut UnixStream, (answer, descriptors): Reply) -> Result<(), FrameError> {
-    let long = |error| Answer::Refused(Refusal::new(Reason::TooLong, error)).encode();
-    let frame = answer.encode().or_else(long)?;
-    let borrowed: Vec<BorrowedFd<'_>> = descriptors.iter().map(|one| one.as_fd()).collect();
-    Ok(frame::send(socket, &frame, &borrowed)?)
 }
 
 /// Ends this process as soon as the other end of the socket is gone, whatever it waits for.
@@ -186,16 +178,15 @@ struct Starter {
 
 impl Starter {
     /// Makes the second process, where extensions are granted.
-    fn begin(setup: &Setup, host: &UnixStream) -> Result<Option<Self>, Refusal> {
+    fn begin(setup: &Setup) -> Result<Option<Self>, Refusal> {
         let Some(from) = &setup.extensions else { return Ok(None) };
         let failed = |error: io::Error| Refusal::new(Reason::Failed, error);
         let (socket, other) = UnixStream::pair().map_err(failed)?;
         match sys::fork().map_err(failed)? {
             Some(process) => Ok(Some(Self { socket, process })),
             None => {
-                drop(socket);
                 // The host's end is the front's: here it is closed with the other descriptors.
-                let _ = host;
+                drop(socket);
                 starter::serve(other, from, setup.require_sandbox, setup.limits.handles);
                 sys::exit_now(0);
             }

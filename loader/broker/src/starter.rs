@@ -20,15 +20,15 @@ pub use programs::{Folder, Programs, ProgramsError, read_registry};
 
 use crate::frame;
 use crate::session::Reply;
+use crate::sys;
 use crate::wall::{self, Missing};
 use bls_artifact::broker::{Answer, ExtensionsFrom, Reason, Refusal, Request};
 use process::Running;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How often it looks at what runs.
@@ -36,13 +36,14 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// Reads what there is, gives up the rest, says so, and starts what it is asked for until the
 /// socket ends.
-pub fn serve(socket: UnixStream, from: &ExtensionsFrom, demanded: bool, most: u32) {
-    let mut socket = socket;
+pub fn serve(mut socket: UnixStream, from: &ExtensionsFrom, demanded: bool, most: u32) {
+    // The front ends by them, and this process with the front.
+    sys::ignore_signals_of_ends();
     let programs = match Programs::read(from) {
         Ok(programs) => programs,
         Err(error) => {
             let refusal = Refusal::new(Reason::Failed, error);
-            return drop(answer(&mut socket, (Answer::Refused(refusal), Vec::new())));
+            return drop(frame::answer(&mut socket, (Answer::Refused(refusal), Vec::new())));
         }
     };
     // What an extension leaves behind becomes a child of this process.
@@ -53,7 +54,7 @@ pub fn serve(socket: UnixStream, from: &ExtensionsFrom, demanded: bool, most: u3
         _ => Answer::Done,
     };
     let goes_on = ready == Answer::Done;
-    if answer(&mut socket, (ready, Vec::new())).is_err() || !goes_on {
+    if frame::answer(&mut socket, (ready, Vec::new())).is_err() || !goes_on {
         return;
     }
     let mut starter = Starter { programs, running: BTreeMap::new(), next: 1, most };
@@ -83,14 +84,6 @@ fn confine(programs: &Programs, socket: &UnixStream) -> Missing {
         network: programs.any_network(),
     };
     wall::starter(&uses, &[socket.as_raw_fd()])
-}
-
-fn answer(socket: &mut UnixStream, (answer, descriptors): Reply) -> Result<(), frame::FrameError> {
-    let frame = answer
-        .encode()
-        .or_else(|error| Answer::Refused(Refusal::new(Reason::Failed, error)).encode())?;
-    let borrowed: Vec<BorrowedFd<'_>> = descriptors.iter().map(|one| one.as_fd()).collect();
-    Ok(frame::send(socket, &frame, &borrowed)?)
 }
 
 /// The state between requests.
@@ -128,7 +121,7 @@ impl Starter {
                     Err(error) => Err(Refusal::new(Reason::Invalid, error)),
                 };
                 let refused = |refusal| (Answer::Refused(refusal), Vec::new());
-                if answer(socket, reply.unwrap_or_else(refused)).is_err() {
+                if frame::answer(socket, reply.unwrap_or_else(refused)).is_err() {
                     return;
                 }
             }
@@ -181,10 +174,4 @@ impl Starter {
         self.running.insert(handle, running);
         Ok((Answer::Started { handle, output_max }, vec![writer, out_reader, error_reader]))
     }
-}
-
-/// Whether a path names a folder.
-#[must_use]
-pub fn is_folder(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|what| what.is_dir())
 }

@@ -69,6 +69,15 @@ pub(crate) fn duplicate(file: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
+/// Lets the signals pass by which a terminal or a service's manager ends a group of processes:
+/// for one that ends with its socket, and has others to end before.
+pub(crate) fn ignore_signals_of_ends() {
+    for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
+        // SAFETY: ignoring a signal installs no handler.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
+}
+
 /// Becomes the program that `file` is open on. Comes back only where that fails.
 pub(crate) fn execute(
     file: BorrowedFd<'_>,

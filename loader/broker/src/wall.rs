@@ -182,13 +182,19 @@ fn front_filter(network: bool) -> Filter {
         libc::SYS_exit,
         libc::SYS_exit_group,
         libc::SYS_clock_gettime,
+        libc::SYS_clock_getres,
         libc::SYS_clock_nanosleep,
         libc::SYS_getrandom,
+        libc::SYS_getcpu,
+        libc::SYS_membarrier,
     ]);
     #[cfg(target_arch = "x86_64")]
     filter.allow(&[libc::SYS_poll]);
-    filter.allow_if(libc::SYS_mmap, Argument::HasNoneOf(2, libc::PROT_EXEC as u32));
-    filter.allow_if(libc::SYS_mprotect, Argument::HasNoneOf(2, libc::PROT_EXEC as u32));
+    // An error, for the C library looks for modules by which names are looked up, and does
+    // without those that it cannot load.
+    let no_code = || Argument::HasNoneOf(2, libc::PROT_EXEC as u32);
+    filter.allow_if_or_refuse(libc::SYS_mmap, no_code(), libc::EACCES);
+    filter.allow_if_or_refuse(libc::SYS_mprotect, no_code(), libc::EACCES);
     // A thread of this process, and no other process.
     filter.allow_if(libc::SYS_clone, Argument::HasAllOf(0, libc::CLONE_THREAD as u32));
     filter.refuse(&[libc::SYS_clone3], libc::ENOSYS);
@@ -215,6 +221,8 @@ fn front_filter(network: bool) -> Filter {
             libc::SYS_getuid,
             libc::SYS_geteuid,
             libc::SYS_gettimeofday,
+            // Sorting many addresses asks how much memory there is.
+            libc::SYS_sysinfo,
         ]);
         #[cfg(target_arch = "x86_64")]
         filter.allow(&[libc::SYS_stat, libc::SYS_time]);

@@ -363,7 +363,7 @@ fn all_of_an_extension_ends_at_close_and_with_the_host() {
     let programs = Programs::new();
     let path = programs.script("family", FAMILY);
     let setup = programs.registry(vec![extension("family", &path)]);
-    for how in ["close", "end", "killed"] {
+    for how in ["close", "end", "killed", "interrupted"] {
         let mut broker = Broker::start(&setup);
         let mut started = start(&mut broker, "family", &[], &[]).unwrap();
         let all = numbers(&mut started, 4);
@@ -381,6 +381,15 @@ fn all_of_an_extension_ends_at_close_and_with_the_host() {
             "end" => {
                 broker.end();
                 assert!(!all.iter().any(|one| lives(*one)), "{all:?}");
+            }
+            "interrupted" => {
+                // As a terminal does it: all of a group at once.
+                for process in broker.processes() {
+                    let process = rustix::process::Pid::from_raw(process as i32).unwrap();
+                    rustix::process::kill_process(process, rustix::process::Signal::INT).unwrap();
+                }
+                broker.child.wait().unwrap();
+                wait_for(|| (!all.iter().any(|one| lives(*one))).then_some(()));
             }
             _ => {
                 broker.child.kill().unwrap();

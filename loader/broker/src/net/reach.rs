@@ -96,3 +96,78 @@ pub(crate) fn words(error: &io::Error) -> String {
         _ => error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::Connection;
+    use bls_artifact::net::Url;
+    use std::cell::{Cell, RefCell};
+    use std::os::fd::OwnedFd;
+    use std::time::Duration;
+
+    /// A name server that says another address each time, and what was connected to.
+    struct Rebinding {
+        answers: [&'static [&'static str]; 2],
+        asked: Cell<usize>,
+        connected: RefCell<Vec<SocketAddr>>,
+        begin: Instant,
+    }
+
+    impl Network for Rebinding {
+        fn addresses(&self, _: &str, _: Instant) -> Result<Vec<IpAddr>, Refusal> {
+            let answer = self.answers[self.asked.get().min(1)];
+            self.asked.set(self.asked.get() + 1);
+            Ok(answer.iter().map(|text| text.parse().unwrap()).collect())
+        }
+
+        fn connect(&self, address: SocketAddr, _: Instant) -> io::Result<Box<dyn Connection>> {
+            self.connected.borrow_mut().push(address);
+            Err(io::ErrorKind::ConnectionRefused.into())
+        }
+
+        fn descriptor(&self, _: SocketAddr, _: Instant) -> io::Result<OwnedFd> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
+        fn listen(&self, _: SocketAddr) -> io::Result<OwnedFd> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
+        fn now(&self) -> Instant {
+            self.begin
+        }
+    }
+
+    /// What is connected to where a name server answers so, how often it was asked, and why not.
+    fn reached(answers: [&'static [&'static str]; 2]) -> (Vec<String>, usize, Reason) {
+        let begin = Instant::now();
+        let (asked, connected) = (Cell::new(0), RefCell::default());
+        let network = Rebinding { answers, asked, connected, begin };
+        let rules = NetRules::parse(["*"], ["9.9.9.9"]).unwrap();
+        let url = Url::parse("http://rebind.example/").unwrap();
+        let deadline = begin + Duration::from_secs(1);
+        let outcome = reach(&network, &rules, &Target::Url(&url), deadline).and_then(|reached| {
+            reached.with_each(&network, deadline, |address, by| network.connect(address, by))
+        });
+        let connected = network.connected.borrow().iter().map(ToString::to_string).collect();
+        (connected, network.asked.get(), outcome.unwrap_err().reason)
+    }
+
+    #[test]
+    fn the_address_that_was_judged_is_connected_to_and_no_other() {
+        let one = |text: &str| vec![text.to_owned()];
+        let (connected, asked, reason) = reached([&["1.1.1.1"], &["127.0.0.1"]]);
+        assert_eq!((connected, asked), (one("1.1.1.1:80"), 1));
+        assert_eq!(reason, Reason::Unreachable);
+        let (connected, asked, reason) = reached([&["127.0.0.1"], &["1.1.1.1"]]);
+        assert_eq!((connected, asked, reason), (vec![], 1, Reason::Denied));
+        // Of several those that are granted; a rule that refuses an address is about names too.
+        let mixed = ["127.0.0.1", "9.9.9.9", "::ffff:10.0.0.1", "1.1.1.1", "169.254.169.254"];
+        let (connected, ..) = reached([Box::leak(Box::new(mixed)), &[]]);
+        assert_eq!(connected, one("1.1.1.1:80"));
+        assert_eq!(reached([&[], &[]]).2, Reason::Unreachable);
+        let many = vec!["1.1.1.1"; 100].leak();
+        assert_eq!(reached([many, &[]]).0.len(), TRIED_MAX);
+    }
+}
