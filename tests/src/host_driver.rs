@@ -123,8 +123,8 @@ impl Driver {
         Self::of(shape, Host::new(grants), u64::MAX)
     }
 
-    /// The same with a host that is told of all imports, as a run tells it, and with so many
-    /// bytes of memory.
+    /// The same with a host that is told of all imports, as a run tells it, which is paid for
+    /// its calls, and with so many bytes of memory.
     ///
     /// # Panics
     /// When the module cannot be instantiated.
@@ -134,7 +134,9 @@ impl Driver {
         for import in shape.module().imports() {
             host.expect(import.module(), import.name());
         }
-        Self::of(shape, host, memory_max)
+        let mut driver = Self::of(shape, host, memory_max);
+        driver.store.data_mut().set_counter(Some(driver.counter));
+        driver
     }
 
     fn of(shape: Shape, host: Host, memory_max: u64) -> Self {

@@ -65,6 +65,11 @@ impl State {
         }
     }
 
+    /// Names the counter that calls are paid from, once there is an instance.
+    pub fn set_counter(&mut self, counter: Option<Global>) {
+        self.counter = counter;
+    }
+
     /// Names the memory that pointers are into, once there is an instance.
     pub fn set_memory(&mut self, memory: Option<Memory>) {
         self.memory = memory;
