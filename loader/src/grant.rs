@@ -277,11 +277,12 @@ impl Decision<'_> {
     fn folders(&self, kept_back: &mut Vec<KeptBack>) -> Result<Vec<Preopen>, GrantError> {
         let by_policy = self.rules.folders().map(|(path, folder)| {
             let (host, guest) = (folder.host.clone().into(), folder.guest.clone().into());
-            (Folder { host, guest, read_only: !folder.write }, Some(path))
+            (Folder { host, below: PathBuf::new(), guest, read_only: !folder.write }, Some(path))
         });
         let by_option = self.request.folders.iter().map(|folder| (folder.clone(), None));
         let mut preopens: Vec<Preopen> = Vec::new();
         for (folder, policy) in by_policy.chain(by_option) {
+            let path = folder.path();
             let guest_path = folder.guest.into_string().map_err(GrantError::GuestPath)?;
             let wanted = folder_permission(&guest_path, folder.read_only);
             if !wanted.as_ref().map_or(self.declared.is_none(), |wanted| self.declares(wanted)) {
@@ -296,16 +297,14 @@ impl Decision<'_> {
                 });
             }
             let policy = policy.map(Path::to_owned);
-            let unreadable = |error| GrantError::Folder(folder.host.clone(), error, policy.clone());
-            let dir =
-                cap_std::fs::Dir::open_ambient_dir(&folder.host, cap_std::ambient_authority())
-                    .map_err(unreadable)?;
+            let unreadable = |error| GrantError::Folder(path.clone(), error, policy.clone());
+            let dir = open(&folder.host, &folder.below).map_err(unreadable)?;
             if let Some(kernel) =
                 kernel_filesystem(&dir).map_err(|error| unreadable(error.into()))?
             {
-                return Err(GrantError::Kernel(folder.host, kernel, policy));
+                return Err(GrantError::Kernel(path, kernel, policy));
             }
-            self.check_host_path(&folder.host, &dir, folder.read_only)?;
+            self.check_host_path(&path, &dir, folder.read_only)?;
             preopens.retain(|known| known.guest_path != guest_path);
             preopens.push(Preopen::new(dir, guest_path, folder.read_only).map_err(unreadable)?);
         }
@@ -403,6 +402,16 @@ fn show_folder(preopen: &Preopen) -> String {
         None if preopen.read_only => format!("{}:{}", Capability::FilesRead, preopen.guest_path),
         None => format!("{}:{}", Capability::FilesWrite, preopen.guest_path),
     }
+}
+
+/// Opens the folder `host`, or one below it, by a way that goes through no link.
+fn open(host: &Path, below: &Path) -> std::io::Result<cap_std::fs::Dir> {
+    let dir = cap_std::fs::Dir::open_ambient_dir(host, cap_std::ambient_authority())?;
+    below.components().try_fold(dir, |dir, name| {
+        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let inner = rustix::fs::openat(&dir, name.as_os_str(), flags, Mode::empty())?;
+        Ok(cap_std::fs::Dir::from_std_file(inner.into()))
+    })
 }
 
 /// Refuses one folder that is granted both to be changed and only to be read: neither

@@ -16,8 +16,18 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Folder {
     pub(crate) host: PathBuf,
+    /// What of it, by a path that goes through no link: whoever may change the folder could
+    /// have put one there. Itself where that is empty.
+    pub(crate) below: PathBuf,
     pub(crate) guest: OsString,
     pub(crate) read_only: bool,
+}
+
+impl Folder {
+    /// Its path on this machine, as it is named.
+    pub(crate) fn path(&self) -> PathBuf {
+        if self.below.as_os_str().is_empty() { self.host.clone() } else { self.host.join(&self.below) }
+    }
 }
 
 /// What happens with imports that no host has.

@@ -177,7 +177,12 @@ impl Runner {
         access: Access,
     ) -> Self {
         let (host, guest) = (host.into(), guest.into());
-        self.asked.request.folders.push(Folder { host, guest, read_only: access == Access::Read });
+        self.asked.request.folders.push(Folder {
+            host,
+            below: PathBuf::new(),
+            guest,
+            read_only: access == Access::Read,
+        });
         self
     }
 

@@ -32,6 +32,7 @@ use super::errno::{Failure, Outcome};
 use super::memory::{Bytes, GuestMemory};
 use super::price::CALL;
 use super::wiring::{Parameter, rows};
+use bls_artifact::limits::FRAME_BYTES_MAX;
 pub use asking::{Aliases, Reach};
 use cgi::Cgi;
 use handles::Handles;
@@ -79,8 +80,11 @@ fn bytes_mut<'a>(
     memory.bytes_mut(wanted).map_err(|_| Failure::Code(code))
 }
 
-/// These bytes as text; `code` where they are none.
+/// These bytes as text; `code` where they are none, or more than any request may have.
 fn text<'a>(memory: &'a GuestMemory<'_>, wanted: Bytes, code: u8) -> Outcome<&'a str> {
+    if wanted.length() as usize > FRAME_BYTES_MAX {
+        return Err(Failure::Code(code));
+    }
     std::str::from_utf8(bytes(memory, wanted, code)?).map_err(|_| Failure::Code(code))
 }
 

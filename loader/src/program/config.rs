@@ -144,6 +144,7 @@ fn read_file(path: &Path) -> Result<String, ConfigFileError> {
 /// The folders that a configuration grants, the root last.
 pub(super) fn folders(config: &Config) -> Vec<Folder> {
     let folder = |host: &str, guest: &str| Folder {
+        below: PathBuf::new(),
         host: host.into(),
         guest: guest.into(),
         read_only: false,

@@ -153,15 +153,12 @@ fn read_command(text: &str) -> Outcome<Request> {
     let read = || {
         let command = json::members(text)?;
         let alias = json::string(json::member(&command, "command")?)?;
-        let list = |name| match json::some(&command, name) {
+        let list = |name, most| match json::some(&command, name) {
             None => Some(Vec::new()),
-            Some(text) => json::list(text),
+            Some(text) => json::list(text, most),
         };
-        let arguments = list("args")?;
-        let variables = list("envs")?;
-        if arguments.len() > EXTENSION_ARGUMENTS_MAX || variables.len() > EXTENSION_VARIABLES_MAX {
-            return None;
-        }
+        let arguments = list("args", EXTENSION_ARGUMENTS_MAX)?;
+        let variables = list("envs", EXTENSION_VARIABLES_MAX)?;
         let arguments = arguments.iter().map(|one| json::string(one.get()));
         let variables = variables.iter().map(|one| {
             let variable = json::members(one.get())?;

@@ -188,6 +188,7 @@ pub(crate) fn http_read_header(
     let (_, value) = headers
         .find(|(known, _)| known.eq_ignore_ascii_case(&name))
         .ok_or(Failure::Code(NO_HEADER))?;
+    host.purse.owe_transfer(value.len());
     if std::str::from_utf8(value).is_err() {
         return Err(Failure::Code(NOT_TEXT));
     }
@@ -200,7 +201,6 @@ pub(crate) fn http_read_header(
         return Err(Failure::Code(BUFFER));
     }
     let copied = copy(value, place);
-    host.purse.owe_transfer(copied);
     response.last = Some(name);
     memory.write_size(length, copied)
 }

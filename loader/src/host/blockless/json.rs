@@ -5,7 +5,7 @@
 //! copied that nobody asked about, and that a text of any depth is an answer and not a crash
 //! (serde_json has a limit). Of two members of one name the last counts.
 
-use serde::de::{Deserializer as _, Error as _, MapAccess, Visitor};
+use serde::de::{Deserializer as _, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt;
 
@@ -53,9 +53,32 @@ pub(super) fn string(text: &str) -> Option<String> {
     serde_json::from_str(text).ok()
 }
 
-/// The elements of the list that a text of JSON is, each as text.
-pub(super) fn list(text: &str) -> Option<Vec<&RawValue>> {
-    serde_json::from_str(text).ok()
+/// The elements of the list that a text of JSON is, each as text; `None` where there are more
+/// than `most`.
+pub(super) fn list(text: &str, most: usize) -> Option<Vec<&RawValue>> {
+    struct Reader(usize);
+    impl<'de> Visitor<'de> for Reader {
+        type Value = Vec<&'de RawValue>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("a list")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Self::Value, A::Error> {
+            let mut list = Vec::new();
+            while let Some(element) = elements.next_element()? {
+                if list.len() == self.0 {
+                    return Err(A::Error::custom("too many elements"));
+                }
+                list.push(element);
+            }
+            Ok(list)
+        }
+    }
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let list = deserializer.deserialize_seq(Reader(most)).ok()?;
+    deserializer.end().ok()?;
+    Some(list)
 }
 
 /// Appends a string as JSON writes it.
@@ -80,6 +103,17 @@ mod tests {
         }
         assert!(members(&("[".repeat(100_000))).is_none());
         assert!(members(&format!(r#"{{"a":{}}}"#, "[".repeat(100_000))).is_none());
+    }
+
+    #[test]
+    fn lists_have_no_more_elements_than_somebody_wants() {
+        let elements = |text, most| Some(list(text, most)?.len());
+        assert_eq!(elements(" [1, {}, \"x\"] ", 3), Some(3));
+        assert_eq!(elements("[1, 2, 3]", 2), None);
+        assert_eq!(elements("[]", 0), Some(0));
+        for wrong in ["", "{}", "null", "[1", "[1] x"] {
+            assert_eq!(elements(wrong, 9), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -90,6 +90,7 @@ fn a_call_has_values_and_the_guest_has_arguments() {
 fn grants() {
     let options = run(&["--dir", "a", "--dir-ro=/b::/data", "--env", "K=V=W", "--env=HOME", "x"]);
     let folder = |host: &str, guest: &str, read_only| Folder {
+        below: PathBuf::new(),
         host: host.into(),
         guest: guest.into(),
         read_only,

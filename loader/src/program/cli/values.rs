@@ -86,7 +86,7 @@ pub(super) fn folder(value: &OsStr, read_only: bool) -> Result<Folder, UsageErro
         return Err(usage("--dir takes HOST or HOST::GUEST, neither of them empty"));
     }
     let own = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
-    Ok(Folder { host: own(host).into(), guest: own(guest), read_only })
+    Ok(Folder { host: own(host).into(), below: PathBuf::new(), guest: own(guest), read_only })
 }
 
 /// `K` or `K=V`.

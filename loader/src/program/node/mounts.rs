@@ -167,7 +167,8 @@ impl Lists {
                 ));
             }
             mounts.folders.push(Folder {
-                host,
+                host: folder.host.clone(),
+                below: below.into(),
                 guest: OsStr::from_bytes(path.as_bytes()).to_owned(),
                 read_only: rights == Access::Read,
             });

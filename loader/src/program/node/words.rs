@@ -162,7 +162,14 @@ impl Form {
         let wrong = |what: &str| Wrong::Usage(format!("--{name} takes {what}"));
         let value = match self {
             Self::Nothing => return Ok(OsString::new()),
-            Self::List => return Ok(parser.optional_value().unwrap_or_default()),
+            Self::List => {
+                return match parser.optional_value() {
+                    // Everything is granted by a flag without a value, and not by a variable
+                    // of a script that is not set.
+                    Some(value) if value.is_empty() => Err(wrong("no value, or one behind a =")),
+                    value => Ok(value.unwrap_or_default()),
+                };
+            }
             _ => parser.value().map_err(malformed)?,
         };
         let Some(text) = value.to_str() else {
