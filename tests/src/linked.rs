@@ -65,7 +65,7 @@ fn module(seed: u64, available: Vec<u8>, bytes: &[u8]) -> Option<Vec<u8>> {
         available_imports: Some(available),
         min_imports: 2,
         max_imports: 20,
-        gc_enabled: false,
+        gc_enabled: seed.is_multiple_of(3),
         exceptions_enabled: seed.is_multiple_of(2),
         tail_call_enabled: true,
         memory64_enabled: seed.is_multiple_of(5),
@@ -111,20 +111,35 @@ fn available(modules: &[Named]) -> Option<Vec<u8>> {
                 Some(count - 1)
             };
             let at = *index as usize;
+            // What names types of its module cannot be said here.
             let entity = match kind {
                 ExternalKind::Func | ExternalKind::FuncExact => {
-                    EntityType::Function(function(*shape.functions.get(at)?)?)
+                    match function(*shape.functions.get(at)?) {
+                        Some(ty) => EntityType::Function(ty),
+                        None => continue,
+                    }
                 }
-                ExternalKind::Tag => EntityType::Tag(wasm_encoder::TagType {
-                    kind: wasm_encoder::TagKind::Exception,
-                    func_type_idx: function(*shape.tags.get(at)?)?,
-                }),
+                ExternalKind::Tag => match function(*shape.tags.get(at)?) {
+                    None => continue,
+                    Some(func_type_idx) => EntityType::Tag(wasm_encoder::TagType {
+                        kind: wasm_encoder::TagKind::Exception,
+                        func_type_idx,
+                    }),
+                },
                 _ => {
                     let ty = match kind {
                         ExternalKind::Table => TypeRef::Table(*shape.tables.get(at)?),
                         ExternalKind::Memory => TypeRef::Memory(*shape.memories.get(at)?),
                         _ => TypeRef::Global(*shape.globals.get(at)?),
                     };
+                    let is_plain = match ty {
+                        TypeRef::Table(table) => is_plain_reference(table.element_type),
+                        TypeRef::Global(global) => is_plain(global.content_type),
+                        _ => true,
+                    };
+                    if !is_plain {
+                        continue;
+                    }
                     RoundtripReencoder.entity_type(ty).ok()?
                 }
             };
@@ -139,7 +154,8 @@ fn available(modules: &[Named]) -> Option<Vec<u8>> {
 /// A module's index spaces.
 #[derive(Default)]
 struct Shape {
-    types: Vec<wasmparser::SubType>,
+    /// Each type, and whether it is no one's of a group of several.
+    types: Vec<(wasmparser::SubType, bool)>,
     functions: Vec<u32>,
     tables: Vec<wasmparser::TableType>,
     memories: Vec<wasmparser::MemoryType>,
@@ -154,9 +170,11 @@ impl Shape {
         for payload in Parser::new(0).parse_all(wasm) {
             match payload.expect("a valid module") {
                 Payload::TypeSection(section) => {
-                    shape
-                        .types
-                        .extend(section.into_iter().flat_map(|one| one.unwrap().into_types()));
+                    for group in section {
+                        let group = group.unwrap();
+                        let is_alone = group.types().len() == 1;
+                        shape.types.extend(group.into_types().map(|ty| (ty, is_alone)));
+                    }
                 }
                 Payload::ImportSection(section) => {
                     for import in section.into_imports() {
@@ -201,12 +219,32 @@ impl Shape {
         &self,
         ty: u32,
     ) -> Option<(Vec<wasm_encoder::ValType>, Vec<wasm_encoder::ValType>)> {
-        let ty = self.types.get(ty as usize)?.clone();
+        let (ty, is_alone) = self.types.get(ty as usize)?.clone();
+        let wasmparser::CompositeInnerType::Func(function) = &ty.composite_type.inner else {
+            return None;
+        };
+        let all = function.params().iter().chain(function.results());
+        // One of a group, or that others may extend, is another type than it looks like.
+        if !is_alone || !ty.is_final || ty.supertype_idx.is_some() || !all.copied().all(is_plain) {
+            return None;
+        }
         let ty = RoundtripReencoder.sub_type(ty).ok()?;
         let CompositeInnerType::Func(function) = ty.composite_type.inner else { return None };
         let (parameters, results) = (function.params(), function.results());
         Some((parameters.to_vec(), results.to_vec()))
     }
+}
+
+/// Whether a value's type names no type of its module.
+fn is_plain(ty: wasmparser::ValType) -> bool {
+    match ty {
+        wasmparser::ValType::Ref(reference) => is_plain_reference(reference),
+        _ => true,
+    }
+}
+
+fn is_plain_reference(ty: wasmparser::RefType) -> bool {
+    matches!(ty.heap_type(), wasmparser::HeapType::Abstract { .. })
 }
 
 /// The same module, whose exports have a module's name before theirs: no two modules of a program

@@ -1,6 +1,9 @@
 //! Programs of several modules, by the two programs: compiled, inspected, built again and run.
 
 use bls_artifact::digest::Sha256;
+use bls_loader::Call;
+use bls_tests::embedded::runner;
+use bls_tests::linked::linked;
 use bls_tests::programs::{Ended, Home, compiler, fixtures, loader, run, shared};
 use serde_json::{Value, json};
 use std::fs;
@@ -302,6 +305,37 @@ fn what_cannot_be_linked_is_said_by_name() {
     let _ = compile(&home, &["c.json"]).expect(1).says(&["code: config.sha256"]);
     let _ = configuration(&home, "c.json", &json!([app]), &json!({ "limited_feul": 3 }));
     let _ = compile(&home, &["c.json"]).expect(1).says(&["limited_feul", "code: config."]);
+}
+
+/// A host function of an embedder's own works on the memory of the module that calls it, in as many
+/// guests as there are.
+#[test]
+fn functions_of_an_embedders_own_see_the_memory_of_who_calls() {
+    const PEEK: &str = "(import \"own\" \"peek\" (func $peek (param i32) (result i32)))";
+    let memory =
+        |byte: u8| format!("(memory (export \"memory\") 1) (data (i32.const 8) \"\\{byte:02x}\")");
+    let lib = format!(
+        "(module {PEEK} {} (func (export \"peek\") (result i32) (call $peek (i32.const 8))))",
+        memory(7)
+    );
+    let app = format!(
+        "(module {PEEK} (import \"lib\" \"peek\" (func $theirs (result i32))) {}
+           (func (export \"both\") (result i32)
+             (i32.add (i32.mul (call $theirs) (i32.const 10)) (call $peek (i32.const 8)))))",
+        memory(9)
+    );
+    let module =
+        |name: &str, text: &str| (name.to_owned(), wat::parse_str(text).expect("a module"));
+    let source = linked(&[module("lib", &lib), module("app", &app)]).expect("a program");
+    let peek = |call: &mut Call<'_>, at: i32| Ok(i32::from(call.read(at.cast_unsigned(), 1)?[0]));
+    for _ in 0..2 {
+        let mut guest = runner("app", source.wasm())
+            .function("own", "peek", 100, peek)
+            .instantiate()
+            .expect("a guest");
+        let both = guest.call::<(), i32>("both", ()).expect("it returns");
+        assert_eq!(both, 79);
+    }
 }
 
 /// Guests of the network that were built by others (`BLS_SHARED`).

@@ -80,6 +80,10 @@ impl fmt::Display for LinkError {
             Self::ExportKind { importer, export, wanted, found } => {
                 write!(f, "{importer:?} imports {export:?} as {wanted}, and it is {found}")
             }
+            Self::ExportType { importer, export, wanted, found } if wanted == found => write!(
+                f,
+                "{importer:?} imports {export:?} as {wanted}, and it is another type of the same text: one of a recursive group, or of other supertypes"
+            ),
             Self::ExportType { importer, export, wanted, found } => {
                 write!(f, "{importer:?} imports {export:?} as {wanted}, and it is {found}")
             }
