@@ -154,5 +154,5 @@ pub(crate) fn sock_shutdown(
         sides if sides == both => Shutdown::Both,
         _ => return Err(Errno::Inval.into()),
     };
-    Ok(at_once(|| shutdown(socket, how))?)
+    at_once(|| shutdown(socket, how))
 }

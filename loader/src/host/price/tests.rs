@@ -258,8 +258,7 @@ fn paths_and_lists_are_paid_for_up_to_their_limits() {
 
 #[test]
 fn nothing_looks_like_out_of_fuel() {
-    let mut purse = Purse::default();
-    purse.base = 1;
+    let mut purse = Purse { base: 1, ..Purse::default() };
     assert_eq!(purse.close(), None);
     let open = |purse: &mut Purse, left, base| {
         purse.open(Some(left));
