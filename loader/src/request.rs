@@ -26,7 +26,11 @@ pub(crate) struct Folder {
 impl Folder {
     /// Its path on this machine, as it is named.
     pub(crate) fn path(&self) -> PathBuf {
-        if self.below.as_os_str().is_empty() { self.host.clone() } else { self.host.join(&self.below) }
+        if self.below.as_os_str().is_empty() {
+            self.host.clone()
+        } else {
+            self.host.join(&self.below)
+        }
     }
 }
 

@@ -233,6 +233,35 @@ fn flags_for_files_take_away_and_add_nothing() {
     assert_eq!(with(&["--allow-read=/nothing"]).expect(1).text(), "");
 }
 
+#[test]
+fn a_link_that_a_guest_may_have_made_leads_no_flag_out_of_the_root() {
+    let node = node_with(&["c/tree_walk.wasm"]);
+    let (root, outside) = (node.home.path("root"), node.home.path("outside"));
+    fs::create_dir_all(root.join("seen")).unwrap();
+    fs::create_dir_all(outside.join("secret")).unwrap();
+    std::os::unix::fs::symlink("../outside", root.join("data")).unwrap();
+    let walk = fixture("c/tree_walk.wasm");
+    for flag in ["--allow-read=/data", "--allow-write=/data", "--deny-write=/data"] {
+        let ended = node.run(&[&walk, "--fs-root-path", root.to_str().unwrap(), flag]);
+        assert!(!ended.text().contains("secret"), "{flag}: {}", ended.text());
+        let _ = ended.expect(255).says("grant.folder");
+    }
+    // Where it is a folder, it is granted.
+    fs::create_dir(root.join("data2")).unwrap();
+    let words = [&walk, "--fs-root-path", root.to_str().unwrap(), "--allow-read=/data2"];
+    assert_eq!(node.run(&words).expect(0).text(), "");
+}
+
+#[test]
+fn a_list_that_is_empty_grants_nothing() {
+    let node = node_with(&["c/tree_walk.wasm"]);
+    let walk = fixture("c/tree_walk.wasm");
+    for flag in ["--allow-net=", "--allow-read=", "--allow-write=", "--deny-net="] {
+        let ended = node.run(&[&walk, flag]).expect(2);
+        assert_eq!(ended.text(), "", "{flag}");
+    }
+}
+
 /// bls-compile, and a file that gets a line each time it is asked.
 fn counted(node: &Node) -> (Vec<String>, std::path::PathBuf) {
     let (script, log) = (node.home.path("compiler"), node.home.path("compiled"));
