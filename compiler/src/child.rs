@@ -13,8 +13,8 @@
 //! breaks any of these has broken a process that has no key, no file and no connection, and
 //! that ends with this one, or when it has taken what it may of memory and time ([`Limits`]).
 //!
-//! What it says is not believed (`wire`): this process judges the module itself once the other
-//! one has found nothing wrong with it, audits what the other made of it, and makes and signs
+//! What it says is not believed (`wire`): this process links (where several modules become one) and
+//! judges the module itself once the other one has found nothing wrong with it, audits what the other made of it, and makes and signs
 //! the manifest. Two things it cannot check and does believe: that an image is the code of the
 //! audited module, and that a binary module is what a text says. Whoever doubts them has a
 //! second builder compile the same source (`sign --rebuild`).

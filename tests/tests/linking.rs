@@ -173,8 +173,8 @@ fn merged(tool: &Path, folder: &Path, modules: &[Named]) -> Option<Vec<u8>> {
         "--enable-nontrapping-float-to-int",
         "--enable-gc",
     ]);
-    command.output().expect("wasm-merge runs").status.success().then(|| ())?;
-    std::fs::read(output).ok()
+    let ended = command.output().expect("wasm-merge runs");
+    std::fs::read(output).ok().filter(|_| ended.status.success())
 }
 
 /// An implementation that nobody here wrote: what it links does the same. It does not order

@@ -89,7 +89,7 @@ Running: as bls-load takes them (bls-load help run)
       --allow-net --deny-net --permission --extensions --allow-extension
       --listen --listen-passed --list-env --broker --authorities
       --fuel --timeout --max-memory --max-stack --max-output --max-descriptors
-      --trust --store --clock-unset
+      --trust --store --clock-unset --compile-with --compile-key
       --require-fuel --require-deterministic --require-sandbox
       --require-control-flow
       --invoke --argv0 --deterministic --seed --epoch --unknown-imports
