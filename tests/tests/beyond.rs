@@ -354,7 +354,8 @@ fn a_broker_that_dies_is_an_error_and_no_hang() {
     let get = fixture(&home, "get", &[]);
     // Says that it is ready, and is gone.
     let script = home.path("dies");
-    let text = "#!/bin/sh\nprintf '\\001\\000\\000\\000\\002' >&0\n";
+    let text = "#!/bin/sh\ndd bs=4096 count=1 of=/dev/null 2>/dev/null\n\
+        printf '\\001\\000\\000\\000\\002' >&0\n";
     std::fs::write(&script, text).unwrap();
     std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
     let options = ["--broker", script.to_str().unwrap(), "--allow-net", "*"];

@@ -147,10 +147,11 @@ fn every_kind_of_need() {
     let _ =
         home.load(&denied, &artifact, &[]).expect(125).says(&["stdout", "leave out --deny stdout"]);
     let http = home.compile(&path, &["--needs", "http,extension:gpu"]);
-    let _ = home
-        .load(&[], &http, &[])
-        .expect(125)
-        .says(&["http and extension:gpu", "nothing of the kind"]);
+    let _ = home.load(&[], &http, &[]).expect(125).says(&[
+        "http and extension:gpu",
+        "--allow-net",
+        "--allow-extension gpu",
+    ]);
 }
 
 #[test]

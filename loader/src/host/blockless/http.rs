@@ -231,6 +231,7 @@ pub(crate) fn http_read_body(
     if let Some(response) = host.blockless.responses.get(handle) {
         response.body = body;
     }
+    host.purse.owe_transfer(filled);
     // What came before it broke off is an answer; the trouble shows at the next call.
     if body == Body::Broken && filled == 0 && !place.is_empty() {
         return Err(Failure::Code(FAILED));
