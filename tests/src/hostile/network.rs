@@ -1,8 +1,8 @@
 //! Sockets: of every family, connected and bound; and the one over which the broker is asked.
 
 use super::script::{Script, Value};
-use super::{Attempt, Scene, Worked};
-use bls_artifact::broker::Request;
+use super::{Attempt, Scene, Trace, Worked};
+use bls_artifact::broker::{Answer, Request};
 use libc as c;
 
 /// A socket of this kind.
@@ -100,38 +100,47 @@ pub(super) fn attempts() -> Vec<Attempt> {
     ]
 }
 
-/// Sends a frame over whichever descriptor is the broker's, takes what comes back, and uses the
-/// descriptor that came with it: it writes there.
+/// Sends a frame over whichever descriptor is the broker's, and takes what comes back.
 fn ask(s: &mut Script, request: &Request) {
     let frame = request.encode().expect("a frame");
     let (bytes, length) = (s.bytes(&frame), frame.len());
     let (answer, control) = (s.room(64), s.room(64));
     let buffer = s.list(&[answer, 64.into()]);
     let message = s.list(&[0.into(), 0.into(), buffer, 1.into(), control, 64.into(), 0.into()]);
-    for descriptor in 3..15 {
-        s.call(
-            c::SYS_sendto,
-            &[descriptor.into(), bytes, length.into(), 0.into(), 0.into(), 0.into()],
-        );
+    // From the highest on: one that comes with an answer is not asked in its turn.
+    for descriptor in (3..15).rev() {
+        let values = [descriptor.into(), bytes, length.into(), 0.into(), 0.into(), 0.into()];
+        s.call(c::SYS_sendto, &values);
         s.call(c::SYS_recvmsg, &[descriptor.into(), message, 0.into()]);
     }
-    // Behind the head of a control message; standard input, which takes nothing, where none came.
-    let passed = control.word(16);
-    s.call(c::SYS_write, &[passed, bytes, 1.into()]);
 }
 
-/// What is asked of the broker though it was not granted.
+/// Whether an answer of so many bytes came: no other, and nothing that is sent, has as many.
+fn has_answer(trace: &Trace, answer: &Answer) -> bool {
+    let length = answer.encode().expect("a frame").len() as i64;
+    trace.results.values().any(|result| *result == length)
+}
+
+/// What is asked of the broker though it was not granted. A refusal says why, and is longer.
 pub(super) fn asked() -> Vec<Attempt> {
+    let socket = Worked::When(|_, trace| has_answer(trace, &Answer::Descriptor));
     vec![
-        Attempt::new("broker-connect", "have the broker connect", Worked::Last, |scene, s| {
+        Attempt::new("broker-connect", "have the broker connect", socket, |scene, s| {
             ask(s, &Request::Connect { endpoint: format!("127.0.0.1:{}", scene.port) });
         }),
-        Attempt::new("broker-listen", "have the broker listen", Worked::Last, |_, s| {
+        Attempt::new("broker-listen", "have the broker listen", socket, |_, s| {
             ask(s, &Request::Listen { endpoint: "127.0.0.1:0".into() });
         }),
-        Attempt::new("broker-start", "have the broker start a program", Worked::Last, |_, s| {
-            let alias = "/bin/sh".into();
-            ask(s, &Request::Start { alias, arguments: Vec::new(), variables: Vec::new() });
-        }),
+        Attempt::new(
+            "broker-start",
+            "have the broker start a program",
+            Worked::When(|_, trace| {
+                has_answer(trace, &Answer::Started { handle: 1, output_max: 1 })
+            }),
+            |_, s| {
+                let alias = "/bin/sh".into();
+                ask(s, &Request::Start { alias, arguments: Vec::new(), variables: Vec::new() });
+            },
+        ),
     ]
 }
