@@ -377,7 +377,7 @@ const LAST_CALL: Number = 462;
 const NEW_CALLS: Number = 511;
 
 /// Calls that no extension needs, and by which whoever wants to get out would begin.
-const DANGEROUS: [Number; 66] = [
+const DANGEROUS: [Number; 79] = [
     libc::SYS_ptrace,
     libc::SYS_process_vm_readv,
     libc::SYS_process_vm_writev,
@@ -445,6 +445,21 @@ const DANGEROUS: [Number; 66] = [
     libc::SYS_setsid,
     libc::SYS_setpgid,
     libc::SYS_mknodat,
+    // Memory, messages and semaphores that all programs of a user share, by numbers that anybody
+    // can guess; Landlock knows nothing of them.
+    libc::SYS_shmget,
+    libc::SYS_shmat,
+    libc::SYS_shmctl,
+    libc::SYS_msgget,
+    libc::SYS_msgsnd,
+    libc::SYS_msgrcv,
+    libc::SYS_msgctl,
+    libc::SYS_semget,
+    libc::SYS_semop,
+    libc::SYS_semtimedop,
+    libc::SYS_semctl,
+    libc::SYS_mq_open,
+    libc::SYS_mq_unlink,
 ];
 
 /// All calls but dangerous ones; those that the kernel has learnt since are refused as unknown.
@@ -539,6 +554,29 @@ mod tests {
                 assert!(!filter.allows(call), "{call}");
             }
             assert!(filter.allows(libc::SYS_execve) && filter.allows(libc::SYS_read));
+        }
+    }
+    #[test]
+    fn an_extension_shares_nothing_by_numbers_that_anybody_can_guess() {
+        for (network, single) in [(false, false), (true, true)] {
+            let filter = extension_filter(network, single);
+            for call in [
+                libc::SYS_shmget,
+                libc::SYS_shmat,
+                libc::SYS_shmctl,
+                libc::SYS_msgget,
+                libc::SYS_msgsnd,
+                libc::SYS_msgrcv,
+                libc::SYS_msgctl,
+                libc::SYS_semget,
+                libc::SYS_semop,
+                libc::SYS_semtimedop,
+                libc::SYS_semctl,
+                libc::SYS_mq_open,
+                libc::SYS_mq_unlink,
+            ] {
+                assert!(!filter.allows(call), "{call}");
+            }
         }
     }
 }

@@ -513,6 +513,45 @@ fn an_extension_is_confined() {
     }
 }
 
+/// What an extension is told of system calls that it makes with these arguments, which Perl
+/// evaluates: 0, or the number of the error. `None` where there is no Perl.
+fn errors_of_calls(calls: &[(i64, &str)]) -> Option<Vec<i32>> {
+    if !Path::new("/usr/bin/perl").exists() {
+        println!("not looked at: no Perl here");
+        return None;
+    }
+    let programs = Programs::new();
+    let path = programs.path("calls");
+    let mut text = "#!/usr/bin/perl\n$| = 1; my $room = \"\\0\" x 4096;\n".to_owned();
+    for (number, arguments) in calls {
+        text += &format!(
+            "print((syscall({number}, {arguments}) == -1 ? $!+0 : 0), \"\\n\");\n"
+        );
+    }
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut broker = Broker::start(&programs.registry(vec![extension("calls", &path)]));
+    let (out, err) = run(&mut broker, "calls", &[], &[]);
+    broker.end();
+    let errors: Vec<i32> = out.lines().map(|line| line.parse().unwrap()).collect();
+    assert_eq!(errors.len(), calls.len(), "{out} {err}");
+    Some(errors)
+}
+
+#[test]
+fn an_extension_shares_no_memory_with_others_of_its_user() {
+    let calls = [
+        // Memory, messages and semaphores of a number, made where there are none.
+        (libc::SYS_shmget, "77177, 4096, 01600"),
+        (libc::SYS_msgget, "77177, 01600"),
+        (libc::SYS_semget, "77177, 1, 01600"),
+        (libc::SYS_mq_open, "$room, 0102, 0600, 0"),
+        (libc::SYS_shmctl, "0, 14, $room"),
+    ];
+    let Some(errors) = errors_of_calls(&calls) else { return };
+    assert_eq!(errors, [libc::EPERM; 5]);
+}
+
 fn bls_confine_has_landlock() -> bool {
     bls_confine::landlock::abi().is_ok()
 }
