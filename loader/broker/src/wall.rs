@@ -100,6 +100,14 @@ fn restrict(missing: &mut Missing, ruleset: io::Result<Ruleset>) {
     note(missing, "landlock", ruleset.and_then(|ruleset| ruleset.restrict_self()));
 }
 
+/// Signals to other processes of the same user, for extensions: the filter cannot tell their
+/// numbers from those of an extension's own processes, so only Landlock keeps them inside.
+fn note_signals(missing: &mut Missing, are_kept: bool) {
+    let why = "this kernel's Landlock does not keep them inside";
+    let outcome = are_kept.then_some(()).ok_or_else(|| io::Error::other(why));
+    note(missing, "signals", outcome);
+}
+
 /// The front's. While there is one thread.
 #[must_use]
 pub fn front(rules: &NetRules, keep: &[RawFd]) -> Missing {
@@ -282,6 +290,7 @@ pub fn starter(uses: &Uses<'_>, keep: &[RawFd]) -> Missing {
     note(&mut missing, "descriptors", bls_confine::close_descriptors_but(&kept));
     limit(Resource::Core, 0);
     give_up_privileges(&mut missing);
+    note_signals(&mut missing, ruleset.as_ref().is_ok_and(Ruleset::keeps_signals));
     restrict(&mut missing, ruleset);
     let mut filter = extension_filter(uses.network, false);
     filter.allow(&[libc::SYS_setpgid]);
@@ -495,6 +504,10 @@ fn extension_filter(network: bool, single: bool) -> Filter {
         ],
         libc::ENOSYS,
     );
+    // Its own limits, and nobody else's: by those of the processor's time any process of its
+    // user would be killed, whoever started it among them.
+    let itself = Argument::IsOneOf(0, vec![0]);
+    filter.allow_if_or_refuse(libc::SYS_prlimit64, itself, libc::EPERM);
     if single {
         let thread = Argument::HasAllOf(0, libc::CLONE_THREAD as u32);
         filter.allow_if_or_refuse(libc::SYS_clone, thread, libc::EAGAIN);
@@ -578,5 +591,15 @@ mod tests {
                 assert!(!filter.allows(call), "{call}");
             }
         }
+    }
+    #[test]
+    fn a_kernel_that_does_not_keep_signals_inside_is_without_a_piece_of_the_wall() {
+        let mut missing = Missing::new();
+        note_signals(&mut missing, true);
+        assert!(missing.is_empty(), "{missing:?}");
+        note_signals(&mut missing, false);
+        assert!(matches!(missing[..], [("signals", _)]), "{missing:?}");
+        let refusal = crate::starter::refusal_of(&missing, "it").unwrap();
+        assert!(refusal.text.contains("signals"), "{refusal}");
     }
 }

@@ -552,6 +552,46 @@ fn an_extension_shares_no_memory_with_others_of_its_user() {
     assert_eq!(errors, [libc::EPERM; 5]);
 }
 
+#[test]
+fn an_extension_ends_nobody_else_of_its_user() {
+    // Limits on the processor's time (0) and on files (7): its own, and those of who started it.
+    let calls = [
+        (libc::SYS_prlimit64, "0, 7, 0, $room"),
+        (libc::SYS_prlimit64, "getppid(), 0, 0, $room"),
+        (libc::SYS_prlimit64, "getppid(), 7, 0, $room"),
+        (libc::SYS_kill, "getppid(), 0"),
+    ];
+    let Some(errors) = errors_of_calls(&calls) else { return };
+    assert_eq!(errors[..3], [0, libc::EPERM, libc::EPERM]);
+    if keeps_signals() {
+        assert_eq!(errors[3], libc::EPERM);
+    } else {
+        println!("not looked at: this kernel does not keep signals inside");
+    }
+}
+
+#[test]
+fn a_demanded_sandbox_is_refused_where_signals_are_not_kept_inside() {
+    let programs = Programs::new();
+    let mut setup = programs.registry(vec![extension("one", &programs.script("one", "echo 1"))]);
+    setup.require_sandbox = true;
+    let answer = Broker::spawn().set_up(&setup);
+    match answer {
+        Answer::Done => assert!(keeps_signals()),
+        Answer::Refused(refusal) => {
+            let names_signals = refusal.text.contains("signals");
+            assert_eq!(names_signals, !keeps_signals(), "{refusal}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Whether Landlock is here, and keeps signals inside.
+fn keeps_signals() -> bool {
+    use bls_confine::landlock::Ruleset;
+    Ruleset::new().is_ok_and(|ruleset| ruleset.keeps_signals())
+}
+
 fn bls_confine_has_landlock() -> bool {
     bls_confine::landlock::abi().is_ok()
 }
@@ -563,7 +603,7 @@ fn extensions_are_counted_and_network_and_extensions_go_together() {
     let mut setup = programs.registry(vec![extension("cat", &path)]);
     setup.net = granting(&["127.0.0.1"]).net;
     setup.limits.handles = 2;
-    setup.require_sandbox = bls_confine_has_landlock();
+    setup.require_sandbox = keeps_signals();
     let address = common::server(|stream, _| common::answer(stream, "200 OK", "page"));
     let mut broker = Broker::start(&setup);
     let mut one = start(&mut broker, "cat", &[], &[]).unwrap();
