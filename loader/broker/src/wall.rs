@@ -293,7 +293,8 @@ pub fn starter(uses: &Uses<'_>, keep: &[RawFd]) -> Missing {
     note_signals(&mut missing, ruleset.as_ref().is_ok_and(Ruleset::keeps_signals));
     restrict(&mut missing, ruleset);
     let mut filter = extension_filter(uses.network, false);
-    filter.allow(&[libc::SYS_setpgid]);
+    // Groups for extensions, and sealed memory in the place of files that others may write.
+    filter.allow(&[libc::SYS_setpgid, libc::SYS_memfd_create]);
     note(&mut missing, "seccomp", filter.install());
     missing
 }
@@ -504,6 +505,13 @@ fn extension_filter(network: bool, single: bool) -> Filter {
         ],
         libc::ENOSYS,
     );
+    // Memory that a limit on what a process writes to (`RLIMIT_DATA`) does not count: shared
+    // without a file, files in memory, and what grows down as a stack does.
+    filter.refuse(&[libc::SYS_memfd_create, libc::SYS_memfd_secret], libc::ENOSYS);
+    let shared = (libc::MAP_SHARED | libc::MAP_ANONYMOUS) as u32;
+    let counted =
+        vec![Argument::LacksOneOf(3, shared), Argument::HasNoneOf(3, libc::MAP_GROWSDOWN as u32)];
+    filter.allow_if_all_or_refuse(libc::SYS_mmap, counted, libc::EPERM);
     // Its own limits, and nobody else's: by those of the processor's time any process of its
     // user would be killed, whoever started it among them.
     let itself = Argument::IsOneOf(0, vec![0]);
@@ -601,5 +609,13 @@ mod tests {
         assert!(matches!(missing[..], [("signals", _)]), "{missing:?}");
         let refusal = crate::starter::refusal_of(&missing, "it").unwrap();
         assert!(refusal.text.contains("signals"), "{refusal}");
+    }
+    #[test]
+    fn an_extension_has_no_files_in_memory() {
+        for (network, single) in [(false, false), (true, true)] {
+            let filter = extension_filter(network, single);
+            assert!(!filter.allows(libc::SYS_memfd_create) && filter.allows(libc::SYS_mmap));
+            assert!(!filter.allows(libc::SYS_memfd_secret));
+        }
     }
 }

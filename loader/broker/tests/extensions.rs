@@ -586,6 +586,23 @@ fn a_demanded_sandbox_is_refused_where_signals_are_not_kept_inside() {
     }
 }
 
+#[test]
+fn an_extension_has_no_memory_that_its_limit_does_not_count() {
+    // Read and write; shared (1), private (2), validated (3), without a file (0x20), as a stack
+    // grows (0x100).
+    let calls = [
+        (libc::SYS_mmap, "0, 4096, 3, 0x22, -1, 0"),
+        (libc::SYS_mmap, "0, 4096, 3, 0x21, -1, 0"),
+        (libc::SYS_mmap, "0, 4096, 3, 0x23, -1, 0"),
+        (libc::SYS_mmap, "0, 4096, 3, 0x122, -1, 0"),
+        (libc::SYS_memfd_create, "$room, 0"),
+        (libc::SYS_memfd_secret, "0"),
+    ];
+    let Some(errors) = errors_of_calls(&calls) else { return };
+    let (no, unknown) = (libc::EPERM, libc::ENOSYS);
+    assert_eq!(errors, [0, no, no, no, unknown, unknown]);
+}
+
 /// Whether Landlock is here, and keeps signals inside.
 fn keeps_signals() -> bool {
     use bls_confine::landlock::Ruleset;
