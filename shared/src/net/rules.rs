@@ -301,6 +301,37 @@ mod tests {
     }
 
     #[test]
+    fn an_address_that_is_refused_is_refused_in_every_spelling() {
+        let some = rules(&["*"], &["93.184.216.0/24", "127.0.0.0/8", "[::1]:80"]);
+        for carrier in [
+            "[::ffff:93.184.216.34]",
+            "[::93.184.216.34]",
+            "[::ffff:0:93.184.216.34]",
+            "[64:ff9b::93.184.216.34]",
+            "[2002:5db8:d822::1]",
+            "[64:ff9b:1::93.184.216.34]",
+            "[64:ff9b::127.0.0.1]",
+            "0.0.0.0",
+            "0.9.9.9",
+            "[::]",
+        ] {
+            assert!(!url(&some, &format!("http://{carrier}/")), "{carrier}");
+            assert!(!tcp(&some, &format!("{carrier}:80")), "{carrier}");
+            let bare = carrier.trim_matches(['[', ']']);
+            assert!(!resolved(&some, "http://named.org/", bare), "{carrier}");
+        }
+        for other in ["[64:ff9b::1.1.1.1]", "[2002:101:101::1]", "[2606:4700::1111]", "1.1.1.1"] {
+            assert!(url(&some, &format!("http://{other}/")), "{other}");
+        }
+        assert!(tcp(&some, "[::]:81") && !tcp(&some, "0.0.0.0:81"));
+        // What is granted is no wider by it.
+        let one = rules(&["127.0.0.1", "[::1]", "93.184.216.34"], &[]);
+        for other in ["0.0.0.0", "[::]", "[64:ff9b::93.184.216.34]", "[2002:5db8:d822::1]"] {
+            assert!(!url(&one, &format!("http://{other}/")), "{other}");
+        }
+    }
+
+    #[test]
     fn a_name_leads_inside_only_where_the_address_is_granted() {
         let all = rules(&["*"], &[]);
         for address in [
