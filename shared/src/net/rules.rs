@@ -282,6 +282,11 @@ mod tests {
             "https://h/%73ecret",
             "https://h//secret",
             "https://h/x%2f..%2fsecret",
+            "https://h/secret;a=1",
+            "https://h/secret%3Bx",
+            "https://h/SECRET",
+            "https://h/secret.",
+            "https://h/secret%20/x",
         ] {
             assert!(!url(&without, refused), "{refused}");
         }
