@@ -119,12 +119,7 @@ impl Filter {
     }
 
     /// The same for several arguments: all must be as said.
-    pub fn allow_if_all_or_refuse(
-        &mut self,
-        number: Number,
-        arguments: Vec<Argument>,
-        error: i32,
-    ) {
+    pub fn allow_if_all_or_refuse(&mut self, number: Number, arguments: Vec<Argument>, error: i32) {
         let error = u16::try_from(error).unwrap_or(0);
         self.set(number, Answer::AllowIf(arguments, Other::Error(error)));
     }

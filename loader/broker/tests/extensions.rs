@@ -524,9 +524,7 @@ fn errors_of_calls(calls: &[(i64, &str)]) -> Option<Vec<i32>> {
     let path = programs.path("calls");
     let mut text = "#!/usr/bin/perl\n$| = 1; my $room = \"\\0\" x 4096;\n".to_owned();
     for (number, arguments) in calls {
-        text += &format!(
-            "print((syscall({number}, {arguments}) == -1 ? $!+0 : 0), \"\\n\");\n"
-        );
+        text += &format!("print((syscall({number}, {arguments}) == -1 ? $!+0 : 0), \"\\n\");\n");
     }
     fs::write(&path, text).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
