@@ -210,6 +210,10 @@ impl<'e, N: Network> Session<'e, N> {
         let deadline = self.network.now() + Duration::from_millis(limits.connect_ms);
         let target = Target::Endpoint(&endpoint);
         let reached = reach(&self.network, &self.setup.net, &target, deadline)?;
+        for address in reached.addresses() {
+            let judged = self.setup.net.check_listener(&endpoint, address.ip());
+            judged.map_err(|denial| Refusal::new(Reason::Denied, denial))?;
+        }
         reached.with_each(&self.network, deadline, |address, _| self.network.listen(address))
     }
 

@@ -233,6 +233,20 @@ impl NetGrant {
         is_about && self.refuses_at_its_hosts(target)
     }
 
+    /// Whether it refuses a listener on all of a machine's addresses, which it may have any of:
+    /// whether it is about an address, of IPv4 or (where `and_v6`) of IPv6 too, and this port.
+    pub(super) fn refuses_some_of(&self, target: &Target<'_>, and_v6: bool) -> bool {
+        let is_about = match &self.hosts {
+            Hosts::All => true,
+            Hosts::Range(address, _) => and_v6 || address.is_ipv4(),
+            Hosts::One(host) => {
+                host.is_localhost()
+                    || host.address().is_some_and(|address| and_v6 || address.is_ipv4())
+            }
+        };
+        is_about && self.refuses_at_its_hosts(target)
+    }
+
     /// The same of a target whose host it is about.
     fn refuses_at_its_hosts(&self, target: &Target<'_>) -> bool {
         // Whoever may speak TCP to a port may speak HTTP to it.
