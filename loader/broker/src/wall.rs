@@ -6,6 +6,8 @@
 //! | network | ports that are granted | none, but for extensions that have it | none, or all |
 //! | executes | nothing | what an extension may execute | the same |
 //! | system calls | those of TLS, sockets, threads | all but dangerous ones | the same, and it stays in its group |
+//! | signals | to itself | to what it starts | to its own processes (Landlock) |
+//! | limits of a process, shared memory | none | its own limits, files in memory | its own limits |
 //! | capabilities, dumps, new privileges | none | none | none |
 //!
 //! Where the kernel has not one of these the others stand, and it is named.
