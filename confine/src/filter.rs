@@ -23,6 +23,8 @@ pub enum Argument {
     HasNoneOf(u8, u32),
     /// All of these bits are set in it.
     HasAllOf(u8, u32),
+    /// At least one of these bits is not set in it: they are not all there together.
+    LacksOneOf(u8, u32),
     /// It is one of these values.
     IsOneOf(u8, Vec<u32>),
 }
@@ -114,6 +116,12 @@ impl Filter {
     pub fn allow_if_or_refuse(&mut self, number: Number, argument: Argument, error: i32) {
         let error = u16::try_from(error).unwrap_or(0);
         self.set(number, Answer::AllowIf(vec![argument], Other::Error(error)));
+    }
+
+    /// The same for several arguments: all must be as said.
+    pub fn allow_if_all_or_refuse(&mut self, number: Number, arguments: Vec<Argument>, error: i32) {
+        let error = u16::try_from(error).unwrap_or(0);
+        self.set(number, Answer::AllowIf(arguments, Other::Error(error)));
     }
 
     /// Answers these calls with an error number.
@@ -302,6 +310,15 @@ fn append_condition(program: &mut Vec<Instruction>, argument: &Argument, other: 
                 program.extend([jump(libc::BPF_JSET, bit, 1, 0), other]);
             }
         }
+        Argument::LacksOneOf(place, bits) => {
+            let and = (libc::BPF_ALU | libc::BPF_AND | libc::BPF_K) as u16;
+            program.extend([
+                load(argument_at(*place)),
+                Instruction { code: and, if_true: 0, if_false: 0, operand: *bits },
+                jump(libc::BPF_JEQ, *bits, 0, 1),
+                other,
+            ]);
+        }
         Argument::IsOneOf(place, values) => {
             program.push(load(argument_at(*place)));
             for (at, value) in values.iter().enumerate() {
@@ -365,6 +382,9 @@ mod tests {
                 loaded & operand != 0
             } else if is(libc::BPF_JA) {
                 at += operand as usize;
+                continue;
+            } else if code == libc::BPF_ALU | libc::BPF_AND | libc::BPF_K {
+                loaded &= operand;
                 continue;
             } else if code == libc::BPF_RET | libc::BPF_K {
                 return (operand, steps);
@@ -443,6 +463,26 @@ mod tests {
         }
         let foreign = Call { architecture: 0x4000_0003, number: 1, arguments: [0; 6] };
         assert_eq!(run(&filter.program(), &foreign).0, KILL, "32-bit calls");
+    }
+
+    #[test]
+    fn bits_that_may_not_come_together_may_come_alone() {
+        let mut filter = Filter::new();
+        let not_both = || Argument::LacksOneOf(3, 0x21);
+        filter.allow_if(8, not_both());
+        let conditions = vec![not_both(), Argument::HasNoneOf(2, 4)];
+        filter.allow_if_all_or_refuse(9, conditions, libc::EPERM);
+        let refused = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
+        for (flags, both) in [(0, false), (1, false), (0x20, false), (0x22, false), (!0x20, false)]
+            .into_iter()
+            .chain([(0x21, true), (0x23, true), (u64::MAX, true)])
+        {
+            let arguments = |third| [u64::MAX, u64::MAX, third, flags, u64::MAX, u64::MAX];
+            let wanted = |other| if both { other } else { ALLOW };
+            assert_eq!(answer_of(&filter, 8, arguments(4)), wanted(KILL), "{flags:x}");
+            assert_eq!(answer_of(&filter, 9, arguments(3)), wanted(refused), "{flags:x}");
+            assert_eq!(answer_of(&filter, 9, arguments(4)), refused, "the second does not hold");
+        }
     }
 
     #[test]

@@ -107,6 +107,21 @@ pub struct Ruleset {
     abi: u32,
     /// What of the network it denies where nothing is added.
     network: u64,
+    /// What it keeps inside: abstract sockets, signals.
+    scopes: u64,
+}
+
+/// `LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET` and `_SIGNAL`.
+const SOCKETS: u64 = 1;
+const SIGNALS: u64 = 2;
+
+/// What ABI `abi` can keep inside.
+fn all_scopes(abi: u32, signals_are_mended: impl FnOnce() -> bool) -> u64 {
+    match abi {
+        0..=5 => 0,
+        _ if signals_are_mended() => SOCKETS | SIGNALS,
+        _ => SOCKETS,
+    }
 }
 
 impl Ruleset {
@@ -125,15 +140,8 @@ impl Ruleset {
     /// # Errors
     /// As [`abi`].
     pub fn with_ports(connect: Ports, bind: Ports) -> io::Result<Self> {
-        /// `LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET` and `_SIGNAL`.
-        const SOCKETS: u64 = 1;
-        const SIGNALS: u64 = 2;
         let abi = abi()?;
-        let scopes = match abi {
-            0..=5 => 0,
-            _ if signals_are_mended() => SOCKETS | SIGNALS,
-            _ => SOCKETS,
-        };
+        let scopes = all_scopes(abi, signals_are_mended);
         let denied = |ports, right| if ports == Ports::Listed { right } else { 0 };
         let network = denied(connect, CONNECT) | denied(bind, BIND);
         let attributes = RulesetAttributes {
@@ -147,7 +155,8 @@ impl Ruleset {
             _ => 24,
         };
         let network = attributes.network;
-        Ok(Self { descriptor: sys::create_ruleset(&attributes, bytes)?, abi, network })
+        let descriptor = sys::create_ruleset(&attributes, bytes)?;
+        Ok(Self { descriptor, abi, network, scopes })
     }
 
     /// Allows connections to a TCP port, where the ruleset says anything of them.
@@ -188,6 +197,13 @@ impl Ruleset {
     /// What the kernel says.
     pub fn restrict_self(&self) -> io::Result<()> {
         sys::restrict_self(self.descriptor.as_raw_fd())
+    }
+
+    /// Whether whoever it restricts can send no signal to a process that it does not restrict
+    /// (from ABI 6 on, in kernels where that is mended).
+    #[must_use]
+    pub fn keeps_signals(&self) -> bool {
+        self.scopes & SIGNALS != 0
     }
 
     /// The ABI that it denies everything of.
@@ -235,6 +251,20 @@ mod tests {
         let speaks_of_ports = ruleset.abi() >= 4;
         assert_eq!(can(&ruleset), ([true, !speaks_of_ports], !speaks_of_ports));
         assert_eq!(can(&all), ([true, true], true));
+    }
+
+    #[test]
+    fn signals_stay_inside_where_the_kernel_can_keep_them_there() {
+        assert_eq!(all_scopes(5, || true), 0);
+        assert_eq!(all_scopes(6, || false), SOCKETS);
+        assert_eq!(all_scopes(6, || true), SOCKETS | SIGNALS);
+        match Ruleset::new() {
+            Ok(ruleset) => {
+                let wanted = ruleset.abi() >= 6 && signals_are_mended();
+                assert_eq!(ruleset.keeps_signals(), wanted);
+            }
+            Err(error) => println!("skipped: no Landlock here: {error}"),
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub use exchange::Body;
 pub use headers::check_method;
 pub use tls::{Authorities, AuthoritiesError};
 
+use crate::count::Count;
 use crate::net::{Network, reach};
 use bls_artifact::broker::{BrokerLimits, Reason, Refusal};
 use bls_artifact::net::{NetRules, Target, Url};
@@ -66,11 +67,12 @@ pub struct Client<'a, N> {
 }
 
 impl<N: Network> Client<'_, N> {
-    /// Asks, and follows redirects.
+    /// Asks, and follows redirects. The first request is counted already; each to which a
+    /// redirect leads is counted here, with the body that it sends again.
     ///
     /// # Errors
     /// [`Refusal`], with the reason.
-    pub fn run(&self, ask: Ask) -> Result<Response, Refusal> {
+    pub fn run(&self, ask: Ask, count: &mut Count) -> Result<Response, Refusal> {
         let Ask { mut method, mut url, headers, mut body, connect, total } = ask;
         check_method(&method)?;
         let mut headers = headers::checked(headers, &url)?;
@@ -80,7 +82,10 @@ impl<N: Network> Client<'_, N> {
         };
         let deadline = self.network.now() + most(total, self.limits.total_ms);
         let connect = most(connect, self.limits.connect_ms);
-        for _ in 0..=REDIRECTS_MAX {
+        for hop in 0..=REDIRECTS_MAX {
+            if hop > 0 {
+                count.request(body.len())?;
+            }
             let connection = self.connect(&url, deadline, connect)?;
             let header_bytes = self.limits.header_bytes as usize;
             let response =

@@ -15,6 +15,7 @@
 //! |---|---|
 //! | [`frame`] | frames over a socket, with descriptors |
 //! | [`session`] | one request, one answer: what is granted, and how much of it is left |
+//! | [`count`] | requests and bytes so far |
 //! | [`net`] | names, addresses, connections |
 //! | [`http`], [`rpc`] | requests by HTTP, and `http.request` of `bless.rpc_call` |
 //! | [`starter`] | extensions |
@@ -26,6 +27,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod count;
 pub mod frame;
 pub mod http;
 pub mod net;

@@ -9,6 +9,7 @@
 
 mod form;
 
+use crate::count::Count;
 use crate::http::{Ask, Client, Response};
 use crate::net::Network;
 use bls_artifact::broker::{Reason, Refusal};
@@ -93,8 +94,8 @@ impl Call {
         self.ask.as_ref().map_or(0, |ask| ask.body.len())
     }
 
-    /// Makes the request: the JSON of the result, of at most `max` bytes. `took` is told of
-    /// each piece of the body how long it is, and may refuse it.
+    /// Makes the request: the JSON of the result, of at most `max` bytes. The first request is
+    /// counted already; redirects and the body are counted here.
     ///
     /// # Errors
     /// [`Reason::TooLong`] where the result is longer.
@@ -102,10 +103,11 @@ impl Call {
         self,
         client: &Client<'_, impl Network>,
         max: usize,
-        took: &mut dyn FnMut(usize) -> Result<(), Refusal>,
+        count: &mut Count,
     ) -> Result<Vec<u8>, Refusal> {
-        let response = self.ask.and_then(|ask| client.run(ask));
-        let text = match response.and_then(|response| result(response, max, took)) {
+        let response = self.ask.and_then(|ask| client.run(ask, count));
+        let longest = client.limits.response_bytes;
+        let text = match response.and_then(|response| result(response, max, longest, count)) {
             Ok(text) => text,
             Err(refusal) if refusal.reason == Reason::TooLong && refusal.text == LONG => {
                 return Err(refusal);
@@ -130,11 +132,12 @@ fn long() -> Refusal {
     Refusal::new(Reason::TooLong, LONG)
 }
 
-/// The JSON of a response, its body as numbers.
+/// The JSON of a response, its body of at most `longest` bytes as numbers.
 fn result(
     mut response: Response,
     max: usize,
-    took: &mut dyn FnMut(usize) -> Result<(), Refusal>,
+    longest: u64,
+    total: &mut Count,
 ) -> Result<String, Refusal> {
     let mut headers = Map::new();
     for (name, value) in response.headers {
@@ -147,10 +150,15 @@ fn result(
         Value::Object(headers)
     );
     let mut piece = vec![0; PIECE_BYTES];
-    let mut is_first = true;
+    let (mut is_first, mut own) = (true, 0);
     loop {
         let count = response.body.fill(&mut piece)?;
-        took(count)?;
+        own += count as u64;
+        if own > longest {
+            let what = format_args!("the answer is longer than {longest}");
+            return Err(Refusal::new(Reason::TooLong, what));
+        }
+        total.bytes(count)?;
         for byte in &piece[..count] {
             let comma = if is_first { "" } else { "," };
             is_first = false;

@@ -5,6 +5,7 @@
 //! grant; that there are never more handles, requests and bytes than it says; and that every
 //! answer fits into a frame.
 
+use crate::count::Count;
 use crate::http::{Ask, Authorities, Body, Client};
 use crate::net::{Network, reach};
 use crate::rpc::Call;
@@ -45,8 +46,7 @@ pub struct Session<'e, N> {
     extensions: Option<&'e mut dyn Extensions>,
     open: BTreeMap<u32, Open>,
     next: u32,
-    requests: u32,
-    bytes: u64,
+    count: Count,
 }
 
 impl<N: std::fmt::Debug> std::fmt::Debug for Session<'_, N> {
@@ -64,7 +64,8 @@ impl<'e, N: Network> Session<'e, N> {
         extensions: Option<&'e mut dyn Extensions>,
     ) -> Self {
         let open = BTreeMap::new();
-        Self { network, setup, authorities, extensions, open, next: 1, requests: 0, bytes: 0 }
+        let count = Count::new(&setup.limits);
+        Self { network, setup, authorities, extensions, open, next: 1, count }
     }
 
     /// Answers a request.
@@ -82,13 +83,16 @@ impl<'e, N: Network> Session<'e, N> {
                 Err(Refusal::new(Reason::Invalid, "the set-up is the first request and no other"))
             }
             Request::Http { method, url, headers, body, connect_ms, total_ms } => {
-                self.count(body.len())?;
+                self.count.request(body.len())?;
                 self.check_room(false)?;
                 let url = Url::parse(&url).map_err(|error| Refusal::new(Reason::Url, error))?;
                 let connect = connect_ms.map(Duration::from_millis);
                 let total = total_ms.map(Duration::from_millis);
                 let ask = Ask { method, url, headers, body, connect, total };
-                let response = self.client().run(ask)?;
+                let mut count = self.count;
+                let response = self.client().run(ask, &mut count);
+                self.count = count;
+                let response = response?;
                 let left = self.setup.limits.response_bytes;
                 let handle = self.keep(Open::Http { body: response.body, left });
                 plain(Answer::Http {
@@ -101,11 +105,11 @@ impl<'e, N: Network> Session<'e, N> {
             Request::Read { handle, max } => self.read(handle, max).and_then(plain),
             Request::Close { handle } => self.close(handle).and_then(plain),
             Request::Connect { endpoint } => {
-                self.count(0)?;
+                self.count.request(0)?;
                 self.connect(&endpoint).map(descriptor)
             }
             Request::Listen { endpoint } => {
-                self.count(0)?;
+                self.count.request(0)?;
                 self.listen(&endpoint).map(descriptor)
             }
             Request::HttpRpc { params, max } => self.rpc(&params, max).and_then(plain),
@@ -124,16 +128,6 @@ impl<'e, N: Network> Session<'e, N> {
             limits: &self.setup.limits,
             authorities: &self.authorities,
         }
-    }
-
-    /// Counts a request that sends so many bytes.
-    fn count(&mut self, bytes: usize) -> Result<(), Refusal> {
-        if self.requests >= self.setup.limits.requests {
-            let most = self.setup.limits.requests;
-            return Err(Refusal::new(Reason::TooMany, format_args!("more than {most} requests")));
-        }
-        self.requests += 1;
-        take(&mut self.bytes, self.setup.limits.total_bytes, bytes)
     }
 
     /// Whether one more may be open of this kind.
@@ -179,7 +173,7 @@ impl<'e, N: Network> Session<'e, N> {
                     format_args!("the answer is longer than {}", self.setup.limits.response_bytes),
                 ));
             }
-            take(&mut self.bytes, self.setup.limits.total_bytes, count)?;
+            self.count.bytes(count)?;
             if have < end {
                 break;
             }
@@ -216,26 +210,20 @@ impl<'e, N: Network> Session<'e, N> {
         let deadline = self.network.now() + Duration::from_millis(limits.connect_ms);
         let target = Target::Endpoint(&endpoint);
         let reached = reach(&self.network, &self.setup.net, &target, deadline)?;
+        for address in reached.addresses() {
+            let judged = self.setup.net.check_listener(&endpoint, address.ip());
+            judged.map_err(|denial| Refusal::new(Reason::Denied, denial))?;
+        }
         reached.with_each(&self.network, deadline, |address, _| self.network.listen(address))
     }
 
     fn rpc(&mut self, params: &[u8], max: u32) -> Result<Answer, Refusal> {
         let call = Call::parse(params)?;
-        self.count(call.body_bytes())?;
+        self.count.request(call.body_bytes())?;
         let most = (max as usize).min(ANSWER_BYTES_MAX);
-        let limits = self.setup.limits;
-        let (mut total, mut own) = (self.bytes, 0);
-        let mut took = |count: usize| {
-            own += count as u64;
-            if own > limits.response_bytes {
-                let most = limits.response_bytes;
-                let what = format_args!("the answer is longer than {most}");
-                return Err(Refusal::new(Reason::TooLong, what));
-            }
-            take(&mut total, limits.total_bytes, count)
-        };
-        let result = call.run(&self.client(), most, &mut took);
-        self.bytes = total;
+        let mut count = self.count;
+        let result = call.run(&self.client(), most, &mut count);
+        self.count = count;
         result.map(Answer::Bytes)
     }
 
@@ -261,17 +249,4 @@ fn descriptor(descriptor: OwnedFd) -> Reply {
 
 fn parse(endpoint: &str) -> Result<Endpoint, Refusal> {
     Endpoint::parse(endpoint).map_err(|error| Refusal::new(Reason::Url, error))
-}
-
-/// Adds to a count, up to a limit.
-fn take(count: &mut u64, most: u64, more: usize) -> Result<(), Refusal> {
-    let sum = count.saturating_add(more as u64);
-    if sum > most {
-        return Err(Refusal::new(
-            Reason::TooLong,
-            format_args!("more than {most} bytes were sent and received"),
-        ));
-    }
-    *count = sum;
-    Ok(())
 }

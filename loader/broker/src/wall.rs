@@ -6,6 +6,8 @@
 //! | network | ports that are granted | none, but for extensions that have it | none, or all |
 //! | executes | nothing | what an extension may execute | the same |
 //! | system calls | those of TLS, sockets, threads | all but dangerous ones | the same, and it stays in its group |
+//! | signals | to itself | to what it starts | to its own processes (Landlock) |
+//! | limits of a process, shared memory | none | its own limits, files in memory | its own limits |
 //! | capabilities, dumps, new privileges | none | none | none |
 //!
 //! Where the kernel has not one of these the others stand, and it is named.
@@ -98,6 +100,14 @@ fn give_up_privileges(missing: &mut Missing) {
 
 fn restrict(missing: &mut Missing, ruleset: io::Result<Ruleset>) {
     note(missing, "landlock", ruleset.and_then(|ruleset| ruleset.restrict_self()));
+}
+
+/// Signals to other processes of the same user, for extensions: the filter cannot tell their
+/// numbers from those of an extension's own processes, so only Landlock keeps them inside.
+fn note_signals(missing: &mut Missing, are_kept: bool) {
+    let why = "this kernel's Landlock does not keep them inside";
+    let outcome = are_kept.then_some(()).ok_or_else(|| io::Error::other(why));
+    note(missing, "signals", outcome);
 }
 
 /// The front's. While there is one thread.
@@ -282,9 +292,11 @@ pub fn starter(uses: &Uses<'_>, keep: &[RawFd]) -> Missing {
     note(&mut missing, "descriptors", bls_confine::close_descriptors_but(&kept));
     limit(Resource::Core, 0);
     give_up_privileges(&mut missing);
+    note_signals(&mut missing, ruleset.as_ref().is_ok_and(Ruleset::keeps_signals));
     restrict(&mut missing, ruleset);
     let mut filter = extension_filter(uses.network, false);
-    filter.allow(&[libc::SYS_setpgid]);
+    // Groups for extensions, and sealed memory in the place of files that others may write.
+    filter.allow(&[libc::SYS_setpgid, libc::SYS_memfd_create]);
     note(&mut missing, "seccomp", filter.install());
     missing
 }
@@ -377,7 +389,7 @@ const LAST_CALL: Number = 462;
 const NEW_CALLS: Number = 511;
 
 /// Calls that no extension needs, and by which whoever wants to get out would begin.
-const DANGEROUS: [Number; 66] = [
+const DANGEROUS: [Number; 79] = [
     libc::SYS_ptrace,
     libc::SYS_process_vm_readv,
     libc::SYS_process_vm_writev,
@@ -445,6 +457,21 @@ const DANGEROUS: [Number; 66] = [
     libc::SYS_setsid,
     libc::SYS_setpgid,
     libc::SYS_mknodat,
+    // Memory, messages and semaphores that all programs of a user share, by numbers that anybody
+    // can guess; Landlock knows nothing of them.
+    libc::SYS_shmget,
+    libc::SYS_shmat,
+    libc::SYS_shmctl,
+    libc::SYS_msgget,
+    libc::SYS_msgsnd,
+    libc::SYS_msgrcv,
+    libc::SYS_msgctl,
+    libc::SYS_semget,
+    libc::SYS_semop,
+    libc::SYS_semtimedop,
+    libc::SYS_semctl,
+    libc::SYS_mq_open,
+    libc::SYS_mq_unlink,
 ];
 
 /// All calls but dangerous ones; those that the kernel has learnt since are refused as unknown.
@@ -480,6 +507,17 @@ fn extension_filter(network: bool, single: bool) -> Filter {
         ],
         libc::ENOSYS,
     );
+    // Memory that a limit on what a process writes to (`RLIMIT_DATA`) does not count: shared
+    // without a file, files in memory, and what grows down as a stack does.
+    filter.refuse(&[libc::SYS_memfd_create, libc::SYS_memfd_secret], libc::ENOSYS);
+    let shared = (libc::MAP_SHARED | libc::MAP_ANONYMOUS) as u32;
+    let counted =
+        vec![Argument::LacksOneOf(3, shared), Argument::HasNoneOf(3, libc::MAP_GROWSDOWN as u32)];
+    filter.allow_if_all_or_refuse(libc::SYS_mmap, counted, libc::EPERM);
+    // Its own limits, and nobody else's: by those of the processor's time any process of its
+    // user would be killed, whoever started it among them.
+    let itself = Argument::IsOneOf(0, vec![0]);
+    filter.allow_if_or_refuse(libc::SYS_prlimit64, itself, libc::EPERM);
     if single {
         let thread = Argument::HasAllOf(0, libc::CLONE_THREAD as u32);
         filter.allow_if_or_refuse(libc::SYS_clone, thread, libc::EAGAIN);
@@ -539,6 +577,47 @@ mod tests {
                 assert!(!filter.allows(call), "{call}");
             }
             assert!(filter.allows(libc::SYS_execve) && filter.allows(libc::SYS_read));
+        }
+    }
+    #[test]
+    fn an_extension_shares_nothing_by_numbers_that_anybody_can_guess() {
+        for (network, single) in [(false, false), (true, true)] {
+            let filter = extension_filter(network, single);
+            for call in [
+                libc::SYS_shmget,
+                libc::SYS_shmat,
+                libc::SYS_shmctl,
+                libc::SYS_msgget,
+                libc::SYS_msgsnd,
+                libc::SYS_msgrcv,
+                libc::SYS_msgctl,
+                libc::SYS_semget,
+                libc::SYS_semop,
+                libc::SYS_semtimedop,
+                libc::SYS_semctl,
+                libc::SYS_mq_open,
+                libc::SYS_mq_unlink,
+            ] {
+                assert!(!filter.allows(call), "{call}");
+            }
+        }
+    }
+    #[test]
+    fn a_kernel_that_does_not_keep_signals_inside_is_without_a_piece_of_the_wall() {
+        let mut missing = Missing::new();
+        note_signals(&mut missing, true);
+        assert!(missing.is_empty(), "{missing:?}");
+        note_signals(&mut missing, false);
+        assert!(matches!(missing[..], [("signals", _)]), "{missing:?}");
+        let refusal = crate::starter::refusal_of(&missing, "it").unwrap();
+        assert!(refusal.text.contains("signals"), "{refusal}");
+    }
+    #[test]
+    fn an_extension_has_no_files_in_memory() {
+        for (network, single) in [(false, false), (true, true)] {
+            let filter = extension_filter(network, single);
+            assert!(!filter.allows(libc::SYS_memfd_create) && filter.allows(libc::SYS_mmap));
+            assert!(!filter.allows(libc::SYS_memfd_secret));
         }
     }
 }

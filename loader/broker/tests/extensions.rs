@@ -513,6 +513,100 @@ fn an_extension_is_confined() {
     }
 }
 
+/// What an extension is told of system calls that it makes with these arguments, which Perl
+/// evaluates: 0, or the number of the error. `None` where there is no Perl.
+fn errors_of_calls(calls: &[(i64, &str)]) -> Option<Vec<i32>> {
+    if !Path::new("/usr/bin/perl").exists() {
+        println!("not looked at: no Perl here");
+        return None;
+    }
+    let programs = Programs::new();
+    let path = programs.path("calls");
+    let mut text = "#!/usr/bin/perl\n$| = 1; my $room = \"\\0\" x 4096;\n".to_owned();
+    for (number, arguments) in calls {
+        text += &format!("print((syscall({number}, {arguments}) == -1 ? $!+0 : 0), \"\\n\");\n");
+    }
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut broker = Broker::start(&programs.registry(vec![extension("calls", &path)]));
+    let (out, err) = run(&mut broker, "calls", &[], &[]);
+    broker.end();
+    let errors: Vec<i32> = out.lines().map(|line| line.parse().unwrap()).collect();
+    assert_eq!(errors.len(), calls.len(), "{out} {err}");
+    Some(errors)
+}
+
+#[test]
+fn an_extension_shares_no_memory_with_others_of_its_user() {
+    let calls = [
+        // Memory, messages and semaphores of a number, made where there are none.
+        (libc::SYS_shmget, "77177, 4096, 01600"),
+        (libc::SYS_msgget, "77177, 01600"),
+        (libc::SYS_semget, "77177, 1, 01600"),
+        (libc::SYS_mq_open, "$room, 0102, 0600, 0"),
+        (libc::SYS_shmctl, "0, 14, $room"),
+    ];
+    let Some(errors) = errors_of_calls(&calls) else { return };
+    assert_eq!(errors, [libc::EPERM; 5]);
+}
+
+#[test]
+fn an_extension_ends_nobody_else_of_its_user() {
+    // Limits on the processor's time (0) and on files (7): its own, and those of who started it.
+    let calls = [
+        (libc::SYS_prlimit64, "0, 7, 0, $room"),
+        (libc::SYS_prlimit64, "getppid(), 0, 0, $room"),
+        (libc::SYS_prlimit64, "getppid(), 7, 0, $room"),
+        (libc::SYS_kill, "getppid(), 0"),
+    ];
+    let Some(errors) = errors_of_calls(&calls) else { return };
+    assert_eq!(errors[..3], [0, libc::EPERM, libc::EPERM]);
+    if keeps_signals() {
+        assert_eq!(errors[3], libc::EPERM);
+    } else {
+        println!("not looked at: this kernel does not keep signals inside");
+    }
+}
+
+#[test]
+fn a_demanded_sandbox_is_refused_where_signals_are_not_kept_inside() {
+    let programs = Programs::new();
+    let mut setup = programs.registry(vec![extension("one", &programs.script("one", "echo 1"))]);
+    setup.require_sandbox = true;
+    let answer = Broker::spawn().set_up(&setup);
+    match answer {
+        Answer::Done => assert!(keeps_signals()),
+        Answer::Refused(refusal) => {
+            let names_signals = refusal.text.contains("signals");
+            assert_eq!(names_signals, !keeps_signals(), "{refusal}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_extension_has_no_memory_that_its_limit_does_not_count() {
+    // Read and write; shared (1), private (2), validated (3), without a file (0x20), as a stack
+    // grows (0x100).
+    let calls = [
+        (libc::SYS_mmap, "0, 4096, 3, 0x22, -1, 0"),
+        (libc::SYS_mmap, "0, 4096, 3, 0x21, -1, 0"),
+        (libc::SYS_mmap, "0, 4096, 3, 0x23, -1, 0"),
+        (libc::SYS_mmap, "0, 4096, 3, 0x122, -1, 0"),
+        (libc::SYS_memfd_create, "$room, 0"),
+        (libc::SYS_memfd_secret, "0"),
+    ];
+    let Some(errors) = errors_of_calls(&calls) else { return };
+    let (no, unknown) = (libc::EPERM, libc::ENOSYS);
+    assert_eq!(errors, [0, no, no, no, unknown, unknown]);
+}
+
+/// Whether Landlock is here, and keeps signals inside.
+fn keeps_signals() -> bool {
+    use bls_confine::landlock::Ruleset;
+    Ruleset::new().is_ok_and(|ruleset| ruleset.keeps_signals())
+}
+
 fn bls_confine_has_landlock() -> bool {
     bls_confine::landlock::abi().is_ok()
 }
@@ -524,7 +618,7 @@ fn extensions_are_counted_and_network_and_extensions_go_together() {
     let mut setup = programs.registry(vec![extension("cat", &path)]);
     setup.net = granting(&["127.0.0.1"]).net;
     setup.limits.handles = 2;
-    setup.require_sandbox = bls_confine_has_landlock();
+    setup.require_sandbox = keeps_signals();
     let address = common::server(|stream, _| common::answer(stream, "200 OK", "page"));
     let mut broker = Broker::start(&setup);
     let mut one = start(&mut broker, "cat", &[], &[]).unwrap();

@@ -225,6 +225,54 @@ fn redirects_are_followed_and_judged_again() {
     broker.end();
 }
 
+#[test]
+fn redirects_count_as_requests_and_bodies_that_are_sent_again_as_bytes() {
+    let first = server(|stream, asked| match asked.line.split(' ').nth(1).unwrap() {
+        "/3" => answer(stream, "307 Go\r\nLocation: /2", ""),
+        "/2" => answer(stream, "307 Go\r\nLocation: /1", ""),
+        "/1" => answer(stream, "307 Go\r\nLocation: /0", ""),
+        _ => answer(stream, "200 OK", ""),
+    });
+    let url = |hops: u32| format!("http://{first}/{hops}");
+    let reason = |broker: &mut Broker, hops: u32, body: &[u8]| match broker.http(
+        "POST",
+        &url(hops),
+        &[],
+        body,
+    ) {
+        Answer::Http { handle, .. } => {
+            assert_eq!(broker.ask(&Request::Close { handle }).0, Answer::Done);
+            None
+        }
+        Answer::Refused(refusal) => Some(refusal.reason),
+        other => panic!("{other:?}"),
+    };
+    let patient = |change: &dyn Fn(&mut BrokerLimits)| {
+        Broker::start(&hurried(|limits| {
+            limits.total_ms = 20_000;
+            change(limits);
+        }))
+    };
+    let mut broker = patient(&|limits| limits.requests = 5);
+    assert_eq!(reason(&mut broker, 3, b""), None, "four of them");
+    assert_eq!(reason(&mut broker, 1, b""), Some(Reason::TooMany), "the sixth");
+    assert_eq!(reason(&mut broker, 0, b""), Some(Reason::TooMany));
+    broker.end();
+    let mut broker = patient(&|limits| limits.total_bytes = 500);
+    assert_eq!(reason(&mut broker, 3, &[b'x'; 100]), None, "400 bytes");
+    assert_eq!(reason(&mut broker, 1, &[b'x'; 100]), Some(Reason::TooLong), "the sixth hundred");
+    assert_eq!(reason(&mut broker, 0, &[b'x'; 100]), Some(Reason::TooLong));
+    broker.end();
+    // By RPC too.
+    let mut broker = patient(&|limits| limits.requests = 5);
+    let params = format!(r#"{{"url":"{}","options":{{"method":"GET"}}}}"#, url(3));
+    assert_eq!(rpc(&mut broker, &params, 10_000).unwrap()["success"], true);
+    let said = rpc(&mut broker, &params, 10_000).unwrap();
+    let error = said["error"].as_str().unwrap();
+    assert!(error.starts_with("too-many") && error.contains("5 requests"), "{said}");
+    broker.end();
+}
+
 fn hurried(change: impl FnOnce(&mut BrokerLimits)) -> Setup {
     let mut setup = granting(&["*"]);
     setup.limits.total_ms = 500;

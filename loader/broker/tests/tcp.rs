@@ -71,6 +71,25 @@ fn a_listener_is_handed_over() {
 }
 
 #[test]
+fn a_listener_on_every_address_is_denied_where_one_of_them_is() {
+    for deny in ["127.0.0.0/8", "10.0.0.0/8", "localhost"] {
+        let mut setup = granting(&["*"]);
+        setup.net.deny = vec![bls_artifact::net::NetGrant::parse(deny).unwrap()];
+        let mut broker = Broker::start(&setup);
+        for every in ["0.0.0.0:0", "[::]:0", "[::ffff:0.0.0.0]:0"] {
+            assert_eq!(reason(&mut broker, &listen(every)), Reason::Denied, "{deny} {every}");
+        }
+        broker.end();
+    }
+    let mut setup = granting(&["*"]);
+    setup.net.deny = vec![bls_artifact::net::NetGrant::parse("[::1]").unwrap()];
+    let mut broker = Broker::start(&setup);
+    assert_eq!(reason(&mut broker, &listen("[::]:0")), Reason::Denied);
+    assert_eq!(broker.ask(&listen("0.0.0.0:0")).0, Answer::Descriptor);
+    broker.end();
+}
+
+#[test]
 fn what_is_not_granted_is_denied() {
     let address = raw_server(|_| {});
     let port = address.port();

@@ -94,6 +94,51 @@ fn kind_of_v6(address: Ipv6Addr) -> AddressKind {
     }
 }
 
+/// All addresses that a connection to `address` may end at, itself first: the IPv4 addresses
+/// that an IPv6 one carries, and this machine's where it is none at all (0.0.0.0/8, ::). For
+/// whoever refuses; IPv4 addresses are never written as IPv6.
+#[must_use]
+pub(super) fn ends_of(address: IpAddr) -> Vec<IpAddr> {
+    let mut ends = vec![address.to_canonical()];
+    if let IpAddr::V6(address) = ends[0] {
+        ends.extend(carried_by(address).into_iter().map(IpAddr::V4));
+    }
+    let own: Vec<IpAddr> = ends.iter().filter_map(|end| own_of(*end)).collect();
+    ends.extend(own);
+    ends
+}
+
+/// The address of this machine that a connection to no address goes to.
+fn own_of(address: IpAddr) -> Option<IpAddr> {
+    match address {
+        IpAddr::V4(address) if address.octets()[0] == 0 => Some(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Some(Ipv6Addr::LOCALHOST.into()),
+        _ => None,
+    }
+}
+
+/// The IPv4 addresses that one of IPv6 carries. Where the prefix is a network's own they may
+/// stand in several places.
+fn carried_by(address: Ipv6Addr) -> Vec<Ipv4Addr> {
+    let v4 = |high: u16, low: u16| Ipv4Addr::from(u32::from(high) << 16 | u32::from(low));
+    match address.segments() {
+        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => Vec::new(),
+        [0, 0, 0, 0, 0, 0, high, low]
+        | [0, 0, 0, 0, 0xffff, 0, high, low]
+        | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => vec![v4(high, low)],
+        [0x2002, high, low, ..] => vec![v4(high, low)],
+        // A network's own translation (RFC 8215), with prefixes of 48, 56, 64 and 96 bits: a byte
+        // in the middle does not count (RFC 6052, 2.2).
+        [0x64, 0xff9b, 1, three, four, five, six, seven] => vec![
+            v4(three, four << 8 | five >> 8),
+            v4(three << 8 | four & 0xff, five),
+            v4(four << 8 | five >> 8, five << 8 | six >> 8),
+            v4(six, seven),
+        ],
+        _ => Vec::new(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,6 +227,41 @@ mod tests {
             for address in addresses {
                 assert_eq!(kind_of(address.parse().unwrap()), kind, "{address}");
             }
+        }
+    }
+    #[test]
+    fn a_connection_ends_at_what_an_address_carries_and_at_this_machine() {
+        for (address, others) in [
+            ("1.2.3.4", &[][..]),
+            ("::ffff:1.2.3.4", &[]),
+            ("::1", &[]),
+            ("2606:4700::1111", &[]),
+            ("::1.2.3.4", &["1.2.3.4"]),
+            ("::ffff:0:1.2.3.4", &["1.2.3.4"]),
+            ("64:ff9b::1.2.3.4", &["1.2.3.4"]),
+            ("2002:102:304::9", &["1.2.3.4"]),
+            ("0.0.0.0", &["127.0.0.1"]),
+            ("0.1.2.3", &["127.0.0.1"]),
+            ("::ffff:0.0.0.0", &["127.0.0.1"]),
+            ("::", &["::1"]),
+            ("64:ff9b::", &["0.0.0.0", "127.0.0.1"]),
+        ] {
+            let ends = ends_of(address.parse().unwrap());
+            let own = address.parse::<IpAddr>().unwrap().to_canonical();
+            let wanted: Vec<IpAddr> = std::iter::once(own)
+                .chain(others.iter().map(|other| other.parse().unwrap()))
+                .collect();
+            assert_eq!(ends, wanted, "{address}");
+        }
+        // 192.0.2.33 as RFC 6052 writes it, for each length.
+        for address in [
+            "64:ff9b:1:c000:2:2100::",
+            "64:ff9b:1:c0:0:221::",
+            "64:ff9b:1:aa:c0:2:2100::",
+            "64:ff9b:1:aaaa:bb:cccc:192.0.2.33",
+        ] {
+            let ends = ends_of(address.parse().unwrap());
+            assert!(ends.contains(&"192.0.2.33".parse().unwrap()), "{address}: {ends:?}");
         }
     }
 }

@@ -10,7 +10,7 @@
 //! tcp://example.org:5432   by TCP and not by HTTP
 //! ```
 
-use super::address::kind_of;
+use super::address::{ends_of, kind_of};
 use super::host::{Host, HostError, parse_port};
 use super::path;
 use super::rules::Target;
@@ -33,6 +33,18 @@ enum Hosts {
     One(Host),
     /// Addresses that begin with so many bits of this one.
     Range(IpAddr, u8),
+}
+
+impl Hosts {
+    fn contain(&self, host: &Host) -> bool {
+        match self {
+            Self::All => true,
+            Self::One(one) => one == host,
+            Self::Range(range, bits) => {
+                host.address().is_some_and(|address| contains(*range, *bits, address))
+            }
+        }
+    }
 }
 
 /// A part of the network.
@@ -209,37 +221,64 @@ impl NetGrant {
         in_all && self.fits(target, path::is_beneath)
     }
 
-    /// Whether it is about `target`, for a rule that refuses: also where it may be.
+    /// Whether it is about `target`, for a rule that refuses: also where it may be, and where a
+    /// connection to the address may end at another that it is about.
     pub(super) fn refuses(&self, target: &Target<'_>) -> bool {
-        let as_tcp = match (self.way, target) {
-            // Whoever may speak TCP to a port may speak HTTP to it.
-            (Way::Http(_), Target::Endpoint(_)) => {
-                Self { way: Way::Any, path: "/".to_owned(), ..self.clone() }
-                    .fits(target, path::may_be_beneath)
+        let is_about = match target.host().address() {
+            Some(address) => {
+                ends_of(address).into_iter().any(|end| self.hosts.contain(&end.into()))
             }
-            _ => false,
+            None => self.hosts.contain(target.host()),
         };
-        as_tcp || self.fits(target, path::may_be_beneath)
+        is_about && self.refuses_at_its_hosts(target)
+    }
+
+    /// Whether it refuses a listener on all of a machine's addresses, which it may have any of:
+    /// whether it is about an address, of IPv4 or (where `and_v6`) of IPv6 too, and this port.
+    pub(super) fn refuses_some_of(&self, target: &Target<'_>, and_v6: bool) -> bool {
+        let is_about = match &self.hosts {
+            Hosts::All => true,
+            Hosts::Range(address, _) => and_v6 || address.is_ipv4(),
+            Hosts::One(host) => {
+                host.is_localhost()
+                    || host.address().is_some_and(|address| and_v6 || address.is_ipv4())
+            }
+        };
+        is_about && self.refuses_at_its_hosts(target)
+    }
+
+    /// The same of a target whose host it is about.
+    fn refuses_at_its_hosts(&self, target: &Target<'_>) -> bool {
+        // Whoever may speak TCP to a port may speak HTTP to it.
+        let as_tcp = matches!((self.way, target), (Way::Http(_), Target::Endpoint(_)));
+        let as_it_is = self.fits_way(target) && self.fits_path(target, path::may_be_beneath);
+        (as_tcp || as_it_is) && self.fits_port(target)
     }
 
     fn fits(&self, target: &Target<'_>, is_beneath: fn(&str, &str) -> bool) -> bool {
-        let way = match (self.way, target) {
+        self.fits_way(target)
+            && self.hosts.contain(target.host())
+            && self.fits_port(target)
+            && self.fits_path(target, is_beneath)
+    }
+
+    fn fits_way(&self, target: &Target<'_>) -> bool {
+        match (self.way, target) {
             (Way::Any, _) | (Way::Tcp, Target::Endpoint(_)) => true,
             (Way::Http(scheme), Target::Url(url)) => scheme == url.scheme,
             _ => false,
-        };
-        let hosts = match &self.hosts {
-            Hosts::All => true,
-            Hosts::One(host) => host == target.host(),
-            Hosts::Range(range, bits) => {
-                target.host().address().is_some_and(|address| contains(*range, *bits, address))
-            }
-        };
-        let path = match target {
+        }
+    }
+
+    fn fits_port(&self, target: &Target<'_>) -> bool {
+        self.port.is_none_or(|port| port == target.port())
+    }
+
+    fn fits_path(&self, target: &Target<'_>, is_beneath: fn(&str, &str) -> bool) -> bool {
+        match target {
             Target::Url(url) => is_beneath(&url.path, &self.path),
             Target::Endpoint(_) => self.path == "/",
-        };
-        way && hosts && self.port.is_none_or(|port| port == target.port()) && path
+        }
     }
 
     /// Whether it says which hosts it is about.

@@ -3,7 +3,9 @@
 //! A grant of `https://host/public` is for what a server finds beneath `/public`. Servers
 //! differ in what they make of `..`, of encoded slashes and of backslashes. So dot segments are
 //! taken away before anything is compared or sent, and a path of which servers make different
-//! things is beneath no prefix but `/` (and, where it is about a refusal, beneath each).
+//! things is beneath no prefix but `/` (and, where it is about a refusal, beneath each). What
+//! some servers overlook (parameters, the case of letters, dots and spaces at the end of a
+//! segment) is overlooked where it is about a refusal, and counts where it is about a grant.
 
 /// The path as it is sent: dot segments taken away (RFC 3986, 5.2.4), encoded ones too.
 /// Begins with a slash.
@@ -102,12 +104,27 @@ pub(super) fn is_beneath(path: &str, prefix: &str) -> bool {
     }
 }
 
-/// The same for whoever refuses: also where a server may find it there.
+/// The same for whoever refuses: also where a server may find it there. Some overlook what is
+/// behind a `;` in a segment, the case of letters, and dots and spaces at a segment's end.
 pub(super) fn may_be_beneath(path: &str, prefix: &str) -> bool {
-    match (comparable(path), comparable(prefix)) {
-        (Some(path), Some(prefix)) => has_empty_segment(&path) || begins_with(&path, &prefix),
-        _ => true,
-    }
+    let (Some(path), Some(prefix)) = (comparable(path), comparable(prefix)) else { return true };
+    [false, true].into_iter().any(|without_parameters| {
+        let path = loose(&path, without_parameters);
+        has_empty_segment(&path) || begins_with(&path, &loose(&prefix, without_parameters))
+    })
+}
+
+/// A decoded path as the servers see it that overlook the most; each segment's parameters
+/// (`;a=b`) stay or do not.
+fn loose(path: &[u8], without_parameters: bool) -> Vec<u8> {
+    let segment = |segment: &[u8]| {
+        let end = segment.iter().position(|byte| without_parameters && *byte == b';');
+        let kept = &segment[..end.unwrap_or(segment.len())];
+        let end = kept.iter().rposition(|byte| !matches!(byte, b'.' | b' '));
+        kept[..end.map_or(0, |last| last + 1)].to_ascii_lowercase()
+    };
+    let segments: Vec<Vec<u8>> = path.split(|byte| *byte == b'/').map(segment).collect();
+    segments.join(&b'/')
 }
 
 /// Some servers make one slash of two.
@@ -168,10 +185,36 @@ mod tests {
             ("/publicity", "/public"),
             ("/", "/public"),
             ("/public", "/public/"),
-            ("/Public", "/public"),
+            ("/publi", "/public"),
+            ("/a;b/public", "/public"),
         ] {
             assert!(!is_beneath(path, prefix), "{path} {prefix}");
             assert!(!may_be_beneath(path, prefix), "{path} {prefix}");
+        }
+    }
+
+    #[test]
+    fn what_some_servers_overlook_is_refused_and_not_granted() {
+        for (path, prefix) in [
+            ("/secret;a=1", "/secret"),
+            ("/secret%3Bx", "/secret"),
+            ("/secret;a=1/x", "/secret"),
+            ("/a;b/secret;c", "/a/secret"),
+            ("/;/secret", "/secret"),
+            ("/Secret", "/secret"),
+            ("/secret", "/SECRET"),
+            ("/s%45cret/x", "/secret"),
+            ("/secret.", "/secret"),
+            ("/secret%20", "/secret"),
+            ("/secret.%20./x", "/secret"),
+            ("/secret%2e;x", "/secret"),
+            ("/.../secret", "/secret"),
+            ("/secret;v=1", "/secret;v=1"),
+            ("/SECRET;V=1/x", "/secret;v=1"),
+        ] {
+            assert!(may_be_beneath(path, prefix), "{path} {prefix}");
+            let is_same = path == prefix;
+            assert_eq!(is_beneath(path, prefix), is_same, "{path} {prefix}");
         }
     }
 

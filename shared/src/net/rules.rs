@@ -180,6 +180,25 @@ impl NetRules {
         Err(Denial::Address(target.host().clone(), address, kind))
     }
 
+    /// Whether `address`, which the host of `endpoint` stands for, may be listened on, beside
+    /// [`check_address`](Self::check_address): a listener on no address (0.0.0.0, ::) is one on
+    /// every address of the machine, of which nobody here knows which they are. So any rule
+    /// that refuses an address refuses it; `::` is about IPv4 too.
+    ///
+    /// # Errors
+    /// [`Denial`].
+    pub fn check_listener(&self, endpoint: &Endpoint, address: IpAddr) -> Result<(), Denial> {
+        let address = address.to_canonical();
+        if !address.is_unspecified() {
+            return Ok(());
+        }
+        let target = Target::Endpoint(endpoint);
+        match self.deny.iter().find(|rule| rule.refuses_some_of(&target, address.is_ipv6())) {
+            Some(rule) => Err(Denial::Refused(target.to_string(), rule.clone())),
+            None => Ok(()),
+        }
+    }
+
     /// Whether a page may be asked for, as its URL names it.
     #[must_use]
     pub fn allows_url(&self, url: &Url) -> bool {
@@ -282,6 +301,11 @@ mod tests {
             "https://h/%73ecret",
             "https://h//secret",
             "https://h/x%2f..%2fsecret",
+            "https://h/secret;a=1",
+            "https://h/secret%3Bx",
+            "https://h/SECRET",
+            "https://h/secret.",
+            "https://h/secret%20/x",
         ] {
             assert!(!url(&without, refused), "{refused}");
         }
@@ -298,6 +322,65 @@ mod tests {
         // HTTP that is refused is not spoken over TCP.
         let web = rules(&["h"], &["http://h/x"]);
         assert!(url(&web, "http://h/y") && !tcp(&web, "h:80") && tcp(&web, "h:81"));
+    }
+
+    #[test]
+    fn an_address_that_is_refused_is_refused_in_every_spelling() {
+        let some = rules(&["*"], &["93.184.216.0/24", "127.0.0.0/8", "[::1]:80"]);
+        for carrier in [
+            "[::ffff:93.184.216.34]",
+            "[::93.184.216.34]",
+            "[::ffff:0:93.184.216.34]",
+            "[64:ff9b::93.184.216.34]",
+            "[2002:5db8:d822::1]",
+            "[64:ff9b:1::93.184.216.34]",
+            "[64:ff9b::127.0.0.1]",
+            "0.0.0.0",
+            "0.9.9.9",
+            "[::]",
+        ] {
+            assert!(!url(&some, &format!("http://{carrier}/")), "{carrier}");
+            assert!(!tcp(&some, &format!("{carrier}:80")), "{carrier}");
+            let bare = carrier.trim_matches(['[', ']']);
+            assert!(!resolved(&some, "http://named.org/", bare), "{carrier}");
+        }
+        for other in ["[64:ff9b::1.1.1.1]", "[2002:101:101::1]", "[2606:4700::1111]", "1.1.1.1"] {
+            assert!(url(&some, &format!("http://{other}/")), "{other}");
+        }
+        assert!(tcp(&some, "[::]:81") && !tcp(&some, "0.0.0.0:81"));
+        // What is granted is no wider by it.
+        let one = rules(&["127.0.0.1", "[::1]", "93.184.216.34"], &[]);
+        for other in ["0.0.0.0", "[::]", "[64:ff9b::93.184.216.34]", "[2002:5db8:d822::1]"] {
+            assert!(!url(&one, &format!("http://{other}/")), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_listener_on_every_address_is_refused_by_what_refuses_one_of_them() {
+        let listens = |deny: &[&str], text: &str| {
+            let endpoint = Endpoint::parse(text).unwrap();
+            let address = endpoint.host.address().unwrap();
+            let target = Target::Endpoint(&endpoint);
+            let some = rules(&["*"], deny);
+            some.check(&target)
+                .and_then(|()| some.check_address(&target, address))
+                .and_then(|()| some.check_listener(&endpoint, address))
+                .is_ok()
+        };
+        for deny in ["127.0.0.0/8", "10.0.0.7", "10.0.0.7:80", "localhost"] {
+            for every in ["0.0.0.0:80", "[::]:80", "[::ffff:0.0.0.0]:80"] {
+                assert!(!listens(&[deny], every), "{deny} {every}");
+            }
+        }
+        for deny in ["[::1]", "[fd00::]/8", "http://[::1]:80/x", "tcp://[::1]"] {
+            assert!(!listens(&[deny], "[::]:80"), "{deny}");
+            assert!(listens(&[deny], "0.0.0.0:80"), "{deny}");
+        }
+        assert!(!listens(&["http://10.0.0.7/x"], "0.0.0.0:80"));
+        for deny in [&[][..], &["evil.org"], &["10.0.0.7:81"], &["https://10.0.0.7"]] {
+            assert!(listens(deny, "0.0.0.0:80") && listens(deny, "[::]:80"), "{deny:?}");
+        }
+        assert!(listens(&["10.0.0.0/8"], "127.0.0.1:80") && listens(&["[::1]"], "127.0.0.1:80"));
     }
 
     #[test]

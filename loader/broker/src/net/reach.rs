@@ -55,6 +55,12 @@ pub fn reach(
 }
 
 impl Reached {
+    /// The addresses, each of which may be connected to.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
     /// Tries the addresses in their order, each for its share of the time.
     ///
     /// # Errors
