@@ -2,9 +2,9 @@
 //!
 //! Imports of one module are resolved by exports of another: functions, tables, memories,
 //! globals and tags. Each keeps the memory that it has; what no module provides stays an import,
-//! and is the host's. Modules begin in order ([`begin`]); of a library `_initialize` runs then
+//! and is the host's. Modules begin in order (`begin`); of a library `_initialize` runs then
 //! too. The linked module exports what the entry exports. `blockless.mcall` and
-//! `blockless.register` become calls in generated code ([`mcall`]).
+//! `blockless.register` become calls in generated code (`mcall`).
 //!
 //! May assume nothing about the modules: each is validated first. Guarantees that a module does
 //! what it would do by itself, instantiated after those it imports; that the same modules give

@@ -18,7 +18,7 @@
 //! May assume that `State::memory` is the guest's exported memory once the guest
 //! runs. Guarantees that a guest reaches nothing but what [`Grants`] holds: paths
 //! are resolved by `links` and cap-std, which know no way out of a folder, and what they lead to is
-//! judged before it is opened; everything with more than files is asked of [`Outside`]. A pointer that is out of bounds is a trap. Contains no `unsafe`, and no panic that a guest can
+//! judged before it is opened; everything with more than files is asked of `Outside`. A pointer that is out of bounds is a trap. Contains no `unsafe`, and no panic that a guest can
 //! reach. Costs nothing at start: nothing is
 //! asked of the system before the guest asks for it.
 

@@ -1,6 +1,6 @@
 //! Every function that bls-load has for guests, over all interfaces, and how one is looked up.
 //!
-//! The tables are [`preview1`](crate::preview1)'s and [`blockless`](crate::blockless)'s. This is
+//! The tables are [`crate::preview1`]'s and [`crate::blockless`]'s. This is
 //! the one place that knows which there are: whoever has an import asks here. Does no work for a
 //! guest.
 

@@ -6,8 +6,8 @@
 //! u16 length | the server's bytes | u16 length | a request | u16 length | a request | …
 //! ```
 //!
-//! What must hold: nothing is connected to or listened on that the rules of [`setup`] do not
-//! grant, by name and by address ([`Inside`] panics); every answer fits into a frame and is read
+//! What must hold: nothing is connected to or listened on that the rules of `setup` do not
+//! grant, by name and by address (`Inside` panics); every answer fits into a frame and is read
 //! again as it was; never more is open than may be. The same bytes are read as what else comes
 //! from a stranger: an answer, a set-up, a registry, a grant, a URL.
 
