@@ -383,10 +383,11 @@ fn all_of_an_extension_ends_at_close_and_with_the_host() {
                 assert!(!all.iter().any(|one| lives(*one)), "{all:?}");
             }
             "interrupted" => {
-                // As a terminal does it: all of a group at once.
+                // As who ends a service does it: all of a group at once. (Not SIGINT, which whoever
+                // started the tests may have them ignore.)
                 for process in broker.processes() {
                     let process = rustix::process::Pid::from_raw(process as i32).unwrap();
-                    rustix::process::kill_process(process, rustix::process::Signal::INT).unwrap();
+                    rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
                 }
                 broker.child.wait().unwrap();
                 wait_for(|| (!all.iter().any(|one| lives(*one))).then_some(()));
