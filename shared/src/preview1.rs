@@ -27,7 +27,8 @@ const LATER: &str = "sock_accept";
 ///
 /// A `TYPE` is a number (`u32`, `u64`, `i64`) or a `Pointer` to something whose size the
 /// specification fixes. `pair TYPE` is two parameters of the module, an address and how many
-/// there are: of the bytes of a `Path`, of other `Bytes`, of the `Buffers` of a list.
+/// there are: of the bytes of a `Path`, of other `Bytes`, of the `Buffers` of a list, of
+/// one that is paid for where it is looked at (`Unseen`).
 /// What a pair costs for its length, its type says. A `RESULT` is
 /// an `errno`, the `code` of another interface, or `never`. A `PRICE` is what the call costs beside that; it may ask about
 /// parameters. A capability is one of [`Capability`](crate::capability::Capability): an import
@@ -148,12 +149,12 @@ macro_rules! for_each_function {
             sock_accept(descriptor: u32, flags: u32, result: Pointer) -> errno,
                 costs CALL, may_use [Sockets];
             sock_recv(
-                descriptor: u32, buffers: pair Buffers, flags: u32,
+                descriptor: u32, buffers: pair Unseen, flags: u32,
                 length: Pointer, flags_out: Pointer
             ) -> errno,
                 costs CALL, may_use [Sockets];
             sock_send(
-                descriptor: u32, buffers: pair Buffers, flags: u32, length: Pointer
+                descriptor: u32, buffers: pair Unseen, flags: u32, length: Pointer
             ) -> errno,
                 costs CALL, may_use [Sockets];
             sock_shutdown(descriptor: u32, sides: u32) -> errno,

@@ -57,6 +57,15 @@ pairs! {
     Bytes { length }
     /// A list of descriptors of buffers (`iovec`, `ciovec`).
     Buffers { count }
+    /// Such a list that is paid for where somebody looks at it.
+    Unseen { count }
+}
+
+impl Unseen {
+    /// The list, to be looked at.
+    pub(crate) const fn seen(self) -> Buffers {
+        Buffers::new(self.address, self.count)
+    }
 }
 
 /// The guest's memory for the time of one host call.

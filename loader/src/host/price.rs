@@ -167,6 +167,11 @@ impl Purse {
         self.owe(bytes as u64 / BYTES_PER_UNIT);
     }
 
+    /// A list of so many buffers is going to be looked at, whose type does not pay for it.
+    pub(crate) fn owe_list(&self, count: u32) {
+        self.owe(u64::from(count.min(BUFFERS_MAX)) * BUFFER);
+    }
+
     /// So many buffers of a list were looked at; those that the list's type counts are paid.
     pub(crate) fn owe_buffers(&self, looked_at: u32) {
         self.owe(u64::from(looked_at.saturating_sub(BUFFERS_MAX)) * BUFFER);

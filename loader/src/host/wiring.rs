@@ -7,7 +7,7 @@
 
 use super::Host;
 use super::errno::Outcome;
-use super::memory::{Buffers, Bytes, GuestMemory, Path, Pointer};
+use super::memory::{Buffers, Bytes, GuestMemory, Path, Pointer, Unseen};
 use super::price::NOTHING;
 use bls_artifact::limits::{BUFFERS_MAX, PATH_BYTES_MAX};
 use std::slice;
@@ -67,6 +67,12 @@ impl Parameter for Pointer {
 }
 
 impl Parameter for Bytes {
+    fn take(given: &mut slice::Iter<'_, u64>) -> Self {
+        Self::new(u32::take(given), u32::take(given))
+    }
+}
+
+impl Parameter for Unseen {
     fn take(given: &mut slice::Iter<'_, u64>) -> Self {
         Self::new(u32::take(given), u32::take(given))
     }

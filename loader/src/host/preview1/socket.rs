@@ -10,7 +10,7 @@ use super::transfer::account;
 use super::types::{FdFlags, ReceiveFlags, ShutdownFlags};
 use crate::host::Host;
 use crate::host::errno::{Errno, Outcome};
-use crate::host::memory::{Buffers, GuestMemory, Pointer};
+use crate::host::memory::{GuestMemory, Pointer, Unseen};
 use crate::host::table::{Descriptor, Socket};
 use crate::host::waiting::at_once;
 use rustix::net::{
@@ -98,13 +98,15 @@ pub(crate) fn sock_recv(
     host: &mut Host,
     memory: &mut GuestMemory<'_>,
     descriptor: u32,
-    buffers: Buffers,
+    buffers: Unseen,
     flags: u32,
     length: Pointer,
     flags_out: Pointer,
 ) -> Outcome<()> {
     let flags = ReceiveFlags::parse(flags)?;
     let socket = host.table.socket(descriptor)?;
+    let buffers = buffers.seen();
+    host.purse.owe_list(buffers.count());
     memory.check_u32(length)?;
     memory.read::<2>(flags_out, 2)?;
     host.purse.owe_socket();
@@ -120,11 +122,13 @@ pub(crate) fn sock_send(
     host: &mut Host,
     memory: &mut GuestMemory<'_>,
     descriptor: u32,
-    buffers: Buffers,
+    buffers: Unseen,
     flags: u32,
     length: Pointer,
 ) -> Outcome<()> {
     let socket = host.table.socket(descriptor)?;
+    let buffers = buffers.seen();
+    host.purse.owe_list(buffers.count());
     if flags != 0 {
         return Err(Errno::Inval.into());
     }
