@@ -159,7 +159,7 @@ pub(super) fn option_words(config: &Config, folders: &[Folder]) -> Vec<OsString>
     for folder in folders {
         let option = if folder.read_only { "--dir-ro=" } else { "--dir=" };
         let mut word = OsString::from(option);
-        for part in [folder.host.as_os_str(), OsStr::new("::"), &folder.guest] {
+        for part in [folder.path().as_os_str(), OsStr::new("::"), &folder.guest] {
             word.push(part);
         }
         words.push(word);
@@ -197,6 +197,8 @@ pub(super) struct Asked<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Beside {
     pub(super) hidden: Vec<PathBuf>,
+    /// Which of the folders are to be opened from another one, through no link.
+    pub(super) inner: Vec<Folder>,
     /// Names of variables of this process that `blockless_memory` lists.
     pub(super) listed: Vec<OsString>,
     pub(super) network: NetRules,
@@ -259,6 +261,12 @@ impl Beside {
 
     fn add_to(self, request: &mut Request) {
         request.hidden.extend(self.hidden);
+        for folder in &mut request.folders {
+            let is_it = |one: &&Folder| one.guest == folder.guest && one.path() == folder.host;
+            if let Some(inner) = self.inner.iter().find(is_it) {
+                (folder.host, folder.below) = (inner.host.clone(), inner.below.clone());
+            }
+        }
         request.listed.extend(self.listed.into_iter().map(|name| (name, None)));
         let beyond = &mut request.beyond;
         beyond.network.allow.extend(self.network.allow);

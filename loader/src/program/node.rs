@@ -192,7 +192,16 @@ fn variables(words: &Words) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, Failure> {
 
 /// What no option says: the network, extensions, listed variables.
 fn beside(words: &Words, config: &Config, mounts: &Mounts) -> Result<Beside, Failure> {
-    let mut beside = Beside { hidden: mounts.hidden.clone(), ..Beside::of(config) };
+    let mut beside = Beside {
+        hidden: mounts.hidden.clone(),
+        inner: mounts
+            .folders
+            .iter()
+            .filter(|folder| !folder.below.as_os_str().is_empty())
+            .cloned()
+            .collect(),
+        ..Beside::of(config)
+    };
     let grants = |flag| -> Result<Vec<NetGrant>, Failure> {
         let one = |text: &String| {
             NetGrant::parse(text).map_err(|error| wrong(&format!("--{flag}={text}: {error}")))
