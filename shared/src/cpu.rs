@@ -345,6 +345,14 @@ impl Machine {
         features.is_sorted_by(|a, b| a < b).then_some(Self { target, features })
     }
 
+    /// The target with all features that a CPU has which `has` these: of a feature whose ground
+    /// is missing, as under a hypervisor that hides some, nothing is taken.
+    #[must_use]
+    pub fn of_cpu(target: Target, has: &dyn Fn(&str) -> bool) -> Self {
+        let stands = |name: &&'static str| closed(target, [*name]).iter().all(|one| has(one));
+        Self { target, features: features(target).filter(stands).collect() }
+    }
+
     /// The best level of `target` that a CPU has which `has` these features; the lowest where
     /// it has none.
     #[must_use]
@@ -479,6 +487,10 @@ mod tests {
         let has = |feature: &str| v3.contains(&feature) && feature != "has_bmi2";
         assert_eq!(Machine::best(Target::X86_64, &has).to_string(), "x86_64:v2");
         assert_eq!(Machine::best(Target::X86_64, &|_| true).to_string(), "x86_64:v4");
+        let without = |hidden: &'static str| move |feature: &str| feature != hidden;
+        let machine = Machine::of_cpu(Target::X86_64, &without("has_avx"));
+        assert_eq!(machine.to_string(), "x86_64:v2+bmi1+bmi2+lzcnt");
+        assert_eq!(Machine::of_cpu(Target::S390x, &|_| true).to_string(), "s390x:z17");
         assert_eq!(Machine::best(Target::Riscv64, &|_| false).to_string(), "riscv64gc:rv64gc");
     }
 
