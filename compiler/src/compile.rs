@@ -77,11 +77,9 @@ impl CompileError {
 const fn flags(target: Target) -> &'static [&'static str] {
     match target {
         Target::Aarch64 => &["sign_return_address", "use_bti"],
-        Target::X86_64
-        | Target::Riscv64
-        | Target::S390x
-        | Target::Pulley32
-        | Target::Pulley64 => &[],
+        Target::X86_64 | Target::Riscv64 | Target::S390x | Target::Pulley32 | Target::Pulley64 => {
+            &[]
+        }
     }
 }
 
@@ -116,8 +114,8 @@ impl Image {
         if bytes.len() as u64 > IMAGE_BYTES_MAX {
             return Err(CompileError::TooLong(target, bytes.len() as u64));
         }
-        let page_size = alignment(&bytes)
-            .map_err(|error| CompileError::Settings(target, error.to_string()))?;
+        let page_size =
+            alignment(&bytes).map_err(|error| CompileError::Settings(target, error.to_string()))?;
         Ok(Self { machine: machine.clone(), profile: profile.clone(), page_size, effort, bytes })
     }
 

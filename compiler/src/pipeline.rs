@@ -469,9 +469,9 @@ pub(crate) fn one_module(
     options.check().map_err(Error::Options)?;
     match modules {
         Modules::One(source) => Ok(source),
-        Modules::Several(parts) => clock.run(Stage::Link, || {
-            link(parts, &options.first_profile()).map_err(Error::Link)
-        }),
+        Modules::Several(parts) => {
+            clock.run(Stage::Link, || link(parts, &options.first_profile()).map_err(Error::Link))
+        }
     }
 }
 

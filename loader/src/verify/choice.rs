@@ -133,7 +133,8 @@ mod tests {
     fn chosen_of(cpu: &str, there: &[usize], machines: &[&str]) -> Result<String, Misfit> {
         let machine = Machine::parse(cpu).unwrap();
         let has = |feature: &str| machine.features().contains(&feature);
-        let host = Host { target: Some(machine.target()), page_size: 4096, has: &has, wanted: None };
+        let host =
+            Host { target: Some(machine.target()), page_size: 4096, has: &has, wanted: None };
         let manifest = fat(machines);
         let choice = choose(there, Place::File, &manifest, &host)?;
         assert_eq!(choice.standings[choice.part], Standing::Chosen);
@@ -198,7 +199,10 @@ mod tests {
             other => panic!("{other:?}"),
         };
         let (machine, lacks) = missing("x86_64:v2", &["x86_64:v3", "x86_64:v4", "aarch64"]);
-        assert_eq!((machine.as_str(), lacks.as_str()), ("x86_64:v3", "avx avx2 bmi1 bmi2 fma lzcnt"));
+        assert_eq!(
+            (machine.as_str(), lacks.as_str()),
+            ("x86_64:v3", "avx avx2 bmi1 bmi2 fma lzcnt")
+        );
         let foreign = chosen("s390x", &ALL).unwrap_err();
         let targets = vec![Target::X86_64, Target::Aarch64, Target::Riscv64, Target::Pulley64];
         assert_eq!(foreign, Misfit::Architecture(targets));

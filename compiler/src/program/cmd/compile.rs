@@ -303,7 +303,8 @@ fn line(built: &Built, destination: &Destination, begin: Instant) -> String {
         [_] => Vec::new(),
         parts => parts.iter().map(Part::machine).collect(),
     };
-    let fat = if machines.is_empty() { String::new() } else { format!(" ({})", machines.join(", ")) };
+    let fat =
+        if machines.is_empty() { String::new() } else { format!(" ({})", machines.join(", ")) };
     format!(
         "{destination}  {} → {}{fat}, {} ms, {metered}{optimised}signed by {}",
         show_size(built.source_bytes),

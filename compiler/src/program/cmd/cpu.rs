@@ -47,7 +47,10 @@ pub(super) fn machines(given: &[TargetWord], cpu: Option<&str>) -> Result<Vec<Ma
     machines.dedup();
     if machines.len() > PARTS_MAX as usize {
         return Err(Failure::usage(
-            format!("{} targets are more than the {PARTS_MAX} parts of an artifact", machines.len()),
+            format!(
+                "{} targets are more than the {PARTS_MAX} parts of an artifact",
+                machines.len()
+            ),
             Some("two artifacts, each for some of them".to_owned()),
         ));
     }
@@ -60,9 +63,7 @@ fn unknown(error: MachineError) -> Failure {
 
 /// Refuses a CPU that could be meant for more than one target, or for none.
 fn check_cpu(given: &[TargetWord], cpu: &str) -> Result<(), Failure> {
-    let open = |word: &&TargetWord| {
-        matches!(word, TargetWord::Target(target) if !cpu::levels(*target).is_empty())
-    };
+    let open = |word: &&TargetWord| matches!(word, TargetWord::Target(target) if !cpu::levels(*target).is_empty());
     match given.iter().filter(open).count() {
         1 => Ok(()),
         0 => Err(Failure::usage(

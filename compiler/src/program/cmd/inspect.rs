@@ -190,7 +190,8 @@ impl Inspected<'_> {
         }
         let (all, here) = (manifest.parts.len(), self.given.stored().len());
         if here < all {
-            let _ = writeln!(text, "parts      {here} of {all}: the file was stripped of the others");
+            let _ =
+                writeln!(text, "parts      {here} of {all}: the file was stripped of the others");
         }
         for ((part, sections), stored) in
             manifest.parts.iter().zip(&self.sections).zip(&self.given.parts)

@@ -69,7 +69,14 @@ pub(super) fn verify_all(options: &Options) -> Result<(), Failure> {
         for identity in store.identities()?.into_iter().filter(|other| !named.contains(other)) {
             let shown = format!("(replaced) sha256:{identity}");
             let wanted = Wanted::Identity(identity);
-            verify_one(&mut bad, store, identity, wanted, (&replaced, options.target.as_ref()), &shown)?;
+            verify_one(
+                &mut bad,
+                store,
+                identity,
+                wanted,
+                (&replaced, options.target.as_ref()),
+                &shown,
+            )?;
         }
     }
     super::some_refused(bad, "verify")
