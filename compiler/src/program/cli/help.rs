@@ -7,7 +7,8 @@ pub(super) const HELP: &str = "\
 Compile a WebAssembly module to a signed, metered native artifact.
 
 Usage: bls-compile [OPTIONS] <INPUT>
-       bls-compile <run|link|check|audit|inspect|strip|sign|verify|key|trust> ...
+       bls-compile <run|link|check|audit|inspect|strip> ...
+       bls-compile <sign|verify|key|trust> ...
 
 INPUT is .wasm, .wat, a configuration (.json) that names modules, or - (stdin).
 A file called \"check\" is ./check.

@@ -91,22 +91,26 @@ fn kept(given: &Given<'_>, wanted: &[TargetWord]) -> Result<Vec<usize>, Failure>
         let meant: Vec<usize> = (0..parts.len()).filter(|at| is_meant(&parts[*at])).collect();
         if meant.is_empty() {
             let all: Vec<String> = parts.iter().map(Part::machine).collect();
-            return Err(Failure::new(
-                "strip",
-                "strip.no-part",
-                format!("there is no part for {name}; the artifact has {}", all.join(", ")),
-                Some("bls-compile inspect shows what each part asks of a CPU".to_owned()),
-            ));
+            return Err(Failure {
+                stage: "strip",
+                code: "strip.no-part",
+                what: format!("there is no part for {name}; the artifact has {}", all.join(", ")),
+                excerpt: Vec::new(),
+                hint: Some("bls-compile inspect shows what each part asks of a CPU".to_owned()),
+            });
         }
         let here: Vec<usize> =
             meant.iter().copied().filter(|at| given.parts[*at].is_some()).collect();
         if here.is_empty() {
-            return Err(Failure::new(
-                "strip",
-                "strip.gone",
-                format!("the part for {name} is not in this file, which was stripped of it before"),
-                Some("take it from the artifact as it was built".to_owned()),
-            ));
+            return Err(Failure {
+                stage: "strip",
+                code: "strip.gone",
+                what: format!(
+                    "the part for {name} is not in this file, which was stripped of it before"
+                ),
+                excerpt: Vec::new(),
+                hint: Some("take it from the artifact as it was built".to_owned()),
+            });
         }
         kept.extend(here);
     }
