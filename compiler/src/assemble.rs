@@ -206,8 +206,8 @@ fn part(image: Image, level: Option<u32>) -> Result<(Part, Vec<u8>), AssembleErr
         },
     };
     let part = Part {
-        target: image.target(),
-        cpu_features: image.cpu_features().to_vec(),
+        target: image.machine().target(),
+        cpu_features: image.machine().features().iter().map(|name| (*name).to_owned()).collect(),
         page_size: image.page_size(),
         engine: ENGINE_COMPATIBILITY.to_owned(),
         profile: image.profile().clone(),

@@ -2,23 +2,22 @@
 //! what becomes one is audited by another process in the meantime, and nothing is made of the
 //! image before it passed.)
 //!
-//! wasmtime's `precompile_module` with Cranelift. The target is always explicit,
-//! so that the CPU of the machine that compiles is never asked; there is no
-//! cache. Guarantees: the same module, target and profile give the same image on
-//! any machine with any number of threads. The code generator's flags are one
-//! constant table, `flags`, and how hard it tries depends on the module alone
-//! ([`crate::compile::effort`]): no user chooses them.
+//! wasmtime's `precompile_module` with Cranelift. Target and CPU features are always
+//! explicit ([`Machine`]), so that the CPU of the machine that compiles is never asked; there
+//! is no cache. Guarantees: the same module, machine and profile give the same image on
+//! any machine with any number of threads. A user chooses CPU features among those of the
+//! target; all other flags of the code generator are constants here, and how hard it tries
+//! depends on the module alone ([`crate::compile::effort`]).
 
 pub mod effort;
 
 use crate::audit::Audited;
 use crate::compile::effort::{Effort, effort};
 use crate::hints::Hinted;
-use crate::sys::{self, Flag};
+use crate::sys;
+use bls_artifact::cpu::Machine;
 use bls_artifact::limits::{IMAGE_BYTES_MAX, IMAGE_ZEROS_MAX};
 use bls_artifact::target::{EngineProfile, Target};
-use cranelift_codegen::isa;
-use cranelift_codegen::settings::{self, Configurable as _};
 use object::{Object as _, ObjectSection as _};
 use std::fmt;
 use wasmparser::{BinaryReaderError, Parser, Payload};
@@ -73,31 +72,27 @@ impl CompileError {
     }
 }
 
-/// What the code for a target is generated with, beyond the architecture's own:
-/// the baseline CPU of each [`Target`], and on Arm branch targets and signed
-/// return addresses.
-const fn flags(target: Target) -> &'static [Flag] {
+/// What all code for a target is generated with, beside CPU features: on Arm branch targets
+/// and signed return addresses.
+const fn flags(target: Target) -> &'static [&'static str] {
     match target {
-        Target::X86_64 => &[Flag::Preset("x86-64-v2")],
-        Target::Aarch64 => &[Flag::On("sign_return_address"), Flag::On("use_bti")],
-        Target::Riscv64 => &[Flag::Preset("has_c")],
-        Target::S390x | Target::Pulley32 | Target::Pulley64 => &[],
+        Target::Aarch64 => &["sign_return_address", "use_bti"],
+        Target::X86_64 | Target::Riscv64 | Target::S390x | Target::Pulley32 | Target::Pulley64 => {
+            &[]
+        }
     }
 }
 
 /// Masks of indices, against what the processor does where it guesses wrongly: of memories
 /// and of tables. The code generator's default, and not left to that.
-const MASKS: [Flag; 2] = [
-    Flag::On("enable_heap_access_spectre_mitigation"),
-    Flag::On("enable_table_access_spectre_mitigation"),
-];
+const MASKS: [&str; 2] =
+    ["enable_heap_access_spectre_mitigation", "enable_table_access_spectre_mitigation"];
 
 /// A native image, exactly as wasmtime made it.
 #[derive(Clone, Debug)]
 pub struct Image {
-    target: Target,
+    machine: Machine,
     profile: EngineProfile,
-    cpu_features: Vec<String>,
     page_size: u64,
     effort: Effort,
     bytes: Vec<u8>,
@@ -110,36 +105,30 @@ impl Image {
     /// # Errors
     /// [`CompileError`].
     pub(crate) fn new(
-        target: Target,
+        machine: &Machine,
         profile: &EngineProfile,
         effort: Effort,
         bytes: Vec<u8>,
     ) -> Result<Self, CompileError> {
+        let target = machine.target();
         if bytes.len() as u64 > IMAGE_BYTES_MAX {
             return Err(CompileError::TooLong(target, bytes.len() as u64));
         }
-        let unreadable = |what: &dyn fmt::Display| CompileError::Settings(target, what.to_string());
-        let cpu_features = cpu_features(target).map_err(|error| unreadable(&error))?;
-        let page_size = alignment(&bytes).map_err(|error| unreadable(&error))?;
-        Ok(Self { target, profile: profile.clone(), cpu_features, page_size, effort, bytes })
+        let page_size =
+            alignment(&bytes).map_err(|error| CompileError::Settings(target, error.to_string()))?;
+        Ok(Self { machine: machine.clone(), profile: profile.clone(), page_size, effort, bytes })
     }
 
-    /// What it runs on.
+    /// What it runs on, with the CPU features that the code may use.
     #[must_use]
-    pub fn target(&self) -> Target {
-        self.target
+    pub fn machine(&self) -> &Machine {
+        &self.machine
     }
 
     /// The settings of the engine.
     #[must_use]
     pub fn profile(&self) -> &EngineProfile {
         &self.profile
-    }
-
-    /// CPU features the code may use, by Cranelift's names, sorted.
-    #[must_use]
-    pub fn cpu_features(&self) -> &[String] {
-        &self.cpu_features
     }
 
     /// Bytes that its sections are aligned to.
@@ -167,16 +156,16 @@ impl Image {
     }
 }
 
-/// Compiles a module for one target.
+/// Compiles a module for one machine.
 ///
 /// # Errors
 /// [`CompileError`].
 pub fn compile(
     module: &Audited,
-    target: Target,
+    machine: &Machine,
     profile: &EngineProfile,
 ) -> Result<Image, CompileError> {
-    generate(module.wasm(), module.joining(), target, profile, 0)
+    generate(module.wasm(), module.joining(), machine, profile, 0)
 }
 
 /// The same for a module that is audited elsewhere in the meantime ([`crate::child`]), whose
@@ -187,10 +176,11 @@ pub fn compile(
 pub(crate) fn generate(
     wasm: &[u8],
     joining: u64,
-    target: Target,
+    machine: &Machine,
     profile: &EngineProfile,
     threads: usize,
 ) -> Result<Image, CompileError> {
+    let target = machine.target();
     let refused = |what: &dyn fmt::Display| CompileError::Module(target, what.to_string());
     let effort = effort(wasm, joining).map_err(|error| refused(&error))?;
     let memories = memories(wasm).map_err(|error| refused(&error))?;
@@ -204,13 +194,13 @@ pub(crate) fn generate(
         zeros_max: IMAGE_ZEROS_MAX / memories.max(1),
         is_parallel: threads.is_some(),
     };
-    let engine = engine(target, profile, settings)
+    let engine = engine(machine, profile, settings)
         .map_err(|error| CompileError::Settings(target, format!("{error:#}")))?;
     let precompile = || engine.precompile_module(hinted.wasm());
     let bytes = threads
         .map_or_else(precompile, |threads| threads.install(precompile))
         .map_err(|error| CompileError::Module(target, format!("{error:#}")))?;
-    Image::new(target, profile, effort, bytes)
+    Image::new(machine, profile, effort, bytes)
 }
 
 /// How many memories a module defines.
@@ -236,11 +226,15 @@ struct Settings {
     is_parallel: bool,
 }
 
-/// An engine that generates code for a target.
-fn engine(target: Target, profile: &EngineProfile, settings: Settings) -> wasmtime::Result<Engine> {
+/// An engine that generates code for a machine.
+fn engine(
+    machine: &Machine,
+    profile: &EngineProfile,
+    settings: Settings,
+) -> wasmtime::Result<Engine> {
     let mut config = profile.config();
     config
-        .target(target.triple())?
+        .target(machine.target().triple())?
         .strategy(Strategy::Cranelift)
         .cranelift_opt_level(match settings.effort {
             Effort::Full => OptLevel::Speed,
@@ -254,33 +248,10 @@ fn engine(target: Target, profile: &EngineProfile, settings: Settings) -> wasmti
         .wasm_branch_hinting(settings.has_hints)
         .memory_guaranteed_dense_image_size(settings.zeros_max)
         .parallel_compilation(settings.is_parallel);
-    sys::enable(&mut config, flags(target));
+    sys::enable(&mut config, machine.features());
+    sys::enable(&mut config, flags(machine.target()));
     sys::enable(&mut config, &MASKS);
     Engine::new(&config)
-}
-
-/// The CPU features that the flags of a target stand for, asked from the code
-/// generator itself.
-fn cpu_features(target: Target) -> Result<Vec<String>, String> {
-    let mut builder = isa::lookup_by_name(target.triple()).map_err(|error| error.to_string())?;
-    for flag in flags(target) {
-        match flag {
-            Flag::Preset(name) => builder.enable(name),
-            Flag::On(name) => builder.set(name, "true"),
-        }
-        .map_err(|error| error.to_string())?;
-    }
-    let isa = builder
-        .finish(settings::Flags::new(settings::builder()))
-        .map_err(|error| error.to_string())?;
-    let mut features: Vec<String> = isa
-        .isa_flags()
-        .iter()
-        .filter(|flag| flag.name.starts_with("has_") && flag.as_bool() == Some(true))
-        .map(|flag| flag.name.to_owned())
-        .collect();
-    features.sort_unstable();
-    Ok(features)
 }
 
 /// The largest alignment of a section in an image.
@@ -296,7 +267,9 @@ mod tests {
     use crate::input::Source;
     use crate::ready::ready;
     use crate::validate::validate;
+    use bls_artifact::cpu;
     use bls_artifact::target::Nans;
+    use cranelift_codegen::isa;
 
     /// Whether a setting is on in what wasmtime wrote of its settings into an image: behind
     /// each name stand the kind of its value (2: a switch) and the value.
@@ -311,50 +284,80 @@ mod tests {
         values == [&[2, 1]]
     }
 
+    fn audited(wat: &str, profile: &EngineProfile) -> Audited {
+        let source = Source::new(wat.as_bytes().to_vec(), "t.wat").unwrap();
+        let valid = validate(source, profile).unwrap();
+        audit(&valid, ready(&valid, false).unwrap()).unwrap()
+    }
+
+    const POPCNT: &str = "(module (func (export \"f\") (param i32) (result i32)
+        local.get 0 i32.popcnt))";
+
+    /// Every level of every target, and each feature alone.
+    fn machines() -> Vec<Machine> {
+        let of = |target| {
+            let levels = cpu::levels(target).iter().map(|level| level.name.to_owned());
+            let alone = cpu::features(target).map(|name| format!("+{name}"));
+            let with = levels.chain(alone).map(move |cpu| Machine::with_cpu(target, &cpu).unwrap());
+            with.chain([Machine::from(target)])
+        };
+        Target::ALL.into_iter().flat_map(of).collect()
+    }
+
     #[test]
-    fn every_target_compiles_and_says_what_it_needs() {
+    fn the_table_of_features_is_the_code_generators() {
         for target in Target::ALL {
+            let builder = isa::lookup_by_name(target.triple()).unwrap();
+            let mut theirs: Vec<&str> = builder
+                .iter()
+                .map(|setting| setting.name)
+                .filter(|name| name.starts_with(cpu::PREFIX))
+                .collect();
+            theirs.sort_unstable();
+            // A preset, for two that are there.
+            theirs.retain(|name| *name != "has_c");
+            assert_eq!(cpu::features(target).collect::<Vec<_>>(), theirs, "{target}");
+        }
+    }
+
+    #[test]
+    fn every_machine_compiles_and_its_image_says_what_it_needs() {
+        for machine in machines() {
+            let target = machine.target();
             let profile = EngineProfile::of(target, Nans::Canonical);
-            let wat = "(module (func (export \"f\") (param i32) (result i32)
-                         local.get 0 i32.popcnt))";
-            let source = Source::new(wat.as_bytes().to_vec(), "t.wat").unwrap();
-            let valid = validate(source, &profile).unwrap();
-            let module = audit(&valid, ready(&valid, false).unwrap()).unwrap();
-            let image = compile(&module, target, &profile).unwrap();
+            let image = compile(&audited(POPCNT, &profile), &machine, &profile).unwrap();
             assert!(image.page_size().is_power_of_two() && image.page_size() >= 4096);
-            // wasmtime wrote each flag's name into the image: ours must be there.
-            for feature in image.cpu_features() {
-                let written = image.bytes().windows(feature.len()).any(|w| w == feature.as_bytes());
-                assert!(written, "{target}: {feature}");
+            // wasmtime wrote each flag into the image: ours must be on there, and no other.
+            for feature in cpu::features(target) {
+                let needed = machine.features().contains(&feature);
+                assert_eq!(is_on(feature, image.bytes()), needed, "{machine}: {feature}");
             }
-            for Flag::On(mask) | Flag::Preset(mask) in MASKS {
-                assert!(is_on(mask, image.bytes()), "{target}: {mask}");
+            for mask in MASKS {
+                assert!(is_on(mask, image.bytes()), "{machine}: {mask}");
             }
             for flag in ["use_bti", "sign_return_address"] {
-                assert_eq!(is_on(flag, image.bytes()), target == Target::Aarch64, "{target}");
+                assert_eq!(is_on(flag, image.bytes()), target == Target::Aarch64, "{machine}");
             }
-            let expected: &[&str] = match target {
-                Target::X86_64 => &[
-                    "has_cmpxchg16b",
-                    "has_popcnt",
-                    "has_sse3",
-                    "has_sse41",
-                    "has_sse42",
-                    "has_ssse3",
-                ],
-                Target::Riscv64 => &[
-                    "has_a",
-                    "has_d",
-                    "has_f",
-                    "has_m",
-                    "has_zca",
-                    "has_zcd",
-                    "has_zicsr",
-                    "has_zifencei",
-                ],
-                _ => &[],
-            };
-            assert_eq!(image.cpu_features(), expected, "{target}");
         }
+    }
+
+    /// What a level is worth: the code uses what it may, and nothing else.
+    #[test]
+    fn a_level_changes_the_code() {
+        let wat = "(module (func (export \"f\") (param i32 i32) (result i32)
+            (i32.clz (i32.and (local.get 0) (i32.xor (local.get 1) (i32.const -1))))))";
+        let profile = EngineProfile::of(Target::X86_64, Nans::Canonical);
+        let module = audited(wat, &profile);
+        let text = |level: &str| {
+            let machine = Machine::with_cpu(Target::X86_64, level).unwrap();
+            let image = compile(&module, &machine, &profile).unwrap();
+            let file = object::File::parse(image.bytes()).unwrap();
+            file.section_by_name(".text").unwrap().data().unwrap().to_vec()
+        };
+        // lzcnt is F3 0F BD; without it the same bytes but for the prefix are bsr.
+        let has_lzcnt = |code: &[u8]| code.windows(3).any(|bytes| bytes == [0xf3, 0x0f, 0xbd]);
+        assert!(!has_lzcnt(&text("v1")) && !has_lzcnt(&text("v2")));
+        assert!(has_lzcnt(&text("v3")) && has_lzcnt(&text("v2+lzcnt")));
+        assert_eq!(text("v3"), text("v3"));
     }
 }

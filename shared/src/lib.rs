@@ -21,6 +21,7 @@ pub mod broker;
 pub mod capability;
 pub mod config;
 pub mod control_flow;
+pub mod cpu;
 pub mod date;
 pub mod digest;
 #[cfg(feature = "engine")]

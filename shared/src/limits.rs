@@ -10,6 +10,10 @@ pub const ARTIFACT_BYTES_MAX: u64 = 4 << 30;
 pub const ENVELOPE_BYTES_MAX: u64 = 4 << 20;
 /// Most parts in one artifact.
 pub const PARTS_MAX: u32 = 32;
+/// Most CPU features that one part names.
+pub const CPU_FEATURES_MAX: usize = 64;
+/// Longest name of a CPU feature, in bytes.
+pub const CPU_FEATURE_BYTES_MAX: usize = 32;
 /// Most signatures in one envelope.
 pub const SIGNATURES_MAX: usize = 16;
 /// Longest native image, in bytes, after decompression.

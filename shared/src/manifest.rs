@@ -13,8 +13,7 @@ use crate::digest::Sha256;
 use crate::fuel::{PROFILE_EXTENSION, PROFILE_VERSION};
 use crate::json::{self, JsonError};
 use crate::limits::{
-    DOCUMENT_NAME_BYTES_MAX, DOCUMENTS_MAX, IMAGE_BYTES_MAX, JSON_INTEGER_MAX, NEEDS_MAX,
-    PARTS_MAX, ZSTD_LEVEL_MAX,
+    DOCUMENT_NAME_BYTES_MAX, DOCUMENTS_MAX, JSON_INTEGER_MAX, NEEDS_MAX, ZSTD_LEVEL_MAX,
 };
 use crate::name::{self, NameError};
 use crate::recipe::{self, Recipe};
@@ -22,6 +21,8 @@ use crate::target::{EngineProfile, Target};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
+
+mod parts;
 
 /// in-toto's Statement type.
 pub const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
@@ -386,7 +387,7 @@ impl Statement {
     pub fn new(manifest: Manifest) -> Self {
         Self {
             kind: STATEMENT_TYPE.to_owned(),
-            subject: subjects(&manifest),
+            subject: parts::subjects(&manifest),
             predicate_type: PREDICATE_TYPE.to_owned(),
             predicate: manifest,
         }
@@ -424,7 +425,7 @@ impl Statement {
             return Err(ManifestError::NumberRange(number));
         }
         manifest.check().map_err(ManifestError::Field)?;
-        if statement.subject != subjects(manifest) {
+        if statement.subject != parts::subjects(manifest) {
             return Err(ManifestError::Subjects);
         }
         if statement.to_bytes() != bytes {
@@ -432,18 +433,6 @@ impl Statement {
         }
         Ok(statement.predicate)
     }
-}
-
-/// One subject for each part, named by artifact and target.
-fn subjects(manifest: &Manifest) -> Vec<Subject> {
-    manifest
-        .parts
-        .iter()
-        .map(|part| Subject {
-            name: format!("{}@{}", manifest.name, part.target),
-            digest: SubjectDigest { sha256: part.image.sha256 },
-        })
-        .collect()
 }
 
 impl Manifest {
@@ -498,9 +487,6 @@ impl Manifest {
         }
         self.check_compression()?;
         self.check_documents()?;
-        if self.parts.is_empty() || self.parts.len() > PARTS_MAX as usize {
-            return Err("there must be 1 to 32 parts");
-        }
         if !self.may_use.is_sorted_by(|a, b| a < b) {
             return Err("capabilities must be sorted");
         }
@@ -510,27 +496,7 @@ impl Manifest {
         if !self.needs.iter().all(Permission::is_definite) {
             return Err("a need of env, fs or an extension must say which");
         }
-        for (index, part) in self.parts.iter().enumerate() {
-            if self.parts[..index].iter().any(|other| other.stored == part.stored) {
-                return Err("two parts are stored alike");
-            }
-            if part.image.length > IMAGE_BYTES_MAX {
-                return Err("an image is longer than the format allows");
-            }
-            if part.stored.encoding == Encoding::Raw
-                && (part.stored.length, part.stored.sha256)
-                    != (part.image.length, part.image.sha256)
-            {
-                return Err("a raw part must be its image");
-            }
-            if !part.page_size.is_power_of_two() {
-                return Err("a page size must be a power of two");
-            }
-            if !part.cpu_features.is_sorted_by(|a, b| a < b) {
-                return Err("CPU features must be sorted");
-            }
-        }
-        Ok(())
+        parts::check(&self.parts)
     }
 
     /// The zstd level is there exactly where a part is compressed.

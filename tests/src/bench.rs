@@ -11,6 +11,7 @@ mod adversaries;
 mod artifacts;
 mod bombs;
 mod compile;
+mod cpu;
 mod dressed;
 mod embedding;
 mod fuel;
@@ -30,11 +31,12 @@ mod wall;
 pub const HELP: &str = "\
 Benchmarks of the two programs beside their peers. Prints tables, asserts nothing.
 
-Usage: cargo xtask bench [load|fuel|ablation|size|compile|adversaries|bombs|embedding|wall|node]... [RUNS] [--callgrind]
+Usage: cargo xtask bench [load|fuel|ablation|cpu|size|compile|adversaries|bombs|embedding|wall|node]... [RUNS] [--callgrind]
 
   load         start of a process: hello, by size, large artifacts; from files and installed
   fuel         metered against unmetered, on BLS_SHARED/bench
   ablation     the meter without each of its techniques, in three layouts of the code
+  cpu          code for each level of this machine's CPU, on BLS_SHARED/bench
   size         programs, memory, artifacts, compile times
   compile      time to compile, beside another bls-compile (BLS_COMPILE_OTHER)
   adversaries  modules that are cheap in fuel and dear in time
@@ -43,11 +45,11 @@ Usage: cargo xtask bench [load|fuel|ablation|size|compile|adversaries|bombs|embe
   node         200 requests of one function at once, as a node has them, beside wasmtime
   embedding    the library: calls across the border, guests from a pool, beside wasmtime's own
 
-  RUNS         runs of each command [default: 300 for load and wall, 7 for fuel and ablation, 5 for adversaries,
+  RUNS         runs of each command [default: 300 for load and wall, 7 for fuel, ablation and cpu, 5 for adversaries,
                25 for embedding, 60 for compile, 5 for node]
   --callgrind  with fuel and ablation: instructions executed by short programs, counted by valgrind (slow)
 
-Without a name, all of them but ablation, compile and wall. BLS_SHARED names a folder with guests/ and bench/.
+Without a name, all of them but ablation, compile, cpu and wall. BLS_SHARED names a folder with guests/ and bench/.
 ";
 
 /// What is measured, and how often.
@@ -70,6 +72,7 @@ enum Name {
     Embedding,
     Wall,
     Node,
+    Cpu,
 }
 
 impl Options {
@@ -88,6 +91,7 @@ impl Options {
                 "bombs" => options.names.push(Name::Bombs),
                 "compile" => options.names.push(Name::Compile),
                 "node" => options.names.push(Name::Node),
+                "cpu" => options.names.push(Name::Cpu),
                 "wall" => options.names.push(Name::Wall),
                 "embedding" => options.names.push(Name::Embedding),
                 "adversaries" => options.names.push(Name::Adversaries),
@@ -136,6 +140,7 @@ pub fn run(options: &Options) -> Result<(), String> {
             Name::Ablation => {
                 ablation::run(&bench, options.runs.unwrap_or(fuel::RUNS), options.callgrind)?;
             }
+            Name::Cpu => cpu::run(&bench, options.runs.unwrap_or(fuel::RUNS))?,
             Name::Size => size::run(&bench)?,
             Name::Bombs => bombs::run(&bench)?,
             Name::Compile => compile::run(&bench, options.runs.unwrap_or(compile::RUNS))?,

@@ -12,6 +12,7 @@ mod compatibility;
 mod compression;
 mod content;
 mod envelope;
+mod fat;
 mod framing;
 mod json;
 mod judged;
@@ -163,6 +164,7 @@ pub fn defects() -> Vec<Defect> {
     all.extend(json::defects());
     all.extend(content::defects());
     all.extend(compatibility::defects());
+    all.extend(fat::defects());
     all.extend(compression::defects());
     all.extend(judged::defects());
     all.extend(trust_files::defects());

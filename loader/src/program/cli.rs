@@ -10,11 +10,11 @@ use crate::program::manner::Manner;
 use crate::request::Request;
 use crate::store::Wanted;
 use bls_artifact::config::Stream;
+use bls_artifact::cpu::Machine;
 use bls_artifact::digest::Sha256;
 use bls_artifact::limits::{DESCRIPTORS_MAX, DESCRIPTORS_MIN, STACK_BYTES_MAX, STACK_BYTES_MIN};
 use bls_artifact::name::is_name;
 use bls_artifact::policy::Requirement;
-use bls_artifact::target::Target;
 use bls_artifact::{artifact, fuel, options, quantity, target};
 use lexopt::{Arg, Parser};
 use std::ffi::{OsStr, OsString};
@@ -166,7 +166,7 @@ pub(crate) struct Options {
     pub(crate) trust: Option<PathBuf>,
     pub(crate) digest: Option<Sha256>,
     /// The machine that it is verified or installed for, if it is not this one.
-    pub(crate) target: Option<Target>,
+    pub(crate) target: Option<Machine>,
     pub(crate) report: Option<ReportTarget>,
     /// Whether fuel by function is shown; in this file, or on stderr.
     pub(crate) fuel_profile: Option<Option<PathBuf>>,

@@ -21,8 +21,8 @@ use crate::verify::{
     Checked, Policy, Reason, Verified, VerifyError, verify as verify_file, verify_for,
     verify_installed, verify_installed_for,
 };
+use bls_artifact::cpu::Machine;
 use bls_artifact::options;
-use bls_artifact::target::Target;
 use bls_artifact::text::{printable_json, printable_lines};
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -101,13 +101,13 @@ fn checked(
     named: Named<'_>,
     stores: &Stores,
     policy: &Policy<'_>,
-    target: Option<Target>,
+    machine: Option<&Machine>,
     stages: &mut Stages<'_>,
 ) -> Result<Checked, Failure> {
     match named {
-        Named::File(opened) => verify_for(opened, policy, target).map_err(failure),
+        Named::File(opened) => verify_for(opened, policy, machine).map_err(failure),
         Named::Installed(wanted) => look_up(wanted, stores, stages, &|installed| {
-            verify_installed_for(installed, policy, target)
+            verify_installed_for(installed, policy, machine)
         }),
     }
 }

@@ -283,8 +283,7 @@ fn hint(refusal: &Refusal, rebuild: Option<&str>) -> String {
 
 /// The command that makes an artifact like this one.
 pub(super) fn rebuild(manifest: &Manifest) -> String {
-    let mut targets: Vec<&str> = manifest.parts.iter().map(|part| part.target.triple()).collect();
-    targets.dedup();
+    let targets: Vec<String> = manifest.parts.iter().map(Part::machine).collect();
     let fuel = if manifest.fuel.is_none() { "--no-fuel " } else { "" };
     let is_checked = |part: &Part| part.profile.bounds() == Bounds::Checked;
     let memory = if manifest.parts.iter().any(is_checked) { "--memory checked " } else { "" };

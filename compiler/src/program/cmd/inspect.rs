@@ -8,6 +8,7 @@ use super::{Failure, print, print_json};
 use crate::given::{self, Given};
 use crate::program::cli::Inspect;
 use bls_artifact::artifact::FORMAT_VERSION;
+use bls_artifact::cpu;
 use bls_artifact::date::Date;
 use bls_artifact::digest::Sha256;
 use bls_artifact::manifest::{Encoding, Part};
@@ -107,6 +108,7 @@ impl Inspected<'_> {
             "identity": self.given.envelope.identity(),
             "key_ids": keys,
             "manifest": self.given.manifest,
+            "present": self.given.parts.iter().map(Option::is_some).collect::<Vec<_>>(),
             "sections": sections,
         })
     }
@@ -186,8 +188,18 @@ impl Inspected<'_> {
             let _ =
                 writeln!(text, "extension  {} {}", name.escape_default(), value.escape_default());
         }
-        for (part, sections) in manifest.parts.iter().zip(&self.sections) {
+        let (all, here) = (manifest.parts.len(), self.given.stored().len());
+        if here < all {
+            let _ =
+                writeln!(text, "parts      {here} of {all}: the file was stripped of the others");
+        }
+        for ((part, sections), stored) in
+            manifest.parts.iter().zip(&self.sections).zip(&self.given.parts)
+        {
             write_part(&mut text, part, sections, manifest.keeps_control_flow(part));
+            if stored.is_none() {
+                let _ = writeln!(text, "  stripped from this file");
+            }
         }
         text
     }
@@ -196,11 +208,15 @@ impl Inspected<'_> {
 /// The lines about one part.
 fn write_part(text: &mut String, part: &Part, sections: &[Section], keeps_flow: bool) {
     let _ = writeln!(text, "part       {}", part.target);
-    let features: Vec<String> =
-        part.cpu_features.iter().map(|name| name.escape_default().to_string()).collect();
-    let baseline = "the architecture's own".to_owned();
-    let features = if features.is_empty() { baseline } else { features.join(" ") };
-    let _ = writeln!(text, "  cpu      {features}");
+    let mut features = part.cpu_features.join(" ");
+    if features.is_empty() {
+        features += "the architecture's own";
+    }
+    let cpu = match cpu::shown(part.target, &part.cpu_features) {
+        cpu if cpu.is_empty() => features,
+        cpu => format!("{cpu}: {features}"),
+    };
+    let _ = writeln!(text, "  cpu      {cpu}");
     let flow = match part.target {
         Target::Aarch64 if keeps_flow => {
             "calls check types; Spectre masks; branch targets; signed return addresses"
@@ -225,9 +241,6 @@ fn write_part(text: &mut String, part: &Part, sections: &[Section], keeps_flow: 
     );
     let _ = writeln!(text, "  sha256   {}", part.image.sha256);
     let _ = writeln!(text, "  verity   {}", part.image.verity);
-    if sections.is_empty() {
-        let _ = writeln!(text, "  stripped from this file");
-    }
     for section in sections {
         let _ = writeln!(text, "  {:<26} {:>10}", section.name, section.bytes);
     }

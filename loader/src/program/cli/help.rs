@@ -145,7 +145,7 @@ ARTIFACT may be -, for standard input.
       --trust <FILE>            trust file or public key
       --digest <sha256:HEX>     only this exact file
       --store <DIR>             [default: /var/lib/bls, then ~/.local/share/bls]
-      --target <TARGET>         as that machine would: aarch64
+      --target <TARGET[:CPU]>   as that machine would: aarch64, x86_64:v3
       --clock-unset             though this machine's clock was never set
       --explain                 say what was checked, on stderr
 
@@ -166,7 +166,8 @@ Root installs for the machine, everybody else for themselves.
       --store <DIR>             [default: /var/lib/bls, or ~/.local/share/bls]
       --trust <FILE>            trust file or public key
       --digest <sha256:HEX>     only this exact file
-      --target <TARGET>         for that machine, into a --store: aarch64
+      --target <TARGET[:CPU]>   for that machine, into a --store: aarch64,
+                                x86_64:v3; every part is checked
       --clock-unset             though this machine's clock was never set
       --explain                 say what was checked, on stderr
 

@@ -8,7 +8,7 @@ use crate::clock::clock;
 use crate::error::{Failure, printable_path};
 use crate::install;
 use crate::program::cli::Options;
-use crate::program::explain::{Stage, Stages};
+use crate::program::explain::{Stage, Stages, passed_over};
 use crate::program::report::Recorder;
 use crate::program::say;
 use crate::store::{self, Stores, System, Wanted};
@@ -24,14 +24,17 @@ pub(super) fn install(options: &Options) -> Result<(), Failure> {
     let policy = Policy {
         digest: options.digest,
         clock: clock(options.clock_unset),
+        // On a build host: what is not for this machine may be for the next.
+        every_part: options.target.is_some(),
         ..Policy::of(&trusted.trust)
     };
     // Which releases were seen is asked under the lock of the store that remembers.
     let nowhere = Stores::default();
-    let verified = super::checked(named, &nowhere, &policy, options.target, &mut stages)?;
+    let verified = super::checked(named, &nowhere, &policy, options.target.as_ref(), &mut stages)?;
     stages.done(Stage::Verify, || {
-        let target = verified.facts().part().target;
-        format!("code for {target} checked, keys trusted by {}", trusted.path.display())
+        let facts = verified.facts();
+        let (machine, passed) = (facts.part().machine(), passed_over(facts));
+        format!("code for {machine} checked{passed}, keys trusted by {}", trusted.path.display())
     });
 
     let place = store::place_to_write(options.store.as_deref())?;

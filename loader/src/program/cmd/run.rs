@@ -14,7 +14,7 @@ use crate::map::{Guests, map_for};
 use crate::outside::{Broker, beside};
 use crate::policy::{self, Limits, Rules};
 use crate::program::cli::{Artifact, Input, Options, ReportTarget};
-use crate::program::explain::{Stage, Stages};
+use crate::program::explain::{Stage, Stages, passed_over};
 use crate::program::manner::Manner;
 use crate::program::module::ModuleError;
 use crate::program::profile::Sink;
@@ -28,6 +28,7 @@ use crate::store::Stores;
 use crate::sys::signal::Thread;
 use crate::verify::{Facts, Integrity, Policy};
 use crate::{grant, link, run, sys};
+use bls_artifact::cpu;
 use bls_artifact::host_table::function;
 use bls_artifact::manifest::Encoding;
 use bls_artifact::policy::Requirement;
@@ -315,8 +316,12 @@ fn explain_verified(facts: &Facts, trust_file: &Path) -> String {
         Encoding::Zstd => "zstd",
     };
     let keys: Vec<String> = facts.key_ids.iter().map(ToString::to_string).collect();
+    let cpu = match cpu::shown(part.target, &part.cpu_features) {
+        cpu if cpu.is_empty() => cpu,
+        cpu => format!("{cpu}, "),
+    };
     format!(
-        "signed by {} (trusted by {}), identity {}, part {} for {} ({} of {stored} code), \
+        "signed by {} (trusted by {}), identity {}, part {} for {} ({cpu}{} of {stored} code){}, \
          integrity mode {}",
         keys.join(", "),
         trust_file.display(),
@@ -324,6 +329,7 @@ fn explain_verified(facts: &Facts, trust_file: &Path) -> String {
         facts.chosen,
         part.target,
         show_size(part.image.length),
+        passed_over(facts),
         explain_integrity(facts.integrity),
     )
 }
