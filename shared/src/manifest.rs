@@ -352,6 +352,8 @@ pub struct Part {
 pub enum Encoding {
     /// The image itself.
     Raw,
+    /// The image without its long runs of zeros ([`crate::sparse`]).
+    Sparse,
     /// One zstd frame (RFC 8878).
     Zstd,
 }
@@ -360,7 +362,7 @@ pub enum Encoding {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stored {
-    /// Raw or zstd.
+    /// Raw, sparse or zstd.
     pub encoding: Encoding,
     /// Bytes in the file.
     pub length: u64,
@@ -523,6 +525,9 @@ impl Manifest {
             {
                 return Err("a raw part must be its image");
             }
+            if part.stored.encoding == Encoding::Sparse && part.stored.length >= part.image.length {
+                return Err("a sparse part must be shorter than its image");
+            }
             if !part.page_size.is_power_of_two() {
                 return Err("a page size must be a power of two");
             }
@@ -533,15 +538,13 @@ impl Manifest {
         Ok(())
     }
 
-    /// The zstd level is there exactly where a part is compressed.
+    /// The zstd level is there exactly where parts are compressed.
     fn check_compression(&self) -> Result<(), &'static str> {
-        let is_raw = |part: &Part| part.stored.encoding == Encoding::Raw;
+        let is_zstd = |part: &Part| part.stored.encoding == Encoding::Zstd;
         match self.compiler.compression {
-            None if self.parts.iter().all(is_raw) => Ok(()),
-            Some(1..=ZSTD_LEVEL_MAX) if !self.parts.iter().any(is_raw) => Ok(()),
-            _ => Err(
-                "the zstd level is 1 to 22 where parts are compressed, and null where they are raw",
-            ),
+            None if !self.parts.iter().any(is_zstd) => Ok(()),
+            Some(1..=ZSTD_LEVEL_MAX) if self.parts.iter().all(is_zstd) => Ok(()),
+            _ => Err("the zstd level is 1 to 22 where parts are compressed, and null elsewhere"),
         }
     }
 
