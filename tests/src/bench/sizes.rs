@@ -309,7 +309,7 @@ fn sizes(guests: &[Guest], host: Target) {
 
 fn sections(guests: &[Guest], host: Target) {
     let names = SECTIONS.map(|(_, name)| name);
-    let mut table = Table::new(&[&["guest", "image KB"], &names[..], &["rest"]].concat());
+    let mut table = Table::new(&[&["guest", "image KB"][..], &names[..], &["rest"][..]].concat());
     for guest in guests {
         let made = &guest.metered;
         let image = made.image.len() as u64;
