@@ -111,8 +111,8 @@ fn taken_apart(name: &str, path: &Path, host: Target) -> Result<Guest, String> {
     for target in Target::ALL.into_iter().filter(|target| *target != host) {
         // The code generator has modules that it does not get through for some targets.
         let options = Options::new(vec![target]);
-        if let Ok(made) = std::panic::catch_unwind(|| one(&options)) {
-            others.push((target, made?));
+        if let Ok(Ok(made)) = std::panic::catch_unwind(|| one(&options)) {
+            others.push((target, made));
         }
     }
     Ok(Guest {
