@@ -5,8 +5,8 @@
 //! length that nobody can change any more. They are in a memory file whose only
 //! descriptor is here, sealed against writing, growing and shrinking; or, where the
 //! system gives no such file, in memory of this process. The bytes that are hashed are
-//! the bytes that are written: both come from the same private memory. Nothing is
-//! decompressed before what is stored was hashed, and no more is written than the
+//! the bytes that are written: both come from the same private memory. No zstd frame is
+//! read before what is stored was hashed, and no more is written than the
 //! signed length. What of a store needs no copy is decided there (`store/guard.rs`).
 
 use crate::open::{Opened, ReadError, read_pieces};
@@ -15,6 +15,7 @@ use bls_artifact::artifact::PartRecord;
 use bls_artifact::digest::{Hasher, Sha256};
 use bls_artifact::limits::ZSTD_WINDOW_MAX;
 use bls_artifact::manifest::{Encoding, Image, Part};
+use bls_artifact::sparse::{CutOff, Pieces};
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::io::Errno;
 use ruzstd::decoding::errors::FrameDecoderError;
@@ -35,15 +36,17 @@ pub enum ImageError {
     StoredDigest,
     /// What comes out does not hash to what is signed.
     ImageDigest,
-    /// Not one zstd frame that gives exactly the signed length.
+    /// What is stored does not give exactly the signed length.
     Compression(CompressionError),
 }
 
-/// Why stored bytes are not one zstd frame that gives exactly the signed length.
+/// Why stored bytes do not give exactly the signed length.
 #[derive(Debug)]
 pub enum CompressionError {
     /// Not zstd, or damaged; what the decoder said.
     Invalid(String),
+    /// Sparse, and ends inside of a piece.
+    CutOff,
     /// It asks for a larger window than [`ZSTD_WINDOW_MAX`].
     Window(u64),
     /// It wants a dictionary, and there are none.
@@ -67,6 +70,7 @@ impl fmt::Display for CompressionError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Invalid(what) => write!(formatter, "it is not valid zstd: {what}"),
+            Self::CutOff => write!(formatter, "{CutOff}"),
             Self::Window(bytes) => {
                 write!(formatter, "it asks for a window of {bytes} bytes, above {ZSTD_WINDOW_MAX}")
             }
@@ -117,7 +121,9 @@ impl ImageError {
             Self::Shrunk => "content.shrunk",
             Self::StoredDigest => "content.stored-digest",
             Self::ImageDigest => "content.image-digest",
-            Self::Compression(CompressionError::Invalid(_)) => "compression.invalid",
+            Self::Compression(CompressionError::Invalid(_) | CompressionError::CutOff) => {
+                "compression.invalid"
+            }
             Self::Compression(CompressionError::Window(_)) => "compression.window",
             Self::Compression(CompressionError::Dictionary(_)) => "compression.dictionary",
             Self::Compression(CompressionError::ContentSize { .. }) => "compression.content-size",
@@ -288,16 +294,23 @@ pub(crate) fn copy(
             })?;
             check(stored, part.stored.sha256, ImageError::StoredDigest)?;
         }
-        Encoding::Zstd => {
-            let mut compressed = Vec::with_capacity(record.length as usize);
+        Encoding::Sparse | Encoding::Zstd => {
+            let mut packed = Vec::with_capacity(record.length as usize);
             opened.read(record.offset, record.length, buffer, |piece| {
                 seen(piece);
-                compressed.extend_from_slice(piece);
+                packed.extend_from_slice(piece);
                 Ok::<_, ImageError>(())
             })?;
-            stored.update(&compressed);
-            check(stored, part.stored.sha256, ImageError::StoredDigest)?;
-            decompress(&compressed, &part.image, &mut copy)?;
+            if part.stored.encoding == Encoding::Sparse {
+                unpack(&packed, &part.image, &mut copy).map_err(|error| {
+                    let is_stored = Sha256::of(&packed) == part.stored.sha256;
+                    if is_stored { error } else { ImageError::StoredDigest }
+                })?;
+            } else {
+                stored.update(&packed);
+                check(stored, part.stored.sha256, ImageError::StoredDigest)?;
+                decompress(&packed, &part.image, &mut copy)?;
+            }
         }
     }
     copy.seal()
@@ -376,6 +389,41 @@ fn decompress(compressed: &[u8], image: &Image, copy: &mut ImageBytes) -> Result
         return Err(CompressionError::Trailing(source.len()).into());
     }
     check(sink.hasher, image.sha256, ImageError::ImageDigest)
+}
+
+/// Writes the image that the sparse `packed` holds to `copy`.
+///
+/// What comes out is hashed, as of a raw part, and what is stored only where that is wrong: to
+/// know whether it was signed so. Hashing both would make a start slower.
+fn unpack(packed: &[u8], image: &Image, copy: &mut ImageBytes) -> Result<(), ImageError> {
+    /// Bytes that are gathered before they are hashed and written.
+    const GATHERED: usize = 128 << 10;
+    let mut hasher = Hasher::default();
+    let mut left = image.length;
+    let mut gathered = Vec::with_capacity(2 * GATHERED);
+    let mut pieces = Pieces::of(packed);
+    loop {
+        let piece = pieces.next().transpose();
+        let piece = piece.map_err(|CutOff| CompressionError::CutOff)?;
+        if let Some((zeros, bytes)) = piece {
+            let length = (zeros + bytes.len()) as u64;
+            left = left.checked_sub(length).ok_or(CompressionError::TooLong)?;
+            gathered.resize(gathered.len() + zeros, 0);
+            gathered.extend_from_slice(bytes);
+        }
+        if piece.is_none() || gathered.len() >= GATHERED {
+            hasher.update(&gathered);
+            copy.write_all(&gathered).map_err(memory)?;
+            gathered.clear();
+        }
+        if piece.is_none() {
+            break;
+        }
+    }
+    if left != 0 {
+        return Err(CompressionError::TooShort.into());
+    }
+    check(hasher, image.sha256, ImageError::ImageDigest)
 }
 
 /// Writes and hashes at most `left` bytes.

@@ -44,6 +44,7 @@ pub mod policy;
 pub mod preview1;
 pub mod quantity;
 pub mod recipe;
+pub mod sparse;
 pub mod target;
 pub mod text;
 pub mod trust;

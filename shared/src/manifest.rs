@@ -353,6 +353,8 @@ pub struct Part {
 pub enum Encoding {
     /// The image itself.
     Raw,
+    /// The image without its long runs of zeros ([`crate::sparse`]).
+    Sparse,
     /// One zstd frame (RFC 8878).
     Zstd,
 }
@@ -361,7 +363,7 @@ pub enum Encoding {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stored {
-    /// Raw or zstd.
+    /// Raw, sparse or zstd.
     pub encoding: Encoding,
     /// Bytes in the file.
     pub length: u64,
@@ -499,15 +501,13 @@ impl Manifest {
         parts::check(&self.parts)
     }
 
-    /// The zstd level is there exactly where a part is compressed.
+    /// The zstd level is there exactly where parts are compressed.
     fn check_compression(&self) -> Result<(), &'static str> {
-        let is_raw = |part: &Part| part.stored.encoding == Encoding::Raw;
+        let is_zstd = |part: &Part| part.stored.encoding == Encoding::Zstd;
         match self.compiler.compression {
-            None if self.parts.iter().all(is_raw) => Ok(()),
-            Some(1..=ZSTD_LEVEL_MAX) if !self.parts.iter().any(is_raw) => Ok(()),
-            _ => Err(
-                "the zstd level is 1 to 22 where parts are compressed, and null where they are raw",
-            ),
+            None if !self.parts.iter().any(is_zstd) => Ok(()),
+            Some(1..=ZSTD_LEVEL_MAX) if self.parts.iter().all(is_zstd) => Ok(()),
+            _ => Err("the zstd level is 1 to 22 where parts are compressed, and null elsewhere"),
         }
     }
 

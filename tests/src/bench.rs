@@ -23,6 +23,7 @@ mod report;
 mod schemes;
 mod size;
 mod sized;
+mod sizes;
 mod statistics;
 mod table;
 mod wall;
@@ -31,13 +32,14 @@ mod wall;
 pub const HELP: &str = "\
 Benchmarks of the two programs beside their peers. Prints tables, asserts nothing.
 
-Usage: cargo xtask bench [load|fuel|ablation|cpu|size|compile|adversaries|bombs|embedding|wall|node]... [RUNS] [--callgrind]
+Usage: cargo xtask bench [load|fuel|ablation|cpu|size|sizes|compile|adversaries|bombs|embedding|wall|node]... [RUNS] [--callgrind]
 
   load         start of a process: hello, by size, large artifacts; from files and installed
   fuel         metered against unmetered, on BLS_SHARED/bench
   ablation     the meter without each of its techniques, in three layouts of the code
   cpu          code for each level of this machine's CPU, on BLS_SHARED/bench
-  size         programs, memory, artifacts, compile times
+  size         programs, memory, compile times
+  sizes        native images: beside the wasm, by section, by target
   compile      time to compile, beside another bls-compile (BLS_COMPILE_OTHER)
   adversaries  modules that are cheap in fuel and dear in time
   bombs        modules made to explode meter, audit or code generator
@@ -49,7 +51,7 @@ Usage: cargo xtask bench [load|fuel|ablation|cpu|size|compile|adversaries|bombs|
                25 for embedding, 60 for compile, 5 for node]
   --callgrind  with fuel and ablation: instructions executed by short programs, counted by valgrind (slow)
 
-Without a name, all of them but ablation, compile, cpu and wall. BLS_SHARED names a folder with guests/ and bench/.
+Without a name, all of them but ablation, compile, cpu, sizes and wall. BLS_SHARED names a folder with guests/ and bench/.
 ";
 
 /// What is measured, and how often.
@@ -66,6 +68,7 @@ enum Name {
     Fuel,
     Ablation,
     Size,
+    Sizes,
     Adversaries,
     Bombs,
     Compile,
@@ -88,6 +91,7 @@ impl Options {
                 "fuel" => options.names.push(Name::Fuel),
                 "ablation" => options.names.push(Name::Ablation),
                 "size" => options.names.push(Name::Size),
+                "sizes" => options.names.push(Name::Sizes),
                 "bombs" => options.names.push(Name::Bombs),
                 "compile" => options.names.push(Name::Compile),
                 "node" => options.names.push(Name::Node),
@@ -142,6 +146,7 @@ pub fn run(options: &Options) -> Result<(), String> {
             }
             Name::Cpu => cpu::run(&bench, options.runs.unwrap_or(fuel::RUNS))?,
             Name::Size => size::run(&bench)?,
+            Name::Sizes => sizes::run()?,
             Name::Bombs => bombs::run(&bench)?,
             Name::Compile => compile::run(&bench, options.runs.unwrap_or(compile::RUNS))?,
             Name::Node => node::run(&bench, options.runs.unwrap_or(node::RUNS))?,

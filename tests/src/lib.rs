@@ -29,6 +29,7 @@ pub mod mutate;
 pub mod node;
 pub mod oracle;
 pub mod pair;
+pub mod parts;
 pub mod peer;
 pub mod preview1;
 pub mod programs;

@@ -291,7 +291,7 @@ impl Base {
         let mut manifest = self.manifest.clone();
         manifest.parts[0].stored =
             Stored { encoding, length: stored.len() as u64, sha256: Sha256::of(stored) };
-        if encoding == Encoding::Raw {
+        if encoding != Encoding::Zstd {
             manifest.compiler.compression = None;
         }
         let payload = Statement::new(manifest).to_bytes();
@@ -321,8 +321,7 @@ impl Base {
 
     /// The image, decompressed.
     fn image(&self) -> Vec<u8> {
-        let length = self.manifest.parts[0].image.length as usize;
-        zstd::bulk::decompress(&self.part, length).expect("a zstd frame")
+        crate::parts::image(&self.manifest.parts[0], &self.part)
     }
 }
 

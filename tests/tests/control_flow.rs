@@ -47,14 +47,15 @@ mod arm {
     }
 }
 
-/// An artifact's manifest, and its part for `target`, which is stored raw.
+/// An artifact's manifest, and its image for `target`.
 fn part(artifact: &Path, target: Target) -> (Manifest, Vec<u8>) {
     let bytes = std::fs::read(artifact).unwrap();
     let (contents, parts) = Contents::parse(&bytes).unwrap();
     let envelope = Envelope::parse(contents.envelope).unwrap();
     let manifest = Statement::parse(envelope.payload()).unwrap();
     let index = manifest.parts.iter().position(|part| part.target == target).unwrap();
-    (manifest, parts[index].to_vec())
+    let image = bls_tests::parts::image(&manifest.parts[index], parts[index]);
+    (manifest, image)
 }
 
 /// The code of an image for Arm.

@@ -63,8 +63,9 @@ fn flip_code(manifest: &mut Manifest, parts: &mut [Vec<u8>]) {
     parts[0][middle] ^= 1;
     let (part, bytes) = (&mut manifest.parts[0], &parts[0]);
     part.stored.sha256 = Sha256::of(bytes);
-    part.image.sha256 = Sha256::of(bytes);
-    part.image.verity = bls_artifact::digest::verity(bytes);
+    let image = bls_tests::parts::image(part, bytes);
+    part.image.sha256 = Sha256::of(&image);
+    part.image.verity = bls_artifact::digest::verity(&image);
 }
 
 #[test]

@@ -39,6 +39,9 @@ pub(super) fn check(parts: &[Part]) -> Result<(), &'static str> {
         {
             return Err("a raw part must be its image");
         }
+        if part.stored.encoding == Encoding::Sparse && part.stored.length >= part.image.length {
+            return Err("a sparse part must be shorter than its image");
+        }
         if !part.page_size.is_power_of_two() {
             return Err("a page size must be a power of two");
         }

@@ -14,6 +14,7 @@ use bls_artifact::digest::Sha256;
 use bls_artifact::manifest::{Encoding, Part};
 use bls_artifact::quantity::{show_size, write_time};
 use bls_artifact::recipe::{self, Recipe};
+use bls_artifact::sparse;
 use bls_artifact::target::{Bounds, Target};
 use object::{Object as _, ObjectSection as _};
 use serde_json::{Value, json};
@@ -57,6 +58,10 @@ pub(super) fn run(arguments: &Inspect) -> Result<(), Failure> {
 fn image_sections(part: &Part, stored: &[u8]) -> Result<Vec<Section>, String> {
     let image = match part.stored.encoding {
         Encoding::Raw => Cow::Borrowed(stored),
+        Encoding::Sparse => Cow::Owned(
+            sparse::unpack(stored, part.image.length)
+                .ok_or("a part does not unpack to the length in its manifest")?,
+        ),
         Encoding::Zstd => Cow::Owned(decompress(stored, part.image.length)?),
     };
     if Sha256::of(&image) != part.image.sha256 {
@@ -230,6 +235,9 @@ fn write_part(text: &mut String, part: &Part, sections: &[Section], keeps_flow: 
     }
     let stored = match part.stored.encoding {
         Encoding::Raw => "stored raw".to_owned(),
+        Encoding::Sparse => {
+            format!("stored without long runs of zeros, {}", show_size(part.stored.length))
+        }
         Encoding::Zstd => format!("stored as zstd, {}", show_size(part.stored.length)),
     };
     let _ = writeln!(

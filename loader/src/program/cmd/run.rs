@@ -313,6 +313,7 @@ fn explain_verified(facts: &Facts, trust_file: &Path) -> String {
     let part = facts.part();
     let stored = match part.stored.encoding {
         Encoding::Raw => "raw",
+        Encoding::Sparse => "sparse",
         Encoding::Zstd => "zstd",
     };
     let keys: Vec<String> = facts.key_ids.iter().map(ToString::to_string).collect();
