@@ -22,6 +22,7 @@ pub mod capability;
 pub mod config;
 pub mod control_flow;
 pub mod date;
+pub mod delta;
 pub mod digest;
 #[cfg(feature = "engine")]
 pub mod engine;
