@@ -86,13 +86,14 @@ pub fn loader_command(name: &str) -> Option<&'static str> {
 
 /// The commands that bls-compile alone has, and how each is written, for whoever asks
 /// bls-load for one. A test of the compiler holds them to its command line.
-pub const COMPILER_COMMANDS: [(&str, &str); 7] = [
+pub const COMPILER_COMMANDS: [(&str, &str); 8] = [
     ("compile", "bls-compile app.wasm"),
     ("link", "bls-compile link math.wasm app.wasm"),
     ("check", "bls-compile check app.wasm"),
     ("audit", "bls-compile audit app.metered.wasm"),
     ("inspect", "bls-compile inspect app.bls"),
     ("sign", "bls-compile sign app.bls --rebuild app.wasm"),
+    ("delta", "bls-compile delta old.bls new.bls"),
     ("key", "bls-compile key"),
 ];
 

@@ -8,6 +8,7 @@
 mod audit;
 mod check;
 mod compile;
+mod delta;
 mod inspect;
 mod key;
 mod link;
@@ -182,6 +183,7 @@ pub fn main() -> ExitCode {
         Some(Command::Inspect(arguments)) => or_json(arguments.json, inspect::run(arguments)),
         Some(Command::Sign(arguments)) => sign::run(arguments),
         Some(Command::Verify(arguments)) => verify::run(arguments),
+        Some(Command::Delta(arguments)) => or_json(arguments.json, delta::run(arguments)),
         Some(Command::Key(arguments)) => key::run(arguments),
         Some(Command::Trust(arguments)) => trust::run(arguments),
     };
