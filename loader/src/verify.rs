@@ -24,6 +24,7 @@ use bls_artifact::manifest::{Manifest, Part, Statement};
 use bls_artifact::target::Target;
 use bls_artifact::trust::{Clock, Doubt, Refusal, Signers, Trust};
 use compatibility::Misfit;
+pub use delta::{Rebuilt, verify_delta};
 use error::rebuild;
 pub use error::{Reason, VerifyError};
 pub(crate) use installed::look_up;
@@ -36,6 +37,7 @@ pub(crate) fn runs_here(manifest: &Manifest) -> bool {
 }
 
 mod compatibility;
+mod delta;
 mod error;
 mod installed;
 
