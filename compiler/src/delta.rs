@@ -135,8 +135,9 @@ fn part_delta(
         .find(|base| is_same(&old.manifest.parts[*base]))
         .or_else(|| bases().find(|base| is_like(&old.manifest.parts[*base])));
     let Some(base) = base else { return Ok(None) };
-    let image = |given: &Given<'_>, part| given.image(part).map_err(DeltaError::Image);
-    let (Some(from), Some(to)) = (image(old, base)?, image(new, part)?) else { return Ok(None) };
+    let (from, to) = (old.image(base), new.image(part));
+    let (from, to) = (from.map_err(DeltaError::Image)?, to.map_err(DeltaError::Image)?);
+    let (Some(from), Some(to)) = (from, to) else { return Ok(None) };
     if from == to {
         return Ok(Some((base, Vec::new())));
     }

@@ -409,8 +409,9 @@ pub fn make(base: &[u8], new: &[u8], ranges: &[Range], copies: &[Copy]) -> Vec<u
             Kind::Aarch64 => (2, None),
             Kind::Table(origin, new_origin) => (3, Some([origin, new_origin])),
         };
-        [kind, range.start, range.end - range.start].map(|number| put(&mut out, number));
-        origins.into_iter().flatten().for_each(|number| put(&mut out, number));
+        let place = [kind, range.start, range.end - range.start];
+        let numbers = place.into_iter().chain(origins.into_iter().flatten());
+        numbers.for_each(|number| put(&mut out, number));
     }
     put(&mut out, copies.len() as u32);
     let (mut expected, mut covered) = (0, 0);

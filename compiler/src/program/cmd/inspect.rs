@@ -9,7 +9,6 @@ use crate::given::{self, Given};
 use crate::program::cli::Inspect;
 use bls_artifact::artifact::FORMAT_VERSION;
 use bls_artifact::date::Date;
-use bls_artifact::digest::Sha256;
 use bls_artifact::manifest::{Encoding, Part};
 use bls_artifact::quantity::{show_size, write_time};
 use bls_artifact::recipe::{self, Recipe};
