@@ -23,6 +23,7 @@ pub mod audit;
 pub mod child;
 pub mod compile;
 pub mod cost;
+pub mod delta;
 pub mod describe;
 pub mod documents;
 pub mod fuel_profile;

@@ -9,7 +9,7 @@
 //! read before what is stored was hashed, and no more is written than the
 //! signed length. What of a store needs no copy is decided there (`store/guard.rs`).
 
-use crate::open::{Opened, ReadError, read_pieces};
+use crate::open::{Opened, ReadError, read_exactly, read_pieces};
 use crate::store::StoredImage;
 use bls_artifact::artifact::PartRecord;
 use bls_artifact::digest::{Hasher, Sha256};
@@ -258,6 +258,49 @@ impl VerifiedImage {
             Self::Stored(image) => image.file(),
         };
         read_pieces(file.as_fd(), 0, length, &mut Vec::new(), take)
+    }
+}
+
+/// What a delta begins with: bytes with the SHA-256 that a manifest says, when they were read. They
+/// may be others by now, for what is made of them is hashed too.
+#[derive(Debug)]
+pub(crate) struct BaseImage {
+    bytes: ImageBytes,
+    length: u64,
+}
+
+impl BaseImage {
+    /// The raw image in `file`.
+    pub(crate) fn of_file(file: OwnedFd, image: &Image) -> Result<Self, ImageError> {
+        let mut hasher = Hasher::default();
+        read_pieces(file.as_fd(), 0, image.length, &mut Vec::new(), &mut |piece| {
+            hasher.update(piece);
+            Ok::<_, ImageError>(())
+        })?;
+        check(hasher, image.sha256, ImageError::ImageDigest)?;
+        Ok(Self { bytes: ImageBytes::File(file.into()), length: image.length })
+    }
+
+    /// A copy of this image.
+    pub(crate) fn of_copy(copy: SealedImage, image: &Image) -> Self {
+        Self { bytes: copy.bytes, length: image.length }
+    }
+
+    /// How many bytes there are.
+    pub(crate) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Reads all of `bytes` from `position`.
+    pub(crate) fn read_exactly(&self, position: u64, bytes: &mut [u8]) -> std::io::Result<()> {
+        match &self.bytes {
+            ImageBytes::File(file) => read_exactly(file.as_fd(), position, bytes),
+            ImageBytes::Private(all) => {
+                let from = all.get(position as usize..).and_then(|from| from.get(..bytes.len()));
+                bytes.copy_from_slice(from.ok_or(ErrorKind::UnexpectedEof)?);
+                Ok(())
+            }
+        }
     }
 }
 

@@ -7,7 +7,8 @@
 //! record    the same: now the name means the new release, and no older one may run
 //! ```
 //!
-//! Takes only a [`Checked`], which a verified artifact is too. May assume that the caller holds the store's lock
+//! Takes only a [`Checked`], which a verified artifact is too, or what a delta makes, whose image is
+//! hashed as it is written, before it gets its name. May assume that the caller holds the store's lock
 //! ([`crate::store::System`] does). Guarantees that wherever it stops, by an error, a kill or
 //! a power cut, each name means either what it meant before or what it was to mean,
 //! whole; and that what is left behind is garbage, which the next writer or [`collect`]
@@ -16,7 +17,7 @@
 
 use crate::store::record::{Record, RecordError};
 use crate::store::{Disk, Folder, StoreError};
-use crate::verify::Checked;
+use crate::verify::{Checked, Facts, Rebuilt};
 use bls_artifact::digest::Sha256;
 use bls_artifact::envelope::Envelope;
 use bls_artifact::limits::{ENVELOPE_BYTES_MAX, RECORD_BYTES_MAX};
@@ -36,6 +37,46 @@ pub fn can_be_called(name: &str) -> bool {
         && !COMMANDS.contains(&name)
 }
 
+/// What may be installed: what was verified.
+pub trait Installable {
+    /// What is known about it.
+    fn facts(&self) -> &Facts;
+    /// Its envelope.
+    fn envelope(&self) -> &[u8];
+    /// Hands all bytes of its image to `take`, in order; fails where they are not what was signed.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what was taken is then not to be used.
+    fn read_image(
+        &self,
+        take: &mut dyn FnMut(&[u8]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError>;
+}
+
+/// The three are inherent of both types.
+macro_rules! installable {
+    ($($kind:ty),*) => {$(
+        impl Installable for $kind {
+            fn facts(&self) -> &Facts {
+                self.facts()
+            }
+
+            fn envelope(&self) -> &[u8] {
+                self.envelope()
+            }
+
+            fn read_image(
+                &self,
+                take: &mut dyn FnMut(&[u8]) -> Result<(), StoreError>,
+            ) -> Result<(), StoreError> {
+                self.read_image(take)
+            }
+        }
+    )*};
+}
+
+installable!(Checked, Rebuilt<'_>);
+
 /// Installs an artifact under its name, in the place of the release that is there.
 ///
 /// # Errors
@@ -43,7 +84,7 @@ pub fn can_be_called(name: &str) -> bool {
 /// failed, which leaves open what a power cut would leave.
 pub fn install(
     disk: &mut impl Disk,
-    verified: &Checked,
+    verified: &dyn Installable,
     reset: Option<u64>,
 ) -> Result<Record, StoreError> {
     let facts = verified.facts();

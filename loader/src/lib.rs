@@ -56,6 +56,7 @@
 mod api;
 mod clock;
 mod confine;
+pub mod delta;
 pub mod error;
 pub mod freshness;
 mod grant;

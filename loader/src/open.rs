@@ -156,25 +156,10 @@ impl Opened {
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let name = path.display().to_string();
         let system = |errno| OpenError::System(name.clone(), errno);
-        // Non-blocking, so that a FIFO cannot hold us before we know it is one;
-        // for a regular file it means nothing.
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let file = match rustix::fs::open(path, flags | OFlags::NOCTTY, Mode::empty()) {
-            Err(rustix::io::Errno::LOOP) => {
-                return Err(OpenError::NotRegular(name, Irregular::Link));
-            }
-            Err(rustix::io::Errno::NXIO) => {
-                return Err(OpenError::NotRegular(name, Irregular::Socket));
-            }
-            other => other.map_err(system)?,
+        let (file, length) = match regular(path, &name)? {
+            Regular::File(file, length) => (file, length),
+            Regular::Stream(stream) => return Self::read_stream(&name, stream.as_fd()),
         };
-        let status = rustix::fs::fstat(&file).map_err(system)?;
-        match Irregular::of(FileType::from_raw_mode(status.st_mode)) {
-            None => {}
-            Some(Irregular::Fifo) => return Self::read_stream(&name, file.as_fd()),
-            Some(kind) => return Err(OpenError::NotRegular(name, kind)),
-        }
-        let length = u64::try_from(status.st_size).unwrap_or(0);
 
         let mut head = Vec::with_capacity(FIRST_READ.min(length as usize).max(HEADER_LEN));
         let first = head.capacity();
@@ -286,6 +271,51 @@ impl Opened {
     }
 }
 
+/// What a path leads to, where that can be read from its beginning to its end.
+pub(crate) enum Regular {
+    /// A file, and how long it was when it was opened.
+    File(OwnedFd, u64),
+    /// A pipe.
+    Stream(OwnedFd),
+}
+
+/// Opens what a path leads to; `name` is what errors call it.
+pub(crate) fn regular(path: &Path, name: &str) -> Result<Regular, OpenError> {
+    let irregular = |kind| OpenError::NotRegular(name.to_owned(), kind);
+    let system = |errno| OpenError::System(name.to_owned(), errno);
+    // Non-blocking, so that a FIFO cannot hold us before we know it is one;
+    // for a regular file it means nothing.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let file = match rustix::fs::open(path, flags | OFlags::NOCTTY, Mode::empty()) {
+        Err(rustix::io::Errno::LOOP) => return Err(irregular(Irregular::Link)),
+        Err(rustix::io::Errno::NXIO) => return Err(irregular(Irregular::Socket)),
+        other => other.map_err(system)?,
+    };
+    let status = rustix::fs::fstat(&file).map_err(system)?;
+    match Irregular::of(FileType::from_raw_mode(status.st_mode)) {
+        None => Ok(Regular::File(file, u64::try_from(status.st_size).unwrap_or(0))),
+        Some(Irregular::Fifo) => Ok(Regular::Stream(file)),
+        Some(kind) => Err(irregular(kind)),
+    }
+}
+
+/// Reads all of `bytes` from `position`.
+pub(crate) fn read_exactly(
+    file: BorrowedFd<'_>,
+    position: u64,
+    bytes: &mut [u8],
+) -> std::io::Result<()> {
+    let mut done = 0;
+    while done < bytes.len() {
+        match rustix::io::pread(file, &mut bytes[done..], position + done as u64) {
+            Err(rustix::io::Errno::INTR) => {}
+            Ok(0) => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+            read => done += read?,
+        }
+    }
+    Ok(())
+}
+
 /// Hands the bytes of `file` from `position` to `end` to `take`, piece by piece and in
 /// order, each in private memory.
 pub(crate) fn read_pieces<E: From<ReadError>>(
@@ -346,7 +376,7 @@ pub(crate) fn fill(
 
 /// Reads from `stream` until `bytes` has `length` bytes or nobody writes any more. Takes
 /// memory as bytes come, not as they are announced.
-fn fill_from_stream(
+pub(crate) fn fill_from_stream(
     stream: BorrowedFd<'_>,
     bytes: &mut Vec<u8>,
     length: usize,

@@ -27,6 +27,7 @@ pub use choice::Standing;
 use choice::{Choice, choose};
 use compatibility::Host;
 pub use compatibility::{Misfit, Place};
+pub use delta::{Rebuilt, verify_delta};
 use error::rebuild;
 pub use error::{Reason, VerifyError};
 pub(crate) use installed::look_up;
@@ -40,6 +41,7 @@ pub(crate) fn runs_here(manifest: &Manifest) -> bool {
 
 mod choice;
 mod compatibility;
+mod delta;
 mod error;
 mod installed;
 

@@ -23,6 +23,7 @@ pub mod config;
 pub mod control_flow;
 pub mod cpu;
 pub mod date;
+pub mod delta;
 pub mod digest;
 #[cfg(feature = "engine")]
 pub mod engine;

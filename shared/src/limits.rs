@@ -20,6 +20,10 @@ pub const SIGNATURES_MAX: usize = 16;
 pub const IMAGE_BYTES_MAX: u64 = 2 << 30;
 /// Largest zstd window a reader accepts, in bytes.
 pub const ZSTD_WINDOW_MAX: u64 = 8 << 20;
+/// Largest zstd window of a difference in a delta, in bytes.
+pub const DELTA_WINDOW_MAX: u64 = 1 << 20;
+/// Most copies of one difference: a reader keeps 20 bytes for each.
+pub const DELTA_COPIES_MAX: usize = 1 << 18;
 /// Longest record of a store, in bytes.
 pub const RECORD_BYTES_MAX: u64 = 1024;
 /// Most entries of one folder of a store that are looked at.

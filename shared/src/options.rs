@@ -94,6 +94,7 @@ pub const COMPILER_COMMANDS: [(&str, &str); 8] = [
     ("inspect", "bls-compile inspect app.bls"),
     ("strip", "bls-compile strip app.bls --target aarch64"),
     ("sign", "bls-compile sign app.bls --rebuild app.wasm"),
+    ("delta", "bls-compile delta old.bls new.bls"),
     ("key", "bls-compile key"),
 ];
 

@@ -54,7 +54,9 @@ impl Scene {
 
     fn apply<D: Disk>(&self, operation: Operation, disk: &mut D) -> Result<(), StoreError> {
         match operation {
-            Operation::Install => install::install(disk, &self.verified(&self.new), None).map(drop),
+            Operation::Install => {
+                install::install(disk, &*self.verified(&self.new), None).map(drop)
+            }
             Operation::Remove => {
                 let identity = self.verified(&self.old).facts().identity;
                 install::remove(disk, identity).map(drop)

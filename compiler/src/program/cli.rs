@@ -18,7 +18,7 @@ use bls_artifact::recipe::is_module_name;
 use bls_artifact::target::{Bounds, Target};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use help::{
-    HELP, HELP_AUDIT, HELP_CHECK, HELP_INSPECT, HELP_KEY, HELP_LINK, HELP_SIGN, HELP_STRIP,
+    HELP, HELP_AUDIT, HELP_CHECK, HELP_DELTA, HELP_INSPECT, HELP_KEY, HELP_LINK, HELP_SIGN, HELP_STRIP,
     HELP_TRUST, HELP_VERIFY,
 };
 use std::ffi::OsString;
@@ -71,6 +71,8 @@ pub enum Command {
     Strip(Strip),
     /// `bls-compile verify`
     Verify(Verify),
+    /// `bls-compile delta`
+    Delta(Delta),
     /// `bls-compile key`
     Key(Key),
     /// `bls-compile trust`
@@ -373,6 +375,27 @@ pub struct Verify {
     /// The result as JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `bls-compile delta OLD NEW`
+#[derive(Debug, Args)]
+#[command(override_help = HELP_DELTA)]
+pub struct Delta {
+    /// What devices have.
+    #[arg(value_name = "OLD")]
+    pub old: PathBuf,
+    /// What they are to get.
+    #[arg(value_name = "NEW")]
+    pub new: PathBuf,
+    /// Where the result goes.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// The result as JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Errors only.
+    #[arg(short, long)]
+    pub quiet: bool,
 }
 
 /// `bls-compile key`

@@ -9,6 +9,7 @@ mod audit;
 mod check;
 mod compile;
 mod cpu;
+mod delta;
 mod inspect;
 mod key;
 mod link;
@@ -184,6 +185,7 @@ pub fn main() -> ExitCode {
         Some(Command::Sign(arguments)) => sign::run(arguments),
         Some(Command::Strip(arguments)) => or_json(arguments.json, strip::run(arguments)),
         Some(Command::Verify(arguments)) => verify::run(arguments),
+        Some(Command::Delta(arguments)) => or_json(arguments.json, delta::run(arguments)),
         Some(Command::Key(arguments)) => key::run(arguments),
         Some(Command::Trust(arguments)) => trust::run(arguments),
     };

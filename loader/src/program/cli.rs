@@ -167,6 +167,10 @@ pub(crate) struct Options {
     pub(crate) digest: Option<Sha256>,
     /// The machine that it is verified or installed for, if it is not this one.
     pub(crate) target: Option<Machine>,
+    /// What makes the artifact that is installed out of another one, and that one's file, if it is
+    /// not installed.
+    pub(crate) delta: Option<PathBuf>,
+    pub(crate) base: Option<PathBuf>,
     pub(crate) report: Option<ReportTarget>,
     /// Whether fuel by function is shown; in this file, or on stderr.
     pub(crate) fuel_profile: Option<Option<PathBuf>>,
@@ -199,6 +203,8 @@ impl Default for Options {
             trust: None,
             digest: None,
             target: None,
+            delta: None,
+            base: None,
             report: None,
             fuel_profile: None,
             explain: false,
@@ -389,6 +395,8 @@ impl Words {
             "store" => options.store = Some(parser.value().map_err(malformed)?.into()),
             "all" => self.all = true,
             "json" => self.json = true,
+            "delta" => options.delta = Some(parser.value().map_err(malformed)?.into()),
+            "base" => options.base = Some(parser.value().map_err(malformed)?.into()),
             "trust" | "digest" | "explain" | "clock-unset" | "target" => {
                 match name.as_str() {
                     "trust" => options.trust = Some(parser.value().map_err(malformed)?.into()),
@@ -415,6 +423,7 @@ impl Words {
     /// A run: everything behind the artifact is the guest's.
     fn run(mut self, word: OsString, parser: &mut Parser) -> Result<Command, UsageError> {
         self.check_all_and_json(None)?;
+        self.check_delta(None, None)?;
         if self.options.target.is_some() {
             return Err(usage("--target is for verify and install; a run is on this machine"));
         }
@@ -458,6 +467,7 @@ impl Words {
             return Err(usage(&format!("--{option} means nothing to this command")));
         }
         self.check_all_and_json(Some(verb))?;
+        self.check_delta(Some(verb), operand.as_ref())?;
         self.command(verb, operand)
     }
 
@@ -478,17 +488,22 @@ impl Words {
                 self.check_digest()?;
                 Ok(Command::Verify(Box::new(self.options)))
             }
+            (Verb::Install, _) if options.target.is_some() && options.store.is_none() => {
+                Err(usage("--target needs the store of that machine: --store DIR"))
+            }
+            (Verb::Install, None) if options.delta.is_some() => {
+                Ok(Command::Install(Box::new(self.options)))
+            }
             (Verb::Install, Some(word)) => {
-                if options.target.is_some() && options.store.is_none() {
-                    return Err(usage("--target needs the store of that machine: --store DIR"));
-                }
                 // Only files are installed: no rule is needed to tell them from names.
                 options.artifact = Artifact::File(word.into());
                 Ok(Command::Install(Box::new(self.options)))
             }
             (Verb::Remove, Some(word)) => Ok(Command::Remove(self.options.store, wanted(&word)?)),
             (Verb::Verify, None) => Err(usage("verify needs an artifact, or --all")),
-            (Verb::Install, None) => Err(usage("install needs the file of an artifact")),
+            (Verb::Install, None) => {
+                Err(usage("install needs the file of an artifact, or --delta"))
+            }
             (Verb::Remove, None) => Err(usage("remove needs a name, or sha256:HEX")),
         }
     }
@@ -501,6 +516,20 @@ impl Words {
             return Err(usage("--json is for list"));
         }
         Ok(())
+    }
+
+    fn check_delta(&self, verb: Option<Verb>, file: Option<&OsString>) -> Result<(), UsageError> {
+        let Options { delta, base, digest, .. } = &self.options;
+        match (delta, base) {
+            (None, None) => Ok(()),
+            _ if verb != Some(Verb::Install) => Err(usage("--delta and --base are for install")),
+            (None, Some(_)) => Err(usage("--base is what --delta begins with")),
+            _ if file.is_some() => Err(usage("install takes an artifact or --delta, not both")),
+            _ if digest.is_some() => {
+                Err(usage("--digest is of an artifact's file; a delta names what it makes"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check_digest(&self) -> Result<(), UsageError> {

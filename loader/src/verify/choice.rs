@@ -31,6 +31,7 @@ impl fmt::Display for Standing {
             Self::AsksLess => write!(formatter, "asks less of the CPU"),
             Self::Absent(Place::File) => write!(formatter, "not in this file"),
             Self::Absent(Place::Store) => write!(formatter, "not in this store"),
+            Self::Absent(Place::Delta) => write!(formatter, "not made by this delta"),
             Self::Unfit(Misfit::Architecture(_) | Misfit::OtherTarget(..)) => {
                 write!(formatter, "for another architecture")
             }

@@ -64,6 +64,8 @@ pub enum Place {
     File,
     /// In a store, which keeps the part of one machine.
     Store,
+    /// What a delta makes of a base, which may not have all of its parts either.
+    Delta,
 }
 
 /// A machine that parts are judged for.
@@ -141,6 +143,10 @@ impl fmt::Display for Misfit {
                 "its part for {machine} would, and is not in the store, which keeps the part of \
                  the machine that it was installed for"
             ),
+            Self::Stripped(machine, Place::Delta) => write!(
+                formatter,
+                "its part for {machine} would, and this delta does not make it of what is installed"
+            ),
             Self::PageSize { part, kernel } => write!(
                 formatter,
                 "it was made for pages of up to {part} bytes, and this kernel's are {kernel}"
@@ -214,7 +220,10 @@ impl Misfit {
             Self::Stripped(machine, Place::File) => format!(
                 "get the artifact as it was built, or: bls-compile strip --target {machine} of that"
             ),
-            Self::Stripped(..) => "install it again, on this machine or for it".into(),
+            Self::Stripped(_, Place::Store) => {
+                "install it again, on this machine or for it".into()
+            }
+            Self::Stripped(_, Place::Delta) => "install the artifact itself".into(),
             Self::PageSize { .. }
             | Self::Engine(_)
             | Self::Profile

@@ -7,7 +7,7 @@ pub(super) const HELP: &str = "\
 Compile a WebAssembly module to a signed, metered native artifact.
 
 Usage: bls-compile [OPTIONS] <INPUT>
-       bls-compile <run|link|check|audit|inspect|strip> ...
+       bls-compile <run|link|check|audit|inspect|strip|delta> ...
        bls-compile <sign|verify|key|trust> ...
 
 INPUT is .wasm, .wat, a configuration (.json) that names modules, or - (stdin).
@@ -21,6 +21,7 @@ A file called \"check\" is ./check.
   strip     keep some parts of an artifact, and its signatures
   sign      add your signature to what you have rebuilt
   verify    was it made from this source, to the byte?
+  delta     what turns an installed artifact into the next one
   key       your signing keys
   trust     sign a trust file
   help      the text of one of these: bls-compile help run
@@ -263,6 +264,25 @@ Examples:
   bls-compile verify app.bls --rebuild math.wasm --rebuild app.wasm
 ";
 
+pub(super) const HELP_DELTA: &str = "\
+Make what turns an artifact that devices have installed into the next one: small
+where little changed. It is not signed, and need not be: it can make nothing but
+what NEW's builder signed, byte for byte.
+
+Usage: bls-compile delta [OPTIONS] <OLD> <NEW>
+
+  -o, --output <FILE>     [default: STEM.blsd here, of NEW; - is stdout]
+      --json              result as JSON on stdout
+  -q, --quiet             errors only
+
+A part of NEW is in it where OLD has one for the same target. On the device:
+  bls-load install --delta up.blsd
+
+Exit codes: 0 done, 1 refused or failed, 2 usage
+Examples:
+  bls-compile delta old.bls new.bls -o up.blsd
+";
+
 pub(super) const HELP_KEY: &str = "\
 Your signing keys: NAME.pem in .config/bls of your home folder, PKCS#8, mode
 0600.
@@ -318,6 +338,7 @@ mod tests {
             HELP_STRIP,
             HELP_SIGN,
             HELP_VERIFY,
+            HELP_DELTA,
             HELP_KEY,
             HELP_TRUST,
         ];

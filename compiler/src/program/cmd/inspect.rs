@@ -10,17 +10,13 @@ use crate::program::cli::Inspect;
 use bls_artifact::artifact::FORMAT_VERSION;
 use bls_artifact::cpu;
 use bls_artifact::date::Date;
-use bls_artifact::digest::Sha256;
 use bls_artifact::manifest::{Encoding, Part};
 use bls_artifact::quantity::{show_size, write_time};
 use bls_artifact::recipe::{self, Recipe};
-use bls_artifact::sparse;
 use bls_artifact::target::{Bounds, Target};
 use object::{Object as _, ObjectSection as _};
 use serde_json::{Value, json};
-use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::io::Read as _;
 
 /// One artifact, and what is in its images.
 struct Inspected<'a> {
@@ -39,9 +35,8 @@ pub(super) fn run(arguments: &Inspect) -> Result<(), Failure> {
     let refused = super::artifact_error("inspect");
     let bytes = given::read(path).map_err(&refused)?;
     let given = Given::parse(&bytes, path).map_err(&refused)?;
-    let parts = given.manifest.parts.iter().zip(&given.parts);
-    let sections = parts
-        .map(|(part, bytes)| bytes.map_or(Ok(Vec::new()), |bytes| image_sections(part, bytes)))
+    let sections = (0..given.parts.len())
+        .map(|part| image_sections(&given, part))
         .collect::<Result<_, _>>()
         .map_err(|what| Failure {
             stage: "inspect",
@@ -54,19 +49,10 @@ pub(super) fn run(arguments: &Inspect) -> Result<(), Failure> {
     if arguments.json { print_json(&inspected.json()) } else { print(&inspected.table()) }
 }
 
-/// The sections of a part's image.
-fn image_sections(part: &Part, stored: &[u8]) -> Result<Vec<Section>, String> {
-    let image = match part.stored.encoding {
-        Encoding::Raw => Cow::Borrowed(stored),
-        Encoding::Sparse => Cow::Owned(
-            sparse::unpack(stored, part.image.length)
-                .ok_or("a part does not unpack to the length in its manifest")?,
-        ),
-        Encoding::Zstd => Cow::Owned(decompress(stored, part.image.length)?),
-    };
-    if Sha256::of(&image) != part.image.sha256 {
-        return Err(format!("the image for {} does not match its digest", part.target));
-    }
+/// The sections of the image of this part; none where the file was stripped of it.
+fn image_sections(given: &Given<'_>, part: usize) -> Result<Vec<Section>, String> {
+    let Some(image) = given.image(part)? else { return Ok(Vec::new()) };
+    let part = &given.manifest.parts[part];
     let file = object::File::parse(&*image)
         .map_err(|error| format!("the image for {} is no ELF file: {error}", part.target))?;
     Ok(file
@@ -77,18 +63,6 @@ fn image_sections(part: &Part, stored: &[u8]) -> Result<Vec<Section>, String> {
             bytes: section.size(),
         })
         .collect())
-}
-
-/// Decompresses a part, and never more than `length` bytes of it.
-fn decompress(stored: &[u8], length: u64) -> Result<Vec<u8>, String> {
-    let mut image = Vec::new();
-    zstd::Decoder::new(stored)
-        .and_then(|decoder| decoder.single_frame().take(length + 1).read_to_end(&mut image))
-        .map_err(|error| format!("a part does not decompress: {error}"))?;
-    if image.len() as u64 != length {
-        return Err("a part does not decompress to the length in its manifest".to_owned());
-    }
-    Ok(image)
 }
 
 impl Inspected<'_> {

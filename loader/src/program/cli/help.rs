@@ -160,12 +160,16 @@ const INSTALL: &str = "\
 Verify an artifact and keep it, to be run by its name: bls-load NAME.
 
 Usage: bls-load install [OPTIONS] <FILE|->
+       bls-load install [OPTIONS] --delta <FILE|->
 
 Root installs for the machine, everybody else for themselves.
 
       --store <DIR>             [default: /var/lib/bls, or ~/.local/share/bls]
       --trust <FILE>            trust file or public key
       --digest <sha256:HEX>     only this exact file
+      --delta <FILE|->          what makes it of the release that is installed:
+                                bls-compile delta old.bls new.bls -o up.blsd
+      --base <FILE>             that release, where it is not installed
       --target <TARGET[:CPU]>   for that machine, into a --store: aarch64,
                                 x86_64:v3; every part is checked
       --clock-unset             though this machine's clock was never set
@@ -175,6 +179,7 @@ Exit codes: 0 installed, 125 refused
 Examples:
   bls-load install app.bls && bls-load app arg1
   curl -fsS https://example.org/app.bls | sudo bls-load install -
+  bls-load install --delta up.blsd
   bls-load install --store rootfs/var/lib/bls --target aarch64 app.bls
 ";
 

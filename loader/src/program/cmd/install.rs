@@ -1,25 +1,27 @@
-//! `bls-load install FILE|-`: verifies an artifact and puts it into a store.
+//! `bls-load install FILE|-`: verifies an artifact and puts it into a store. `--delta FILE|-` makes
+//! it of what is installed there.
 //!
 //! Guarantees that only what was verified here and now is installed, that no older
 //! release takes the place of a newer one, and that it is on the disk when it says so.
 
 use super::Named;
 use crate::clock::clock;
+use crate::delta::{Base, Delta};
 use crate::error::{Failure, printable_path};
-use crate::install;
-use crate::program::cli::Options;
+use crate::install::{self, Installable};
+use crate::open::Opened;
+use crate::program::cli::{self, Options};
 use crate::program::explain::{Stage, Stages, passed_over};
 use crate::program::report::Recorder;
 use crate::program::say;
 use crate::store::{self, Stores, System, Wanted};
 use crate::trust;
-use crate::verify::{Facts, Policy};
+use crate::verify::{Facts, Policy, verify_delta};
 
 /// Installs, and says what it is called now.
 pub(super) fn install(options: &Options) -> Result<(), Failure> {
     let recorder = Recorder::open(None, false)?;
     let mut stages = Stages::new(&recorder, options.explain);
-    let named = Named::open(&options.artifact, &mut stages)?;
     let trusted = trust::load(options.trust.as_deref())?;
     let policy = Policy {
         digest: options.digest,
@@ -29,8 +31,36 @@ pub(super) fn install(options: &Options) -> Result<(), Failure> {
         ..Policy::of(&trusted.trust)
     };
     // Which releases were seen is asked under the lock of the store that remembers.
-    let nowhere = Stores::default();
-    let verified = super::checked(named, &nowhere, &policy, options.target.as_ref(), &mut stages)?;
+    let Some(path) = &options.delta else {
+        let named = Named::open(&options.artifact, &mut stages)?;
+        let nowhere = Stores::default();
+        let verified = super::checked(named, &nowhere, &policy, options.target.as_ref(), &mut stages)?;
+        return keep(options, &verified, &trusted, &mut stages);
+    };
+    let delta = match path.as_os_str() == cli::STDIN {
+        true => Delta::from_stdin()?,
+        false => Delta::open(path)?,
+    };
+    stages.done(Stage::Open, || format!("{}: framing fits", delta.name()));
+    let stores = match &options.base {
+        Some(_) => Stores::default(),
+        None => Stores::open(options.store.as_deref())?,
+    };
+    let base = match &options.base {
+        Some(path) => Base::file(Opened::open(path)?, &delta)?,
+        None => Base::installed(&stores, &delta)?,
+    };
+    let rebuilt = verify_delta(&delta, &base, &policy, options.target.as_ref())?;
+    keep(options, &rebuilt, &trusted, &mut stages)
+}
+
+/// Puts what was verified into a store.
+fn keep(
+    options: &Options,
+    verified: &dyn Installable,
+    trusted: &trust::Source,
+    stages: &mut Stages<'_>,
+) -> Result<(), Failure> {
     stages.done(Stage::Verify, || {
         let facts = verified.facts();
         let (machine, passed) = (facts.part().machine(), passed_over(facts));
@@ -41,7 +71,7 @@ pub(super) fn install(options: &Options) -> Result<(), Failure> {
     let mut disk = System::create(&place, || super::wait_for(&place))?;
     let facts = verified.facts();
     let reset = trusted.trust.reset_for(&facts.manifest.name);
-    let record = install::install(&mut disk, &verified, reset)?;
+    let record = install::install(&mut disk, verified, reset)?;
     drop(disk);
     stages.done(Stage::Install, || format!("on the disk in {}", place.display()));
 
