@@ -6,7 +6,7 @@ use crate::assemble::LEVELS;
 use bls_artifact::capability::Permission;
 use bls_artifact::limits::{JSON_INTEGER_MAX, PARTS_MAX};
 use bls_artifact::manifest::Document;
-use bls_artifact::target::{Bounds, EngineProfile, Nans, Target};
+use bls_artifact::target::{Bounds, EngineProfile, Language, Nans, Target};
 
 /// What a builder can choose.
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ pub struct Options {
     pub nans: Nans,
     /// How the code keeps to its memories.
     pub bounds: Bounds,
+    /// How much of WebAssembly the module may use.
+    pub language: Language,
     /// The zstd level; `None` stores images raw.
     pub compression: Option<u32>,
     /// The memory limit for the manifest, in bytes.
@@ -55,6 +57,7 @@ impl Options {
             fuel_profile: false,
             nans: Nans::Canonical,
             bounds: Bounds::Guard,
+            language: Language::All,
             compression: None,
             memory_max: None,
             fuel_max: None,
@@ -107,7 +110,8 @@ impl Options {
     /// the features that every target has.
     #[must_use]
     pub fn profile(&self, target: Target) -> EngineProfile {
-        let mut profile = EngineProfile::of(target, self.nans).with_bounds(self.bounds);
+        let profile = EngineProfile::of(target, self.nans).with_bounds(self.bounds);
+        let mut profile = profile.with_language(self.language);
         for other in &self.targets {
             let theirs = EngineProfile::of(*other, self.nans).features;
             profile.features.retain(|feature| theirs.contains(feature));

@@ -13,7 +13,7 @@ use crate::options::Options;
 use bls_artifact::digest::Sha256;
 use bls_artifact::manifest::{Manifest, Statement};
 use bls_artifact::recipe::Ingredient;
-use bls_artifact::target::{Bounds, ENGINE_RELEASE, EngineProfile, Nans, Target};
+use bls_artifact::target::{Bounds, ENGINE_RELEASE, EngineProfile, Language, Nans, Target};
 use serde_json::Value;
 use std::fmt;
 
@@ -157,6 +157,7 @@ pub fn options(manifest: &Manifest, given: Sha256) -> Result<Options, RebuildErr
         metered: manifest.fuel.is_some(),
         nans: profile.map_or(Nans::Canonical, |profile| profile.nans),
         bounds: profile.map_or(Bounds::Guard, EngineProfile::bounds),
+        language: profile.map_or(Language::All, EngineProfile::language),
         compression: compiler.compression,
         memory_max: manifest.limits.memory,
         fuel_max: manifest.limits.fuel,

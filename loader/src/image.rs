@@ -9,6 +9,7 @@
 //! decompressed before what is stored was hashed, and no more is written than the
 //! signed length. What of a store needs no copy is decided there (`store/guard.rs`).
 
+use crate::built::{NotBuilt, Piece};
 use crate::open::{Opened, ReadError, read_pieces};
 use crate::store::StoredImage;
 use bls_artifact::artifact::PartRecord;
@@ -37,6 +38,8 @@ pub enum ImageError {
     ImageDigest,
     /// Not one zstd frame that gives exactly the signed length.
     Compression(CompressionError),
+    /// Compressed, and this loader was built without a decoder.
+    NotBuilt,
 }
 
 /// Why stored bytes are not one zstd frame that gives exactly the signed length.
@@ -105,6 +108,7 @@ impl fmt::Display for ImageError {
             Self::Compression(why) => {
                 write!(formatter, "the compressed code is refused: {why}")
             }
+            Self::NotBuilt => write!(formatter, "{}", NotBuilt(Piece::Zstd)),
         }
     }
 }
@@ -124,6 +128,7 @@ impl ImageError {
             Self::Compression(CompressionError::TooLong) => "compression.too-long",
             Self::Compression(CompressionError::TooShort) => "compression.too-short",
             Self::Compression(CompressionError::Trailing(_)) => "compression.trailing-bytes",
+            Self::NotBuilt => "compression.not-built",
         }
     }
 }
@@ -288,6 +293,7 @@ pub(crate) fn copy(
             })?;
             check(stored, part.stored.sha256, ImageError::StoredDigest)?;
         }
+        Encoding::Zstd if !Piece::Zstd.is_built() => return Err(ImageError::NotBuilt),
         Encoding::Zstd => {
             let mut compressed = Vec::with_capacity(record.length as usize);
             opened.read(record.offset, record.length, buffer, |piece| {

@@ -287,6 +287,11 @@ impl Rules {
         all.map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
+    /// Where the policies say that a run is logged.
+    pub(crate) fn logs(&self) -> impl Iterator<Item = &Log> {
+        self.files.iter().filter_map(|(_, policy)| policy.log.as_ref())
+    }
+
     /// The compiler that a policy names, and the key that it signs with.
     pub(crate) fn compiler(&self) -> (Option<&str>, Option<&str>) {
         let first =

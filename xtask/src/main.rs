@@ -198,7 +198,7 @@ fn with_programs(arguments: &[&str]) -> Step {
 /// Every test: the libraries' own, each alone, then the black-box ones.
 fn test(rest: &[String]) -> Step {
     let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
-    let engine = ["test", "--release", "--package", "bls-artifact", "--features", "engine"];
+    let engine = ["test", "--release", "--package", "bls-artifact", "--features", "objects"];
     cargo(&[&engine[..], &rest].concat(), &[])?;
     cargo(&[&["test", "--release", "--package", "bls-confine"][..], &rest].concat(), &[])?;
     cargo(&[&["test", "--release", "--package", "bls-compiler"][..], &rest].concat(), &[])?;

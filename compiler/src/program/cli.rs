@@ -14,7 +14,7 @@ use bls_artifact::date;
 use bls_artifact::limits::JSON_INTEGER_MAX;
 use bls_artifact::quantity::{parse_count, parse_size, parse_time};
 use bls_artifact::recipe::is_module_name;
-use bls_artifact::target::{Bounds, Target};
+use bls_artifact::target::{Bounds, Language, Target};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use help::{
     HELP, HELP_AUDIT, HELP_CHECK, HELP_INSPECT, HELP_KEY, HELP_LINK, HELP_SIGN, HELP_TRUST,
@@ -173,6 +173,9 @@ pub struct Build {
     /// How the code keeps to its memories.
     #[arg(long, value_name = "KIND", default_value = "guard")]
     pub memory: Memory,
+    /// How much of WebAssembly the module may use.
+    #[arg(long, value_name = "KIND", default_value = "all")]
+    pub wasm: Wasm,
     /// What to write.
     #[arg(long, value_name = "KIND")]
     pub emit: Option<Emit>,
@@ -223,6 +226,25 @@ impl From<Memory> for Bounds {
         match memory {
             Memory::Guard => Self::Guard,
             Memory::Checked => Self::Checked,
+        }
+    }
+}
+
+/// What `--wasm` takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Wasm {
+    /// All that there is.
+    #[default]
+    All,
+    /// What a loader without a collector runs.
+    Core,
+}
+
+impl From<Wasm> for Language {
+    fn from(wasm: Wasm) -> Self {
+        match wasm {
+            Wasm::All => Self::All,
+            Wasm::Core => Self::Core,
         }
     }
 }

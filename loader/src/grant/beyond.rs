@@ -51,6 +51,7 @@ impl Asking {
 }
 
 /// What was decided.
+#[derive(Default)]
 pub(super) struct Decided {
     pub(super) reach: Reach,
     pub(super) asking: Asking,

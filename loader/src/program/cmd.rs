@@ -1,19 +1,23 @@
 //! The commands, one file each.
 
+mod binfmt;
 mod ext;
 mod gc;
 mod install;
 mod list;
 mod remove;
+mod rollback;
 pub(crate) mod run;
 mod trust;
 mod verify;
 
+use crate::built::{NotBuilt, Piece};
 use crate::error::{Cause, Failure, printable_path};
 use crate::open::Opened;
 use crate::program::cli::{self, Artifact, Command, Options};
 use crate::program::explain::{Stage, Stages};
 use crate::program::{config, node, say};
+use crate::request::Beyond;
 use crate::run::outcome::FAILED;
 use crate::store::{Installed, StoreError, Stores, Wanted};
 use crate::trust as trust_file;
@@ -26,27 +30,82 @@ use bls_artifact::target::Target;
 use bls_artifact::text::{printable_json, printable_lines};
 use std::ffi::OsString;
 use std::io::Write as _;
+use std::os::fd::RawFd;
 use std::path::Path;
 
 /// Does what the command line says.
 pub(crate) fn main(words: Vec<OsString>) -> u8 {
-    let result = match cli::parse(words.clone()) {
+    let parsed = cli::parse(words.clone()).map_err(Failure::from);
+    let parsed = parsed.and_then(|command| match missing(&command) {
+        Some(piece) => Err(NotBuilt(piece).into()),
+        None => Ok(command),
+    });
+    let result = match parsed {
         Ok(Command::Run(options)) => match options.config() {
-            Some(path) => config::own(path, words).and_then(|options| run::run(&options)),
-            None => run::run(&options),
+            Some(path) if Piece::Node.is_built() => {
+                config::own(path, words).and_then(|options| run::run(&options))
+            }
+            _ => run::run(&options),
         },
         Ok(Command::Verify(options)) => verify::verify(&options),
-        Ok(Command::VerifyAll(options)) => verify::verify_all(&options),
-        Ok(Command::Install(options)) => install::install(&options),
-        Ok(Command::List(store, json)) => list::list(store.as_deref(), json),
-        Ok(Command::Remove(store, wanted)) => remove::remove(store.as_deref(), &wanted),
-        Ok(Command::Collect(store)) => gc::collect(store.as_deref()),
+        Ok(
+            command @ (Command::VerifyAll(_)
+            | Command::Install { .. }
+            | Command::Rollback { .. }
+            | Command::List(..)
+            | Command::Remove(..)
+            | Command::Collect(_)),
+        ) => Piece::Store.check().map_err(Failure::from).and_then(|()| with_store(command)),
+        Ok(Command::Binfmt(what)) => binfmt::binfmt(what),
         Ok(Command::Trust(what)) => trust::run(*what),
-        Ok(Command::Node(words)) => return node::main(words.into_iter()),
-        Ok(Command::Extensions(words)) => ext::hand_over(&words),
+        Ok(Command::Node(words)) => match Piece::Node.check() {
+            Ok(()) => return node::main(words.into_iter()),
+            Err(error) => Err(error.into()),
+        },
+        Ok(Command::Extensions(words)) => {
+            let built = Piece::Network.check().map_err(Failure::from);
+            built.and_then(|()| ext::hand_over(&words))
+        }
         Ok(Command::Print(text)) => print(&text),
-        Err(error) => Err(error.into()),
+        Err(failure) => Err(failure),
     };
+    code(result)
+}
+
+/// The commands about what is installed.
+fn with_store(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::VerifyAll(options) => verify::verify_all(&options),
+        Command::Install { options, files, dry } => install::install(&options, &files, dry),
+        Command::Rollback { options, name, to, dry } => {
+            rollback::rollback(&options, &name, to.as_ref(), dry)
+        }
+        Command::List(store, json) => list::list(store.as_deref(), json),
+        Command::Remove(store, wanted) => remove::remove(store.as_deref(), &wanted),
+        Command::Collect(store) => gc::collect(store.as_deref()),
+        _ => Ok(()),
+    }
+}
+
+/// What the options of a run or a check ask for and this loader was built without.
+fn missing(command: &Command) -> Option<Piece> {
+    let (Command::Run(options) | Command::Verify(options)) = command else { return None };
+    let is_installed = matches!(options.artifact, Artifact::Installed(_));
+    let asked = [
+        (Piece::Store, is_installed || options.store.is_some()),
+        (Piece::Node, options.config().is_some() || options.compile_with.is_some()),
+        (Piece::Network, options.request.beyond != Beyond::default()),
+    ];
+    asked.into_iter().find(|(piece, asked)| *asked && !piece.is_built()).map(|(piece, _)| piece)
+}
+
+/// Runs an artifact that the kernel was told to execute, and has opened as this descriptor.
+pub(crate) fn executed(descriptor: RawFd, words: impl Iterator<Item = OsString>) -> u8 {
+    let options = cli::executed(descriptor, words).map_err(Failure::from);
+    code(options.and_then(|options| run::run(&options)))
+}
+
+fn code(result: Result<(), Failure>) -> u8 {
     match result {
         Ok(()) => 0,
         Err(failure) => {
@@ -67,17 +126,14 @@ enum Named<'a> {
 impl<'a> Named<'a> {
     /// Opens it, if it is a file.
     fn open(artifact: &'a Artifact, stages: &mut Stages<'_>) -> Result<Self, Failure> {
-        match artifact {
-            Artifact::Installed(wanted) => Ok(Self::Installed(wanted)),
-            Artifact::File(path) => {
-                let opened = match path.as_os_str() == cli::STDIN {
-                    true => Opened::from_stdin()?,
-                    false => Opened::open(path)?,
-                };
-                stages.done(Stage::Open, || format!("{}: framing fits", opened.name()));
-                Ok(Self::File(opened))
-            }
-        }
+        let opened = match artifact {
+            Artifact::Installed(wanted) => return Ok(Self::Installed(wanted)),
+            Artifact::File(path) if path.as_os_str() == cli::STDIN => Opened::from_stdin()?,
+            Artifact::File(path) => Opened::open(path)?,
+            Artifact::Executed(path, descriptor) => Opened::executed(path, *descriptor)?,
+        };
+        stages.done(Stage::Open, || format!("{}: framing fits", opened.name()));
+        Ok(Self::File(opened))
     }
 }
 
@@ -91,6 +147,7 @@ fn verified(
     match named {
         Named::File(opened) => verify_file(opened, policy).map_err(failure),
         Named::Installed(wanted) => {
+            Piece::Store.check()?;
             look_up(wanted, stores, stages, &|installed| verify_installed(installed, policy))
         }
     }
@@ -106,9 +163,12 @@ fn checked(
 ) -> Result<Checked, Failure> {
     match named {
         Named::File(opened) => verify_for(opened, policy, target).map_err(failure),
-        Named::Installed(wanted) => look_up(wanted, stores, stages, &|installed| {
-            verify_installed_for(installed, policy, target)
-        }),
+        Named::Installed(wanted) => {
+            Piece::Store.check()?;
+            look_up(wanted, stores, stages, &|installed| {
+                verify_installed_for(installed, policy, target)
+            })
+        }
     }
 }
 
@@ -158,6 +218,9 @@ fn store_failure(error: StoreError) -> Failure {
 fn trusted_for(named: &Named<'_>, options: &Options) -> Result<trust_file::Source, Failure> {
     trust_file::load(options.trust.as_deref()).map_err(|error| {
         let Named::Installed(wanted) = named else { return error.into() };
+        if !Piece::Store.is_built() {
+            return error.into();
+        }
         match Stores::open(options.store.as_deref())
             .and_then(|stores| stores.find(wanted).map(drop))
         {
@@ -179,6 +242,16 @@ fn some_refused(bad: usize, stage: &'static str) -> Result<(), Failure> {
         hint: Some("each has its own hint above".into()),
         cause: Cause::Refused,
     })
+}
+
+/// A release among other words; nothing where it has no sequence.
+fn release(sequence: u64) -> String {
+    if sequence == 0 { String::new() } else { format!(", release {sequence},") }
+}
+
+/// The stores that are looked into; none where this loader was built without.
+fn stores(explicit: Option<&Path>) -> Result<Stores, StoreError> {
+    if Piece::Store.is_built() { Stores::open(explicit) } else { Ok(Stores::default()) }
 }
 
 /// What is said before waiting for a store's lock.

@@ -6,9 +6,10 @@
 //! of the same compatibility with settings this loader uses. A feature this
 //! program has never heard of counts as missing.
 
+use crate::built::{NotBuilt, Piece};
 use bls_artifact::digest::Sha256;
 use bls_artifact::manifest::{Fuel, Manifest, Part};
-use bls_artifact::target::{ENGINE_COMPATIBILITY, ENGINE_RELEASE, Target};
+use bls_artifact::target::{ENGINE_COMPATIBILITY, ENGINE_RELEASE, Language, Target};
 use bls_artifact::{fuel, limits};
 use std::fmt;
 
@@ -34,6 +35,8 @@ pub enum Misfit {
     Engine(String),
     /// Engine settings that this loader does not use.
     Profile,
+    /// It may use more of WebAssembly than this loader was built for.
+    Language,
     /// Metered by another fuel model.
     FuelModel(String),
     /// Metered by another plan.
@@ -74,6 +77,9 @@ impl fmt::Display for Misfit {
             Self::Profile => {
                 write!(formatter, "it needs engine settings this bls-load does not use")
             }
+            Self::Language => {
+                write!(formatter, "{}, which it may use", NotBuilt(Piece::Objects))
+            }
             Self::FuelModel(model) => write!(
                 formatter,
                 "it is metered by the model {model:?}, and this bls-load accounts in {}",
@@ -103,6 +109,7 @@ impl Misfit {
             Self::PageSize { .. } => "compatibility.page-size",
             Self::Engine(_) => "compatibility.engine",
             Self::Profile => "compatibility.profile",
+            Self::Language => "compatibility.language",
             Self::FuelModel(_) => "compatibility.fuel-model",
             Self::FuelPlan(_) => "compatibility.fuel-plan",
             Self::CostTable(_) => "compatibility.cost-table",
@@ -127,6 +134,9 @@ impl Misfit {
             Self::CpuFeatures(_) => {
                 format!("compile it for the baseline CPU: bls-compile --target {host} app.wasm")
             }
+            Self::Language => "run it with the full bls-load, or compile it for this one, if it \
+                 uses none of these: bls-compile --wasm core app.wasm"
+                .into(),
             Self::PageSize { .. }
             | Self::Engine(_)
             | Self::Profile
@@ -195,6 +205,9 @@ pub(crate) fn check_part(part: &Part) -> Result<(), Misfit> {
     let kernel = rustix::param::page_size() as u64;
     if kernel > part.page_size {
         return Err(Misfit::PageSize { part: part.page_size, kernel });
+    }
+    if !Piece::Objects.is_built() && part.profile.language() != Language::Core {
+        return Err(Misfit::Language);
     }
     Ok(())
 }
