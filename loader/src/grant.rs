@@ -133,7 +133,7 @@ pub(crate) fn grant(
     let beyond = match Piece::Network.is_built() {
         true => decision.beyond(may_use, needs, &mut permissions)?,
         // What was asked for has been refused, or is not looked at.
-        false => Decided::default(),
+        false => Decided::nothing(),
     };
     kept_back.retain(|(one, _)| may_use.contains(&one.capability()));
     decision.check_needs(needs, &preopens, &permissions, &facts.name)?;

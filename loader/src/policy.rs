@@ -16,7 +16,9 @@ use bls_artifact::limits::{
     STACK_BYTES_DEFAULT, STACK_BYTES_MAX, STACK_BYTES_MIN, TIMEOUT_MS_MAX,
 };
 use bls_artifact::manifest;
-use bls_artifact::policy::{self, Bound, Bounds, FolderGrant, Policy, Requirement, SYSTEM_FILE};
+use bls_artifact::policy::{
+    self, Bound, Bounds, FolderGrant, Log, Policy, Requirement, SYSTEM_FILE,
+};
 use bls_artifact::quantity;
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -16,6 +16,7 @@ mod embedding;
 mod fuel;
 mod instructions;
 mod load;
+mod memory;
 mod node;
 mod peers;
 mod report;
@@ -30,10 +31,11 @@ mod wall;
 pub const HELP: &str = "\
 Benchmarks of the two programs beside their peers. Prints tables, asserts nothing.
 
-Usage: cargo xtask bench [load|fuel|ablation|size|compile|adversaries|bombs|embedding|wall|node]... [RUNS] [--callgrind]
+Usage: cargo xtask bench [load|fuel|memory|ablation|size|compile|adversaries|bombs|embedding|wall|node]... [RUNS] [--callgrind]
 
   load         start of a process: hello, by size, large artifacts; from files and installed
   fuel         metered against unmetered, on BLS_SHARED/bench
+  memory       --memory checked beside guard: time, code; address space and memory of a hello
   ablation     the meter without each of its techniques, in three layouts of the code
   size         programs, memory, artifacts, compile times
   compile      time to compile, beside another bls-compile (BLS_COMPILE_OTHER)
@@ -43,11 +45,11 @@ Usage: cargo xtask bench [load|fuel|ablation|size|compile|adversaries|bombs|embe
   node         200 requests of one function at once, as a node has them, beside wasmtime
   embedding    the library: calls across the border, guests from a pool, beside wasmtime's own
 
-  RUNS         runs of each command [default: 300 for load and wall, 7 for fuel and ablation, 5 for adversaries,
+  RUNS         runs of each command [default: 300 for load and wall, 7 for fuel, memory and ablation, 5 for adversaries,
                25 for embedding, 60 for compile, 5 for node]
   --callgrind  with fuel and ablation: instructions executed by short programs, counted by valgrind (slow)
 
-Without a name, all of them but ablation, compile and wall. BLS_SHARED names a folder with guests/ and bench/.
+Without a name, all of them but ablation, compile, memory and wall. BLS_SHARED names a folder with guests/ and bench/.
 ";
 
 /// What is measured, and how often.
@@ -62,6 +64,7 @@ pub struct Options {
 enum Name {
     Load,
     Fuel,
+    Memory,
     Ablation,
     Size,
     Adversaries,
@@ -83,6 +86,7 @@ impl Options {
             match argument.as_str() {
                 "load" => options.names.push(Name::Load),
                 "fuel" => options.names.push(Name::Fuel),
+                "memory" => options.names.push(Name::Memory),
                 "ablation" => options.names.push(Name::Ablation),
                 "size" => options.names.push(Name::Size),
                 "bombs" => options.names.push(Name::Bombs),
@@ -136,6 +140,7 @@ pub fn run(options: &Options) -> Result<(), String> {
             Name::Ablation => {
                 ablation::run(&bench, options.runs.unwrap_or(fuel::RUNS), options.callgrind)?;
             }
+            Name::Memory => memory::run(&bench, options.runs.unwrap_or(memory::RUNS))?,
             Name::Size => size::run(&bench)?,
             Name::Bombs => bombs::run(&bench)?,
             Name::Compile => compile::run(&bench, options.runs.unwrap_or(compile::RUNS))?,

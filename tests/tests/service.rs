@@ -55,7 +55,7 @@ fn in_a_namespace(home: &Home, script: &str) -> Option<bls_tests::programs::Ende
 fn an_artifact_is_a_program() {
     use std::os::unix::fs::{PermissionsExt as _, symlink};
     let home = Home::new();
-    let artifact = home.fixture("c/args_env.wasm");
+    let artifact = home.fixture("wat/args_env.wat");
     let all = |mode| std::fs::Permissions::from_mode(mode);
     // Whatever it is called, and though nobody may read it.
     std::fs::copy(&artifact, home.path("--fuel")).unwrap();
