@@ -9,7 +9,7 @@
 mod beyond;
 mod error;
 
-use crate::built::Piece;
+use crate::built;
 use crate::host::Identity;
 use crate::host::{Grants, Preopen, Streams, Variable, kernel_filesystem};
 use crate::policy::{Limits, Rules};
@@ -130,7 +130,7 @@ pub(crate) fn grant(
         .collect();
     let env = decision.environment(&mut permissions, &mut kept_back)?;
     let preopens = decision.folders(&mut kept_back)?;
-    let beyond = match Piece::Network.is_built() {
+    let beyond = match built::NETWORK {
         true => decision.beyond(may_use, needs, &mut permissions)?,
         // What was asked for has been refused, or is not looked at.
         false => Decided::nothing(),

@@ -41,7 +41,7 @@ mod table;
 mod waiting;
 mod wiring;
 
-use crate::built::Piece;
+use crate::built;
 use crate::sys;
 use blockless::Blockless;
 pub use blockless::{Aliases, Reach};
@@ -314,7 +314,7 @@ pub fn has_type(module: &str, name: &str, ty: &FuncType) -> Option<bool> {
 /// The row of the function that an import asks for, if there is one.
 fn row(module: &str, name: &str) -> Option<(&'static host_table::Function, &'static Row)> {
     let function = host_table::function(module, name)?;
-    let beyond: &[Row] = if Piece::Network.is_built() { blockless::ROWS } else { &[] };
+    let beyond: &[Row] = if built::NETWORK { blockless::ROWS } else { &[] };
     let mut rows = preview1::ROWS.iter().chain(beyond);
     let row = rows.find(|row| (row.interface, row.name) == (function.interface, function.name))?;
     Some((function, row))

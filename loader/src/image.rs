@@ -9,7 +9,7 @@
 //! decompressed before what is stored was hashed, and no more is written than the
 //! signed length. What of a store needs no copy is decided there (`store/guard.rs`).
 
-use crate::built::{NotBuilt, Piece};
+use crate::built::{self, NotBuilt};
 use crate::open::{Opened, ReadError, read_pieces};
 use crate::store::StoredImage;
 use bls_artifact::artifact::PartRecord;
@@ -108,7 +108,7 @@ impl fmt::Display for ImageError {
             Self::Compression(why) => {
                 write!(formatter, "the compressed code is refused: {why}")
             }
-            Self::NotBuilt => write!(formatter, "{}", NotBuilt(Piece::Zstd)),
+            Self::NotBuilt => write!(formatter, "{}", NotBuilt::Zstd),
         }
     }
 }
@@ -293,7 +293,7 @@ pub(crate) fn copy(
             })?;
             check(stored, part.stored.sha256, ImageError::StoredDigest)?;
         }
-        Encoding::Zstd if !Piece::Zstd.is_built() => return Err(ImageError::NotBuilt),
+        Encoding::Zstd if !built::ZSTD => return Err(ImageError::NotBuilt),
         Encoding::Zstd => {
             let mut compressed = Vec::with_capacity(record.length as usize);
             opened.read(record.offset, record.length, buffer, |piece| {

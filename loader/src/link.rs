@@ -7,7 +7,7 @@
 
 pub(crate) mod value;
 
-use crate::built::{NotBuilt, Piece};
+use crate::built::NotBuilt;
 use crate::error::{StageError, printable_name};
 use crate::host;
 use crate::host::state::State;
@@ -63,7 +63,7 @@ impl fmt::Display for LinkError {
                 write!(formatter, "no host function for {}", some_of(names))
             }
             Self::NotBuilt(names) => {
-                write!(formatter, "{}, and it imports {}", NotBuilt(Piece::Network), some_of(names))
+                write!(formatter, "{}, and it imports {}", NotBuilt::Network, some_of(names))
             }
             Self::ImportKind(names) => {
                 write!(formatter, "a host has functions only, and it imports {}", some_of(names))

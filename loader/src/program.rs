@@ -20,7 +20,7 @@ mod stdin;
 mod streams;
 mod watch;
 
-use crate::built::Piece;
+use crate::built::{self, NotBuilt};
 use crate::run::outcome;
 use crate::sys;
 use bls_artifact::text::printable_lines;
@@ -53,7 +53,8 @@ pub fn main() -> u8 {
     let is_node = Path::new(&called).file_name() == Some(OsStr::new(node::NAME));
     let code = match executed {
         Some(descriptor) => cmd::executed(descriptor, words),
-        None if is_node && Piece::Node.is_built() => node::main(words),
+        None if is_node && built::NODE => node::main(words),
+        None if is_node => cmd::refuse(NotBuilt::Node),
         None => cmd::main(words.collect()),
     };
     // Nobody else does it behind a `main` of C's. What cannot be written any

@@ -11,7 +11,7 @@
 //! memory, or in a file that only root could have written since it was installed. Does
 //! not look inside images.
 
-use crate::built::Piece;
+use crate::built;
 use crate::clock::clock;
 use crate::freshness::Seen;
 use crate::image::{self, SealedImage, VerifiedImage};
@@ -239,15 +239,15 @@ fn admit(
     let check = |seen: Seen| seen.under(reset).check(manifest.sequence).map_err(Reason::Stale);
     // Roots can say what is too old where nothing was ever installed.
     check(Seen::default())?;
-    let stores = policy.stores.filter(|_| Piece::Store.is_built());
-    for store in stores.into_iter().flat_map(Stores::iter) {
+    for store in policy.stores.into_iter().flat_map(Stores::iter) {
         let known = installed.filter(|installed| std::ptr::eq(installed.store, store));
         let seen = match known.and_then(|installed| installed.seen) {
             Some(seen) => Some(seen),
-            None => {
+            None if built::STORE => {
                 let record = store.record(&manifest.name).map_err(Reason::Store)?;
                 record.map(|record| record.seen)
             }
+            None => None,
         };
         check(seen.unwrap_or_default())?;
     }

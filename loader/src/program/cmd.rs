@@ -11,7 +11,7 @@ pub(crate) mod run;
 mod trust;
 mod verify;
 
-use crate::built::{NotBuilt, Piece};
+use crate::built::{self, NotBuilt};
 use crate::error::{Cause, Failure, printable_path};
 use crate::open::Opened;
 use crate::program::cli::{self, Artifact, Command, Options};
@@ -35,41 +35,39 @@ use std::path::Path;
 
 /// Does what the command line says.
 pub(crate) fn main(words: Vec<OsString>) -> u8 {
-    let parsed = cli::parse(words.clone()).map_err(Failure::from);
-    let parsed = parsed.and_then(|command| match missing(&command) {
-        Some(piece) => Err(NotBuilt(piece).into()),
-        None => Ok(command),
-    });
-    let result = match parsed {
-        Ok(Command::Run(options)) => match options.config() {
-            Some(path) if Piece::Node.is_built() => {
+    match cli::parse(words.clone()) {
+        Err(error) => code(Err(error.into())),
+        Ok(command) => match missing(&command) {
+            Some(piece) => refuse(piece),
+            None => carry_out(command, words),
+        },
+    }
+}
+
+/// Says that this loader was built without what it is called for.
+pub(crate) fn refuse(piece: NotBuilt) -> u8 {
+    code(Err(piece.into()))
+}
+
+/// Does what this loader was built for.
+fn carry_out(command: Command, words: Vec<OsString>) -> u8 {
+    code(match command {
+        Command::Run(options) => match options.config() {
+            Some(path) if built::NODE => {
                 config::own(path, words).and_then(|options| run::run(&options))
             }
             _ => run::run(&options),
         },
-        Ok(Command::Verify(options)) => verify::verify(&options),
-        Ok(
-            command @ (Command::VerifyAll(_)
-            | Command::Install { .. }
-            | Command::Rollback { .. }
-            | Command::List(..)
-            | Command::Remove(..)
-            | Command::Collect(_)),
-        ) => Piece::Store.check().map_err(Failure::from).and_then(|()| with_store(command)),
-        Ok(Command::Binfmt(what)) => binfmt::binfmt(what),
-        Ok(Command::Trust(what)) => trust::run(*what),
-        Ok(Command::Node(words)) => match Piece::Node.check() {
-            Ok(()) => return node::main(words.into_iter()),
-            Err(error) => Err(error.into()),
-        },
-        Ok(Command::Extensions(words)) => {
-            let built = Piece::Network.check().map_err(Failure::from);
-            built.and_then(|()| ext::hand_over(&words))
-        }
-        Ok(Command::Print(text)) => print(&text),
-        Err(failure) => Err(failure),
-    };
-    code(result)
+        Command::Verify(options) => verify::verify(&options),
+        Command::Binfmt(what) => binfmt::binfmt(what),
+        Command::Trust(what) => trust::run(*what),
+        Command::Print(text) => print(&text),
+        Command::Node(words) if built::NODE => return node::main(words.into_iter()),
+        Command::Extensions(words) if built::NETWORK => ext::hand_over(&words),
+        other if built::STORE => with_store(other),
+        // Refused before.
+        _ => Ok(()),
+    })
 }
 
 /// The commands about what is installed.
@@ -87,16 +85,34 @@ fn with_store(command: Command) -> Result<(), Failure> {
     }
 }
 
-/// What the options of a run or a check ask for and this loader was built without.
-fn missing(command: &Command) -> Option<Piece> {
-    let (Command::Run(options) | Command::Verify(options)) = command else { return None };
-    let is_installed = matches!(options.artifact, Artifact::Installed(_));
-    let asked = [
-        (Piece::Store, is_installed || options.store.is_some()),
-        (Piece::Node, options.config().is_some() || options.compile_with.is_some()),
-        (Piece::Network, options.request.beyond != Beyond::default()),
+/// What a command asks for and this loader was built without.
+fn missing(command: &Command) -> Option<NotBuilt> {
+    let asked = match command {
+        Command::Run(options) | Command::Verify(options) => {
+            let is_installed = matches!(options.artifact, Artifact::Installed(_));
+            [
+                is_installed || options.store.is_some(),
+                options.config().is_some() || options.compile_with.is_some(),
+                options.request.beyond != Beyond::default(),
+            ]
+        }
+        Command::VerifyAll(_)
+        | Command::Install { .. }
+        | Command::Rollback { .. }
+        | Command::List(..)
+        | Command::Remove(..)
+        | Command::Collect(_) => [true, false, false],
+        Command::Node(_) => [false, true, false],
+        Command::Extensions(_) => [false, false, true],
+        Command::Binfmt(_) | Command::Trust(_) | Command::Print(_) => [false; 3],
+    };
+    let pieces = [
+        (built::STORE, NotBuilt::Store),
+        (built::NODE, NotBuilt::Node),
+        (built::NETWORK, NotBuilt::Network),
     ];
-    asked.into_iter().find(|(piece, asked)| *asked && !piece.is_built()).map(|(piece, _)| piece)
+    let mut all = asked.into_iter().zip(pieces);
+    all.find(|(asked, (is_built, _))| *asked && !is_built).map(|(_, (_, piece))| piece)
 }
 
 /// Runs an artifact that the kernel was told to execute, and has opened as this descriptor.
@@ -146,8 +162,8 @@ fn verified(
 ) -> Result<Verified, Failure> {
     match named {
         Named::File(opened) => verify_file(opened, policy).map_err(failure),
+        Named::Installed(_) if !built::STORE => Err(NotBuilt::Store.into()),
         Named::Installed(wanted) => {
-            Piece::Store.check()?;
             look_up(wanted, stores, stages, &|installed| verify_installed(installed, policy))
         }
     }
@@ -163,12 +179,10 @@ fn checked(
 ) -> Result<Checked, Failure> {
     match named {
         Named::File(opened) => verify_for(opened, policy, target).map_err(failure),
-        Named::Installed(wanted) => {
-            Piece::Store.check()?;
-            look_up(wanted, stores, stages, &|installed| {
-                verify_installed_for(installed, policy, target)
-            })
-        }
+        Named::Installed(_) if !built::STORE => Err(NotBuilt::Store.into()),
+        Named::Installed(wanted) => look_up(wanted, stores, stages, &|installed| {
+            verify_installed_for(installed, policy, target)
+        }),
     }
 }
 
@@ -218,7 +232,7 @@ fn store_failure(error: StoreError) -> Failure {
 fn trusted_for(named: &Named<'_>, options: &Options) -> Result<trust_file::Source, Failure> {
     trust_file::load(options.trust.as_deref()).map_err(|error| {
         let Named::Installed(wanted) = named else { return error.into() };
-        if !Piece::Store.is_built() {
+        if !built::STORE {
             return error.into();
         }
         match Stores::open(options.store.as_deref())
@@ -251,7 +265,7 @@ fn release(sequence: u64) -> String {
 
 /// The stores that are looked into; none where this loader was built without.
 fn stores(explicit: Option<&Path>) -> Result<Stores, StoreError> {
-    if Piece::Store.is_built() { Stores::open(explicit) } else { Ok(Stores::default()) }
+    if built::STORE { Stores::open(explicit) } else { Ok(Stores::default()) }
 }
 
 /// What is said before waiting for a store's lock.

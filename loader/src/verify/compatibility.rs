@@ -6,7 +6,7 @@
 //! of the same compatibility with settings this loader uses. A feature this
 //! program has never heard of counts as missing.
 
-use crate::built::{NotBuilt, Piece};
+use crate::built::{self, NotBuilt};
 use bls_artifact::digest::Sha256;
 use bls_artifact::manifest::{Fuel, Manifest, Part};
 use bls_artifact::target::{ENGINE_COMPATIBILITY, ENGINE_RELEASE, Language, Target};
@@ -78,7 +78,7 @@ impl fmt::Display for Misfit {
                 write!(formatter, "it needs engine settings this bls-load does not use")
             }
             Self::Language => {
-                write!(formatter, "{}, which it may use", NotBuilt(Piece::Objects))
+                write!(formatter, "{}, which it may use", NotBuilt::Objects)
             }
             Self::FuelModel(model) => write!(
                 formatter,
@@ -206,7 +206,7 @@ pub(crate) fn check_part(part: &Part) -> Result<(), Misfit> {
     if kernel > part.page_size {
         return Err(Misfit::PageSize { part: part.page_size, kernel });
     }
-    if !Piece::Objects.is_built() && part.profile.language() != Language::Core {
+    if !built::OBJECTS && part.profile.language() != Language::Core {
         return Err(Misfit::Language);
     }
     Ok(())

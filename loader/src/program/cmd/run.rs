@@ -5,7 +5,7 @@
 //! grant, map, link, broker, confine, run.
 
 use super::Named;
-use crate::built::Piece;
+use crate::built;
 use crate::clock::clock;
 use crate::confine::{self, Beside, Sandbox};
 use crate::error::{Cause, Failure, printable};
@@ -227,7 +227,7 @@ fn start_broker(
     linked: &Linked,
     granted: &mut Granted,
 ) -> Result<Option<(PathBuf, RawFd)>, Failure> {
-    if !Piece::Network.is_built() {
+    if !built::NETWORK {
         return Ok(None);
     }
     let asking = &granted.asking;
