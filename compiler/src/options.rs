@@ -7,7 +7,7 @@ use bls_artifact::capability::Permission;
 use bls_artifact::cpu::Machine;
 use bls_artifact::limits::{JSON_INTEGER_MAX, PARTS_MAX};
 use bls_artifact::manifest::Document;
-use bls_artifact::target::{Bounds, EngineProfile, Nans, Target};
+use bls_artifact::target::{Bounds, EngineProfile, Language, Nans, Target};
 
 /// What a builder can choose.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub struct Options {
     pub nans: Nans,
     /// How the code keeps to its memories.
     pub bounds: Bounds,
+    /// How much of WebAssembly the module may use.
+    pub language: Language,
     /// The zstd level; `None` stores images raw.
     pub compression: Option<u32>,
     /// The memory limit for the manifest, in bytes.
@@ -58,6 +60,7 @@ impl Options {
             fuel_profile: false,
             nans: Nans::Canonical,
             bounds: Bounds::Guard,
+            language: Language::All,
             compression: None,
             memory_max: None,
             fuel_max: None,
@@ -110,7 +113,8 @@ impl Options {
     /// the features that every target has.
     #[must_use]
     pub fn profile(&self, target: Target) -> EngineProfile {
-        let mut profile = EngineProfile::of(target, self.nans).with_bounds(self.bounds);
+        let profile = EngineProfile::of(target, self.nans).with_bounds(self.bounds);
+        let mut profile = profile.with_language(self.language);
         for other in &self.machines {
             let theirs = EngineProfile::of(other.target(), self.nans).features;
             profile.features.retain(|feature| theirs.contains(feature));

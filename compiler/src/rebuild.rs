@@ -14,7 +14,7 @@ use bls_artifact::cpu::Machine;
 use bls_artifact::digest::Sha256;
 use bls_artifact::manifest::{Manifest, Part, Statement};
 use bls_artifact::recipe::Ingredient;
-use bls_artifact::target::{Bounds, ENGINE_RELEASE, EngineProfile, Nans};
+use bls_artifact::target::{Bounds, ENGINE_RELEASE, EngineProfile, Language, Nans};
 use serde_json::Value;
 use std::fmt;
 
@@ -158,6 +158,7 @@ pub fn options(manifest: &Manifest, given: Sha256) -> Result<Options, RebuildErr
         metered: manifest.fuel.is_some(),
         nans: profile.map_or(Nans::Canonical, |profile| profile.nans),
         bounds: profile.map_or(Bounds::Guard, EngineProfile::bounds),
+        language: profile.map_or(Language::All, EngineProfile::language),
         compression: compiler.compression,
         memory_max: manifest.limits.memory,
         fuel_max: manifest.limits.fuel,

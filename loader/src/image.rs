@@ -9,6 +9,7 @@
 //! read before what is stored was hashed, and no more is written than the
 //! signed length. What of a store needs no copy is decided there (`store/guard.rs`).
 
+use crate::built::{self, NotBuilt};
 use crate::open::{Opened, ReadError, read_exactly, read_pieces};
 use crate::store::StoredImage;
 use bls_artifact::artifact::PartRecord;
@@ -38,6 +39,8 @@ pub enum ImageError {
     ImageDigest,
     /// What is stored does not give exactly the signed length.
     Compression(CompressionError),
+    /// Compressed, and this loader was built without a decoder.
+    NotBuilt,
 }
 
 /// Why stored bytes do not give exactly the signed length.
@@ -109,6 +112,7 @@ impl fmt::Display for ImageError {
             Self::Compression(why) => {
                 write!(formatter, "the compressed code is refused: {why}")
             }
+            Self::NotBuilt => write!(formatter, "{}", NotBuilt::Zstd),
         }
     }
 }
@@ -130,6 +134,7 @@ impl ImageError {
             Self::Compression(CompressionError::TooLong) => "compression.too-long",
             Self::Compression(CompressionError::TooShort) => "compression.too-short",
             Self::Compression(CompressionError::Trailing(_)) => "compression.trailing-bytes",
+            Self::NotBuilt => "compression.not-built",
         }
     }
 }
@@ -337,6 +342,7 @@ pub(crate) fn copy(
             })?;
             check(stored, part.stored.sha256, ImageError::StoredDigest)?;
         }
+        Encoding::Zstd if !built::ZSTD => return Err(ImageError::NotBuilt),
         Encoding::Sparse | Encoding::Zstd => {
             let mut packed = Vec::with_capacity(record.length as usize);
             opened.read(record.offset, record.length, buffer, |piece| {

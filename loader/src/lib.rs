@@ -54,6 +54,7 @@
 #![deny(unsafe_code)]
 
 mod api;
+mod built;
 mod clock;
 mod confine;
 pub mod delta;

@@ -7,12 +7,13 @@
 //! header announces. Does not look at signatures or parts.
 
 use crate::error::{Cause, StageError};
+use crate::sys;
 use bls_artifact::artifact::{Foreign, Frame, FrameError, HEADER_LEN, Header};
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{FileType, Mode, OFlags};
 use std::fmt;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
 
 /// Bytes read first: header, envelope, and with a small artifact everything, so
@@ -155,11 +156,33 @@ impl Opened {
     /// [`OpenError`].
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let name = path.display().to_string();
-        let system = |errno| OpenError::System(name.clone(), errno);
         let (file, length) = match regular(path, &name)? {
             Regular::File(file, length) => (file, length),
             Regular::Stream(stream) => return Self::read_stream(&name, stream.as_fd()),
         };
+        Self::of_file(name, file, length)
+    }
+
+    /// Takes the file that the kernel opened where it was told to execute it, as this
+    /// descriptor; `path` is what it was called.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub(crate) fn executed(path: &Path, descriptor: RawFd) -> Result<Self, OpenError> {
+        let name = path.display().to_string();
+        let file = sys::descriptor::duplicate(descriptor).map_err(|error| {
+            let errno = rustix::io::Errno::from_io_error(&error);
+            OpenError::System(name.clone(), errno.unwrap_or(rustix::io::Errno::BADF))
+        })?;
+        let file = OwnedFd::from(file);
+        match judge(file, &name)? {
+            Regular::File(file, length) => Self::of_file(name, file, length),
+            Regular::Stream(stream) => Self::read_stream(&name, stream.as_fd()),
+        }
+    }
+
+    fn of_file(name: String, file: OwnedFd, length: u64) -> Result<Self, OpenError> {
+        let system = |errno| OpenError::System(name.clone(), errno);
 
         let mut head = Vec::with_capacity(FIRST_READ.min(length as usize).max(HEADER_LEN));
         let first = head.capacity();
@@ -282,20 +305,25 @@ pub(crate) enum Regular {
 /// Opens what a path leads to; `name` is what errors call it.
 pub(crate) fn regular(path: &Path, name: &str) -> Result<Regular, OpenError> {
     let irregular = |kind| OpenError::NotRegular(name.to_owned(), kind);
-    let system = |errno| OpenError::System(name.to_owned(), errno);
     // Non-blocking, so that a FIFO cannot hold us before we know it is one;
     // for a regular file it means nothing.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let file = match rustix::fs::open(path, flags | OFlags::NOCTTY, Mode::empty()) {
         Err(rustix::io::Errno::LOOP) => return Err(irregular(Irregular::Link)),
         Err(rustix::io::Errno::NXIO) => return Err(irregular(Irregular::Socket)),
-        other => other.map_err(system)?,
+        other => other.map_err(|errno| OpenError::System(name.to_owned(), errno))?,
     };
-    let status = rustix::fs::fstat(&file).map_err(system)?;
+    judge(file, name)
+}
+
+/// What is open as `file`.
+fn judge(file: OwnedFd, name: &str) -> Result<Regular, OpenError> {
+    let status =
+        rustix::fs::fstat(&file).map_err(|errno| OpenError::System(name.to_owned(), errno))?;
     match Irregular::of(FileType::from_raw_mode(status.st_mode)) {
         None => Ok(Regular::File(file, u64::try_from(status.st_size).unwrap_or(0))),
         Some(Irregular::Fifo) => Ok(Regular::Stream(file)),
-        Some(kind) => Err(irregular(kind)),
+        Some(kind) => Err(OpenError::NotRegular(name.to_owned(), kind)),
     }
 }
 

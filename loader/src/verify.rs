@@ -11,6 +11,7 @@
 //! memory, or in a file that only root could have written since it was installed. Does
 //! not look inside images.
 
+use crate::built;
 use crate::clock::clock;
 use crate::freshness::Seen;
 use crate::image::{self, SealedImage, VerifiedImage};
@@ -266,10 +267,11 @@ fn admit(
         let known = installed.filter(|installed| std::ptr::eq(installed.store, store));
         let seen = match known.and_then(|installed| installed.seen) {
             Some(seen) => Some(seen),
-            None => {
+            None if built::STORE => {
                 let record = store.record(&manifest.name).map_err(Reason::Store)?;
                 record.map(|record| record.seen)
             }
+            None => None,
         };
         check(seen.unwrap_or_default())?;
     }

@@ -60,6 +60,22 @@ impl Feature {
         Self::TailCall,
         Self::Threads,
     ];
+
+    /// Those that are in [`Language::All`] alone.
+    pub const BEYOND_CORE: [Self; 4] =
+        [Self::Exceptions, Self::FunctionReferences, Self::Gc, Self::Threads];
+}
+
+/// How much of WebAssembly a module may use. Not a field of the manifest: the features of an
+/// [`EngineProfile`] say it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Language {
+    /// All that there is.
+    #[default]
+    All,
+    /// No objects that are collected, no exceptions, no typed references, no atomic operations:
+    /// what a loader runs that was built without a collector.
+    Core,
 }
 
 /// How NaNs come out of floating-point operators.
@@ -131,6 +147,22 @@ impl EngineProfile {
                 Self { memory_reservation: 0, memory_guard: CHECKED_GUARD_BYTES, ..self }
             }
         }
+    }
+
+    /// The same for modules that use no more of WebAssembly than this.
+    #[must_use]
+    pub fn with_language(mut self, language: Language) -> Self {
+        if language == Language::Core {
+            self.features.retain(|feature| !Feature::BEYOND_CORE.contains(feature));
+        }
+        self
+    }
+
+    /// How much of WebAssembly the module may use.
+    #[must_use]
+    pub fn language(&self) -> Language {
+        let is_beyond = |feature: &Feature| Feature::BEYOND_CORE.contains(feature);
+        if self.features.iter().any(is_beyond) { Language::All } else { Language::Core }
     }
 
     /// How the code keeps to its memories.
@@ -288,6 +320,9 @@ mod tests {
             assert!(profile.fits(target));
             let fewer = EngineProfile { features: vec![Feature::Simd], ..profile.clone() };
             assert!(fewer.fits(target));
+            let core = profile.clone().with_language(Language::Core);
+            assert!(core.fits(target) && core.language() == Language::Core);
+            assert_eq!(profile.language(), Language::All);
             let checked = profile.clone().with_bounds(Bounds::Checked);
             assert!(checked.fits(target) && checked.bounds() == Bounds::Checked);
             assert_eq!(profile.bounds(), Bounds::Guard);

@@ -17,6 +17,7 @@ mod embedding;
 mod fuel;
 mod instructions;
 mod load;
+mod memory;
 mod node;
 mod peers;
 mod report;
@@ -32,10 +33,11 @@ mod wall;
 pub const HELP: &str = "\
 Benchmarks of the two programs beside their peers. Prints tables, asserts nothing.
 
-Usage: cargo xtask bench [load|fuel|ablation|cpu|size|sizes|compile|adversaries|bombs|embedding|wall|node]... [RUNS] [--callgrind]
+Usage: cargo xtask bench [load|fuel|memory|ablation|cpu|size|sizes|compile|adversaries|bombs|embedding|wall|node]... [RUNS] [--callgrind]
 
   load         start of a process: hello, by size, large artifacts; from files and installed
   fuel         metered against unmetered, on BLS_SHARED/bench
+  memory       --memory checked beside guard: time, code; address space and memory of a hello
   ablation     the meter without each of its techniques, in three layouts of the code
   cpu          code for each level of this machine's CPU, on BLS_SHARED/bench
   size         programs, memory, compile times
@@ -47,11 +49,11 @@ Usage: cargo xtask bench [load|fuel|ablation|cpu|size|sizes|compile|adversaries|
   node         200 requests of one function at once, as a node has them, beside wasmtime
   embedding    the library: calls across the border, guests from a pool, beside wasmtime's own
 
-  RUNS         runs of each command [default: 300 for load and wall, 7 for fuel, ablation and cpu, 5 for adversaries,
+  RUNS         runs of each command [default: 300 for load and wall, 7 for fuel, memory, ablation and cpu, 5 for adversaries,
                25 for embedding, 60 for compile, 5 for node]
   --callgrind  with fuel and ablation: instructions executed by short programs, counted by valgrind (slow)
 
-Without a name, all of them but ablation, compile, cpu, sizes and wall. BLS_SHARED names a folder with guests/ and bench/.
+Without a name, all of them but ablation, compile, cpu, memory, sizes and wall. BLS_SHARED names a folder with guests/ and bench/.
 ";
 
 /// What is measured, and how often.
@@ -66,6 +68,7 @@ pub struct Options {
 enum Name {
     Load,
     Fuel,
+    Memory,
     Ablation,
     Size,
     Sizes,
@@ -89,6 +92,7 @@ impl Options {
             match argument.as_str() {
                 "load" => options.names.push(Name::Load),
                 "fuel" => options.names.push(Name::Fuel),
+                "memory" => options.names.push(Name::Memory),
                 "ablation" => options.names.push(Name::Ablation),
                 "size" => options.names.push(Name::Size),
                 "sizes" => options.names.push(Name::Sizes),
@@ -145,6 +149,7 @@ pub fn run(options: &Options) -> Result<(), String> {
                 ablation::run(&bench, options.runs.unwrap_or(fuel::RUNS), options.callgrind)?;
             }
             Name::Cpu => cpu::run(&bench, options.runs.unwrap_or(fuel::RUNS))?,
+            Name::Memory => memory::run(&bench, options.runs.unwrap_or(memory::RUNS))?,
             Name::Size => size::run(&bench)?,
             Name::Sizes => sizes::run()?,
             Name::Bombs => bombs::run(&bench)?,

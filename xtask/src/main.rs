@@ -18,8 +18,10 @@ The verbs of this repository.
 Usage: cargo xtask <VERB>
 
   build    the three programs, into target/bls/
+           build minimal: a small bls-load, into target/bls/minimal/: core WebAssembly, preview 1,
+           raw parts; no store, no network, no configurations (loader/Cargo.toml)
   library  the library for C and its header, into target/bls/
-  test     build and library, then every test; then the fuzz targets, where cargo-fuzz and
+  test     build, build minimal and library, then every test; then the fuzz targets, where cargo-fuzz and
            nightly are (with arguments: those of cargo test, and no fuzzing)
   check    formatting, clippy, docs, the tree's own rules and advisories, warnings denied
   ci       check, then test
@@ -37,11 +39,12 @@ fn main() -> ExitCode {
     let (verb, rest) =
         arguments.split_first().map_or(("help", &[][..]), |(verb, rest)| (verb, rest));
     let outcome = match verb {
+        "build" if rest == ["minimal"] => minimal(),
         "build" => build(),
         "library" => library(),
-        "test" => build().and_then(|()| library()).and_then(|()| test(rest)),
+        "test" => build_all().and_then(|()| test(rest)),
         "check" => check(),
-        "ci" => check().and_then(|()| build()).and_then(|()| library()).and_then(|()| test(rest)),
+        "ci" => check().and_then(|()| build_all()).and_then(|()| test(rest)),
         "fuzz" => fuzz::run(rest),
         "bench" => build().and_then(|()| bench(rest)),
         "help" | "--help" | "-h" => {
@@ -111,13 +114,7 @@ fn build() -> Step {
     install(&target().join("release/bls-compile"), "bls-compile")?;
 
     let host = host()?;
-    // Static: nothing to link at start. The flags hold for one target, so build scripts do
-    // not get them.
-    let mut flags = loader_flags(&host);
-    flags.push("-Ctarget-feature=+crt-static".to_owned());
-    let flags = format!("target.{host}.rustflags={flags:?}");
-    let common = ["build", "--profile", "dist", "--package", "bls-loader", "--target", &host];
-    cargo(&[&common[..], &["--config", &flags]].concat(), &[])?;
+    loader(&host, &[])?;
     install(&target().join(&host).join("dist/bls-load"), "bls-load")?;
 
     // Static too: it opens no library, so its rules allow it none. At an address that nobody
@@ -126,6 +123,31 @@ fn build() -> Step {
     let common = ["build", "--profile", "dist", "--package", "bls-broker", "--target", &host];
     cargo(&[&common[..], &["--config", &flags]].concat(), &[])?;
     install(&target().join(&host).join("dist/bls-broker"), "bls-broker")
+}
+
+/// Builds the static loader, with these features.
+fn loader(host: &str, features: &[&str]) -> Step {
+    // Static: nothing to link at start. The flags hold for one target, so build scripts do
+    // not get them.
+    let mut flags = loader_flags(host);
+    flags.push("-Ctarget-feature=+crt-static".to_owned());
+    let flags = format!("target.{host}.rustflags={flags:?}");
+    let common = ["build", "--profile", "dist", "--package", "bls-loader", "--target", host];
+    cargo(&[&common[..], features, &["--config", &flags]].concat(), &[])
+}
+
+/// Builds the loader without what small machines do without. Its profile is the loader's, but
+/// for a collector that is not there.
+fn minimal() -> Step {
+    let host = host()?;
+    loader(&host, &["--no-default-features"])?;
+    install(&target().join(&host).join("dist/bls-load"), "minimal/bls-load")
+}
+
+/// Builds everything that the tests run.
+fn build_all() -> Step {
+    // The full loader last: what cargo built stands under one name.
+    minimal().and_then(|()| build()).and_then(|()| library())
 }
 
 /// Builds the C library, and puts its header beside it.
@@ -160,9 +182,9 @@ fn loader_flags(host: &str) -> Vec<String> {
 
 /// Copies a program to where tests, benchmarks and people find it.
 fn install(from: &Path, name: &str) -> Step {
-    let folder = programs();
-    let to = folder.join(name);
-    let copied = std::fs::create_dir_all(&folder)
+    let to = programs().join(name);
+    let folder = to.parent().unwrap_or(&to);
+    let copied = std::fs::create_dir_all(folder)
         // A running program cannot be overwritten, but it can be replaced.
         .and_then(|()| match std::fs::remove_file(&to) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
@@ -198,7 +220,7 @@ fn with_programs(arguments: &[&str]) -> Step {
 /// Every test: the libraries' own, each alone, then the black-box ones.
 fn test(rest: &[String]) -> Step {
     let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
-    let engine = ["test", "--release", "--package", "bls-artifact", "--features", "engine"];
+    let engine = ["test", "--release", "--package", "bls-artifact", "--features", "objects"];
     cargo(&[&engine[..], &rest].concat(), &[])?;
     cargo(&[&["test", "--release", "--package", "bls-confine"][..], &rest].concat(), &[])?;
     cargo(&[&["test", "--release", "--package", "bls-compiler"][..], &rest].concat(), &[])?;

@@ -15,11 +15,11 @@ use bls_artifact::date;
 use bls_artifact::limits::JSON_INTEGER_MAX;
 use bls_artifact::quantity::{parse_count, parse_size, parse_time};
 use bls_artifact::recipe::is_module_name;
-use bls_artifact::target::{Bounds, Target};
+use bls_artifact::target::{Bounds, Language, Target};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use help::{
-    HELP, HELP_AUDIT, HELP_CHECK, HELP_DELTA, HELP_INSPECT, HELP_KEY, HELP_LINK, HELP_SIGN, HELP_STRIP,
-    HELP_TRUST, HELP_VERIFY,
+    HELP, HELP_AUDIT, HELP_CHECK, HELP_DELTA, HELP_INSPECT, HELP_KEY, HELP_LINK, HELP_SIGN,
+    HELP_STRIP, HELP_TRUST, HELP_VERIFY,
 };
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -181,6 +181,9 @@ pub struct Build {
     /// How the code keeps to its memories.
     #[arg(long, value_name = "KIND", default_value = "guard")]
     pub memory: Memory,
+    /// How much of WebAssembly the module may use.
+    #[arg(long, value_name = "KIND", default_value = "all")]
+    pub wasm: Wasm,
     /// What to write.
     #[arg(long, value_name = "KIND")]
     pub emit: Option<Emit>,
@@ -231,6 +234,25 @@ impl From<Memory> for Bounds {
         match memory {
             Memory::Guard => Self::Guard,
             Memory::Checked => Self::Checked,
+        }
+    }
+}
+
+/// What `--wasm` takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Wasm {
+    /// All that there is.
+    #[default]
+    All,
+    /// What a loader without a collector runs.
+    Core,
+}
+
+impl From<Wasm> for Language {
+    fn from(wasm: Wasm) -> Self {
+        match wasm {
+            Wasm::All => Self::All,
+            Wasm::Core => Self::Core,
         }
     }
 }

@@ -46,6 +46,10 @@ pub enum StoreError {
     Contents(Box<Failure>),
     /// Several of what is installed have an identity that begins so.
     Ambiguous(String, Vec<Sha256>),
+    /// No earlier release of this name is kept in this store.
+    NothingBefore(String, PathBuf),
+    /// Several releases of this name may be the one before.
+    SeveralBefore(String, Vec<Sha256>),
 }
 
 impl fmt::Display for StoreError {
@@ -101,6 +105,13 @@ impl fmt::Display for StoreError {
             Self::Ambiguous(digits, all) => {
                 write!(formatter, "sha256:{digits} is short for {} of what is", all.len())?;
                 write!(formatter, " installed:")?;
+                all.iter().try_for_each(|identity| write!(formatter, " sha256:{identity}"))
+            }
+            Self::NothingBefore(name, store) => {
+                write!(formatter, "no earlier release of {name} is kept in {}", store.display())
+            }
+            Self::SeveralBefore(name, all) => {
+                write!(formatter, "several releases of {name} have the sequence before:")?;
                 all.iter().try_for_each(|identity| write!(formatter, " sha256:{identity}"))
             }
         }
@@ -162,6 +173,8 @@ impl StageError for StoreError {
             Self::Stale(_, stale) => stale.code(),
             Self::Ambiguous(..) => "store.ambiguous",
             Self::Contents(why) => why.code,
+            Self::NothingBefore(..) => "store.nothing-before",
+            Self::SeveralBefore(..) => "store.several-before",
         }
     }
 
@@ -181,7 +194,9 @@ impl StageError for StoreError {
             | Self::Foreign(..)
             | Self::NoHome(_)
             | Self::Stale(..)
-            | Self::Ambiguous(..) => Cause::Refused,
+            | Self::Ambiguous(..)
+            | Self::NothingBefore(..)
+            | Self::SeveralBefore(..) => Cause::Refused,
         }
     }
 
@@ -242,6 +257,12 @@ impl StageError for StoreError {
             Self::Database(..) => "name a store: --store DIR".into(),
             Self::Stale(_, stale) => stale.hint().into(),
             Self::Ambiguous(..) => "give more digits of it".into(),
+            Self::NothingBefore(..) => {
+                "gc removes what was replaced; install the artifact of that release again".into()
+            }
+            Self::SeveralBefore(name, _) => {
+                format!("say which: bls-load rollback {name} sha256:HEX")
+            }
         })
     }
 }

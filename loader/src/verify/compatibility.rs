@@ -7,10 +7,11 @@
 //! program has never heard of counts as missing. The engine, which compares some of this
 //! when it takes an image, is not relied on.
 
+use crate::built::{self, NotBuilt};
 use bls_artifact::cpu::{self, Machine};
 use bls_artifact::digest::Sha256;
 use bls_artifact::manifest::{Fuel, Manifest, Part};
-use bls_artifact::target::{ENGINE_COMPATIBILITY, ENGINE_RELEASE, Target};
+use bls_artifact::target::{ENGINE_COMPATIBILITY, ENGINE_RELEASE, Language, Target};
 use bls_artifact::{fuel, limits};
 use std::fmt;
 
@@ -47,6 +48,8 @@ pub enum Misfit {
     Engine(String),
     /// Engine settings that this loader does not use.
     Profile,
+    /// It may use more of WebAssembly than this loader was built for.
+    Language,
     /// Metered by another fuel model.
     FuelModel(String),
     /// Metered by another plan.
@@ -159,6 +162,9 @@ impl fmt::Display for Misfit {
             Self::Profile => {
                 write!(formatter, "it needs engine settings this bls-load does not use")
             }
+            Self::Language => {
+                write!(formatter, "{}, which it may use", NotBuilt::Objects)
+            }
             Self::FuelModel(model) => write!(
                 formatter,
                 "it is metered by the model {model:?}, and this bls-load accounts in {}",
@@ -189,6 +195,7 @@ impl Misfit {
             Self::PageSize { .. } => "compatibility.page-size",
             Self::Engine(_) => "compatibility.engine",
             Self::Profile => "compatibility.profile",
+            Self::Language => "compatibility.language",
             Self::FuelModel(_) => "compatibility.fuel-model",
             Self::FuelPlan(_) => "compatibility.fuel-plan",
             Self::CostTable(_) => "compatibility.cost-table",
@@ -220,10 +227,11 @@ impl Misfit {
             Self::Stripped(machine, Place::File) => format!(
                 "get the artifact as it was built, or: bls-compile strip --target {machine} of that"
             ),
-            Self::Stripped(_, Place::Store) => {
-                "install it again, on this machine or for it".into()
-            }
+            Self::Stripped(_, Place::Store) => "install it again, on this machine or for it".into(),
             Self::Stripped(_, Place::Delta) => "install the artifact itself".into(),
+            Self::Language => "run it with the full bls-load, or compile it for this one, if it \
+                 uses none of these: bls-compile --wasm core app.wasm"
+                .into(),
             Self::PageSize { .. }
             | Self::Engine(_)
             | Self::Profile
@@ -281,6 +289,9 @@ pub(crate) fn check_part(part: &Part, host: &Host<'_>) -> Result<(), Misfit> {
     }
     if host.page_size > part.page_size {
         return Err(Misfit::PageSize { part: part.page_size, kernel: host.page_size });
+    }
+    if !built::OBJECTS && part.profile.language() != Language::Core {
+        return Err(Misfit::Language);
     }
     Ok(())
 }

@@ -12,11 +12,10 @@ use crate::delta::{self, Base, Delta, DeltaError, Stop};
 use crate::error::Failure;
 use crate::image::BaseImage;
 use crate::store::StoreError;
-use bls_artifact::delta::PartDelta;
 use bls_artifact::cpu::Machine;
+use bls_artifact::delta::PartDelta;
 use bls_artifact::digest::Hasher;
 use bls_artifact::manifest::Image;
-
 
 /// A verified artifact whose code is not made yet: what a trusted key signed, and how a base
 /// becomes it. Only [`verify_delta`] makes one.

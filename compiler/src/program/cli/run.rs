@@ -30,7 +30,7 @@ const COMPILING: [(&str, Takes); 11] = [
 
 /// Options of compiling that mean nothing to a run: what they decide is of an artifact that is
 /// kept, or of another machine's.
-const KEEPING: [&str; 14] = [
+const KEEPING: [&str; 15] = [
     "max-fuel",
     "max-time",
     "output",
@@ -41,6 +41,7 @@ const KEEPING: [&str; 14] = [
     "provenance",
     "compress",
     "emit",
+    "wasm",
     "json",
     "quiet",
     "o",

@@ -235,6 +235,7 @@ pub(super) fn options(arguments: &Build, emit: Emit) -> Result<Options, Failure>
         fuel_profile: arguments.fuel_profile,
         nans: if arguments.fast_nans { Nans::Fast } else { Nans::Canonical },
         bounds: arguments.memory.into(),
+        language: arguments.wasm.into(),
         compression: arguments.compress,
         memory_max: arguments.max_memory,
         fuel_max: arguments.max_fuel,

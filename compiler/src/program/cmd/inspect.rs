@@ -13,7 +13,7 @@ use bls_artifact::date::Date;
 use bls_artifact::manifest::{Encoding, Part};
 use bls_artifact::quantity::{show_size, write_time};
 use bls_artifact::recipe::{self, Recipe};
-use bls_artifact::target::{Bounds, Target};
+use bls_artifact::target::{Bounds, Language, Target};
 use object::{Object as _, ObjectSection as _};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -206,6 +206,10 @@ fn write_part(text: &mut String, part: &Part, sections: &[Section], keeps_flow: 
     let _ = writeln!(text, "  flow     {flow}");
     if part.profile.bounds() == Bounds::Checked {
         let _ = writeln!(text, "  memory   checked: no address space beyond what it may grow to");
+    }
+    if part.profile.language() == Language::Core {
+        let _ =
+            writeln!(text, "  wasm     core: no objects, exceptions, typed references, atomics");
     }
     let stored = match part.stored.encoding {
         Encoding::Raw => "stored raw".to_owned(),

@@ -5,6 +5,7 @@
 //! grant, map, link, broker, confine, run.
 
 use super::Named;
+use crate::built;
 use crate::clock::clock;
 use crate::confine::{self, Beside, Sandbox};
 use crate::error::{Cause, Failure, printable};
@@ -15,6 +16,7 @@ use crate::outside::{Broker, beside};
 use crate::policy::{self, Limits, Rules};
 use crate::program::cli::{Artifact, Input, Options, ReportTarget};
 use crate::program::explain::{Stage, Stages, passed_over};
+use crate::program::log;
 use crate::program::manner::Manner;
 use crate::program::module::ModuleError;
 use crate::program::profile::Sink;
@@ -24,7 +26,6 @@ use crate::program::stdin::redirect;
 use crate::program::streams;
 use crate::program::watch::{self, Watcher};
 use crate::run::outcome::Outcome;
-use crate::store::Stores;
 use crate::sys::signal::Thread;
 use crate::verify::{Facts, Integrity, Policy};
 use crate::{grant, link, run, sys};
@@ -71,7 +72,7 @@ fn keep_what_is_read(options: &Options) -> Result<(), Failure> {
     };
     let written = [report, options.fuel_profile.as_ref().and_then(Option::as_ref)];
     let artifact = match &options.artifact {
-        Artifact::File(path) => Some(path),
+        Artifact::File(path) | Artifact::Executed(path, _) => Some(path),
         Artifact::Installed(_) => None,
     };
     let stdin = match &options.stdin {
@@ -129,7 +130,7 @@ fn pipeline(
 
     let named = Named::open(&options.artifact, stages)?;
     let trusted = super::trusted_for(&named, options)?;
-    let stores = Stores::open(options.store.as_deref())?;
+    let stores = super::stores(options.store.as_deref())?;
     let policy = Policy {
         digest: options.digest,
         clock: clock(options.clock_unset),
@@ -187,6 +188,8 @@ fn pipeline(
         let program = program.display();
         stages.done(Stage::Broker, || format!("{program} answers for what it asks"));
     }
+    let logs = rules.logs().chain(&options.log_run);
+    log::log(logs, linked.mapped().facts())?;
     recorder.begin()?;
     if let Some(profile) = &profile {
         profile.begin()?;
@@ -225,6 +228,9 @@ fn start_broker(
     linked: &Linked,
     granted: &mut Granted,
 ) -> Result<Option<(PathBuf, RawFd)>, Failure> {
+    if !built::NETWORK {
+        return Ok(None);
+    }
     let asking = &granted.asking;
     let imports = linked.mapped().module().imports();
     let functions = imports.filter_map(|import| function(import.module(), import.name()));

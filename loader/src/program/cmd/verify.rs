@@ -28,7 +28,7 @@ pub(super) fn verify(options: &Options) -> Result<(), Failure> {
     let mut stages = Stages::new(&recorder, options.explain);
     let named = Named::open(&options.artifact, &mut stages)?;
     let trusted = super::trusted_for(&named, options)?;
-    let stores = Stores::open(options.store.as_deref())?;
+    let stores = super::stores(options.store.as_deref())?;
     let policy = policy(options, &trusted.trust, Some(&stores));
     let verified = super::checked(named, &stores, &policy, options.target.as_ref(), &mut stages)?;
     stages.done(Stage::Verify, || {
