@@ -451,8 +451,8 @@ fn folder_for(need: &Permission, preopens: &[Preopen]) -> bool {
 mod tests {
     use super::*;
     use crate::error::StageError as _;
-    use crate::verify::Integrity;
     use crate::verify::tests::manifest;
+    use crate::verify::{Integrity, Standing};
     use bls_artifact::control_flow;
     use bls_artifact::digest::Sha256;
     use bls_artifact::target::Target;
@@ -474,6 +474,7 @@ mod tests {
                 key_ids: Vec::new(),
                 author_ids: Vec::new(),
                 chosen: 0,
+                standings: vec![Standing::Chosen],
                 integrity: Integrity::Copy(None),
             };
             let requires = |one| demands && one == Requirement::ControlFlow;

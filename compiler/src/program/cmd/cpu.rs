@@ -135,16 +135,22 @@ pub(super) fn list(json: bool) -> Result<(), Failure> {
         if levels.is_empty() {
             continue;
         }
-        let _ = writeln!(text, "{} (in single features: {})", target.short(), {
-            let all: Vec<&str> = cpu::features(target).map(cpu::short).collect();
-            all.join(" ")
-        });
+        let all: Vec<&str> = cpu::features(target).map(cpu::short).collect();
+        let _ = writeln!(text, "{}\n  features: {}", target.short(), all.join(" "));
         for level in levels {
             let is_default = cpu::level_default(target) == Some(level);
-            let default = if is_default { " [default]" } else { "" };
+            let default = if is_default { ", the default" } else { "" };
             let adds: Vec<String> = added(target, level).map(|name| format!(" +{name}")).collect();
-            let _ =
-                writeln!(text, "  {:<7}{}{default}: {}", level.name, adds.concat(), level.about);
+            let _ = writeln!(
+                text,
+                "  {}: {}{default}{}",
+                level.name,
+                level.about,
+                match adds.concat() {
+                    adds if adds.is_empty() => adds,
+                    adds => format!("\n     {adds}"),
+                }
+            );
         }
     }
     let native = Target::host().and_then(|host| native(host).ok());
