@@ -70,7 +70,8 @@ fn no_image_holds_what_no_run_reads() {
 fn far_apart(home: &Home) -> PathBuf {
     let path = home.path("far.wat");
     let text = r#"(module (memory (export "memory") 129)
-        (data (i32.const 5) "\01") (data (i32.const 0x400000) "\02") (data (i32.const 0x800000) "\04")
+        (data (i32.const 5) "\01") (data (i32.const 0x400000) "\02")
+        (data (i32.const 0x800000) "\04")
         (func (export "sum") (result i32)
           i32.const 5 i32.load8_u i32.const 0x400000 i32.load8_u i32.add
           i32.const 0x800000 i32.load8_u i32.add i32.const 0x600000 i32.load i32.add))"#;
