@@ -23,7 +23,7 @@ use ruzstd::decoding::errors::FrameDecoderError;
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 use std::fmt;
 use std::fs::File;
-use std::io::{ErrorKind, Write as _};
+use std::io::{ErrorKind, Seek as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
 
 /// Why a part cannot be used.
@@ -223,6 +223,19 @@ impl ImageBytes {
             Self::File(file) => file.write_all(piece),
             Self::Private(bytes) => bytes.write_all(piece),
         }
+    }
+
+    /// The same for these zeros: in a file they take no memory.
+    fn skip(&mut self, zeros: &[u8]) -> std::io::Result<()> {
+        match self {
+            Self::File(file) => file.seek_relative(zeros.len() as i64),
+            Self::Private(bytes) => bytes.write_all(zeros),
+        }
+    }
+
+    /// Makes it this long, where zeros at its end were skipped.
+    fn end_at(&self, length: u64) -> std::io::Result<()> {
+        if let Self::File(file) = self { file.set_len(length) } else { Ok(()) }
     }
 }
 
@@ -445,34 +458,73 @@ fn decompress(compressed: &[u8], image: &Image, copy: &mut ImageBytes) -> Result
 /// What comes out is hashed, as of a raw part, and what is stored only where that is wrong: to
 /// know whether it was signed so. Hashing both would make a start slower.
 fn unpack(packed: &[u8], image: &Image, copy: &mut ImageBytes) -> Result<(), ImageError> {
-    /// Bytes that are gathered before they are hashed and written.
-    const GATHERED: usize = 128 << 10;
-    let mut hasher = Hasher::default();
+    let mut sink =
+        Chunk { copy, hasher: Hasher::default(), bytes: vec![0; CHUNK], filled: 0, is_blank: true };
     let mut left = image.length;
-    let mut gathered = Vec::with_capacity(2 * GATHERED);
-    let mut pieces = Pieces::of(packed);
-    loop {
-        let piece = pieces.next().transpose();
-        let piece = piece.map_err(|CutOff| CompressionError::CutOff)?;
-        if let Some((zeros, bytes)) = piece {
-            let length = (zeros + bytes.len()) as u64;
-            left = left.checked_sub(length).ok_or(CompressionError::TooLong)?;
-            gathered.resize(gathered.len() + zeros, 0);
-            gathered.extend_from_slice(bytes);
+    for piece in Pieces::of(packed) {
+        let (mut zeros, mut bytes) = piece.map_err(|CutOff| CompressionError::CutOff)?;
+        let length = (zeros + bytes.len()) as u64;
+        left = left.checked_sub(length).ok_or(CompressionError::TooLong)?;
+        while zeros > 0 {
+            zeros -= sink.add_zeros(zeros)?;
         }
-        if piece.is_none() || gathered.len() >= GATHERED {
-            hasher.update(&gathered);
-            copy.write_all(&gathered).map_err(memory)?;
-            gathered.clear();
-        }
-        if piece.is_none() {
-            break;
+        while !bytes.is_empty() {
+            bytes = &bytes[sink.add(bytes)?..];
         }
     }
     if left != 0 {
         return Err(CompressionError::TooShort.into());
     }
-    check(hasher, image.sha256, ImageError::ImageDigest)
+    sink.pass_on()?;
+    check(sink.hasher, image.sha256, ImageError::ImageDigest)?;
+    sink.copy.end_at(image.length).map_err(memory)
+}
+
+/// Bytes of an image that are hashed and written at a time: where all are zero, nothing need be
+/// written.
+const CHUNK: usize = 16 << 10;
+
+/// Gathers a chunk, and passes it on when it is full.
+struct Chunk<'a> {
+    copy: &'a mut ImageBytes,
+    hasher: Hasher,
+    bytes: Vec<u8>,
+    filled: usize,
+    is_blank: bool,
+}
+
+impl Chunk<'_> {
+    /// Adds as many of these zeros as fit.
+    fn add_zeros(&mut self, zeros: usize) -> Result<usize, ImageError> {
+        let added = zeros.min(CHUNK - self.filled);
+        self.bytes[self.filled..][..added].fill(0);
+        self.advance(added)
+    }
+
+    /// Adds as many of these bytes as fit.
+    fn add(&mut self, bytes: &[u8]) -> Result<usize, ImageError> {
+        let added = bytes.len().min(CHUNK - self.filled);
+        self.bytes[self.filled..][..added].copy_from_slice(&bytes[..added]);
+        self.is_blank = false;
+        self.advance(added)
+    }
+
+    fn advance(&mut self, added: usize) -> Result<usize, ImageError> {
+        self.filled += added;
+        if self.filled == CHUNK {
+            self.pass_on()?;
+        }
+        Ok(added)
+    }
+
+    fn pass_on(&mut self) -> Result<(), ImageError> {
+        let bytes = &self.bytes[..self.filled];
+        self.hasher.update(bytes);
+        if self.is_blank { self.copy.skip(bytes) } else { self.copy.write_all(bytes) }
+            .map_err(memory)?;
+        (self.filled, self.is_blank) = (0, true);
+        Ok(())
+    }
 }
 
 /// Writes and hashes at most `left` bytes.

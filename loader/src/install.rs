@@ -113,7 +113,7 @@ pub fn install(
 /// [`StoreError`]: it cannot be called by its name, or another release has come first.
 pub fn successor(
     known: Option<Record>,
-    verified: &Checked,
+    verified: &dyn Installable,
     reset: Option<u64>,
 ) -> Result<Record, StoreError> {
     let facts = verified.facts();
