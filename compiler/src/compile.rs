@@ -14,6 +14,7 @@ pub mod effort;
 use crate::audit::Audited;
 use crate::compile::effort::{Effort, effort};
 use crate::hints::Hinted;
+use crate::nan::Settled;
 use crate::sys::{self, Flag};
 use bls_artifact::limits::{IMAGE_BYTES_MAX, IMAGE_ZEROS_MAX};
 use bls_artifact::target::{EngineProfile, Target};
@@ -91,6 +92,9 @@ const MASKS: [Flag; 2] = [
     Flag::On("enable_heap_access_spectre_mitigation"),
     Flag::On("enable_table_access_spectre_mitigation"),
 ];
+
+/// What the two ways through a check of a NaN carry to where they meet.
+const WAYS_OF_A_CHECK: u64 = 2;
 
 /// A native image, exactly as wasmtime made it.
 #[derive(Clone, Debug)]
@@ -192,13 +196,27 @@ pub(crate) fn generate(
     threads: usize,
 ) -> Result<Image, CompileError> {
     let refused = |what: &dyn fmt::Display| CompileError::Module(target, what.to_string());
-    let effort = effort(wasm, joining).map_err(|error| refused(&error))?;
+    let hard = |wasm, joining| effort(wasm, joining).map_err(|error| refused(&error));
+    let effort = hard(wasm, joining)?;
     let memories = memories(wasm).map_err(|error| refused(&error))?;
+    let mut settled = None;
+    if profile.canonical_nans() && effort == Effort::Full {
+        settled = Settled::of(wasm).map_err(|error| refused(&error))?;
+    }
+    // Where checks would make it too much to optimise, the engine's own rule is faster.
+    if let Some(made) = &settled
+        && hard(made.wasm(), joining.saturating_add(made.checks() * WAYS_OF_A_CHECK))? != effort
+    {
+        settled = None;
+    }
+    let nans_by_engine = profile.canonical_nans() && settled.is_none();
+    let wasm = settled.as_ref().map_or(wasm, Settled::wasm);
     let hinted = Hinted::of(wasm).map_err(|error| refused(&error))?;
     // Where the system gives no threads, this one does the work.
     let threads = rayon::ThreadPoolBuilder::new().num_threads(threads).build().ok();
     let settings = Settings {
         effort,
+        nans_by_engine,
         // A guest's own hints are not read: they say where its code was before it was metered.
         has_hints: hinted.has_hints(),
         zeros_max: IMAGE_ZEROS_MAX / memories.max(1),
@@ -229,6 +247,8 @@ fn memories(wasm: &[u8]) -> Result<u64, BinaryReaderError> {
 #[derive(Clone, Copy, Debug)]
 struct Settings {
     effort: Effort,
+    /// NaNs are made canonical by the engine's own rule, at each operator.
+    nans_by_engine: bool,
     has_hints: bool,
     /// Bytes of one memory that the image may hold where most of them are zero.
     zeros_max: u64,
@@ -246,7 +266,7 @@ fn engine(target: Target, profile: &EngineProfile, settings: Settings) -> wasmti
             Effort::Full => OptLevel::Speed,
             Effort::Least => OptLevel::None,
         })
-        .cranelift_nan_canonicalization(profile.canonical_nans())
+        .cranelift_nan_canonicalization(settings.nans_by_engine)
         .cranelift_regalloc_algorithm(match settings.effort {
             Effort::Full => RegallocAlgorithm::Backtracking,
             Effort::Least => RegallocAlgorithm::SinglePass,

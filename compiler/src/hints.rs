@@ -1,8 +1,9 @@
 //! Which way a branch goes, told to the code generator: out of the copies of a tiny loop
-//! nearly never.
+//! nearly never, and around what replaces a NaN nearly always.
 //!
 //! Where a loop was unrolled, each copy but the last ends with the guest's branch to the next
-//! one, and behind it stands what pays for those who leave (FUEL.md, "Texts", *copies*).
+//! one, and behind it stands what pays for those who leave (FUEL.md, "Texts", *copies*). A
+//! check of a NaN ends with what is done if there is one (NAN.md).
 //! Taken as it stands, that lies in the way of every round. A hint (the proposal
 //! "branch hinting", custom section `metadata.code.branch_hint`) moves it behind the
 //! function.
@@ -48,7 +49,7 @@ impl From<BinaryReaderError> for HintError {
     }
 }
 
-/// A metered module with hints: the only thing that is handed to the code generator.
+/// A module with charges, checks and hints: the only thing that is handed to the code generator.
 #[derive(Debug)]
 pub(crate) struct Hinted<'a>(Cow<'a, [u8]>);
 
@@ -120,7 +121,7 @@ fn hinted(wasm: &[u8]) -> Result<Cow<'_, [u8]>, BinaryReaderError> {
                 return Ok(Cow::Borrowed(wasm));
             }
             Payload::CodeSectionEntry(body) => {
-                let found = exits(&body)?;
+                let found = branches(&body)?;
                 if !found.is_empty() {
                     hints.function_hints(function, found);
                 }
@@ -148,10 +149,14 @@ fn hinted(wasm: &[u8]) -> Result<Cow<'_, [u8]>, BinaryReaderError> {
     Ok(Cow::Owned(module.finish()))
 }
 
-/// The branches of a function that go on to the next copy of a loop.
-fn exits(body: &FunctionBody<'_>) -> Result<Vec<BranchHint>, BinaryReaderError> {
+/// The branches of a function that go on to the next copy of a loop, or around what replaces
+/// a NaN.
+fn branches(body: &FunctionBody<'_>) -> Result<Vec<BranchHint>, BinaryReaderError> {
     let mut found = Vec::new();
-    let has_any = body.as_bytes().windows(END_OF_EXIT.len()).any(|bytes| bytes == END_OF_EXIT);
+    let mut windows = body.as_bytes().windows(4);
+    let has_any = windows.any(|bytes| {
+        bytes.starts_with(&END_OF_EXIT) || matches!(bytes, [0x45 | 0x60 | 0x66, 0x0d, 0, 0x20 | 0x43 | 0x44])
+    });
     if !has_any {
         return Ok(found);
     }
@@ -163,6 +168,38 @@ fn exits(body: &FunctionBody<'_>) -> Result<Vec<BranchHint>, BinaryReaderError> 
         let start = reader.original_position() - body.range().start;
         last[8] = (start, Some(reader.read()?));
         let at = last.each_ref().map(|(_, operator)| operator.as_ref());
+        let hint = |at: usize| BranchHint {
+            branch_func_offset: last[at].0 as u32,
+            branch_hint_value: 1,
+        };
+        if let [
+            ..,
+            Some(Operator::LocalGet { local_index: one }),
+            Some(Operator::LocalGet { local_index: two }),
+            Some(Operator::F32Ge | Operator::F64Ge),
+            Some(Operator::BrIf { relative_depth: 0 }),
+            Some(Operator::F32Const { .. } | Operator::F64Const { .. }),
+            Some(Operator::LocalSet { local_index: set }),
+            Some(Operator::End),
+        ] = at
+            && [one, two] == [set; 2]
+        {
+            found.push(hint(5));
+        }
+        if let [
+            Some(Operator::V128AnyTrue),
+            Some(Operator::I32Eqz),
+            Some(Operator::BrIf { relative_depth: 0 }),
+            Some(Operator::LocalGet { .. }),
+            Some(Operator::V128Const { .. }),
+            Some(Operator::LocalGet { .. }),
+            Some(Operator::LocalGet { .. }),
+            Some(Operator::F32x4Eq | Operator::F64x2Eq),
+            Some(Operator::V128Bitselect),
+        ] = at
+        {
+            found.push(hint(2));
+        }
         if let [
             Some(Operator::BrIf { relative_depth: 0 }),
             Some(Operator::LocalGet { local_index: counter }),
@@ -176,8 +213,7 @@ fn exits(body: &FunctionBody<'_>) -> Result<Vec<BranchHint>, BinaryReaderError> 
         ] = at
             && [charged, marked, marks] == [counter; 3]
         {
-            let branch_func_offset = last[0].0 as u32;
-            found.push(BranchHint { branch_func_offset, branch_hint_value: 1 });
+            found.push(hint(0));
         }
     }
     Ok(found)
