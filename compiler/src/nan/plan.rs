@@ -10,7 +10,8 @@
 //! (f64.store (i32.const 0) (local.get $sum))                   its bits are shown: a check here
 //!
 //! (local.set $last (f64.load ...))                             $last may hold a copy,
-//! (local.set $last (f64.mul (local.get $last) ...))            so this result is checked
+//! (local.set $last (f64.mul (local.get $last) ...))            so this result is checked,
+//! (f64.store (i32.const 8) (local.get $last))                  for its bits are shown
 //! ```
 //!
 //! A check stands right behind the operator whose result it is about, so that it is on top of
@@ -71,12 +72,15 @@ struct Cell {
     shape: Option<Shape>,
     /// It may hold a copy of anything.
     is_kept: bool,
+    /// The bits of what it holds are shown, here or where a copy goes.
+    is_seen: bool,
     /// It may hold a result that was not checked.
     is_raw: bool,
     /// All that goes to it is checked.
     is_checked: bool,
-    /// The first flow out of it.
-    first: u32,
+    /// The first flow out of it, and the first into it.
+    first_out: u32,
+    first_in: u32,
     /// What the checks cost of its copies, and what those of all that goes to it would.
     behind: u64,
     before: u64,
@@ -87,8 +91,9 @@ struct Cell {
 struct Flow {
     from: u32,
     to: u32,
-    /// The next out of the same cell.
-    next: u32,
+    /// The next out of the same cell, and the next into the same cell.
+    next_out: u32,
+    next_in: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -360,7 +365,9 @@ impl<'a> Walk<'a> {
         match value {
             Value::Plain => {}
             Value::Kept => self.cells[to as usize].is_kept = true,
-            Value::Of(from) => self.flows.push(Flow { from, to, next: NONE }),
+            Value::Of(from) => {
+                self.flows.push(Flow { from, to, next_out: NONE, next_in: NONE });
+            }
         }
     }
 
@@ -450,6 +457,7 @@ impl<'a> Walk<'a> {
         self.index();
         self.find_shapes();
         self.find_kept();
+        self.find_seen();
         self.show_what_meets_copies();
         self.find_raw();
         self.check_what_is_shown_often();
@@ -466,6 +474,7 @@ impl<'a> Walk<'a> {
             plan.checks.extend(shape.map(|shape| (definition.end, shape)));
         }
         let class = |cell: &Cell| match (cell.shape, cell.is_kept, cell.is_raw) {
+            (Some(shape), true, true) => Class::Mixed(shape),
             (_, true, _) => Class::Kept,
             (None, ..) => Class::Plain,
             (Some(shape), _, true) => Class::Raw(shape),
@@ -475,15 +484,17 @@ impl<'a> Walk<'a> {
         plan
     }
 
-    /// Finds the flows out of each cell.
+    /// Finds the flows out of each cell and into it.
     fn index(&mut self) {
         for cell in &mut self.cells {
-            cell.first = NONE;
+            (cell.first_out, cell.first_in) = (NONE, NONE);
         }
         for number in 0..self.flows.len() {
+            let first = &mut self.cells[self.flows[number].to as usize].first_in;
+            self.flows[number].next_in = std::mem::replace(first, number as u32);
             if let Source::Cell(cell) = self.source(number) {
-                let first = &mut self.cells[cell as usize].first;
-                self.flows[number].next = std::mem::replace(first, number as u32);
+                let first = &mut self.cells[cell as usize].first_out;
+                self.flows[number].next_out = std::mem::replace(first, number as u32);
             }
         }
     }
@@ -494,10 +505,10 @@ impl<'a> Walk<'a> {
 
     /// Visits all flows out of a cell.
     fn each_out(&self, cell: u32, mut visit: impl FnMut(Flow)) {
-        let mut number = self.cells[cell as usize].first;
+        let mut number = self.cells[cell as usize].first_out;
         while let Some(flow) = self.flows.get(number as usize) {
             visit(*flow);
-            number = flow.next;
+            number = flow.next_out;
         }
     }
 
@@ -513,7 +524,8 @@ impl<'a> Walk<'a> {
         while let Some((number, shape)) = work.pop() {
             let cell = &mut self.cells[number as usize];
             match cell.shape {
-                Some(other) => cell.is_kept |= other != shape,
+                Some(other) if other == shape => {}
+                Some(_) => (cell.is_kept, cell.is_seen) = (true, true),
                 None => {
                     cell.shape = Some(shape);
                     self.each_out(number, |flow| work.push((flow.to, shape)));
@@ -537,19 +549,37 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// A result that goes where a copy may be must have its bits; and one that is taken as of
-    /// another shape.
+    /// Which cells hold something whose bits are shown.
+    fn find_seen(&mut self) {
+        for definition in &mut self.definitions {
+            if let Source::Cell(cell) = definition.source {
+                let cell = &mut self.cells[cell as usize];
+                // Bits are shown, too, to who takes them as of another shape.
+                definition.is_shown |=
+                    cell.shape.is_some_and(|shape| definition.taken_as & !bit(shape) != 0);
+                cell.is_seen |= definition.is_shown;
+            }
+        }
+        let mut work: Vec<u32> =
+            (0..self.cells.len() as u32).filter(|cell| self.cells[*cell as usize].is_seen).collect();
+        while let Some(number) = work.pop() {
+            let mut into = self.cells[number as usize].first_in;
+            while let Some(flow) = self.flows.get(into as usize) {
+                if let Source::Cell(from) = self.definitions[flow.from as usize].source
+                    && !std::mem::replace(&mut self.cells[from as usize].is_seen, true)
+                {
+                    work.push(from);
+                }
+                into = flow.next_in;
+            }
+        }
+    }
+
+    /// A result that goes where a copy may be must have its bits, if they are seen.
     fn show_what_meets_copies(&mut self) {
         for flow in &self.flows {
-            self.definitions[flow.from as usize].is_shown |=
-                self.cells[flow.to as usize].is_kept;
-        }
-        for definition in &mut self.definitions {
-            if let Source::Cell(cell) = definition.source
-                && let Some(shape) = self.cells[cell as usize].shape
-            {
-                definition.is_shown |= definition.taken_as & !bit(shape) != 0;
-            }
+            let to = &self.cells[flow.to as usize];
+            self.definitions[flow.from as usize].is_shown |= to.is_kept && to.is_seen;
         }
     }
 
@@ -567,7 +597,7 @@ impl<'a> Walk<'a> {
         while let Some(flow) = work.pop() {
             let cell = &mut self.cells[flow.to as usize];
             let is_checked = self.definitions[flow.from as usize].is_shown;
-            if !is_checked && !cell.is_kept && !std::mem::replace(&mut cell.is_raw, true) {
+            if !is_checked && !std::mem::replace(&mut cell.is_raw, true) {
                 self.each_out(flow.to, |flow| work.push(flow));
             }
         }

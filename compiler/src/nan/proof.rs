@@ -88,7 +88,7 @@ type Shown<T = ()> = std::result::Result<T, &'static str>;
 
 const NOT_A_CHECK: &str = "this is not the text of a check";
 const SEEN: &str = "the bits of a result that was not checked are seen";
-const MEETS: &str = "a result that was not checked meets a copy";
+const MEETS: &str = "a result that was not checked meets another value";
 
 /// The groups of a function's locals, and its operators.
 fn split<'a>(body: &FunctionBody<'a>) -> Result<(&'a [u8], &'a [u8])> {

@@ -29,11 +29,13 @@ impl Shape {
 /// What is known of the bits of a value, from which the bits are that the rule gives it.
 ///
 /// ```text
-///              Kept   Raw(shape)
-///                 \   /
-///             Checked(shape)
-///                   |
-///                 Plain
+///             Mixed(shape)
+///              /        \
+///           Kept      Raw(shape)
+///              \        /
+///            Checked(shape)
+///                  |
+///                Plain
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Class {
@@ -46,6 +48,8 @@ pub(super) enum Class {
     /// A result of arithmetic: where it is a NaN, it has any NaN's bits in place of the
     /// canonical ones.
     Raw(Shape),
+    /// Kept or raw, and nobody knows which: good for arithmetic alone.
+    Mixed(Shape),
 }
 
 impl Class {
@@ -65,19 +69,23 @@ impl Class {
             {
                 Some(Self::Raw(one))
             }
-            _ => None,
+            (Self::Raw(one) | Self::Mixed(one), Self::Raw(two) | Self::Mixed(two)) => {
+                (one == two).then_some(Self::Mixed(one))
+            }
+            (Self::Raw(shape) | Self::Mixed(shape), _)
+            | (_, Self::Raw(shape) | Self::Mixed(shape)) => Some(Self::Mixed(shape)),
         }
     }
 
     /// Whether its bits may be seen.
     pub(super) fn has_its_bits(self) -> bool {
-        !matches!(self, Self::Raw(_))
+        !matches!(self, Self::Raw(_) | Self::Mixed(_))
     }
 
     /// Whether an operator may take it that looks at numbers of this shape, and not at the bits
     /// of a NaN.
     pub(super) fn may_be_taken_as(self, shape: Shape) -> bool {
-        self.has_its_bits() || self == Self::Raw(shape)
+        self.is_within(Self::Mixed(shape))
     }
 }
 

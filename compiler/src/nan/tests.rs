@@ -98,9 +98,13 @@ fn a_sum_is_checked_behind_its_loop() {
     assert_eq!(plan.locals[2], Class::Raw(Shape::F64));
     assert_eq!(plan.locals[0], Class::Kept);
     assert_eq!(plan.locals[3], Class::Plain);
-    // What begins as a copy may end as one: each round is checked.
+    // What begins as a copy may end as one: each round is checked, where that is seen.
+    let begin = "(local.set $x (local.get $a))";
+    let unseen = format!("{begin} (loop {round}) (f64.floor (local.get $x))");
+    let plan = plan_of(&function(&unseen), 0);
+    assert_eq!((plan.checks.len(), plan.locals[2]), (1, Class::Mixed(Shape::F64)));
     let plan = plan_of(
-        &function(&format!("(local.set $x (local.get $a)) (loop {round}) (local.get $x)")),
+        &function(&format!("{begin} (loop {round}) (local.get $x)")),
         0,
     );
     assert_eq!((plan.checks.len(), plan.locals[2]), (1, Class::Kept));
@@ -143,6 +147,9 @@ fn vectors_have_a_shape() {
     let other = "(f32x4.add (local.get $a) (local.get $b))";
     let both = format!("(local.set $v {sum}) (local.set $v {other})");
     assert_eq!(of(&both), 2);
+    let copy = format!("(local.set $v (local.get $a)) (local.set $v {sum})");
+    assert_eq!(of(&format!("{copy} (drop (f64x2.sqrt (local.get $v)))")), 0);
+    assert_eq!(of(&format!("{copy} (drop (f32x4.sqrt (local.get $v)))")), 1);
     assert_eq!(of(&format!("(local.set $v {sum}) (drop (f32x4.sqrt (local.get $v)))")), 1);
     // Every lane is looked at, and a constant that is no NaN in one shape may be one in another.
     assert_eq!(sort(&Operator::V128Const { value: v128(u128::MAX) }), Sort::Other);
@@ -183,11 +190,18 @@ fn is_proved(wasm: &[u8], plan: &Plan) -> bool {
 fn is_proved_as(wasm: &[u8], body: &[u8], plan: &Plan) -> bool {
     let types = Types::of(wasm).unwrap();
     let audited = &bodies(wasm).unwrap()[0];
-    let mut code = Vec::new();
-    1_u32.encode(&mut code);
-    body.encode(&mut code);
-    let made = with(wasm, &code).unwrap();
+    let made = with_first(wasm, body);
     prove(&types, 0, audited, &bodies(&made).unwrap()[0], &plan.locals).is_ok()
+}
+
+/// The module with this body as its first.
+fn with_first(wasm: &[u8], body: &[u8]) -> Vec<u8> {
+    let all = bodies(wasm).unwrap();
+    let mut code = Vec::new();
+    (all.len() as u32).encode(&mut code);
+    body.encode(&mut code);
+    all[1..].iter().for_each(|body| body.as_bytes().encode(&mut code));
+    with(wasm, &code).unwrap()
 }
 
 /// One function with checks of every kind.
@@ -205,12 +219,13 @@ const MANY: &str = "(module (memory 1) (global $g (mut f32) (f32.const 0))
     (local.set $y (f64.load (i32.const 8)))
     (local.set $y (f64.sqrt (local.get $y)))
     (v128.store (i32.const 32) (f64x2.div (local.get $w) (local.get $w)))
-    (drop (block (result f64)
+    (call $see (block (result f64)
       (drop (br_if 0 (local.get $y) (local.get $i)))
       (f64.ceil (local.get $y))))
     (f64.copysign
       (if (result f64) (local.get $i) (then (local.get $x)) (else (f64.floor (local.get $y))))
-      (f64.neg (local.get $x)))))";
+      (f64.neg (local.get $x))))
+  (func $see (param f64)))";
 
 #[test]
 fn no_check_can_be_left_out() {
@@ -314,10 +329,7 @@ fn the_text_of_a_check_is_one() {
             for bit in 0..8 {
                 let mut other = body.clone();
                 other[place] ^= 1 << bit;
-                let mut code = Vec::new();
-                1_u32.encode(&mut code);
-                other.encode(&mut code);
-                let made = with(&wasm, &code).unwrap();
+                let made = with_first(&wasm, &other);
                 if crate::validate::recheck(&made, features()).is_err() {
                     continue;
                 }
@@ -345,7 +357,8 @@ fn what_would_be_too_much_is_left_to_the_engine() {
         (local.set $x (f64.add (local.get $x) (local.get $a)))"
         .repeat(4000);
     let locals = "f64 ".repeat(8000);
-    let text = format!("(module (func (param $a f64) (local $x f64) (local {locals}) {sums}))");
+    let text = format!("(module (func (param $a f64) (local $x f64) (local {locals}) {sums}
+           (drop (f64.neg (local.get $x)))))");
     assert!(Settled::of(&wat::parse_str(&text).unwrap()).unwrap().is_none());
 }
 
