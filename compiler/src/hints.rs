@@ -155,7 +155,8 @@ fn branches(body: &FunctionBody<'_>) -> Result<Vec<BranchHint>, BinaryReaderErro
     let mut found = Vec::new();
     let mut windows = body.as_bytes().windows(4);
     let has_any = windows.any(|bytes| {
-        bytes.starts_with(&END_OF_EXIT) || matches!(bytes, [0x45 | 0x60 | 0x66, 0x0d, 0, 0x20 | 0x43 | 0x44])
+        bytes.starts_with(&END_OF_EXIT)
+            || matches!(bytes, [0x45 | 0x60 | 0x66, 0x0d, 0, 0x20 | 0x43 | 0x44])
     });
     if !has_any {
         return Ok(found);
@@ -168,10 +169,8 @@ fn branches(body: &FunctionBody<'_>) -> Result<Vec<BranchHint>, BinaryReaderErro
         let start = reader.original_position() - body.range().start;
         last[8] = (start, Some(reader.read()?));
         let at = last.each_ref().map(|(_, operator)| operator.as_ref());
-        let hint = |at: usize| BranchHint {
-            branch_func_offset: last[at].0 as u32,
-            branch_hint_value: 1,
-        };
+        let hint =
+            |at: usize| BranchHint { branch_func_offset: last[at].0 as u32, branch_hint_value: 1 };
         if let [
             ..,
             Some(Operator::LocalGet { local_index: one }),

@@ -12,6 +12,7 @@ use bls_artifact::target::{Bounds, Nans};
 use bls_compiler::meter::MeterError;
 use bls_compiler::nan::Settled;
 use bls_compiler::ready::{ReadyError, ready};
+use std::fmt;
 use wasmparser::{Operator, Parser, Payload};
 use wasmtime::{Engine, Instance, Memory, Module, Store, TypedFunc, Val};
 
@@ -125,13 +126,18 @@ pub fn kernels(name: &str) -> Vec<u8> {
 }
 
 /// An instance of the kernels.
-#[derive(Debug)]
 pub struct Kernels {
     store: Store<()>,
     instance: Instance,
     memory: Memory,
     run: TypedFunc<(i32, i32), i64>,
     is_metered: bool,
+}
+
+impl fmt::Debug for Kernels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kernels").field("is_metered", &self.is_metered).finish_non_exhaustive()
+    }
 }
 
 impl Kernels {

@@ -41,7 +41,7 @@ const BITS_32: [u32; 10] = [
 /// What `f` shows of two operands: results, memory, the global, and what the host was given.
 fn shown(module: &Module, one: Val, two: Val) -> String {
     let mut store = Store::new(module.engine(), Vec::<String>::new());
-    let mut linker = Linker::new(module.engine());
+    let mut linker = Linker::<Vec<String>>::new(module.engine());
     for name in ["see_64", "see_32", "see_128"] {
         let Some(wasmtime::ExternType::Func(ty)) =
             module.imports().find(|import| import.name() == name).map(|import| import.ty())
@@ -373,7 +373,7 @@ fn kernels_hash_the_same_with_and_without_nans() {
         let mut matters = 0;
         for (kernel, name) in by_engine.names().into_iter().enumerate() {
             for bits in [0, BITS[7], BITS[9]] {
-                let mut hash = |kernels: &mut Kernels| {
+                let hash = |kernels: &mut Kernels| {
                     kernels.poison(bits);
                     kernels.run(kernel, 1)
                 };

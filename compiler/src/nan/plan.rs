@@ -536,8 +536,9 @@ impl<'a> Walk<'a> {
 
     /// Which cells may hold a copy of anything.
     fn find_kept(&mut self) {
-        let mut work: Vec<u32> =
-            (0..self.cells.len() as u32).filter(|cell| self.cells[*cell as usize].is_kept).collect();
+        let mut work: Vec<u32> = (0..self.cells.len() as u32)
+            .filter(|cell| self.cells[*cell as usize].is_kept)
+            .collect();
         while let Some(number) = work.pop() {
             let mut next = Vec::new();
             self.each_out(number, |flow| next.push(flow.to));
@@ -560,8 +561,9 @@ impl<'a> Walk<'a> {
                 cell.is_seen |= definition.is_shown;
             }
         }
-        let mut work: Vec<u32> =
-            (0..self.cells.len() as u32).filter(|cell| self.cells[*cell as usize].is_seen).collect();
+        let mut work: Vec<u32> = (0..self.cells.len() as u32)
+            .filter(|cell| self.cells[*cell as usize].is_seen)
+            .collect();
         while let Some(number) = work.pop() {
             let mut into = self.cells[number as usize].first_in;
             while let Some(flow) = self.flows.get(into as usize) {

@@ -10,9 +10,7 @@
 use super::rule::{Class, NAN_32, NAN_64, NANS_32X4, NANS_64X2, Shape, Sort, sort};
 use super::types::Types;
 use super::{NanError, Result};
-use wasmparser::{
-    BlockType, Catch, FrameKind, FunctionBody, Operator, OperatorsReader, ValType,
-};
+use wasmparser::{BlockType, Catch, FrameKind, FunctionBody, Operator, OperatorsReader, ValType};
 
 /// Shows it, or says where it is not so.
 pub(super) fn prove(
@@ -44,9 +42,8 @@ pub(super) fn prove(
         dead: None,
         stack: Vec::new(),
     };
-    let has_parameters = (0..types.parameters(defined)).all(|local| {
-        walk.local(local as u32) == Class::Kept
-    });
+    let has_parameters =
+        (0..types.parameters(defined)).all(|local| walk.local(local as u32) == Class::Kept);
     let mut left = before;
     let mut reader = compiled.get_operators_reader()?;
     let unproven = |offset, what| NanError::Unproven { function, offset, what };
@@ -59,9 +56,8 @@ pub(super) fn prove(
         let step = match operator {
             Operator::LocalSet { local_index } if local_index as usize >= count => {
                 let ty = all.get(local_index as usize).copied();
-                check(&mut reader, local_index, ty)?.map_or(Err(NOT_A_CHECK), |shape| {
-                    walk.checked(shape)
-                })
+                check(&mut reader, local_index, ty)?
+                    .map_or(Err(NOT_A_CHECK), |shape| walk.checked(shape))
             }
             _ => {
                 let range = offset - begin..reader.original_position() - begin;
@@ -110,9 +106,7 @@ fn check(
     ty: Option<ValType>,
 ) -> Result<Option<Shape>> {
     let mut next = || reader.read();
-    let is_get = |operator: Operator<'_>| {
-        matches!(operator, Operator::LocalGet { local_index } if local_index == local)
-    };
+    let is_get = |operator: Operator<'_>| matches!(operator, Operator::LocalGet { local_index } if local_index == local);
     let mut fits = matches!(next()?, Operator::Block { blockty: BlockType::Empty });
     fits &= is_get(next()?) && is_get(next()?);
     let shape = match next()? {

@@ -144,11 +144,18 @@ pub(super) fn sort(operator: &Operator<'_>) -> Sort {
         | I32x4RelaxedTruncF64x2SZero
         | I32x4RelaxedTruncF64x2UZero => blind(1, F64x2),
 
-        F32ConvertI32S | F32ConvertI32U | F32ConvertI64S | F32ConvertI64U | F64ConvertI32S
-        | F64ConvertI32U | F64ConvertI64S | F64ConvertI64U | F32x4ConvertI32x4S
-        | F32x4ConvertI32x4U | F64x2ConvertLowI32x4S | F64x2ConvertLowI32x4U => {
-            Sort::Plain { operands: 1 }
-        }
+        F32ConvertI32S
+        | F32ConvertI32U
+        | F32ConvertI64S
+        | F32ConvertI64U
+        | F64ConvertI32S
+        | F64ConvertI32U
+        | F64ConvertI64S
+        | F64ConvertI64U
+        | F32x4ConvertI32x4S
+        | F32x4ConvertI32x4U
+        | F64x2ConvertLowI32x4S
+        | F64x2ConvertLowI32x4U => Sort::Plain { operands: 1 },
         F32Const { value } if is_plain_32(value.bits()) => Sort::Plain { operands: 0 },
         F64Const { value } if is_plain_64(value.bits()) => Sort::Plain { operands: 0 },
         V128Const { value } if is_plain(*value) => Sort::Plain { operands: 0 },

@@ -103,10 +103,7 @@ fn a_sum_is_checked_behind_its_loop() {
     let unseen = format!("{begin} (loop {round}) (f64.floor (local.get $x))");
     let plan = plan_of(&function(&unseen), 0);
     assert_eq!((plan.checks.len(), plan.locals[2]), (1, Class::Mixed(Shape::F64)));
-    let plan = plan_of(
-        &function(&format!("{begin} (loop {round}) (local.get $x)")),
-        0,
-    );
+    let plan = plan_of(&function(&format!("{begin} (loop {round}) (local.get $x)")), 0);
     assert_eq!((plan.checks.len(), plan.locals[2]), (1, Class::Kept));
 }
 
@@ -357,8 +354,10 @@ fn what_would_be_too_much_is_left_to_the_engine() {
         (local.set $x (f64.add (local.get $x) (local.get $a)))"
         .repeat(4000);
     let locals = "f64 ".repeat(8000);
-    let text = format!("(module (func (param $a f64) (local $x f64) (local {locals}) {sums}
-           (drop (f64.neg (local.get $x)))))");
+    let text = format!(
+        "(module (func (param $a f64) (local $x f64) (local {locals}) {sums}
+           (drop (f64.neg (local.get $x)))))"
+    );
     assert!(Settled::of(&wat::parse_str(&text).unwrap()).unwrap().is_none());
 }
 

@@ -32,7 +32,8 @@ fn table(name: &str, what: &str, runs: usize) -> Result<(), String> {
     let rules = Rules::default();
     let fast = Options { nans: Nans::Fast, ..options() };
     let source = Source::new(wasm.clone(), name).map_err(|error| error.to_string())?;
-    let audited = front(source, &options(), &mut |_| {}).map_err(|error| error.to_string())?.audited;
+    let audited =
+        front(source, &options(), &mut |_| {}).map_err(|error| error.to_string())?.audited;
     let both = rules.both(name, audited.wasm()).ok_or("the engine's own rule does it")?;
     let ways = [
         made(name, &wasm, &fast)?,
