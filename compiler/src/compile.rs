@@ -203,7 +203,7 @@ pub(crate) fn generate(
     if profile.canonical_nans() && effort == Effort::Full {
         settled = Settled::of(wasm).map_err(|error| refused(&error))?;
     }
-    // Where checks would make it too much to optimise, the engine's own rule is faster.
+    // Where checks would make it too much to optimise, the engine's own rule does it.
     if let Some(made) = &settled
         && hard(made.wasm(), joining.saturating_add(made.checks() * WAYS_OF_A_CHECK))? != effort
     {

@@ -21,7 +21,8 @@
 //! that was given under the engine's rule, and is the same module without its checks: it is read
 //! again and shown. Touches no fuel: checks are not paid for, and each comes behind an operator
 //! that is. Where checks would make a function too large for the engine, or too slow to
-//! compile, there is no [`Settled`], and the engine's own rule does it.
+//! compile, there is no [`Settled`], and the engine's own rule does it. Nor is there one where no
+//! operator makes a NaN: such a module's image is what it always was.
 
 mod plan;
 mod proof;
@@ -98,7 +99,8 @@ pub struct Settled<'a> {
 }
 
 impl<'a> Settled<'a> {
-    /// Adds checks to a module; `None` where the engine's own rule has to do it.
+    /// Adds checks to a module; `None` where the engine's own rule has to do it, or has nothing
+    /// to do.
     ///
     /// # Errors
     /// [`NanError`].
@@ -107,10 +109,12 @@ impl<'a> Settled<'a> {
         let bodies = bodies(wasm)?;
         let mut code = Vec::new();
         (bodies.len() as u32).encode(&mut code);
-        let (mut checks, mut body) = (0, Vec::new());
+        let (mut checks, mut body, mut makes_nans) = (0, Vec::new(), false);
         let mut claims = Vec::with_capacity(bodies.len());
         for (defined, audited) in bodies.iter().enumerate() {
             let plan = plan(&types, defined, audited)?;
+            makes_nans |= plan.is_some();
+            let plan = plan.unwrap_or_default();
             if plan.checks.is_empty() {
                 body.clear();
                 body.extend_from_slice(audited.as_bytes());
@@ -130,7 +134,7 @@ impl<'a> Settled<'a> {
             code.extend_from_slice(&body);
             claims.push(plan.locals);
         }
-        if u32::try_from(code.len()).is_err() {
+        if !makes_nans || u32::try_from(code.len()).is_err() {
             return Ok(None);
         }
         let made = if checks == 0 { Cow::Borrowed(wasm) } else { Cow::Owned(with(wasm, &code)?) };

@@ -105,10 +105,10 @@ struct Frame {
     is_if: bool,
 }
 
-/// Plans one defined function.
-pub(super) fn plan(types: &Types, defined: usize, body: &FunctionBody<'_>) -> Result<Plan> {
+/// Plans one defined function; `None` where it makes no NaN at all, as most do not.
+pub(super) fn plan(types: &Types, defined: usize, body: &FunctionBody<'_>) -> Result<Option<Plan>> {
     if !has_arithmetic(body)? {
-        return Ok(Plan::default());
+        return Ok(None);
     }
     let locals = types.locals(defined, body)?;
     let mut walk = Walk::new(types, &locals, types.parameters(defined));
@@ -121,10 +121,10 @@ pub(super) fn plan(types: &Types, defined: usize, body: &FunctionBody<'_>) -> Re
         walk.end = reader.original_position() - begin;
         walk.step(&operator)?;
     }
-    Ok(walk.solve())
+    Ok(Some(walk.solve()))
 }
 
-/// Whether a function makes a NaN at all. Most functions do not.
+/// Whether any operator is arithmetic.
 fn has_arithmetic(body: &FunctionBody<'_>) -> Result<bool> {
     for operator in body.get_operators_reader()? {
         if matches!(sort(&operator?), Sort::Arithmetic { .. }) {
