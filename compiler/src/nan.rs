@@ -229,9 +229,12 @@ fn with(wasm: &[u8], code: &[u8]) -> Result<Vec<u8>> {
     Ok(module.finish())
 }
 
+/// A section: number, and contents of all but the code.
+type Section<'a> = (u8, Option<&'a [u8]>);
+
 /// Whether two modules have the same sections but for code and hints.
 fn same_but_for_code(audited: &[u8], compiled: &[u8]) -> Result<bool> {
-    let sections = |wasm| -> Result<Vec<(u8, Option<&[u8]>)>> {
+    let sections = |wasm| -> Result<Vec<Section<'_>>> {
         let mut sections = Vec::new();
         for payload in Parser::new(0).parse_all(wasm) {
             let payload = payload?;

@@ -9,7 +9,7 @@ use bls_compiler::validate::validate;
 use bls_tests::modules::{fixtures, generate, profile};
 use bls_tests::nans::{Kernels, Rules, kernels};
 use bls_tests::programs::{Home, run};
-use wasmtime::{Engine, Instance, Linker, Module, Store, Val};
+use wasmtime::{Caller, Engine, Instance, Linker, Module, Store, Val};
 
 /// Bits of numbers, infinities, and NaNs: canonical, negative, with a payload, signalling.
 const BITS: [u64; 10] = [
@@ -38,43 +38,61 @@ const BITS_32: [u32; 10] = [
     0xff80_0003,
 ];
 
-/// What `f` shows of two operands: results, memory, the global, and what the host was given.
-fn shown(module: &Module, one: Val, two: Val) -> String {
-    let mut store = Store::new(module.engine(), Vec::<String>::new());
-    let mut linker = Linker::<Vec<String>>::new(module.engine());
-    for name in ["see_64", "see_32", "see_128"] {
-        let Some(wasmtime::ExternType::Func(ty)) =
-            module.imports().find(|import| import.name() == name).map(|import| import.ty())
-        else {
-            continue;
-        };
-        linker
-            .func_new("host", name, ty, |mut caller, arguments, _| {
-                let bits = format!("{arguments:?}");
-                caller.data_mut().push(bits);
-                Ok(())
-            })
-            .unwrap();
-    }
-    let instance = linker.instantiate(&mut store, module).unwrap();
-    if let Some(counter) = instance.get_global(&mut store, "__bls_fuel") {
-        counter.set(&mut store, Val::I64(1 << 40)).unwrap();
-    }
-    let function = instance.get_func(&mut store, "f").unwrap();
-    let count = function.ty(&store).results().len();
-    let mut results = vec![Val::I32(0); count];
-    let ended = function.call(&mut store, &[one, two], &mut results);
-    let memory = instance.get_memory(&mut store, "memory").unwrap().data(&store)[..64].to_vec();
-    let globals: Vec<Val> = ["g", "n", "w"]
-        .iter()
-        .map(|name| instance.get_global(&mut store, name).unwrap().get(&mut store))
-        .collect();
-    let ended = ended.map_err(|error| format!("{error:#}"));
-    format!("{ended:?} {results:?} {memory:x?} {globals:?} {:?}", store.data())
+/// An instance of a module of [`module`]; the host writes down what it is given.
+struct Shown {
+    store: Store<Vec<String>>,
+    instance: Instance,
 }
 
-/// What stands around each body: locals, memory, globals, functions to call and throw with.
-fn module(ty: &str, results: &str, body: &str) -> Vec<u8> {
+impl Shown {
+    fn new(compiled: &Module) -> Self {
+        let mut store = Store::new(compiled.engine(), Vec::new());
+        let mut linker = Linker::<Vec<String>>::new(compiled.engine());
+        for import in compiled.imports() {
+            let ty = import.ty().unwrap_func().clone();
+            let see = |mut caller: Caller<'_, Vec<String>>, bits: &[Val], _: &mut [Val]| {
+                caller.data_mut().push(format!("{bits:?}"));
+                Ok(())
+            };
+            linker.func_new("host", import.name(), ty, see).unwrap();
+        }
+        let instance = linker.instantiate(&mut store, compiled).unwrap();
+        Self { store, instance }
+    }
+
+    /// What a function shows of two operands: results, memory, globals, and what the host was
+    /// given.
+    fn of(&mut self, function: &str, operands: &[Val; 2]) -> String {
+        let Self { store, instance } = self;
+        store.data_mut().clear();
+        let counter = instance.get_global(&mut *store, "__bls_fuel").unwrap();
+        counter.set(&mut *store, Val::I64(1 << 40)).unwrap();
+        let function = instance.get_func(&mut *store, function).unwrap();
+        let mut results = [Val::I32(0)];
+        let ended = function.call(&mut *store, operands, &mut results);
+        let ended = ended.map_err(|error| error.root_cause().to_string());
+        let memory =
+            instance.get_memory(&mut *store, "memory").unwrap().data(&*store)[..64].to_vec();
+        let globals = ["g", "n", "w"]
+            .map(|name| instance.get_global(&mut *store, name).unwrap().get(&mut *store));
+        format!("{ended:?} {results:?} {memory:x?} {globals:?} {:?}", store.data())
+    }
+}
+
+/// A function of two operands and one result of this type for each body, and what they need:
+/// memory, globals, functions to call and throw with.
+fn module(ty: &str, bodies: &[String]) -> Vec<u8> {
+    let functions: String = bodies
+        .iter()
+        .enumerate()
+        .map(|(number, body)| {
+            format!(
+                "(func (export \"f{number}\") (param $a {ty}) (param $b {ty}) (result {ty})
+                   (local $x {ty}) (local $y {ty}) (local $i i32) (local $v v128)
+                   (local $o (ref null $s)) {body})"
+            )
+        })
+        .collect();
     let text = format!(
         "(module
            (import \"host\" \"see_64\" (func $see_64 (param f64)))
@@ -92,44 +110,49 @@ fn module(ty: &str, results: &str, body: &str) -> Vec<u8> {
            (func $give (type $give) (local.get 0))
            (func $twice (param f64) (result f64 f64) (local.get 0)
              (f64.add (local.get 0) (local.get 0)))
-           (func (export \"f\") (param $a {ty}) (param $b {ty}) (result {results})
-             (local $x {ty}) (local $y {ty}) (local $i i32) (local $v v128) (local $o (ref null $s))
-             {body}))"
+           {functions})"
     );
     wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
-/// Holds a body to the engine's rule, metered and not, for all pairs of operands. Whether the
-/// rule matters at all for it: whether the bits are others without.
-fn holds(rules: &Rules, ty: &str, results: &str, body: &str) -> bool {
-    let wasm = module(ty, results, body);
-    let source = Source::new(wasm.clone(), "t").unwrap();
-    let valid = validate(source, &profile()).unwrap_or_else(|error| panic!("{error}: {body}"));
-    let metered = ready(&valid, true).unwrap();
-    let mut matters = false;
-    for wasm in [&wasm[..], metered.wasm()] {
-        let both = rules.both(body, wasm).expect("both");
-        for one in 0..BITS.len() {
-            for two in 0..BITS.len() {
-                let operands = || {
-                    let of = |index: usize| match ty {
-                        "f64" => Val::F64(BITS[index]),
-                        "f32" => Val::F32(BITS_32[index]),
-                        _ => {
-                            let other = BITS[(index * 7 + 3) % BITS.len()];
-                            Val::V128((u128::from(other) << 64 | u128::from(BITS[index])).into())
-                        }
-                    };
-                    (of(one), of(two))
-                };
-                let see = |module: &Module| shown(module, operands().0, operands().1);
-                let expected = see(&both.by_engine);
-                assert_eq!(see(&both.by_checks), expected, "{body}: {:?}", operands());
-                matters |= see(&both.without) != expected;
-            }
+/// Holds bodies to the engine's rule, metered, for all pairs of operands. For how many the rule
+/// matters at all: the bits are others without.
+fn holds(rules: &Rules, ty: &str, bodies: &[String]) -> usize {
+    let source = Source::new(module(ty, bodies), "t").unwrap();
+    let valid = validate(source, &profile()).unwrap_or_else(|error| panic!("{error}: {bodies:?}"));
+    let both = rules.both(ty, ready(&valid, true).unwrap().wasm()).expect("both");
+    let [mut by_engine, mut by_checks, mut without] =
+        [&both.by_engine, &both.by_checks, &both.without].map(Shown::new);
+    let operand = |index: usize| match ty {
+        "f64" => Val::F64(BITS[index]),
+        "f32" => Val::F32(BITS_32[index]),
+        _ => {
+            let other = BITS[(index * 7 + 3) % BITS.len()];
+            Val::V128((u128::from(other) << 64 | u128::from(BITS[index])).into())
         }
+    };
+    let mut matter = 0;
+    for (number, body) in bodies.iter().enumerate() {
+        let name = format!("f{number}");
+        let mut matters = false;
+        for pair in 0..BITS.len() * BITS.len() {
+            let operands = [operand(pair / BITS.len()), operand(pair % BITS.len())];
+            let expected = by_engine.of(&name, &operands);
+            assert_eq!(by_checks.of(&name, &operands), expected, "{body}: {operands:?}");
+            matters |= without.of(&name, &operands) != expected;
+        }
+        matter += usize::from(matters);
     }
-    matters
+    matter
+}
+
+/// Each observer of each value, where `%` is the value.
+fn all(observers: &[&str], values: &[&str]) -> Vec<String> {
+    let of = |observer: &&str| {
+        let observer = (*observer).to_owned();
+        values.iter().map(move |value| observer.replace('%', value))
+    };
+    observers.iter().flat_map(of).collect()
 }
 
 /// Every way in which bits of an `f64` can be seen; `%` is the value.
@@ -206,23 +229,18 @@ const VALUES: [&str; 21] = [
 #[test]
 fn every_value_is_seen_as_the_engine_would_show_it() {
     let rules = Rules::default();
-    let mut matters = 0;
-    for observer in OBSERVERS {
-        for value in VALUES {
-            let before = "(f64.store (i32.const 24) (local.get $a))";
-            let body = format!("{before} {}", observer.replace('%', value));
-            matters += u32::from(holds(&rules, "f64", "f64", &body));
-        }
-    }
+    let bodies: Vec<String> = all(&OBSERVERS, &VALUES)
+        .into_iter()
+        .map(|body| format!("(f64.store (i32.const 24) (local.get $a)) {body}"))
+        .collect();
+    let matters = holds(&rules, "f64", &bodies);
     // Without any rule it is not so.
     assert!(matters > 100, "{matters}");
 }
 
 #[test]
 fn singles_too() {
-    let rules = Rules::default();
-    let mut matters = 0;
-    for value in [
+    let values = [
         "(f32.add (local.get $a) (local.get $b))",
         "(f32.sqrt (local.get $a))",
         "(f32.trunc (f32.neg (local.get $a)))",
@@ -230,28 +248,24 @@ fn singles_too() {
         "(f32.demote_f64 (f64.div (f64.promote_f32 (local.get $a)) (f64.const 0)))",
         "(select (local.get $a) (f32.max (local.get $a) (local.get $b)) (i32.const 0))",
         "(local.get $a)",
-    ] {
-        for observer in [
-            "%",
-            "(f32.store (i32.const 8) %) (f32.const 0)",
-            "(global.set $n %) (f32.const 0)",
-            "(call $see_32 %) (f32.const 0)",
-            "(f32.reinterpret_i32 (i32.reinterpret_f32 %))",
-            "(f32.neg (f32.abs %))",
-            "(f32.copysign (local.get $b) %)",
-            "(global.set $w (f32x4.splat %)) (f32.const 1)",
-        ] {
-            matters += u32::from(holds(&rules, "f32", "f32", &observer.replace('%', value)));
-        }
-    }
+    ];
+    let observers = [
+        "%",
+        "(f32.store (i32.const 8) %) (f32.const 0)",
+        "(global.set $n %) (f32.const 0)",
+        "(call $see_32 %) (f32.const 0)",
+        "(f32.reinterpret_i32 (i32.reinterpret_f32 %))",
+        "(f32.neg (f32.abs %))",
+        "(f32.copysign (local.get $b) %)",
+        "(global.set $w (f32x4.splat %)) (f32.const 1)",
+    ];
+    let matters = holds(&Rules::default(), "f32", &all(&observers, &values));
     assert!(matters > 20, "{matters}");
 }
 
 #[test]
 fn vectors_too() {
-    let rules = Rules::default();
-    let mut matters = 0;
-    for value in [
+    let values = [
         "(f64x2.add (local.get $a) (local.get $b))",
         "(f32x4.mul (local.get $a) (local.get $b))",
         "(f64x2.sqrt (f64x2.div (local.get $a) (local.get $b)))",
@@ -282,20 +296,18 @@ fn vectors_too() {
            (local.set $v (f64x2.add (local.get $a) (local.get $b)))
            (f32x4.add (local.get $v) (local.get $x)))",
         "(local.get $a)",
-    ] {
-        for observer in [
-            "%",
-            "(v128.store (i32.const 16) %) (local.get $a)",
-            "(v128.store64_lane 1 (i32.const 16) %) (local.get $a)",
-            "(global.set $w %) (local.get $a)",
-            "(call $see_128 %) (local.get $a)",
-            "(call $see_64 (f64x2.extract_lane 1 %)) (local.get $a)",
-            "(call $see_32 (f32x4.extract_lane 2 %)) (local.get $a)",
-            "(v128.bitselect % (local.get $a) (local.get $b))",
-        ] {
-            matters += u32::from(holds(&rules, "v128", "v128", &observer.replace('%', value)));
-        }
-    }
+    ];
+    let observers = [
+        "%",
+        "(v128.store (i32.const 16) %) (local.get $a)",
+        "(v128.store64_lane 1 (i32.const 16) %) (local.get $a)",
+        "(global.set $w %) (local.get $a)",
+        "(call $see_128 %) (local.get $a)",
+        "(call $see_64 (f64x2.extract_lane 1 %)) (local.get $a)",
+        "(call $see_32 (f32x4.extract_lane 2 %)) (local.get $a)",
+        "(v128.bitselect % (local.get $a) (local.get $b))",
+    ];
+    let matters = holds(&Rules::default(), "v128", &all(&observers, &values));
     assert!(matters > 50, "{matters}");
 }
 
@@ -303,12 +315,12 @@ fn vectors_too() {
 fn chains_give_canonical_nans_and_copies_keep_theirs() {
     let rules = Rules::default();
     let see = |body: &str, one: u64| {
-        let both = rules.both(body, &module("f64", "f64", body)).unwrap();
+        let both = rules.both(body, &module("f64", &[body.to_owned()])).unwrap();
         let mut store = Store::new(both.by_checks.engine(), ());
         let mut linker = Linker::new(both.by_checks.engine());
         linker.define_unknown_imports_as_traps(&both.by_checks).unwrap();
         let instance = linker.instantiate(&mut store, &both.by_checks).unwrap();
-        let function = instance.get_typed_func::<(f64, f64), f64>(&mut store, "f").unwrap();
+        let function = instance.get_typed_func::<(f64, f64), f64>(&mut store, "f0").unwrap();
         function.call(&mut store, (f64::from_bits(one), 0.0)).unwrap().to_bits()
     };
     let canonical = 0x7ff8_0000_0000_0000;
