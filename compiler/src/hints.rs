@@ -231,11 +231,16 @@ mod tests {
     fn hints(text: &str) -> Vec<(u32, usize)> {
         let engine = EngineProfile::of(Target::X86_64, Nans::Canonical);
         let source = Source::new(text.as_bytes().to_vec(), "t.wat").unwrap();
-        let wasm = meter(&validate(source, &engine).unwrap()).unwrap().wasm;
-        let hinted = hinted(&wasm).unwrap();
+        hints_of(&meter(&validate(source, &engine).unwrap()).unwrap().wasm)
+    }
+
+    /// The same of a module that is compiled as it is; it imports one function.
+    fn hints_of(wasm: &[u8]) -> Vec<(u32, usize)> {
+        let hinted = hinted(wasm).unwrap();
+        let engine = EngineProfile::of(Target::X86_64, Nans::Canonical);
         recheck(&hinted, engine.wasm_features()).unwrap();
         if let Cow::Owned(hinted) = &hinted {
-            same_but_for_hints(&wasm, hinted).unwrap();
+            same_but_for_hints(wasm, hinted).unwrap();
         }
         let (mut found, mut bodies) = (Vec::new(), Vec::new());
         for payload in Parser::new(0).parse_all(&hinted) {
@@ -277,6 +282,20 @@ mod tests {
         let without = "(module (import \"m\" \"f\" (func)) (func (param i32)
             (loop (call 0) (br_if 0 (local.get 0)))))";
         assert_eq!(hints(without), []);
+    }
+
+    #[test]
+    fn each_check_of_a_nan_is_hinted() {
+        let text = "(module (import \"m\" \"f\" (func)) (memory 1)
+            (func (param f64 f32 v128)
+              (f64.store (i32.const 0) (f64.add (local.get 0) (local.get 0)))
+              (f32.store (i32.const 0) (f32.add (local.get 1) (local.get 1)))
+              (v128.store (i32.const 0) (f32x4.add (local.get 2) (local.get 2)))
+              (v128.store (i32.const 0) (f64x2.add (local.get 2) (local.get 2)))))";
+        let wasm = wat::parse_str(text).unwrap();
+        let settled = crate::nan::Settled::of(&wasm).unwrap().unwrap();
+        assert_eq!(settled.checks(), 4);
+        assert_eq!(hints_of(settled.wasm()), [(1, 4)]);
     }
 
     #[test]
