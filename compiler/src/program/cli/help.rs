@@ -36,7 +36,7 @@ A file called \"check\" is ./check.
       --compress[=LEVEL]  store native code as zstd
       --no-fuel           no metering; the manifest says so
       --fuel-profile      count by function too, for bls-load --fuel-profile
-      --fast-nans         leave NaNs as the CPU makes them (little is gained)
+      --fast-nans         leave NaNs as the CPU makes them
       --memory <KIND>     guard | checked [default: guard: faster, and takes
                           4 GiB of address space for each memory; checked:
                           no more than it may grow to (ulimit -v)]
@@ -79,7 +79,7 @@ Compiling
                           that name stands in the way]
       --needs <CAP:WHAT>  never to start without: fs.write:/data, env:TOKEN
       --no-fuel           no metering
-      --fast-nans         leave NaNs as the CPU makes them (little is gained)
+      --fast-nans         leave NaNs as the CPU makes them
       --memory <KIND>     guard | checked [default: guard]; checked takes less
                           address space (ulimit -v)
       --max-compile-memory <SIZE>    what compiling may take [default: 16GiB]
