@@ -266,16 +266,16 @@ impl Walk<'_> {
     }
 
     fn work(&mut self, operator: &Operator<'_>) -> Result<Shown> {
-        let (operands, takes, gives) = match sort(operator) {
+        let (operands, takes, class, gives) = match sort(operator) {
             Sort::Arithmetic { operands, takes, gives } => {
-                (operands as usize, Some(takes), vec![Class::Raw(gives)])
+                (operands as usize, Some(takes), Class::Raw(gives), 1)
             }
-            Sort::Blind { operands, takes } => (operands as usize, Some(takes), vec![Class::Kept]),
-            Sort::Plain { operands } => (operands as usize, None, vec![Class::Plain]),
+            Sort::Blind { operands, takes } => (operands as usize, Some(takes), Class::Kept, 1),
+            Sort::Plain { operands } => (operands as usize, None, Class::Plain, 1),
             Sort::Other => {
                 let arity = self.types.operator(operator, &self.open);
                 let (operands, gives) = arity.ok_or(NanError::Operator)?;
-                (operands, None, vec![Class::Kept; gives])
+                (operands, None, Class::Kept, gives)
             }
         };
         for _ in 0..operands {
@@ -288,7 +288,7 @@ impl Walk<'_> {
                 return Ok(Err(SEEN));
             }
         }
-        self.stack.extend(gives);
+        self.stack.resize(self.stack.len() + gives, class);
         Ok(match operator {
             Operator::BrOnNull { relative_depth }
             | Operator::BrOnNonNull { relative_depth }
