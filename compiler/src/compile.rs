@@ -14,6 +14,7 @@ pub mod effort;
 use crate::audit::Audited;
 use crate::compile::effort::{Effort, effort};
 use crate::hints::Hinted;
+use crate::nan::Settled;
 use crate::sys;
 use bls_artifact::cpu::Machine;
 use bls_artifact::limits::{IMAGE_BYTES_MAX, IMAGE_ZEROS_MAX};
@@ -87,6 +88,9 @@ const fn flags(target: Target) -> &'static [&'static str] {
 /// and of tables. The code generator's default, and not left to that.
 const MASKS: [&str; 2] =
     ["enable_heap_access_spectre_mitigation", "enable_table_access_spectre_mitigation"];
+
+/// What the two ways through a check of a NaN carry to where they meet.
+const WAYS_OF_A_CHECK: u64 = 2;
 
 /// A native image, exactly as wasmtime made it.
 #[derive(Clone, Debug)]
@@ -182,13 +186,27 @@ pub(crate) fn generate(
 ) -> Result<Image, CompileError> {
     let target = machine.target();
     let refused = |what: &dyn fmt::Display| CompileError::Module(target, what.to_string());
-    let effort = effort(wasm, joining).map_err(|error| refused(&error))?;
+    let hard = |wasm, joining| effort(wasm, joining).map_err(|error| refused(&error));
+    let effort = hard(wasm, joining)?;
     let memories = memories(wasm).map_err(|error| refused(&error))?;
+    let mut settled = None;
+    if profile.canonical_nans() && effort == Effort::Full {
+        settled = Settled::of(wasm).map_err(|error| refused(&error))?;
+    }
+    // Where checks would make it too much to optimise, the engine's own rule does it.
+    if let Some(made) = &settled
+        && hard(made.wasm(), joining.saturating_add(made.checks() * WAYS_OF_A_CHECK))? != effort
+    {
+        settled = None;
+    }
+    let nans_by_engine = profile.canonical_nans() && settled.is_none();
+    let wasm = settled.as_ref().map_or(wasm, Settled::wasm);
     let hinted = Hinted::of(wasm).map_err(|error| refused(&error))?;
     // Where the system gives no threads, this one does the work.
     let threads = rayon::ThreadPoolBuilder::new().num_threads(threads).build().ok();
     let settings = Settings {
         effort,
+        nans_by_engine,
         // A guest's own hints are not read: they say where its code was before it was metered.
         has_hints: hinted.has_hints(),
         zeros_max: IMAGE_ZEROS_MAX / memories.max(1),
@@ -219,6 +237,8 @@ fn memories(wasm: &[u8]) -> Result<u64, BinaryReaderError> {
 #[derive(Clone, Copy, Debug)]
 struct Settings {
     effort: Effort,
+    /// NaNs are made canonical by the engine's own rule, at each operator.
+    nans_by_engine: bool,
     has_hints: bool,
     /// Bytes of one memory that the image may hold where most of them are zero.
     zeros_max: u64,
@@ -240,7 +260,7 @@ fn engine(
             Effort::Full => OptLevel::Speed,
             Effort::Least => OptLevel::None,
         })
-        .cranelift_nan_canonicalization(profile.canonical_nans())
+        .cranelift_nan_canonicalization(settings.nans_by_engine)
         .cranelift_regalloc_algorithm(match settings.effort {
             Effort::Full => RegallocAlgorithm::Backtracking,
             Effort::Least => RegallocAlgorithm::SinglePass,

@@ -32,6 +32,7 @@ mod hints;
 pub mod input;
 pub mod link;
 pub mod meter;
+pub mod nan;
 pub mod needs;
 pub mod options;
 pub mod pipeline;

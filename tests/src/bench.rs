@@ -18,6 +18,7 @@ mod fuel;
 mod instructions;
 mod load;
 mod memory;
+mod nans;
 mod node;
 mod peers;
 mod report;
@@ -33,7 +34,7 @@ mod wall;
 pub const HELP: &str = "\
 Benchmarks of the two programs beside their peers. Prints tables, asserts nothing.
 
-Usage: cargo xtask bench [load|fuel|memory|ablation|cpu|size|sizes|compile|adversaries|bombs|embedding|wall|node]... [RUNS] [--callgrind]
+Usage: cargo xtask bench [load|fuel|memory|ablation|cpu|size|sizes|compile|adversaries|bombs|embedding|wall|node|nans]... [RUNS] [--callgrind]
 
   load         start of a process: hello, by size, large artifacts; from files and installed
   fuel         metered against unmetered, on BLS_SHARED/bench
@@ -47,10 +48,11 @@ Usage: cargo xtask bench [load|fuel|memory|ablation|cpu|size|sizes|compile|adver
   bombs        modules made to explode meter, audit or code generator
   wall         what giving up everything before a guest costs, beside another bls-load (BLS_LOAD_OTHER)
   node         200 requests of one function at once, as a node has them, beside wasmtime
+  nans         float kernels with canonical NaNs, beside none and the engine's own rule
   embedding    the library: calls across the border, guests from a pool, beside wasmtime's own
 
   RUNS         runs of each command [default: 300 for load and wall, 7 for fuel, memory, ablation and cpu, 5 for adversaries,
-               25 for embedding, 60 for compile, 5 for node]
+               25 for embedding, 60 for compile, 5 for node, 15 for nans]
   --callgrind  with fuel and ablation: instructions executed by short programs, counted by valgrind (slow)
 
 Without a name, all of them but ablation, compile, cpu, memory, sizes and wall. BLS_SHARED names a folder with guests/ and bench/.
@@ -79,6 +81,7 @@ enum Name {
     Wall,
     Node,
     Cpu,
+    Nans,
 }
 
 impl Options {
@@ -100,6 +103,7 @@ impl Options {
                 "compile" => options.names.push(Name::Compile),
                 "node" => options.names.push(Name::Node),
                 "cpu" => options.names.push(Name::Cpu),
+                "nans" => options.names.push(Name::Nans),
                 "wall" => options.names.push(Name::Wall),
                 "embedding" => options.names.push(Name::Embedding),
                 "adversaries" => options.names.push(Name::Adversaries),
@@ -119,6 +123,7 @@ impl Options {
                 Name::Bombs,
                 Name::Embedding,
                 Name::Node,
+                Name::Nans,
             ];
         }
         Ok(options)
@@ -156,6 +161,7 @@ pub fn run(options: &Options) -> Result<(), String> {
             Name::Compile => compile::run(&bench, options.runs.unwrap_or(compile::RUNS))?,
             Name::Node => node::run(&bench, options.runs.unwrap_or(node::RUNS))?,
             Name::Wall => wall::run(&bench, options.runs.unwrap_or(wall::RUNS))?,
+            Name::Nans => nans::run(options.runs.unwrap_or(nans::RUNS))?,
             Name::Embedding => embedding::run(options.runs.unwrap_or(embedding::RUNS))?,
             Name::Adversaries => {
                 adversaries::run(&bench, options.runs.unwrap_or(adversaries::RUNS))?;

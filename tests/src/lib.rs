@@ -26,6 +26,7 @@ pub mod linked;
 pub mod malformed;
 pub mod modules;
 pub mod mutate;
+pub mod nans;
 pub mod node;
 pub mod oracle;
 pub mod pair;

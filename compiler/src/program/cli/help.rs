@@ -44,7 +44,7 @@ A file called \"check\" is ./check.
       --compress[=LEVEL]  store native code as zstd
       --no-fuel           no metering; the manifest says so
       --fuel-profile      count by function too, for bls-load --fuel-profile
-      --fast-nans         do not canonicalise NaNs
+      --fast-nans         leave NaNs as the CPU makes them
       --memory <KIND>     guard | checked [default: guard: faster, and takes
                           4 GiB of address space for each memory; checked:
                           no more than it may grow to (ulimit -v)]
@@ -90,7 +90,7 @@ Compiling
                           that name stands in the way]
       --needs <CAP:WHAT>  never to start without: fs.write:/data, env:TOKEN
       --no-fuel           no metering
-      --fast-nans         do not canonicalise NaNs
+      --fast-nans         leave NaNs as the CPU makes them
       --memory <KIND>     guard | checked [default: guard]; checked takes less
                           address space (ulimit -v)
       --cpu <CPU>         v3, +bmi2, native: bls-compile --cpu list
