@@ -289,7 +289,11 @@ pub(crate) fn copy(
             check(stored, part.stored.sha256, ImageError::StoredDigest)?;
         }
         Encoding::Zstd => {
-            let mut compressed = Vec::with_capacity(record.length as usize);
+            let mut compressed = Vec::new();
+            let length = usize::try_from(record.length).unwrap_or(usize::MAX);
+            compressed
+                .try_reserve_exact(length)
+                .map_err(|_| memory(ErrorKind::OutOfMemory.into()))?;
             opened.read(record.offset, record.length, buffer, |piece| {
                 seen(piece);
                 compressed.extend_from_slice(piece);

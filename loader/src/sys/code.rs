@@ -102,7 +102,7 @@ fn map_code(module: &Module, file: &File) -> io::Result<()> {
 fn branch_targets() -> ProtFlags {
     #[cfg(target_arch = "aarch64")]
     if std::arch::is_aarch64_feature_detected!("bti") {
-        return ProtFlags::BTI;
+        return ProtFlags::from_bits_retain(libc::PROT_BTI as u32);
     }
     ProtFlags::empty()
 }

@@ -6,6 +6,7 @@
 //! of the same compatibility with settings this loader uses. A feature this
 //! program has never heard of counts as missing.
 
+use crate::sys::cpu;
 use bls_artifact::digest::Sha256;
 use bls_artifact::manifest::{Fuel, Manifest, Part};
 use bls_artifact::target::{ENGINE_COMPATIBILITY, ENGINE_RELEASE, Target};
@@ -21,6 +22,8 @@ pub enum Misfit {
     OtherTarget(Target, Target),
     /// For the portable interpreter, which this program does not have.
     Portable(Target),
+    /// This CPU is older than any that code is made for on its architecture, and lacks these.
+    Baseline(Vec<&'static str>),
     /// Needs CPU features that are missing here.
     CpuFeatures(Vec<String>),
     /// Made for smaller pages than this kernel's.
@@ -50,7 +53,11 @@ impl fmt::Display for Misfit {
             Self::Architecture(target) => write!(
                 formatter,
                 "it was compiled for {target}, and this machine is {}",
-                Target::host().map_or(std::env::consts::ARCH, Target::triple)
+                match Target::host() {
+                    Some(host) if !host.is_portable() => host.triple().to_owned(),
+                    Some(host) => format!("{}, which runs {host}", std::env::consts::ARCH),
+                    None => std::env::consts::ARCH.to_owned(),
+                }
             ),
             Self::OtherTarget(target, wanted) => {
                 write!(formatter, "it was compiled for {target}, and not for {wanted}")
@@ -58,6 +65,12 @@ impl fmt::Display for Misfit {
             Self::Portable(target) => write!(
                 formatter,
                 "it was compiled for {target}, and this bls-load has no interpreter"
+            ),
+            Self::Baseline(missing) => write!(
+                formatter,
+                "this CPU lacks what all code for {} needs: {}",
+                Target::host().map_or(std::env::consts::ARCH, Target::triple),
+                missing.join(", ")
             ),
             Self::CpuFeatures(missing) => {
                 write!(formatter, "this CPU lacks what it needs: {}", missing.join(", "))
@@ -99,7 +112,7 @@ impl Misfit {
         match self {
             Self::Architecture(_) | Self::OtherTarget(..) => "compatibility.architecture",
             Self::Portable(_) => "compatibility.portable",
-            Self::CpuFeatures(_) => "compatibility.cpu-feature",
+            Self::Baseline(_) | Self::CpuFeatures(_) => "compatibility.cpu-feature",
             Self::PageSize { .. } => "compatibility.page-size",
             Self::Engine(_) => "compatibility.engine",
             Self::Profile => "compatibility.profile",
@@ -123,6 +136,9 @@ impl Misfit {
             }
             Self::Portable(_) => {
                 format!("compile it for this machine: bls-compile --target {host} app.wasm")
+            }
+            Self::Baseline(_) => {
+                "run it on a newer machine: on IBM Z a z14, or what came later".into()
             }
             Self::CpuFeatures(_) => {
                 format!("compile it for the baseline CPU: bls-compile --target {host} app.wasm")
@@ -160,11 +176,11 @@ pub(crate) fn check_metering(manifest: &Manifest) -> Result<(), Misfit> {
 
 /// Whether this program can run `part` on some machine of this target.
 pub(crate) fn check_part_for(part: &Part, target: Target) -> Result<(), Misfit> {
-    if part.target.is_portable() {
-        return Err(Misfit::Portable(part.target));
-    }
     if part.target != target {
-        return Err(Misfit::OtherTarget(part.target, target));
+        return Err(match part.target.is_portable() && !target.is_portable() {
+            true => Misfit::Portable(part.target),
+            false => Misfit::OtherTarget(part.target, target),
+        });
     }
     if part.engine != ENGINE_COMPATIBILITY {
         return Err(Misfit::Engine(part.engine.clone()));
@@ -178,15 +194,19 @@ pub(crate) fn check_part_for(part: &Part, target: Target) -> Result<(), Misfit> 
 /// Whether `part` can run here.
 pub(crate) fn check_part(part: &Part) -> Result<(), Misfit> {
     match Target::host() {
-        Some(host) if part.target.is_portable() || host == part.target => {
+        Some(host) if part.target.is_portable() && !host.is_portable() || host == part.target => {
             check_part_for(part, host)?;
         }
         _ => return Err(Misfit::Architecture(part.target)),
     }
+    let lacking: Vec<&str> = cpu::lacks_of_baseline().collect();
+    if !lacking.is_empty() {
+        return Err(Misfit::Baseline(lacking));
+    }
     let missing: Vec<String> = part
         .cpu_features
         .iter()
-        .filter(|feature| !cpu_has(feature))
+        .filter(|feature| !cpu::has(feature))
         .map(|feature| feature.trim_start_matches("has_").to_owned())
         .collect();
     if !missing.is_empty() {
@@ -197,73 +217,4 @@ pub(crate) fn check_part(part: &Part) -> Result<(), Misfit> {
         return Err(Misfit::PageSize { part: part.page_size, kernel });
     }
     Ok(())
-}
-
-/// Whether this CPU has a feature, by cranelift's name.
-#[cfg(target_arch = "x86_64")]
-fn cpu_has(feature: &str) -> bool {
-    use std::arch::is_x86_feature_detected as detected;
-    match feature {
-        "has_cmpxchg16b" => detected!("cmpxchg16b"),
-        "has_sse3" => detected!("sse3"),
-        "has_ssse3" => detected!("ssse3"),
-        "has_sse41" => detected!("sse4.1"),
-        "has_sse42" => detected!("sse4.2"),
-        "has_popcnt" => detected!("popcnt"),
-        "has_avx" => detected!("avx"),
-        "has_avx2" => detected!("avx2"),
-        "has_fma" => detected!("fma"),
-        "has_bmi1" => detected!("bmi1"),
-        "has_bmi2" => detected!("bmi2"),
-        "has_lzcnt" => detected!("lzcnt"),
-        "has_avx512bitalg" => detected!("avx512bitalg"),
-        "has_avx512dq" => detected!("avx512dq"),
-        "has_avx512f" => detected!("avx512f"),
-        "has_avx512vl" => detected!("avx512vl"),
-        "has_avx512vbmi" => detected!("avx512vbmi"),
-        _ => false,
-    }
-}
-
-/// Whether this CPU has a feature, by cranelift's name.
-#[cfg(target_arch = "aarch64")]
-fn cpu_has(feature: &str) -> bool {
-    use std::arch::is_aarch64_feature_detected as detected;
-    match feature {
-        "has_lse" => detected!("lse"),
-        "has_pauth" => detected!("paca"),
-        "has_fp16" => detected!("fp16"),
-        "has_dotprod" => detected!("dotprod"),
-        "has_i8mm" => detected!("i8mm"),
-        // Hints, which older CPUs take for no operation.
-        "use_bti" | "sign_return_address" | "sign_return_address_all" => true,
-        _ => false,
-    }
-}
-
-/// Whether this CPU has a feature, by cranelift's name: what this program itself
-/// was compiled to need. Finer detection is not in stable Rust.
-#[cfg(target_arch = "riscv64")]
-fn cpu_has(feature: &str) -> bool {
-    match feature {
-        "has_m" | "has_a" | "has_f" | "has_d" | "has_zicsr" | "has_zifencei" => true,
-        "has_c" | "has_zca" | "has_zcd" => cfg!(target_feature = "c"),
-        _ => false,
-    }
-}
-
-/// Whether this CPU has a feature: none beyond the baseline can be detected.
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
-fn cpu_has(_feature: &str) -> bool {
-    false
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_unknown_feature_is_missing() {
-        assert!(!cpu_has("has_something_new"));
-    }
 }
