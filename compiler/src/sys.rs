@@ -152,9 +152,9 @@ pub(crate) fn enable(config: &mut Config, flags: &[Flag]) {
             }
             Flag::On(name) => {
                 // SAFETY: as above; these are the Spectre masks, which are on
-                // anyway, and `use_bti` and `sign_return_address`, which emit
-                // hint-space instructions that older CPUs execute as no-ops
-                // and only add checks.
+                // anyway, and `sign_return_address`, which emits hint-space
+                // instructions that older CPUs execute as no-ops and only adds
+                // checks.
                 unsafe { config.cranelift_flag_set(name, "true") };
             }
         }
