@@ -1,4 +1,4 @@
-//! bls-load for other architectures: `cargo xtask cross [ARCH]... [--test]`.
+//! bls-load for other architectures, and the tests that run it: `cargo xtask cross`.
 //!
 //! Cargo needs three things for one: the standard library for it, a C compiler that makes
 //! programs for it, and LLVM's linker. They come from this machine (`rustup target add`, a cross
@@ -7,7 +7,9 @@
 //! what is built, mounted in a namespace that ends with it. Guarantees that the same flags are
 //! used as for this machine's bls-load. What is built is in `target/bls/cross/ARCH/bls-load`.
 
-use crate::{Failed, Step, cargo, install, loader_flags, root, target, with_programs};
+use crate::{
+    Failed, Step, cargo, install, loader_flags, programs, root, target, with_programs_and,
+};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -15,13 +17,18 @@ use std::process::{Command, Stdio};
 pub(crate) const HELP: &str = "\
 bls-load for other architectures, static, into target/bls/cross/ARCH/.
 
-Usage: cargo xtask cross [ARCH]... [--test]
+Usage: cargo xtask cross [ARCH]... [OPTION]...
 
-  ARCH      aarch64, riscv64, armv7 or s390x; all of them where none is named
-  --test    then build the programs for this machine, and run every fixture (and with BLS_SHARED
-            every guest and WASI's tests) by each under qemu-user: output, fuel and report must be
-            this machine's. Needs qemu-ARCH or qemu-ARCH-static on PATH; BLS_QEMU names a folder
-            to look in first
+  ARCH           aarch64, riscv64, armv7 or s390x; all of them where none is named
+  --test         then build the programs for this machine, and run every fixture by each under
+                 qemu-user: output, fuel and report must be this machine's
+  --test-all     the same, and the real guests and WASI's tests of BLS_SHARED; and the fixtures
+                 under a real kernel, for each ARCH of which BLS_KERNELS names a folder with
+                 ARCH/vmlinuz and a static ARCH/busybox
+  --if-possible  where this machine cannot build for an ARCH, or not run it: say so, and go on
+
+The tests need qemu-ARCH (or qemu-ARCH-static; a kernel: qemu-system-ARCH) on PATH, or in the
+folder that BLS_QEMU names.
 
 With rustup (ARCH's gcc and lld from the system's packages; Debian's names):
 
@@ -75,12 +82,14 @@ const MOUNT: &str = "/mnt";
 
 /// Builds for the architectures that are named; with `--test`, runs the tests.
 pub(crate) fn run(words: &[String]) -> Step {
-    let mut is_test = false;
+    let (mut tests, mut if_possible) = (None, false);
     let mut chosen = Vec::new();
     for word in words {
         match ARCHITECTURES.iter().find(|one| one.name == word || one.triple == word) {
             Some(architecture) => chosen.push(architecture),
-            None if word == "--test" => is_test = true,
+            None if word == "--test" => tests = tests.or(Some(false)),
+            None if word == "--test-all" => tests = Some(true),
+            None if word == "--if-possible" => if_possible = true,
             None if word == "--help" => {
                 print!("{HELP}");
                 return Ok(());
@@ -94,16 +103,45 @@ pub(crate) fn run(words: &[String]) -> Step {
     if chosen.is_empty() {
         chosen.extend(&ARCHITECTURES);
     }
-    chosen.iter().try_for_each(|architecture| build(architecture))?;
-    if !is_test {
-        return Ok(());
+    if if_possible {
+        chosen.retain(|architecture| match why_not(architecture) {
+            None => true,
+            Some(why) => {
+                eprintln!(
+                    "xtask: SKIPPED: bls-load for {} was not built: {why}",
+                    architecture.name
+                );
+                false
+            }
+        });
     }
+    chosen.iter().try_for_each(|architecture| build(architecture))?;
+    let Some(all) = tests.filter(|_| !chosen.is_empty()) else { return Ok(()) };
     crate::build()?;
+    // A plain `cargo xtask test` is not told of the loaders: they may be an older tree's.
     let test = ["test", "--release", "--package", "bls-tests", "--test", "every_device", "--"];
+    let loaders = programs().join("cross");
     chosen.iter().try_for_each(|architecture| {
-        let end = ["--nocapture", "--include-ignored", architecture.name];
-        with_programs(&[&test[..], &end].concat())
+        let more = if all { &["--include-ignored"][..] } else { &[] };
+        let arguments = [&test[..], &["--nocapture", architecture.name], more].concat();
+        with_programs_and(&arguments, &[("BLS_CROSS", loaders.as_os_str())])
     })
+}
+
+/// Why this machine cannot build for an architecture.
+fn why_not(architecture: &Architecture) -> Option<String> {
+    if std::env::var_os("BLS_CROSS_ROOT").is_some() {
+        return None;
+    }
+    if !library_of(architecture.triple).is_some_and(|folder| folder.is_dir()) {
+        return Some(format!("no rustup target {}, no BLS_CROSS_ROOT", architecture.triple));
+    }
+    let is_there = |program: &&str| {
+        let asked = Command::new(program).arg("--version").stdout(Stdio::null()).status();
+        asked.is_ok_and(|status| status.success())
+    };
+    let missing = [architecture.gcc, "ld.lld"].into_iter().find(|program| !is_there(program))?;
+    Some(format!("{missing} is not installed"))
 }
 
 fn build(architecture: &Architecture) -> Step {

@@ -186,17 +186,20 @@ fn install(from: &Path, name: &str) -> Step {
 
 /// Runs a cargo verb of the tests package with the programs' paths.
 fn with_programs(arguments: &[&str]) -> Step {
+    with_programs_and(arguments, &[])
+}
+
+/// The same with more variables.
+fn with_programs_and(arguments: &[&str], more: &[(&str, &OsStr)]) -> Step {
     let folder = programs();
-    cargo(
-        arguments,
-        &[
-            ("BLS_COMPILE", folder.join("bls-compile").as_os_str()),
-            ("BLS_LOAD", folder.join("bls-load").as_os_str()),
-            ("BLS_BROKER", folder.join("bls-broker").as_os_str()),
-            ("BLS_LIBRARY", folder.as_os_str()),
-            ("BLS_CROSS", folder.join("cross").as_os_str()),
-        ],
-    )
+    let names = ["bls-compile", "bls-load", "bls-broker"].map(|name| folder.join(name));
+    let variables = [
+        ("BLS_COMPILE", names[0].as_os_str()),
+        ("BLS_LOAD", names[1].as_os_str()),
+        ("BLS_BROKER", names[2].as_os_str()),
+        ("BLS_LIBRARY", folder.as_os_str()),
+    ];
+    cargo(arguments, &[&variables, more].concat())
 }
 
 /// Every test: the libraries' own, each alone, then the black-box ones.
