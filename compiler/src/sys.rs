@@ -136,9 +136,9 @@ pub(crate) fn enable(config: &mut Config, flags: &[&'static str]) {
         // that the CPU lacks is undefined behaviour when run. The names are constants of two
         // tables. Those of `bls_artifact::cpu` only add CPU features, each of which goes into
         // the signed manifest and is compared with the host before an image is mapped. Those
-        // of `compile.rs` are the Spectre masks, which are on anyway, and `use_bti` and
-        // `sign_return_address`, which emit hint-space instructions that older CPUs execute as
-        // no-ops and only add checks.
+        // of `compile.rs` are the Spectre masks, which are on anyway, and
+        // `sign_return_address`, which emits hint-space instructions that older CPUs execute as
+        // no-ops and only adds checks.
         unsafe { config.cranelift_flag_set(flag, "true") };
     }
 }

@@ -357,7 +357,9 @@ pub(crate) fn copy(
         }
         Encoding::Zstd if !built::ZSTD => return Err(ImageError::NotBuilt),
         Encoding::Sparse | Encoding::Zstd => {
-            let mut packed = Vec::with_capacity(record.length as usize);
+            let mut packed = Vec::new();
+            let length = usize::try_from(record.length).unwrap_or(usize::MAX);
+            packed.try_reserve_exact(length).map_err(|_| memory(ErrorKind::OutOfMemory.into()))?;
             opened.read(record.offset, record.length, buffer, |piece| {
                 seen(piece);
                 packed.extend_from_slice(piece);

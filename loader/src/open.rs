@@ -184,7 +184,7 @@ impl Opened {
     fn of_file(name: String, file: OwnedFd, length: u64) -> Result<Self, OpenError> {
         let system = |errno| OpenError::System(name.clone(), errno);
 
-        let mut head = Vec::with_capacity(FIRST_READ.min(length as usize).max(HEADER_LEN));
+        let mut head = Vec::with_capacity(FIRST_READ.min(fitting(length)).max(HEADER_LEN));
         let first = head.capacity();
         fill(&file, &mut head, first).map_err(system)?;
         let framing = |error| OpenError::Frame(name.clone(), error);
@@ -219,7 +219,7 @@ impl Opened {
             return Err(OpenError::NotRegular(name.to_owned(), Irregular::Fifo));
         }
         // One more, which must not be there.
-        let length = Header::announced_length(&bytes) as usize + 1;
+        let length = fitting(Header::announced_length(&bytes)).saturating_add(1);
         fill_from_stream(stream, &mut bytes, length).map_err(system)?;
         Self::from_bytes(name, bytes)
     }
@@ -279,8 +279,8 @@ impl Opened {
     ) -> Result<(), E> {
         let end = offset + length;
         let mut position = offset;
-        if let Some(known) = self.head.get(offset as usize..) {
-            let known = &known[..known.len().min(length as usize)];
+        if let Some(known) = self.head.get(fitting(offset)..) {
+            let known = &known[..known.len().min(fitting(length))];
             if !known.is_empty() {
                 take(known)?;
                 position += known.len() as u64;
@@ -342,6 +342,11 @@ pub(crate) fn read_exactly(
         }
     }
     Ok(())
+}
+
+/// A length as one in memory: the longest there can be, where it does not fit in 32 bits.
+fn fitting(length: u64) -> usize {
+    usize::try_from(length).unwrap_or(usize::MAX)
 }
 
 /// Hands the bytes of `file` from `position` to `end` to `take`, piece by piece and in

@@ -29,7 +29,7 @@ impl EngineProfile {
             .guard_before_linear_memory(true)
             .memory_init_cow(true)
             .table_lazy_init(true)
-            .signals_based_traps(true)
+            .signals_based_traps(self.traps_by_signals())
             .relaxed_simd_deterministic(true)
             .compiler_inlining(Inlining::No)
             // Fuel is in the bytecode; the engine's own ways stay off.

@@ -69,7 +69,7 @@ pub enum Requirement {
     /// It runs behind the whole second wall, or not at all.
     Sandbox,
     /// Its code has what keeps control flow inside it: masks against Spectre, and on Arm
-    /// branch targets and signed return addresses.
+    /// signed return addresses.
     ControlFlow,
 }
 

@@ -1,4 +1,4 @@
-//! The verbs of this repository: build, library, test, check, bench, fuzz.
+//! The verbs of this repository: build, library, cross, test, check, bench, fuzz.
 //!
 //! Needs only cargo. Cargo unifies features over all members of one invocation:
 //! a plain `cargo build --workspace` would link the compiler into the loader. So
@@ -6,6 +6,7 @@
 //! right order, and the tests are told where they are (`BLS_COMPILE`, `BLS_LOAD`,
 //! `BLS_BROKER`, `BLS_LIBRARY`).
 
+mod cross;
 mod fuzz;
 
 use std::ffi::OsStr;
@@ -21,6 +22,8 @@ Usage: cargo xtask <VERB>
            build minimal: a small bls-load, into target/bls/minimal/: core WebAssembly, preview 1,
            raw parts; no store, no network, no configurations (loader/Cargo.toml)
   library  the library for C and its header, into target/bls/
+  cross    bls-load for aarch64, riscv64, armv7 and s390x, into target/bls/cross/, and what runs
+           there: cargo xtask cross --help
   test     build, build minimal and library, then every test; then the fuzz targets, where cargo-fuzz and
            nightly are (with arguments: those of cargo test, and no fuzzing)
   check    formatting, clippy, docs, the tree's own rules and advisories, warnings denied
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         "build" if rest == ["minimal"] => minimal(),
         "build" => build(),
         "library" => library(),
+        "cross" => cross::run(rest),
         "test" => build_all().and_then(|()| test(rest)),
         "check" => check(),
         "ci" => check().and_then(|()| build_all()).and_then(|()| test(rest)),
@@ -129,7 +133,7 @@ fn build() -> Step {
 fn loader(host: &str, features: &[&str]) -> Step {
     // Static: nothing to link at start. The flags hold for one target, so build scripts do
     // not get them.
-    let mut flags = loader_flags(host);
+    let mut flags = loader_flags(&root(), host);
     flags.push("-Ctarget-feature=+crt-static".to_owned());
     let flags = format!("target.{host}.rustflags={flags:?}");
     let common = ["build", "--profile", "dist", "--package", "bls-loader", "--target", host];
@@ -159,9 +163,9 @@ fn library() -> Step {
     install(&root().join("loader/capi/bls.h"), "bls.h")
 }
 
-/// What makes the loader small, as flags of rustc.
-fn loader_flags(host: &str) -> Vec<String> {
-    let script = root().join("loader/no-unwind.ld");
+/// What makes the loader small, as flags of rustc that sees the sources in `root`.
+fn loader_flags(root: &Path, triple: &str) -> Vec<String> {
+    let script = root.join("loader/no-unwind.ld");
     let mut flags = vec![
         // At a fixed address: nothing to relocate at start (SECURITY.md, "What is not
         // promised yet", has what it would cost).
@@ -172,7 +176,7 @@ fn loader_flags(host: &str) -> Vec<String> {
         // More than opt-level "z" inlines: both smaller and faster.
         "-Cllvm-args=--inline-threshold=10".to_owned(),
     ];
-    if host == "x86_64-unknown-linux-gnu" {
+    if triple == "x86_64-unknown-linux-gnu" {
         // Functions of equal text are one. Nothing here compares addresses of functions;
         // the linker that Rust brings for this target can do it.
         flags.push("-Clink-arg=-Wl,--icf=all".to_owned());
@@ -205,16 +209,20 @@ fn install(from: &Path, name: &str) -> Step {
 
 /// Runs a cargo verb of the tests package with the programs' paths.
 fn with_programs(arguments: &[&str]) -> Step {
+    with_programs_and(arguments, &[])
+}
+
+/// The same with more variables.
+fn with_programs_and(arguments: &[&str], more: &[(&str, &OsStr)]) -> Step {
     let folder = programs();
-    cargo(
-        arguments,
-        &[
-            ("BLS_COMPILE", folder.join("bls-compile").as_os_str()),
-            ("BLS_LOAD", folder.join("bls-load").as_os_str()),
-            ("BLS_BROKER", folder.join("bls-broker").as_os_str()),
-            ("BLS_LIBRARY", folder.as_os_str()),
-        ],
-    )
+    let names = ["bls-compile", "bls-load", "bls-broker"].map(|name| folder.join(name));
+    let variables = [
+        ("BLS_COMPILE", names[0].as_os_str()),
+        ("BLS_LOAD", names[1].as_os_str()),
+        ("BLS_BROKER", names[2].as_os_str()),
+        ("BLS_LIBRARY", folder.as_os_str()),
+    ];
+    cargo(arguments, &[&variables, more].concat())
 }
 
 /// Every test: the libraries' own, each alone, then the black-box ones.
@@ -285,7 +293,7 @@ fn bench(rest: &[String]) -> Step {
     let is_name = |word: &str| !word.starts_with('-') && word.parse::<u32>().is_err();
     if rest.contains(&"size") || !rest.iter().any(|word| is_name(word)) {
         // For its size only: the loader that is linked dynamically.
-        let flags = loader_flags(&host()?);
+        let flags = loader_flags(&root(), &host()?);
         let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
         let common = ["rustc", "--profile", "dist", "--package", "bls-loader"];
         cargo(&[&common[..], &["--bin", "bls-load", "--"], &flags].concat(), &[])?;

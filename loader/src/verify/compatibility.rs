@@ -8,6 +8,7 @@
 //! when it takes an image, is not relied on.
 
 use crate::built::{self, NotBuilt};
+use crate::sys;
 use bls_artifact::cpu::{self, Machine};
 use bls_artifact::digest::Sha256;
 use bls_artifact::manifest::{Fuel, Manifest, Part};
@@ -24,6 +25,8 @@ pub enum Misfit {
     OtherTarget(Vec<Target>, Target),
     /// For the portable interpreter, which this program does not have.
     Portable(Target),
+    /// This CPU is older than any that code is made for on its architecture, and lacks these.
+    Baseline(Vec<&'static str>),
     /// Needs CPU features that are missing.
     CpuFeatures {
         /// What the part is for.
@@ -87,7 +90,7 @@ impl<'a> Host<'a> {
     /// This machine.
     pub(crate) fn here() -> Self {
         let page_size = rustix::param::page_size() as u64;
-        Self { target: Target::host(), page_size, has: &cpu_has, wanted: None }
+        Self { target: Target::host(), page_size, has: &sys::cpu::has, wanted: None }
     }
 
     /// A machine of which no more is known; `has` is about its features.
@@ -118,9 +121,14 @@ impl fmt::Display for Misfit {
                     formatter,
                     "it was compiled for {}, and this machine is {}",
                     list(targets),
-                    Target::host().map_or(std::env::consts::ARCH, Target::triple)
+                    match Target::host() {
+                        Some(host) if !host.is_portable() => host.triple().to_owned(),
+                        Some(host) => format!("{}, which runs {host}", std::env::consts::ARCH),
+                        None => std::env::consts::ARCH.to_owned(),
+                    }
                 )?;
-                match targets.iter().any(|target| target.is_portable()) {
+                let interprets = Target::host().is_some_and(Target::is_portable);
+                match !interprets && targets.iter().any(|target| target.is_portable()) {
                     true => write!(formatter, ", without an interpreter"),
                     false => Ok(()),
                 }
@@ -131,6 +139,12 @@ impl fmt::Display for Misfit {
             Self::Portable(target) => write!(
                 formatter,
                 "it was compiled for {target}, and this bls-load has no interpreter"
+            ),
+            Self::Baseline(missing) => write!(
+                formatter,
+                "this CPU lacks what all code for {} needs: {}",
+                Target::host().map_or(std::env::consts::ARCH, Target::triple),
+                missing.join(", ")
             ),
             Self::CpuFeatures { machine, missing, level, is_here } => {
                 let cpu = if *is_here { "this CPU" } else { level.as_str() };
@@ -190,7 +204,7 @@ impl Misfit {
         match self {
             Self::Architecture(_) | Self::OtherTarget(..) => "compatibility.architecture",
             Self::Portable(_) => "compatibility.portable",
-            Self::CpuFeatures { .. } => "compatibility.cpu-feature",
+            Self::Baseline(_) | Self::CpuFeatures { .. } => "compatibility.cpu-feature",
             Self::Stripped(..) => "compatibility.stripped",
             Self::PageSize { .. } => "compatibility.page-size",
             Self::Engine(_) => "compatibility.engine",
@@ -220,6 +234,9 @@ impl Misfit {
             }
             Self::Portable(_) => {
                 format!("compile it for this machine: bls-compile --target {host} app.wasm")
+            }
+            Self::Baseline(_) => {
+                "run it on a newer machine: on IBM Z a z14, or what came later".into()
             }
             Self::CpuFeatures { level, .. } => {
                 format!("compile it for this CPU: bls-compile --target {level} app.wasm")
@@ -280,6 +297,12 @@ pub(crate) fn check_part(part: &Part, host: &Host<'_>) -> Result<(), Misfit> {
     if !part.profile.fits(part.target) {
         return Err(Misfit::Profile);
     }
+    if host.wanted.is_none() {
+        let lacking: Vec<&str> = sys::cpu::lacks_of_baseline().collect();
+        if !lacking.is_empty() {
+            return Err(Misfit::Baseline(lacking));
+        }
+    }
     let missing = part.cpu_features.iter().filter(|feature| !(host.has)(feature));
     let missing: Vec<String> = missing.map(|feature| cpu::short(feature).to_owned()).collect();
     if !missing.is_empty() {
@@ -294,73 +317,4 @@ pub(crate) fn check_part(part: &Part, host: &Host<'_>) -> Result<(), Misfit> {
         return Err(Misfit::Language);
     }
     Ok(())
-}
-
-/// Whether this CPU has a feature, by cranelift's name.
-#[cfg(target_arch = "x86_64")]
-fn cpu_has(feature: &str) -> bool {
-    use std::arch::is_x86_feature_detected as detected;
-    match feature {
-        "has_cmpxchg16b" => detected!("cmpxchg16b"),
-        "has_sse3" => detected!("sse3"),
-        "has_ssse3" => detected!("ssse3"),
-        "has_sse41" => detected!("sse4.1"),
-        "has_sse42" => detected!("sse4.2"),
-        "has_popcnt" => detected!("popcnt"),
-        "has_avx" => detected!("avx"),
-        "has_avx2" => detected!("avx2"),
-        "has_fma" => detected!("fma"),
-        "has_bmi1" => detected!("bmi1"),
-        "has_bmi2" => detected!("bmi2"),
-        "has_lzcnt" => detected!("lzcnt"),
-        "has_avx512bitalg" => detected!("avx512bitalg"),
-        "has_avx512dq" => detected!("avx512dq"),
-        "has_avx512f" => detected!("avx512f"),
-        "has_avx512vl" => detected!("avx512vl"),
-        "has_avx512vbmi" => detected!("avx512vbmi"),
-        _ => false,
-    }
-}
-
-/// Whether this CPU has a feature, by cranelift's name.
-#[cfg(target_arch = "aarch64")]
-fn cpu_has(feature: &str) -> bool {
-    use std::arch::is_aarch64_feature_detected as detected;
-    match feature {
-        "has_lse" => detected!("lse"),
-        "has_pauth" => detected!("paca"),
-        "has_fp16" => detected!("fp16"),
-        "has_dotprod" => detected!("dotprod"),
-        "has_i8mm" => detected!("i8mm"),
-        // Hints, which older CPUs take for no operation.
-        "use_bti" | "sign_return_address" | "sign_return_address_all" => true,
-        _ => false,
-    }
-}
-
-/// Whether this CPU has a feature, by cranelift's name: what this program itself
-/// was compiled to need. Finer detection is not in stable Rust.
-#[cfg(target_arch = "riscv64")]
-fn cpu_has(feature: &str) -> bool {
-    match feature {
-        "has_m" | "has_a" | "has_f" | "has_d" | "has_zicsr" | "has_zifencei" => true,
-        "has_c" | "has_zca" | "has_zcd" => cfg!(target_feature = "c"),
-        _ => false,
-    }
-}
-
-/// Whether this CPU has a feature: none beyond the baseline can be detected.
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
-fn cpu_has(_feature: &str) -> bool {
-    false
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_unknown_feature_is_missing() {
-        assert!(!cpu_has("has_something_new"));
-    }
 }

@@ -198,7 +198,7 @@ fn write_part(text: &mut String, part: &Part, sections: &[Section], keeps_flow: 
     let _ = writeln!(text, "  cpu      {cpu}");
     let flow = match part.target {
         Target::Aarch64 if keeps_flow => {
-            "calls check types; Spectre masks; branch targets; signed return addresses"
+            "calls check types; Spectre masks; signed return addresses"
         }
         _ if keeps_flow => "calls check types; Spectre masks",
         _ => "not said",

@@ -65,7 +65,8 @@ impl Recorder {
             name: Text::new(&manifest.name),
             part: depends_on_machine.then_some(facts.chosen),
             source_sha256: Text::new(&manifest.source.to_string()),
-            target: Text::new(facts.part().target.triple()),
+            // By rule a report says nothing that depends on the machine.
+            target: (!self.by_rule()).then(|| Text::new(facts.part().target.triple())),
         };
         let (mode, why) = match facts.integrity {
             Integrity::Copy(why) | Integrity::PrivateCopy(why) => (form::Mode::Copy, Some(why)),

@@ -104,8 +104,9 @@ pub(super) struct Artifact {
     pub(super) part: Option<usize>,
     /// SHA-256 of the WebAssembly module it was compiled from, 64 hexadecimal digits.
     pub(super) source_sha256: Text,
-    /// The target of the code that runs, as a triple.
-    pub(super) target: Text,
+    /// The target of the code that runs, as a triple; not with `--deterministic`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) target: Option<Text>,
 }
 
 /// The rules in the place of chance.
