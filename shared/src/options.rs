@@ -89,7 +89,7 @@ pub fn loader_command(name: &str) -> Option<&'static str> {
 
 /// The commands that bls-compile alone has, and how each is written, for whoever asks
 /// bls-load for one. A test of the compiler holds them to its command line.
-pub const COMPILER_COMMANDS: [(&str, &str); 8] = [
+pub const COMPILER_COMMANDS: [(&str, &str); 9] = [
     ("compile", "bls-compile app.wasm"),
     ("link", "bls-compile link math.wasm app.wasm"),
     ("check", "bls-compile check app.wasm"),

@@ -50,7 +50,7 @@ pub(super) fn rollback(
         every_part: true,
         ..Policy::of(&trusted.trust)
     };
-    let verified = verify_installed_for(installed, &policy, options.target)
+    let verified = verify_installed_for(installed, &policy, options.target.as_ref())
         .map_err(|error: VerifyError| super::failure(error))?;
     stages.done(Stage::Verify, || {
         format!("every byte checked, keys trusted by {}", trusted.path.display())
