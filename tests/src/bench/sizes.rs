@@ -135,11 +135,9 @@ fn made(wasm: &[u8], options: &Options) -> Result<Vec<Made>, String> {
     let assembled = pipeline::assemble_source(source, options, &mut |_| {})
         .map_err(|error| error.to_string())?;
     let all = assembled.manifest().parts.iter().zip(assembled.parts());
-    let made = |(part, bytes): (_, &[u8])| Made {
-        stored: bytes.len() as u64,
-        image: parts::image(part, bytes),
-    };
-    Ok(all.map(made).collect())
+    let made = all
+        .map(|(part, bytes)| Made { stored: bytes.len() as u64, image: parts::image(part, bytes) });
+    Ok(made.collect())
 }
 
 /// What the engine makes with its own settings, but for the proposals.
