@@ -59,9 +59,9 @@ impl DeltaError {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Image(_) => "artifact.image",
+            Self::Image(_) => "delta.image",
             Self::NothingInCommon => "delta.nothing-in-common",
-            Self::Compress(_) => "assemble.compress",
+            Self::Compress(_) => "delta.compress",
             Self::Defect(_) => "delta.defect",
         }
     }
