@@ -7,13 +7,12 @@
 //! header announces. Does not look at signatures or parts.
 
 use crate::error::{Cause, StageError};
-use crate::sys;
 use bls_artifact::artifact::{Foreign, Frame, FrameError, HEADER_LEN, Header};
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{FileType, Mode, OFlags};
 use std::fmt;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 /// Bytes read first: header, envelope, and with a small artifact everything, so
@@ -163,18 +162,11 @@ impl Opened {
         Self::of_file(name, file, length)
     }
 
-    /// Takes the file that the kernel opened where it was told to execute it, as this
-    /// descriptor; `path` is what it was called.
+    /// Takes a file that is open already; `name` is what it was called.
     ///
     /// # Errors
     /// [`OpenError`].
-    pub(crate) fn executed(path: &Path, descriptor: RawFd) -> Result<Self, OpenError> {
-        let name = path.display().to_string();
-        let file = sys::descriptor::duplicate(descriptor).map_err(|error| {
-            let errno = rustix::io::Errno::from_io_error(&error);
-            OpenError::System(name.clone(), errno.unwrap_or(rustix::io::Errno::BADF))
-        })?;
-        let file = OwnedFd::from(file);
+    pub(crate) fn taken(name: String, file: OwnedFd) -> Result<Self, OpenError> {
         match judge(file, &name)? {
             Regular::File(file, length) => Self::of_file(name, file, length),
             Regular::Stream(stream) => Self::read_stream(&name, stream.as_fd()),

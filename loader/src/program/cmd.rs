@@ -13,13 +13,14 @@ mod verify;
 
 use crate::built::{self, NotBuilt};
 use crate::error::{Cause, Failure, printable_path};
-use crate::open::Opened;
+use crate::open::{OpenError, Opened};
 use crate::program::cli::{self, Artifact, Command, Options};
 use crate::program::explain::{Stage, Stages};
 use crate::program::{config, node, say};
 use crate::request::Beyond;
 use crate::run::outcome::FAILED;
 use crate::store::{Installed, StoreError, Stores, Wanted};
+use crate::sys;
 use crate::trust as trust_file;
 use crate::verify::{
     Checked, Policy, Reason, Verified, VerifyError, verify as verify_file, verify_for,
@@ -28,6 +29,7 @@ use crate::verify::{
 use bls_artifact::cpu::Machine;
 use bls_artifact::options;
 use bls_artifact::text::{printable_json, printable_lines};
+use rustix::io::Errno;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::os::fd::RawFd;
@@ -146,10 +148,22 @@ impl<'a> Named<'a> {
             Artifact::Installed(wanted) => return Ok(Self::Installed(wanted)),
             Artifact::File(path) if path.as_os_str() == cli::STDIN => Opened::from_stdin()?,
             Artifact::File(path) => Opened::open(path)?,
-            Artifact::Executed(path, descriptor) => Opened::executed(path, *descriptor)?,
+            Artifact::Executed(path, descriptor) => executed_file(path, *descriptor)?,
         };
         stages.done(Stage::Open, || format!("{}: framing fits", opened.name()));
         Ok(Self::File(opened))
+    }
+}
+
+/// The artifact that the kernel opened where it was told to execute it.
+fn executed_file(path: &Path, descriptor: RawFd) -> Result<Opened, OpenError> {
+    let name = path.display().to_string();
+    match sys::descriptor::duplicate(descriptor) {
+        Ok(file) => Opened::taken(name, file.into()),
+        Err(error) => {
+            let errno = Errno::from_io_error(&error).unwrap_or(Errno::BADF);
+            Err(OpenError::System(name, errno))
+        }
     }
 }
 
