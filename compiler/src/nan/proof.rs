@@ -43,7 +43,7 @@ pub(super) fn prove(
         stack: Vec::new(),
     };
     let has_parameters =
-        (0..types.parameters(defined)).all(|local| walk.local(local as u32) == Class::Kept);
+        (0..types.parameters(defined)).all(|local| Class::Kept.is_within(walk.local(local as u32)));
     let mut left = before;
     let mut reader = compiled.get_operators_reader()?;
     let unproven = |offset, what| NanError::Unproven { function, offset, what };

@@ -81,6 +81,7 @@ fn who_looks_at_numbers_needs_none() {
         "(f64.store (i32.const 8) (f64.load (i32.const 0))) (local.get $a)".to_owned(),
         "(f64.store (i32.const 8) (f64.convert_i32_s (local.get $i))) (f64.const nan)".to_owned(),
         "(f64.neg (local.get $a))".to_owned(),
+        format!("(local.set $a {SUM}) (f64.convert_i64_s (i64.trunc_sat_f64_s (local.get $a)))"),
         "(select (local.get $a) (local.get $b) (local.get $i))".to_owned(),
         format!("(unreachable) {SUM}"),
     ] {
