@@ -1,7 +1,7 @@
 //! Why a store does not give or take something, in words.
 
 use super::{SYSTEM_STORE, record::RecordError};
-use crate::error::{Cause, Failure, StageError};
+use crate::error::{Cause, Error, StageError};
 use crate::freshness::Stale;
 use crate::guarded::GuardError;
 use bls_artifact::digest::Sha256;
@@ -43,7 +43,7 @@ pub enum StoreError {
     /// Another release has come first.
     Stale(String, Stale),
     /// What was to be installed is not what was signed: why.
-    Contents(Box<Failure>),
+    Contents(Box<Error>),
     /// Several of what is installed have an identity that begins so.
     Ambiguous(String, Vec<Sha256>),
     /// No earlier release of this name is kept in this store.
@@ -101,7 +101,7 @@ impl fmt::Display for StoreError {
                 write!(formatter, "nobody knows where your own store is: {what}")
             }
             Self::Stale(name, stale) => write!(formatter, "{name}: {stale}"),
-            Self::Contents(why) => write!(formatter, "{}", why.what),
+            Self::Contents(why) => why.fmt(formatter),
             Self::Ambiguous(digits, all) => {
                 write!(formatter, "sha256:{digits} is short for {} of what is", all.len())?;
                 write!(formatter, " installed:")?;
@@ -172,7 +172,7 @@ impl StageError for StoreError {
             Self::Database(..) => "store.database",
             Self::Stale(_, stale) => stale.code(),
             Self::Ambiguous(..) => "store.ambiguous",
-            Self::Contents(why) => why.code,
+            Self::Contents(why) => why.code(),
             Self::NothingBefore(..) => "store.nothing-before",
             Self::SeveralBefore(..) => "store.several-before",
         }
@@ -182,7 +182,7 @@ impl StageError for StoreError {
         match self {
             Self::System(_, _, errno) => Cause::of_named(*errno),
             Self::Database(_, cause) => *cause,
-            Self::Contents(why) => why.cause,
+            Self::Contents(why) => why.cause(),
             Self::Writable(..)
             | Self::Kind(..)
             | Self::TooLong(_)
@@ -217,7 +217,7 @@ impl StageError for StoreError {
                 format!("nothing was installed there yet: see that {} exists", path.display())
             }
             Self::System(..) => return None,
-            Self::Contents(why) => return why.hint.clone(),
+            Self::Contents(why) => return why.hint().map(str::to_owned),
             Self::Writable(path, "another user") => {
                 format!("see who owns {}: all of a store has one owner", path.display())
             }

@@ -9,7 +9,7 @@ use super::{
     Facts, Integrity, Place, Policy, Reason, VerifyError, admit, check_signed, choose_for,
 };
 use crate::delta::{self, Base, Delta, DeltaError, Stop};
-use crate::error::Failure;
+use crate::error::Error;
 use crate::image::BaseImage;
 use crate::store::StoreError;
 use bls_artifact::cpu::Machine;
@@ -53,7 +53,7 @@ impl Rebuilt<'_> {
             take(bytes)
         };
         let made = delta::make(self.delta, self.part, &self.base, length, &mut seen);
-        let refused = |error: DeltaError| StoreError::Contents(Box::new(Failure::from(error)));
+        let refused = |error: DeltaError| StoreError::Contents(Box::new(Error::from(error)));
         made.map_err(|stop| match stop {
             Stop::Delta(error) => refused(error),
             Stop::Taker(error) => error,
