@@ -12,6 +12,7 @@ pub mod court;
 pub mod deep;
 pub mod devices;
 pub mod differential;
+pub mod embedded;
 pub mod fake_outside;
 pub mod faulty;
 pub mod fuzzing;
