@@ -395,17 +395,16 @@ fn the_document_lists_the_operators() {
 /// constants are.
 fn every_operator() -> Vec<(String, Sort)> {
     macro_rules! operators {
-        ($(@$proposal:ident $operator:ident $({ $($field:ident: $type:ty),* })? => $visit:ident ($($arity:tt)*))*) => {{
-            let mut all = Vec::new();
-            $(operators!(@one all $operator $({ $($field)* })?);)*
-            all
-        }};
-        (@one $all:ident $operator:ident { $($field:ident)* }) => {};
-        (@one $all:ident $operator:ident) => {
-            $all.push((stringify!($operator).to_owned(), sort(&Operator::$operator)));
+        ($(@$proposal:ident $operator:ident $({ $($field:ident: $type:ty),* })? => $visit:ident ($($arity:tt)*))*) => {
+            [$(operators!(@one $operator $({ $($field)* })?),)*]
+        };
+        (@one $operator:ident { $($field:ident)* }) => { None };
+        (@one $operator:ident) => {
+            Some((stringify!($operator).to_owned(), sort(&Operator::$operator)))
         };
     }
-    let mut all: Vec<(String, Sort)> = wasmparser::for_each_operator!(operators);
+    let all: [Option<(String, Sort)>; _] = wasmparser::for_each_operator!(operators);
+    let mut all: Vec<(String, Sort)> = all.into_iter().flatten().collect();
     all.retain(|(_, sort)| *sort != Sort::Other);
     all.sort_by(|one, other| one.0.cmp(&other.0));
     all
