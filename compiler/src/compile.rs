@@ -14,14 +14,14 @@ pub mod effort;
 use crate::audit::Audited;
 use crate::compile::effort::{Effort, effort};
 use crate::hints::Hinted;
-use crate::nan::Settled;
+use crate::nan::{NanError, Settled};
 use crate::sys;
 use bls_artifact::cpu::Machine;
 use bls_artifact::limits::{IMAGE_BYTES_MAX, IMAGE_ZEROS_MAX};
 use bls_artifact::target::{EngineProfile, Target};
 use object::{Object as _, ObjectSection as _};
 use std::fmt;
-use wasmparser::{BinaryReaderError, Parser, Payload};
+use wasmparser::{BinaryReaderError, Parser, Payload, Validator, WasmFeatures};
 use wasmtime::{Engine, OptLevel, RegallocAlgorithm, Strategy};
 
 /// Why a module cannot be compiled.
@@ -33,6 +33,10 @@ pub enum CompileError {
     Module(Target, String),
     /// The image is longer than the format allows.
     TooLong(Target, u64),
+    /// The module has vectors, and the machine that was asked for has none.
+    Vectors(Machine),
+    /// The checks of NaNs could not be made, or proved.
+    Nans(Target, NanError),
 }
 
 impl fmt::Display for CompileError {
@@ -45,6 +49,10 @@ impl fmt::Display for CompileError {
             Self::TooLong(target, bytes) => {
                 write!(f, "the image for {target} has {bytes} bytes, more than the format allows")
             }
+            Self::Vectors(machine) => {
+                write!(f, "the module uses SIMD, and code for {machine} cannot")
+            }
+            Self::Nans(target, error) => write!(f, "cannot compile for {target}: {error}"),
         }
     }
 }
@@ -59,6 +67,8 @@ impl CompileError {
             Self::Settings(..) => "compile.settings",
             Self::Module(..) => "compile.module",
             Self::TooLong(..) => "compile.too-long",
+            Self::Vectors(_) => "compile.vectors",
+            Self::Nans(_, error) => error.code(),
         }
     }
 
@@ -69,6 +79,8 @@ impl CompileError {
             Self::Settings(..) => "this is a defect of bls-compile; please report it",
             Self::Module(..) => "try another --target; if the module is sound, please report it",
             Self::TooLong(..) => "split the module",
+            Self::Vectors(_) => "compile for CPUs that have vectors: --target riscv64:+v",
+            Self::Nans(..) => "this is a defect of bls-compile; please report it, with the module",
         }
     }
 }
@@ -189,11 +201,14 @@ pub(crate) fn generate(
     let target = machine.target();
     let refused = |what: &dyn fmt::Display| CompileError::Module(target, what.to_string());
     let hard = |wasm, joining| effort(wasm, joining).map_err(|error| refused(&error));
+    if !has_vectors(machine) && uses_vectors(wasm, profile) {
+        return Err(CompileError::Vectors(machine.clone()));
+    }
     let effort = hard(wasm, joining)?;
     let memories = memories(wasm).map_err(|error| refused(&error))?;
     let mut settled = None;
     if profile.canonical_nans() && effort == Effort::Full {
-        settled = Settled::of(wasm).map_err(|error| refused(&error))?;
+        settled = Settled::of(wasm).map_err(|error| CompileError::Nans(target, error))?;
     }
     // Where checks would make it too much to optimise, the engine's own rule does it.
     if let Some(made) = &settled
@@ -221,6 +236,17 @@ pub(crate) fn generate(
         .map_or_else(precompile, |threads| threads.install(precompile))
         .map_err(|error| CompileError::Module(target, format!("{error:#}")))?;
     Image::new(machine, profile, effort, bytes)
+}
+
+/// Whether code for this machine can have vectors of 128 bits: on RISC-V they are an extension.
+fn has_vectors(machine: &Machine) -> bool {
+    machine.target() != Target::Riscv64 || machine.features().contains(&"has_v")
+}
+
+/// Whether a module that is valid is so only because it may use SIMD.
+fn uses_vectors(wasm: &[u8], profile: &EngineProfile) -> bool {
+    let without = profile.wasm_features() - (WasmFeatures::SIMD | WasmFeatures::RELAXED_SIMD);
+    Validator::new_with_features(without).validate_all(wasm).is_err()
 }
 
 /// How many memories a module defines.

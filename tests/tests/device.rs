@@ -48,7 +48,8 @@ fn of_several_files_each_is_installed_or_not() {
     let (home, shelf) = (Home::new(), Shelf::new());
     let good = text(&release(&home, "one", 1, "one"));
     let other = text(&release(&home, "two", 2, "two"));
-    let strange = text(&release(&Home::with_seed(9), "three", 3, "three"));
+    let stranger = Home::with_seed(9);
+    let strange = text(&release(&stranger, "three", 3, "three"));
     let broken = home.path("broken.bls");
     let mut bytes = std::fs::read(&good).unwrap();
     bytes.truncate(bytes.len() - 1);

@@ -192,10 +192,10 @@ fn another_machine_gets_what_it_would_run() {
         ("riscv64:rva23", "riscv64gc-unknown-linux-gnu rv64gc"),
     ] {
         let shelf = Shelf::new();
+        let _ = shelf.load(&home, &["install", "--target", machine, path]).expect(0);
         let said = shelf.load(&home, &["verify", "--target", machine, path]).expect(0).text();
         let line = said.lines().find(|line| line.ends_with(", runs there)")).unwrap();
         assert!(line.starts_with(&format!("part      {part} (")), "{machine}: {said}");
-        let _ = shelf.load(&home, &["install", "--target", machine, path]).expect(0);
         // That part alone, and it is found there as it was judged.
         assert_eq!(shelf.names("images").len(), 1);
         let said = shelf.load(&home, &["verify", "--target", machine, "hello"]).expect(0).text();

@@ -44,9 +44,9 @@ fn images(artifact: &Path) -> Vec<(Encoding, usize, Vec<u8>)> {
 fn no_image_holds_what_no_run_reads() {
     let home = Home::new();
     let targets = Target::ALL.map(Target::triple).join(",");
-    // With and without names; the second has objects and its own sections for them.
+    // With and without names; the third has objects and its own sections for them.
     for (guest, has_names) in
-        [("rust/hello/hello.wasm", true), ("c/hello.wasm", false), ("wat/gc-structs.wat", false)]
+        [("wat/trap-unreachable.wat", true), ("c/hello.wasm", false), ("wat/gc-structs.wat", false)]
     {
         let artifact = home.compile(&fixtures().join(guest), &["--target", &targets]);
         let images = images(&artifact);

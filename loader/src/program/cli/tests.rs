@@ -219,7 +219,6 @@ fn nonsense_is_refused() {
         &["verify", "app.bls", "--trust", "k"],
         &["verify", "--all", "--json"],
         &["install"],
-        &["install", "a", "b"],
         &["install", "--fuel", "1", "a"],
         &["remove"],
         &["remove", "a/b"],

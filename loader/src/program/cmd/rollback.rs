@@ -41,10 +41,14 @@ pub(super) fn rollback(
         None => install::before(store, &record)?,
         Some(wanted) => whole(store, wanted)?.ok_or_else(|| missing(&wanted.to_string()))?,
     };
+    let asked = to.map(ToString::to_string);
     let wanted = Wanted::Name(name.to_owned());
     let path = || store.path_of(Folder::Artifacts, &identity.to_string());
     let installed = store.installed(identity, wanted)?;
-    let installed = installed.ok_or_else(|| StoreError::Missing(path()))?;
+    let installed = installed.ok_or_else(|| match &asked {
+        Some(asked) => missing(asked),
+        None => StoreError::Missing(path()),
+    })?;
     let policy = Policy {
         clock: clock(options.clock_unset),
         every_part: true,
