@@ -28,7 +28,7 @@ use std::fmt;
 use std::ops::Range;
 
 /// The first eight bytes of every delta.
-pub const MAGIC: [u8; 8] = *b"\x89BLD\r\n\x1a\n";
+pub const MAGIC: [u8; 8] = crate::artifact::DELTA_MAGIC;
 /// The only format version of deltas that this crate reads and writes.
 pub const DELTA_VERSION: u32 = 1;
 /// Bytes before the signatures.
