@@ -23,13 +23,13 @@ const MACHINES: [(&str, &str, &[&str], &str); 4] = [
 
 /// A machine, before it starts.
 #[derive(Debug)]
-pub struct Machine {
+pub struct Emulator {
     command: Command,
     /// The files in its memory: a cpio archive.
     files: Vec<u8>,
 }
 
-impl Machine {
+impl Emulator {
     /// The one for an architecture, or nothing, which is said.
     ///
     /// # Panics

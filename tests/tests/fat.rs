@@ -199,7 +199,9 @@ fn another_machine_gets_what_it_would_run() {
         // That part alone, and it is found there as it was judged.
         assert_eq!(shelf.names("images").len(), 1);
         let said = shelf.load(&home, &["verify", "--target", machine, "hello"]).expect(0).text();
-        assert!(said.contains(", not in this store)"), "{machine}: {said}");
+        // Which others would do there, and were not kept.
+        let is_poorest = ["x86_64:v1", "aarch64", "riscv64:rva23"].contains(&machine);
+        assert_eq!(said.contains(", not in this store)"), !is_poorest, "{machine}: {said}");
     }
     let shelf = Shelf::new();
     let refused = shelf.load(&home, &["verify", "--target", "s390x:z15", path]).expect(125);

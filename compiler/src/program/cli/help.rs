@@ -48,8 +48,9 @@ A file called \"check\" is ./check.
       --memory <KIND>     guard | checked [default: guard: faster, and takes
                           4 GiB of address space for each memory; checked:
                           no more than it may grow to (ulimit -v)]
-      --wasm <KIND>       all | core [default: all]; core: no objects, exceptions,
-                          typed references, atomics: for a minimal bls-load
+      --wasm <KIND>       all | core [default: all]; core: no objects,
+                          exceptions, typed references, atomics: for a
+                          minimal bls-load
       --emit <KIND>       artifact | wasm (the metered module, for any engine) |
                           linked (the module that several are)
       --max-compile-memory <SIZE>    what compiling may take [default: 16GiB]
