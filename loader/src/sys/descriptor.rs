@@ -8,8 +8,10 @@ use std::os::fd::{FromRawFd as _, IntoRawFd as _, RawFd};
 /// do that (binfmt_misc, flag `O`); not one of the first three, and no other program's. For the
 /// start of the process: what it gives is a copy that stays open.
 pub(crate) fn executed() -> Option<RawFd> {
-    // SAFETY: the place of this thread's error number, which lives as long as the thread.
-    unsafe { libc::__errno_location().write(0) };
+    // SAFETY: gives the place of this thread's error number.
+    let error = unsafe { libc::__errno_location() };
+    // SAFETY: it lives as long as the thread, and nobody else writes there.
+    unsafe { error.write(0) };
     // SAFETY: looks a number up in what the kernel left for the process.
     let number = unsafe { libc::getauxval(libc::AT_EXECFD) };
     if number == 0 && io::Error::last_os_error().raw_os_error() == Some(libc::ENOENT) {
