@@ -238,6 +238,9 @@ impl StageError for VerifyError {
                 "have it compiled, and so signed, by whom you trust".into()
             }
             Reason::LyingKeyId { .. } => "do not run it; ask its builder".into(),
+            Reason::Image(ImageError::NotBuilt) => {
+                "the full bls-load has a decoder; or compile it without --compress".into()
+            }
             Reason::Image(ImageError::System(..)) => {
                 "the system gave too little: see ulimit -v, and the limits of its group".into()
             }

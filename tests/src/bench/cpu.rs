@@ -87,7 +87,10 @@ fn measure(
     Ok(samples)
 }
 
-fn print(levels: &[&str], measured: &[(String, Vec<Samples>, Vec<Option<u64>>)], runs: usize) {
+/// A program by name: how long it took at each level, and the length of its code there.
+type Measured = (String, Vec<Samples>, Vec<Option<u64>>);
+
+fn print(levels: &[&str], measured: &[Measured], runs: usize) {
     let default = levels[0];
     let mut headings = vec!["program".to_owned(), format!("{default} ms")];
     for level in &levels[1..] {
