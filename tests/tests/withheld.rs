@@ -278,7 +278,8 @@ fn what_is_reserved_is_what_the_manifest_says() {
         [&["--max-memory", "1MiB"][..], &["--max-memory", "257MiB"], &[]].map(of);
     // 256 MiB more of limit are 256 MiB more of address space, give or take a page or two.
     let more = large - small;
-    assert!((256 << 10) - 64 <= more && more <= (256 << 10) + 64, "{small} kB, {large} kB");
+    let expected = (256 << 10) - 64..=(256 << 10) + 64;
+    assert!(expected.contains(&more), "{small} kB, {large} kB");
     // Without a word in it, what a run may have at most by default: 1 GiB.
     assert!(none > large && none < small + (1 << 20) + 64, "{small} kB, {none} kB");
     println!("address space: {small} kB for a limit of 1 MiB, {large} of 257 MiB, {none} of none");

@@ -226,7 +226,7 @@ mod tests {
         let Some(host) = Target::host() else { return };
         let [machine] = &machines(&[TargetWord::Native(host)], None).unwrap()[..] else { panic!() };
         assert_eq!(machine.target(), host);
-        assert_eq!(machines(&[], Some(NATIVE)).unwrap(), std::slice::from_ref(&machine));
+        assert_eq!(machines(&[], Some(NATIVE)).unwrap(), std::slice::from_ref(machine));
         let other = if host == Target::S390x { Target::X86_64 } else { Target::S390x };
         let refused = machines(&[TargetWord::Native(other)], None).unwrap_err();
         assert!(refused.what.contains("the CPU of this machine"), "{}", refused.what);
