@@ -8,6 +8,10 @@ build:
 library:
     cargo xtask library
 
+# bls-load for other architectures (--help says what it takes, --test runs them)
+cross *ARGS:
+    cargo xtask cross {{ARGS}}
+
 # every test
 test *ARGS:
     cargo xtask test {{ARGS}}

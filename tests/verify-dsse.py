@@ -68,12 +68,26 @@ def main(artifact, *keys):
         print("signed by", keyid)
     statement = json.loads(payload)
     hold(statement["_type"] == "https://in-toto.io/Statement/v1", "another type of statement")
-    stored = {sha256(part) for part in parts}
+    stored = {sha256(part): part for part in parts}
     for subject, part in zip(statement["subject"], statement["predicate"]["parts"], strict=True):
         same = subject["digest"]["sha256"] == part["image"]["sha256"]
         hold(same, "a subject that is not its part")
-        if part["stored"]["encoding"] == "raw" and part["stored"]["sha256"] in stored:
+        encoding, bytes_stored = part["stored"]["encoding"], stored.get(part["stored"]["sha256"])
+        if bytes_stored is None or encoding not in ("raw", "sparse"):
+            continue
+        image = unpack(bytes_stored) if encoding == "sparse" else bytes_stored
+        if sha256(image) == part["image"]["sha256"]:
             print("subject", subject["name"], subject["digest"]["sha256"])
+
+
+def unpack(part):
+    """The image of a sparse part (FORMAT.md, "Parts")."""
+    image, at = bytearray(), 0
+    while at < len(part):
+        zeros, count = struct.unpack_from("<HH", part, at)
+        image += bytes(zeros) + part[at + 4 : at + 4 + count]
+        at += 4 + count
+    return bytes(image)
 
 
 if len(sys.argv) < 3:

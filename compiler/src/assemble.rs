@@ -18,6 +18,7 @@ use bls_artifact::manifest::{
     self, Compiler, Document, EXPORTS_EXTENSION, Encoding, Limits, Manifest, Module, Part, Stored,
 };
 use bls_artifact::recipe;
+use bls_artifact::sparse;
 use bls_artifact::target::{ENGINE_COMPATIBILITY, ENGINE_RELEASE};
 use std::collections::BTreeMap;
 use std::{fmt, io};
@@ -80,7 +81,7 @@ pub struct Choices {
     pub needs: Vec<Permission>,
     /// Limits that the builder asks for.
     pub limits: Limits,
-    /// The zstd level; `None` stores images raw.
+    /// The zstd level; `None` stores images uncompressed.
     pub compression: Option<u32>,
 }
 
@@ -195,26 +196,29 @@ fn extensions(audited: &Audited, parts: &[Part]) -> BTreeMap<String, String> {
 fn part(image: Image, level: Option<u32>) -> Result<(Part, Vec<u8>), AssembleError> {
     let sha256 = Sha256::of(image.bytes());
     let length = image.bytes().len() as u64;
-    let frame = level.map(|level| compress(image.bytes(), level)).transpose();
-    let frame = frame.map_err(AssembleError::Compress)?;
-    let stored = match &frame {
+    let packed = match level {
+        None => sparse::pack(image.bytes()).map(|bytes| (Encoding::Sparse, bytes)),
+        Some(level) => {
+            let frame = compress(image.bytes(), level).map_err(AssembleError::Compress)?;
+            Some((Encoding::Zstd, frame))
+        }
+    };
+    let stored = match &packed {
         None => Stored { encoding: Encoding::Raw, length, sha256 },
-        Some(frame) => Stored {
-            encoding: Encoding::Zstd,
-            length: frame.len() as u64,
-            sha256: Sha256::of(frame),
-        },
+        Some((encoding, bytes)) => {
+            Stored { encoding: *encoding, length: bytes.len() as u64, sha256: Sha256::of(bytes) }
+        }
     };
     let part = Part {
-        target: image.target(),
-        cpu_features: image.cpu_features().to_vec(),
+        target: image.machine().target(),
+        cpu_features: image.machine().features().iter().map(|name| (*name).to_owned()).collect(),
         page_size: image.page_size(),
         engine: ENGINE_COMPATIBILITY.to_owned(),
         profile: image.profile().clone(),
         stored,
         image: manifest::Image { length, sha256, verity: verity(image.bytes()) },
     };
-    Ok((part, frame.unwrap_or_else(|| image.into_bytes())))
+    Ok((part, packed.map_or_else(|| image.into_bytes(), |(_, bytes)| bytes)))
 }
 
 /// One zstd frame with its content size, by one thread: the same bytes always.

@@ -2,26 +2,26 @@
 //! what becomes one is audited by another process in the meantime, and nothing is made of the
 //! image before it passed.)
 //!
-//! wasmtime's `precompile_module` with Cranelift. The target is always explicit,
-//! so that the CPU of the machine that compiles is never asked; there is no
-//! cache. Guarantees: the same module, target and profile give the same image on
-//! any machine with any number of threads. The code generator's flags are one
-//! constant table, `flags`, and how hard it tries depends on the module alone
-//! ([`crate::compile::effort`]): no user chooses them.
+//! wasmtime's `precompile_module` with Cranelift. Target and CPU features are always
+//! explicit ([`Machine`]), so that the CPU of the machine that compiles is never asked; there
+//! is no cache. Guarantees: the same module, machine and profile give the same image on
+//! any machine with any number of threads. A user chooses CPU features among those of the
+//! target; all other flags of the code generator are constants here, and how hard it tries
+//! depends on the module alone ([`crate::compile::effort`]).
 
 pub mod effort;
 
 use crate::audit::Audited;
 use crate::compile::effort::{Effort, effort};
 use crate::hints::Hinted;
-use crate::sys::{self, Flag};
+use crate::nan::{NanError, Settled};
+use crate::sys;
+use bls_artifact::cpu::Machine;
 use bls_artifact::limits::{IMAGE_BYTES_MAX, IMAGE_ZEROS_MAX};
 use bls_artifact::target::{EngineProfile, Target};
-use cranelift_codegen::isa;
-use cranelift_codegen::settings::{self, Configurable as _};
 use object::{Object as _, ObjectSection as _};
 use std::fmt;
-use wasmparser::{BinaryReaderError, Parser, Payload};
+use wasmparser::{BinaryReaderError, Parser, Payload, Validator, WasmFeatures};
 use wasmtime::{Engine, OptLevel, RegallocAlgorithm, Strategy};
 
 /// Why a module cannot be compiled.
@@ -33,6 +33,10 @@ pub enum CompileError {
     Module(Target, String),
     /// The image is longer than the format allows.
     TooLong(Target, u64),
+    /// The module has vectors, and the machine that was asked for has none.
+    Vectors(Machine),
+    /// The checks of NaNs could not be made, or proved.
+    Nans(Target, NanError),
 }
 
 impl fmt::Display for CompileError {
@@ -45,6 +49,10 @@ impl fmt::Display for CompileError {
             Self::TooLong(target, bytes) => {
                 write!(f, "the image for {target} has {bytes} bytes, more than the format allows")
             }
+            Self::Vectors(machine) => {
+                write!(f, "the module uses SIMD, and code for {machine} cannot")
+            }
+            Self::Nans(target, error) => write!(f, "cannot compile for {target}: {error}"),
         }
     }
 }
@@ -59,6 +67,8 @@ impl CompileError {
             Self::Settings(..) => "compile.settings",
             Self::Module(..) => "compile.module",
             Self::TooLong(..) => "compile.too-long",
+            Self::Vectors(_) => "compile.vectors",
+            Self::Nans(_, error) => error.code(),
         }
     }
 
@@ -69,35 +79,38 @@ impl CompileError {
             Self::Settings(..) => "this is a defect of bls-compile; please report it",
             Self::Module(..) => "try another --target; if the module is sound, please report it",
             Self::TooLong(..) => "split the module",
+            Self::Vectors(_) => "compile for CPUs that have vectors: --target riscv64:+v",
+            Self::Nans(..) => "this is a defect of bls-compile; please report it, with the module",
         }
     }
 }
 
-/// What the code for a target is generated with, beyond the architecture's own:
-/// the baseline CPU of each [`Target`], and on Arm branch targets and signed
-/// return addresses.
-const fn flags(target: Target) -> &'static [Flag] {
+/// What all code for a target is generated with, beside CPU features: on Arm signed return
+/// addresses. (Not branch targets: what this code generator begins a function with where it
+/// signs, `paciaz`, is none, and a tail call through a register jumps to what would have to be
+/// another kind.)
+const fn flags(target: Target) -> &'static [&'static str] {
     match target {
-        Target::X86_64 => &[Flag::Preset("x86-64-v2")],
-        Target::Aarch64 => &[Flag::On("sign_return_address"), Flag::On("use_bti")],
-        Target::Riscv64 => &[Flag::Preset("has_c")],
-        Target::S390x | Target::Pulley32 | Target::Pulley64 => &[],
+        Target::Aarch64 => &["sign_return_address"],
+        Target::X86_64 | Target::Riscv64 | Target::S390x | Target::Pulley32 | Target::Pulley64 => {
+            &[]
+        }
     }
 }
 
 /// Masks of indices, against what the processor does where it guesses wrongly: of memories
 /// and of tables. The code generator's default, and not left to that.
-const MASKS: [Flag; 2] = [
-    Flag::On("enable_heap_access_spectre_mitigation"),
-    Flag::On("enable_table_access_spectre_mitigation"),
-];
+const MASKS: [&str; 2] =
+    ["enable_heap_access_spectre_mitigation", "enable_table_access_spectre_mitigation"];
+
+/// What the two ways through a check of a NaN carry to where they meet.
+const WAYS_OF_A_CHECK: u64 = 2;
 
 /// A native image, exactly as wasmtime made it.
 #[derive(Clone, Debug)]
 pub struct Image {
-    target: Target,
+    machine: Machine,
     profile: EngineProfile,
-    cpu_features: Vec<String>,
     page_size: u64,
     effort: Effort,
     bytes: Vec<u8>,
@@ -110,36 +123,30 @@ impl Image {
     /// # Errors
     /// [`CompileError`].
     pub(crate) fn new(
-        target: Target,
+        machine: &Machine,
         profile: &EngineProfile,
         effort: Effort,
         bytes: Vec<u8>,
     ) -> Result<Self, CompileError> {
+        let target = machine.target();
         if bytes.len() as u64 > IMAGE_BYTES_MAX {
             return Err(CompileError::TooLong(target, bytes.len() as u64));
         }
-        let unreadable = |what: &dyn fmt::Display| CompileError::Settings(target, what.to_string());
-        let cpu_features = cpu_features(target).map_err(|error| unreadable(&error))?;
-        let page_size = alignment(&bytes).map_err(|error| unreadable(&error))?;
-        Ok(Self { target, profile: profile.clone(), cpu_features, page_size, effort, bytes })
+        let page_size =
+            alignment(&bytes).map_err(|error| CompileError::Settings(target, error.to_string()))?;
+        Ok(Self { machine: machine.clone(), profile: profile.clone(), page_size, effort, bytes })
     }
 
-    /// What it runs on.
+    /// What it runs on, with the CPU features that the code may use.
     #[must_use]
-    pub fn target(&self) -> Target {
-        self.target
+    pub fn machine(&self) -> &Machine {
+        &self.machine
     }
 
     /// The settings of the engine.
     #[must_use]
     pub fn profile(&self) -> &EngineProfile {
         &self.profile
-    }
-
-    /// CPU features the code may use, by Cranelift's names, sorted.
-    #[must_use]
-    pub fn cpu_features(&self) -> &[String] {
-        &self.cpu_features
     }
 
     /// Bytes that its sections are aligned to.
@@ -167,16 +174,16 @@ impl Image {
     }
 }
 
-/// Compiles a module for one target.
+/// Compiles a module for one machine.
 ///
 /// # Errors
 /// [`CompileError`].
 pub fn compile(
     module: &Audited,
-    target: Target,
+    machine: &Machine,
     profile: &EngineProfile,
 ) -> Result<Image, CompileError> {
-    generate(module.wasm(), module.joining(), target, profile, 0)
+    generate(module.wasm(), module.joining(), machine, profile, 0)
 }
 
 /// The same for a module that is audited elsewhere in the meantime ([`crate::child`]), whose
@@ -187,30 +194,59 @@ pub fn compile(
 pub(crate) fn generate(
     wasm: &[u8],
     joining: u64,
-    target: Target,
+    machine: &Machine,
     profile: &EngineProfile,
     threads: usize,
 ) -> Result<Image, CompileError> {
+    let target = machine.target();
     let refused = |what: &dyn fmt::Display| CompileError::Module(target, what.to_string());
-    let effort = effort(wasm, joining).map_err(|error| refused(&error))?;
+    let hard = |wasm, joining| effort(wasm, joining).map_err(|error| refused(&error));
+    if !has_vectors(machine) && uses_vectors(wasm, profile) {
+        return Err(CompileError::Vectors(machine.clone()));
+    }
+    let effort = hard(wasm, joining)?;
     let memories = memories(wasm).map_err(|error| refused(&error))?;
+    let mut settled = None;
+    if profile.canonical_nans() && effort == Effort::Full {
+        settled = Settled::of(wasm).map_err(|error| CompileError::Nans(target, error))?;
+    }
+    // Where checks would make it too much to optimise, the engine's own rule does it.
+    if let Some(made) = &settled
+        && hard(made.wasm(), joining.saturating_add(made.checks() * WAYS_OF_A_CHECK))? != effort
+    {
+        settled = None;
+    }
+    let nans_by_engine = profile.canonical_nans() && settled.is_none();
+    let wasm = settled.as_ref().map_or(wasm, Settled::wasm);
     let hinted = Hinted::of(wasm).map_err(|error| refused(&error))?;
     // Where the system gives no threads, this one does the work.
     let threads = rayon::ThreadPoolBuilder::new().num_threads(threads).build().ok();
     let settings = Settings {
         effort,
+        nans_by_engine,
         // A guest's own hints are not read: they say where its code was before it was metered.
         has_hints: hinted.has_hints(),
         zeros_max: IMAGE_ZEROS_MAX / memories.max(1),
         is_parallel: threads.is_some(),
     };
-    let engine = engine(target, profile, settings)
+    let engine = engine(machine, profile, settings)
         .map_err(|error| CompileError::Settings(target, format!("{error:#}")))?;
     let precompile = || engine.precompile_module(hinted.wasm());
     let bytes = threads
         .map_or_else(precompile, |threads| threads.install(precompile))
         .map_err(|error| CompileError::Module(target, format!("{error:#}")))?;
-    Image::new(target, profile, effort, bytes)
+    Image::new(machine, profile, effort, bytes)
+}
+
+/// Whether code for this machine can have vectors of 128 bits: on RISC-V they are an extension.
+fn has_vectors(machine: &Machine) -> bool {
+    machine.target() != Target::Riscv64 || machine.features().contains(&"has_v")
+}
+
+/// Whether a module that is valid is so only because it may use SIMD.
+fn uses_vectors(wasm: &[u8], profile: &EngineProfile) -> bool {
+    let without = profile.wasm_features() - (WasmFeatures::SIMD | WasmFeatures::RELAXED_SIMD);
+    Validator::new_with_features(without).validate_all(wasm).is_err()
 }
 
 /// How many memories a module defines.
@@ -229,6 +265,8 @@ fn memories(wasm: &[u8]) -> Result<u64, BinaryReaderError> {
 #[derive(Clone, Copy, Debug)]
 struct Settings {
     effort: Effort,
+    /// NaNs are made canonical by the engine's own rule, at each operator.
+    nans_by_engine: bool,
     has_hints: bool,
     /// Bytes of one memory that the image may hold where most of them are zero.
     zeros_max: u64,
@@ -236,17 +274,21 @@ struct Settings {
     is_parallel: bool,
 }
 
-/// An engine that generates code for a target.
-fn engine(target: Target, profile: &EngineProfile, settings: Settings) -> wasmtime::Result<Engine> {
+/// An engine that generates code for a machine.
+fn engine(
+    machine: &Machine,
+    profile: &EngineProfile,
+    settings: Settings,
+) -> wasmtime::Result<Engine> {
     let mut config = profile.config();
     config
-        .target(target.triple())?
+        .target(machine.target().triple())?
         .strategy(Strategy::Cranelift)
         .cranelift_opt_level(match settings.effort {
             Effort::Full => OptLevel::Speed,
             Effort::Least => OptLevel::None,
         })
-        .cranelift_nan_canonicalization(profile.canonical_nans())
+        .cranelift_nan_canonicalization(settings.nans_by_engine)
         .cranelift_regalloc_algorithm(match settings.effort {
             Effort::Full => RegallocAlgorithm::Backtracking,
             Effort::Least => RegallocAlgorithm::SinglePass,
@@ -254,33 +296,13 @@ fn engine(target: Target, profile: &EngineProfile, settings: Settings) -> wasmti
         .wasm_branch_hinting(settings.has_hints)
         .memory_guaranteed_dense_image_size(settings.zeros_max)
         .parallel_compilation(settings.is_parallel);
-    sys::enable(&mut config, flags(target));
-    sys::enable(&mut config, &MASKS);
-    Engine::new(&config)
-}
-
-/// The CPU features that the flags of a target stand for, asked from the code
-/// generator itself.
-fn cpu_features(target: Target) -> Result<Vec<String>, String> {
-    let mut builder = isa::lookup_by_name(target.triple()).map_err(|error| error.to_string())?;
-    for flag in flags(target) {
-        match flag {
-            Flag::Preset(name) => builder.enable(name),
-            Flag::On(name) => builder.set(name, "true"),
-        }
-        .map_err(|error| error.to_string())?;
+    sys::enable(&mut config, machine.features());
+    sys::enable(&mut config, flags(machine.target()));
+    if profile.traps_by_signals() {
+        // They need an access that faults, which bytecode for the interpreter has not.
+        sys::enable(&mut config, &MASKS);
     }
-    let isa = builder
-        .finish(settings::Flags::new(settings::builder()))
-        .map_err(|error| error.to_string())?;
-    let mut features: Vec<String> = isa
-        .isa_flags()
-        .iter()
-        .filter(|flag| flag.name.starts_with("has_") && flag.as_bool() == Some(true))
-        .map(|flag| flag.name.to_owned())
-        .collect();
-    features.sort_unstable();
-    Ok(features)
+    Engine::new(&config)
 }
 
 /// The largest alignment of a section in an image.
@@ -296,7 +318,9 @@ mod tests {
     use crate::input::Source;
     use crate::ready::ready;
     use crate::validate::validate;
+    use bls_artifact::cpu;
     use bls_artifact::target::Nans;
+    use cranelift_codegen::isa;
 
     /// Whether a setting is on in what wasmtime wrote of its settings into an image: behind
     /// each name stand the kind of its value (2: a switch) and the value.
@@ -311,50 +335,80 @@ mod tests {
         values == [&[2, 1]]
     }
 
+    fn audited(wat: &str, profile: &EngineProfile) -> Audited {
+        let source = Source::new(wat.as_bytes().to_vec(), "t.wat").unwrap();
+        let valid = validate(source, profile).unwrap();
+        audit(&valid, ready(&valid, false).unwrap()).unwrap()
+    }
+
+    const POPCNT: &str = "(module (func (export \"f\") (param i32) (result i32)
+        local.get 0 i32.popcnt))";
+
+    /// Every level of every target, and each feature alone.
+    fn machines() -> Vec<Machine> {
+        let of = |target| {
+            let levels = cpu::levels(target).iter().map(|level| level.name.to_owned());
+            let alone = cpu::features(target).map(|name| format!("+{name}"));
+            let with = levels.chain(alone).map(move |cpu| Machine::with_cpu(target, &cpu).unwrap());
+            with.chain([Machine::from(target)])
+        };
+        Target::ALL.into_iter().flat_map(of).collect()
+    }
+
     #[test]
-    fn every_target_compiles_and_says_what_it_needs() {
+    fn the_table_of_features_is_the_code_generators() {
         for target in Target::ALL {
-            let profile = EngineProfile::of(target, Nans::Canonical);
-            let wat = "(module (func (export \"f\") (param i32) (result i32)
-                         local.get 0 i32.popcnt))";
-            let source = Source::new(wat.as_bytes().to_vec(), "t.wat").unwrap();
-            let valid = validate(source, &profile).unwrap();
-            let module = audit(&valid, ready(&valid, false).unwrap()).unwrap();
-            let image = compile(&module, target, &profile).unwrap();
-            assert!(image.page_size().is_power_of_two() && image.page_size() >= 4096);
-            // wasmtime wrote each flag's name into the image: ours must be there.
-            for feature in image.cpu_features() {
-                let written = image.bytes().windows(feature.len()).any(|w| w == feature.as_bytes());
-                assert!(written, "{target}: {feature}");
-            }
-            for Flag::On(mask) | Flag::Preset(mask) in MASKS {
-                assert!(is_on(mask, image.bytes()), "{target}: {mask}");
-            }
-            for flag in ["use_bti", "sign_return_address"] {
-                assert_eq!(is_on(flag, image.bytes()), target == Target::Aarch64, "{target}");
-            }
-            let expected: &[&str] = match target {
-                Target::X86_64 => &[
-                    "has_cmpxchg16b",
-                    "has_popcnt",
-                    "has_sse3",
-                    "has_sse41",
-                    "has_sse42",
-                    "has_ssse3",
-                ],
-                Target::Riscv64 => &[
-                    "has_a",
-                    "has_d",
-                    "has_f",
-                    "has_m",
-                    "has_zca",
-                    "has_zcd",
-                    "has_zicsr",
-                    "has_zifencei",
-                ],
-                _ => &[],
-            };
-            assert_eq!(image.cpu_features(), expected, "{target}");
+            let builder = isa::lookup_by_name(target.triple()).unwrap();
+            let mut theirs: Vec<&str> = builder
+                .iter()
+                .map(|setting| setting.name)
+                .filter(|name| name.starts_with(cpu::PREFIX))
+                .collect();
+            theirs.sort_unstable();
+            // A preset, for two that are there.
+            theirs.retain(|name| *name != "has_c");
+            assert_eq!(cpu::features(target).collect::<Vec<_>>(), theirs, "{target}");
         }
+    }
+
+    #[test]
+    fn every_machine_compiles_and_its_image_says_what_it_needs() {
+        for machine in machines() {
+            let target = machine.target();
+            let profile = EngineProfile::of(target, Nans::Canonical);
+            let image = compile(&audited(POPCNT, &profile), &machine, &profile).unwrap();
+            assert!(image.page_size().is_power_of_two() && image.page_size() >= 4096);
+            // wasmtime wrote each flag into the image: ours must be on there, and no other.
+            for feature in cpu::features(target) {
+                let needed = machine.features().contains(&feature);
+                assert_eq!(is_on(feature, image.bytes()), needed, "{machine}: {feature}");
+            }
+            for mask in MASKS {
+                assert_eq!(is_on(mask, image.bytes()), !target.is_portable(), "{machine}: {mask}");
+            }
+            let signs = is_on("sign_return_address", image.bytes());
+            assert_eq!(signs, target == Target::Aarch64, "{machine}");
+            assert!(!is_on("use_bti", image.bytes()), "{machine}");
+        }
+    }
+
+    /// What a level is worth: the code uses what it may, and nothing else.
+    #[test]
+    fn a_level_changes_the_code() {
+        let wat = "(module (func (export \"f\") (param i32 i32) (result i32)
+            (i32.clz (i32.and (local.get 0) (i32.xor (local.get 1) (i32.const -1))))))";
+        let profile = EngineProfile::of(Target::X86_64, Nans::Canonical);
+        let module = audited(wat, &profile);
+        let text = |level: &str| {
+            let machine = Machine::with_cpu(Target::X86_64, level).unwrap();
+            let image = compile(&module, &machine, &profile).unwrap();
+            let file = object::File::parse(image.bytes()).unwrap();
+            file.section_by_name(".text").unwrap().data().unwrap().to_vec()
+        };
+        // lzcnt is F3 0F BD; without it the same bytes but for the prefix are bsr.
+        let has_lzcnt = |code: &[u8]| code.windows(3).any(|bytes| bytes == [0xf3, 0x0f, 0xbd]);
+        assert!(!has_lzcnt(&text("v1")) && !has_lzcnt(&text("v2")));
+        assert!(has_lzcnt(&text("v3")) && has_lzcnt(&text("v2+lzcnt")));
+        assert_eq!(text("v3"), text("v3"));
     }
 }

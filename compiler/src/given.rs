@@ -9,7 +9,9 @@ use bls_artifact::artifact::{Contents, FrameError};
 use bls_artifact::digest::Sha256;
 use bls_artifact::envelope::{Envelope, EnvelopeError};
 use bls_artifact::limits::ARTIFACT_BYTES_MAX;
-use bls_artifact::manifest::{Manifest, ManifestError, Statement};
+use bls_artifact::manifest::{Encoding, Manifest, ManifestError, Statement};
+use bls_artifact::sparse;
+use std::borrow::Cow;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::{fmt, fs, io};
@@ -136,9 +138,43 @@ impl<'a> Given<'a> {
         })
     }
 
+    /// The image of a part of the manifest; `None` where the file was stripped of it.
+    ///
+    /// # Errors
+    /// What is wrong with the part, in a sentence.
+    pub fn image(&self, part: usize) -> Result<Option<Cow<'a, [u8]>>, String> {
+        let (part, Some(stored)) = (&self.manifest.parts[part], self.parts[part]) else {
+            return Ok(None);
+        };
+        let image = match part.stored.encoding {
+            Encoding::Raw => Cow::Borrowed(stored),
+            Encoding::Sparse => Cow::Owned(
+                sparse::unpack(stored, part.image.length)
+                    .ok_or("a part does not unpack to the length in its manifest")?,
+            ),
+            Encoding::Zstd => Cow::Owned(decompress(stored, part.image.length)?),
+        };
+        if Sha256::of(&image) != part.image.sha256 {
+            return Err(format!("the image for {} does not match its digest", part.target));
+        }
+        Ok(Some(image))
+    }
+
     /// The parts that the file has, as stored, in order.
     #[must_use]
     pub fn stored(&self) -> Vec<&'a [u8]> {
         self.parts.iter().copied().flatten().collect()
     }
+}
+
+/// Decompresses a part, and never more than `length` bytes of it.
+fn decompress(stored: &[u8], length: u64) -> Result<Vec<u8>, String> {
+    let mut image = Vec::new();
+    zstd::Decoder::new(stored)
+        .and_then(|decoder| decoder.single_frame().take(length + 1).read_to_end(&mut image))
+        .map_err(|error| format!("a part does not decompress: {error}"))?;
+    if image.len() as u64 != length {
+        return Err("a part does not decompress to the length in its manifest".to_owned());
+    }
+    Ok(image)
 }

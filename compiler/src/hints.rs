@@ -1,8 +1,9 @@
 //! Which way a branch goes, told to the code generator: out of the copies of a tiny loop
-//! nearly never.
+//! nearly never, and around what replaces a NaN nearly always.
 //!
 //! Where a loop was unrolled, each copy but the last ends with the guest's branch to the next
-//! one, and behind it stands what pays for those who leave (FUEL.md, "Texts", *copies*).
+//! one, and behind it stands what pays for those who leave (FUEL.md, "Texts", *copies*). A
+//! check of a NaN ends with what is done if there is one (NAN.md).
 //! Taken as it stands, that lies in the way of every round. A hint (the proposal
 //! "branch hinting", custom section `metadata.code.branch_hint`) moves it behind the
 //! function.
@@ -48,7 +49,7 @@ impl From<BinaryReaderError> for HintError {
     }
 }
 
-/// A metered module with hints: the only thing that is handed to the code generator.
+/// A module with charges, checks and hints: the only thing that is handed to the code generator.
 #[derive(Debug)]
 pub(crate) struct Hinted<'a>(Cow<'a, [u8]>);
 
@@ -120,7 +121,7 @@ fn hinted(wasm: &[u8]) -> Result<Cow<'_, [u8]>, BinaryReaderError> {
                 return Ok(Cow::Borrowed(wasm));
             }
             Payload::CodeSectionEntry(body) => {
-                let found = exits(&body)?;
+                let found = branches(&body)?;
                 if !found.is_empty() {
                     hints.function_hints(function, found);
                 }
@@ -148,10 +149,15 @@ fn hinted(wasm: &[u8]) -> Result<Cow<'_, [u8]>, BinaryReaderError> {
     Ok(Cow::Owned(module.finish()))
 }
 
-/// The branches of a function that go on to the next copy of a loop.
-fn exits(body: &FunctionBody<'_>) -> Result<Vec<BranchHint>, BinaryReaderError> {
+/// The branches of a function that go on to the next copy of a loop, or around what replaces
+/// a NaN.
+fn branches(body: &FunctionBody<'_>) -> Result<Vec<BranchHint>, BinaryReaderError> {
     let mut found = Vec::new();
-    let has_any = body.as_bytes().windows(END_OF_EXIT.len()).any(|bytes| bytes == END_OF_EXIT);
+    let mut windows = body.as_bytes().windows(4);
+    let has_any = windows.any(|bytes| {
+        bytes.starts_with(&END_OF_EXIT)
+            || matches!(bytes, [0x45 | 0x60 | 0x66, 0x0d, 0, 0x20 | 0x43 | 0x44])
+    });
     if !has_any {
         return Ok(found);
     }
@@ -163,6 +169,36 @@ fn exits(body: &FunctionBody<'_>) -> Result<Vec<BranchHint>, BinaryReaderError> 
         let start = reader.original_position() - body.range().start;
         last[8] = (start, Some(reader.read()?));
         let at = last.each_ref().map(|(_, operator)| operator.as_ref());
+        let hint =
+            |at: usize| BranchHint { branch_func_offset: last[at].0 as u32, branch_hint_value: 1 };
+        if let [
+            ..,
+            Some(Operator::LocalGet { local_index: one }),
+            Some(Operator::LocalGet { local_index: two }),
+            Some(Operator::F32Ge | Operator::F64Ge),
+            Some(Operator::BrIf { relative_depth: 0 }),
+            Some(Operator::F32Const { .. } | Operator::F64Const { .. }),
+            Some(Operator::LocalSet { local_index: set }),
+            Some(Operator::End),
+        ] = at
+            && [one, two] == [set; 2]
+        {
+            found.push(hint(5));
+        }
+        if let [
+            Some(Operator::V128AnyTrue),
+            Some(Operator::I32Eqz),
+            Some(Operator::BrIf { relative_depth: 0 }),
+            Some(Operator::LocalGet { .. }),
+            Some(Operator::V128Const { .. }),
+            Some(Operator::LocalGet { .. }),
+            Some(Operator::LocalGet { .. }),
+            Some(Operator::F32x4Eq | Operator::F64x2Eq),
+            Some(Operator::V128Bitselect),
+        ] = at
+        {
+            found.push(hint(2));
+        }
         if let [
             Some(Operator::BrIf { relative_depth: 0 }),
             Some(Operator::LocalGet { local_index: counter }),
@@ -176,8 +212,7 @@ fn exits(body: &FunctionBody<'_>) -> Result<Vec<BranchHint>, BinaryReaderError> 
         ] = at
             && [charged, marked, marks] == [counter; 3]
         {
-            let branch_func_offset = last[0].0 as u32;
-            found.push(BranchHint { branch_func_offset, branch_hint_value: 1 });
+            found.push(hint(0));
         }
     }
     Ok(found)
@@ -196,11 +231,16 @@ mod tests {
     fn hints(text: &str) -> Vec<(u32, usize)> {
         let engine = EngineProfile::of(Target::X86_64, Nans::Canonical);
         let source = Source::new(text.as_bytes().to_vec(), "t.wat").unwrap();
-        let wasm = meter(&validate(source, &engine).unwrap()).unwrap().wasm;
-        let hinted = hinted(&wasm).unwrap();
+        hints_of(&meter(&validate(source, &engine).unwrap()).unwrap().wasm)
+    }
+
+    /// The same of a module that is compiled as it is; it imports one function.
+    fn hints_of(wasm: &[u8]) -> Vec<(u32, usize)> {
+        let hinted = hinted(wasm).unwrap();
+        let engine = EngineProfile::of(Target::X86_64, Nans::Canonical);
         recheck(&hinted, engine.wasm_features()).unwrap();
         if let Cow::Owned(hinted) = &hinted {
-            same_but_for_hints(&wasm, hinted).unwrap();
+            same_but_for_hints(wasm, hinted).unwrap();
         }
         let (mut found, mut bodies) = (Vec::new(), Vec::new());
         for payload in Parser::new(0).parse_all(&hinted) {
@@ -242,6 +282,20 @@ mod tests {
         let without = "(module (import \"m\" \"f\" (func)) (func (param i32)
             (loop (call 0) (br_if 0 (local.get 0)))))";
         assert_eq!(hints(without), []);
+    }
+
+    #[test]
+    fn each_check_of_a_nan_is_hinted() {
+        let text = "(module (import \"m\" \"f\" (func)) (memory 1)
+            (func (param f64 f32 v128)
+              (f64.store (i32.const 0) (f64.add (local.get 0) (local.get 0)))
+              (f32.store (i32.const 0) (f32.add (local.get 1) (local.get 1)))
+              (v128.store (i32.const 0) (f32x4.add (local.get 2) (local.get 2)))
+              (v128.store (i32.const 0) (f64x2.add (local.get 2) (local.get 2)))))";
+        let wasm = wat::parse_str(text).unwrap();
+        let settled = crate::nan::Settled::of(&wasm).unwrap().unwrap();
+        assert_eq!(settled.checks(), 4);
+        assert_eq!(hints_of(settled.wasm()), [(1, 4)]);
     }
 
     #[test]

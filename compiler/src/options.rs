@@ -4,15 +4,16 @@
 
 use crate::assemble::LEVELS;
 use bls_artifact::capability::Permission;
+use bls_artifact::cpu::Machine;
 use bls_artifact::limits::{JSON_INTEGER_MAX, PARTS_MAX};
 use bls_artifact::manifest::Document;
-use bls_artifact::target::{Bounds, EngineProfile, Nans, Target};
+use bls_artifact::target::{Bounds, EngineProfile, Language, Nans, Target};
 
 /// What a builder can choose.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// What to compile for; each target once, at least one.
-    pub targets: Vec<Target>,
+    /// What to compile for: at least one, each once, in the order of an artifact's parts.
+    pub machines: Vec<Machine>,
     /// Whether to meter.
     pub metered: bool,
     /// Whether the module also counts by function.
@@ -21,6 +22,8 @@ pub struct Options {
     pub nans: Nans,
     /// How the code keeps to its memories.
     pub bounds: Bounds,
+    /// How much of WebAssembly the module may use.
+    pub language: Language,
     /// The zstd level; `None` stores images raw.
     pub compression: Option<u32>,
     /// The memory limit for the manifest, in bytes.
@@ -46,15 +49,18 @@ pub struct Options {
 }
 
 impl Options {
-    /// The defaults for these targets: metered, canonical NaNs, guards, raw.
+    /// The defaults for these machines, which it sorts: metered, canonical NaNs, guards, raw.
     #[must_use]
-    pub fn new(targets: Vec<Target>) -> Self {
+    pub fn new<M: Into<Machine>>(machines: impl IntoIterator<Item = M>) -> Self {
+        let mut machines: Vec<Machine> = machines.into_iter().map(Into::into).collect();
+        machines.sort_by(|a, b| a.place().cmp(&b.place()));
         Self {
-            targets,
+            machines,
             metered: true,
             fuel_profile: false,
             nans: Nans::Canonical,
             bounds: Bounds::Guard,
+            language: Language::All,
             compression: None,
             memory_max: None,
             fuel_max: None,
@@ -74,14 +80,14 @@ impl Options {
     /// # Errors
     /// What does not, in a sentence.
     pub(crate) fn check(&self) -> Result<(), &'static str> {
-        let mut targets = self.targets.clone();
-        targets.sort_unstable();
-        targets.dedup();
-        if targets.is_empty() || targets.len() > PARTS_MAX as usize {
-            return Err("at least one target is needed");
+        if self.machines.is_empty() || self.machines.len() > PARTS_MAX as usize {
+            return Err("1 to 32 targets are needed");
         }
-        if targets.len() != self.targets.len() {
-            return Err("a target is given twice");
+        if !self.machines.is_sorted_by(|a, b| a.place() <= b.place()) {
+            return Err("the targets are not in the order of an artifact's parts");
+        }
+        if self.machines.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err("a target is given twice with the same CPU");
         }
         if self.compression.is_some_and(|level| !LEVELS.contains(&level)) {
             return Err("a zstd level is 1 to 22");
@@ -107,11 +113,21 @@ impl Options {
     /// the features that every target has.
     #[must_use]
     pub fn profile(&self, target: Target) -> EngineProfile {
-        let mut profile = EngineProfile::of(target, self.nans).with_bounds(self.bounds);
-        for other in &self.targets {
-            let theirs = EngineProfile::of(*other, self.nans).features;
+        let profile = EngineProfile::of(target, self.nans).with_bounds(self.bounds);
+        let mut profile = profile.with_language(self.language);
+        for other in &self.machines {
+            let theirs = EngineProfile::of(other.target(), self.nans).features;
             profile.features.retain(|feature| theirs.contains(feature));
         }
         profile
+    }
+
+    /// The same for the first machine: what a module is judged by.
+    ///
+    /// # Panics
+    /// Without machines, of which [`Options::check`] wants one.
+    #[must_use]
+    pub(crate) fn first_profile(&self) -> EngineProfile {
+        self.profile(self.machines[0].target())
     }
 }

@@ -17,12 +17,12 @@ use crate::ready::{ReadyError, ready};
 use crate::sign::{Artifact, SignError, sign};
 use crate::validate::{ValidateError, Validated, validate};
 use bls_artifact::capability::Permission;
+use bls_artifact::cpu::Machine;
 use bls_artifact::key::PrivateKey;
 use bls_artifact::limits::{INTERFACE_BYTES_MAX, TABLE_ELEMENT_BYTES};
 use bls_artifact::manifest::{Limits, Module};
 use bls_artifact::name::{self, NameError};
 use bls_artifact::quantity::{show_sizes, write_size};
-use bls_artifact::target::Target;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -383,8 +383,10 @@ fn assemble_timed(
     let front = front_timed(modules, options, clock)?;
     needs_of(options, &front.description)?;
     let images = clock.run(Stage::Compile, || {
-        let compile = |target: &Target| compile(&front.audited, *target, &options.profile(*target));
-        options.targets.iter().map(compile).collect::<Result<Vec<_>, _>>().map_err(Error::Compile)
+        let compile = |machine: &Machine| {
+            compile(&front.audited, machine, &options.profile(machine.target()))
+        };
+        options.machines.iter().map(compile).collect::<Result<Vec<_>, _>>().map_err(Error::Compile)
     })?;
     assemble_images(name, front, images, options, clock)
 }
@@ -467,9 +469,9 @@ pub(crate) fn one_module(
     options.check().map_err(Error::Options)?;
     match modules {
         Modules::One(source) => Ok(source),
-        Modules::Several(parts) => clock.run(Stage::Link, || {
-            link(parts, &options.profile(options.targets[0])).map_err(Error::Link)
-        }),
+        Modules::Several(parts) => {
+            clock.run(Stage::Link, || link(parts, &options.first_profile()).map_err(Error::Link))
+        }
     }
 }
 
@@ -494,7 +496,7 @@ pub(crate) fn judge(
     clock: &mut Clock<'_>,
 ) -> Result<(Validated, Description), Error> {
     options.check().map_err(Error::Options)?;
-    let profile = options.profile(options.targets[0]);
+    let profile = options.first_profile();
     let validated =
         clock.run(Stage::Validate, || validate(source, &profile).map_err(Error::Validate))?;
     let description = describe(&validated).map_err(Error::Describe)?;
@@ -553,7 +555,7 @@ impl<'a> Clock<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bls_artifact::target::Nans;
+    use bls_artifact::target::{Nans, Target};
 
     const HELLO: &[u8] = b"(module (memory 1) (func $s) (start $s)
         (func (export \"_start\") (loop br 0)))";
@@ -604,7 +606,7 @@ mod tests {
     #[test]
     fn bad_options_are_refused() {
         for options in [
-            Options::new(vec![]),
+            Options::new(Vec::<Target>::new()),
             Options::new(vec![Target::X86_64, Target::X86_64]),
             Options { compression: Some(23), ..Options::new(vec![Target::X86_64]) },
             Options { memory_max: Some(u64::MAX), ..Options::new(vec![Target::X86_64]) },

@@ -10,10 +10,11 @@ use crate::assemble::Assembled;
 use crate::given::Given as Artifact;
 use crate::input::{Given, Unread};
 use crate::options::Options;
+use bls_artifact::cpu::Machine;
 use bls_artifact::digest::Sha256;
-use bls_artifact::manifest::{Manifest, Statement};
+use bls_artifact::manifest::{Manifest, Part, Statement};
 use bls_artifact::recipe::Ingredient;
-use bls_artifact::target::{Bounds, ENGINE_RELEASE, EngineProfile, Nans, Target};
+use bls_artifact::target::{Bounds, ENGINE_RELEASE, EngineProfile, Language, Nans};
 use serde_json::Value;
 use std::fmt;
 
@@ -146,17 +147,18 @@ pub fn options(manifest: &Manifest, given: Sha256) -> Result<Options, RebuildErr
     if manifest.source != given {
         return Err(RebuildError::Source(manifest.source, given));
     }
-    let targets: Vec<Target> = manifest.parts.iter().map(|part| part.target).collect();
-    if !targets.is_sorted_by(|a, b| a < b) {
-        return Err(RebuildError::Parts("its targets are not in order, or one is there twice"));
-    }
+    let machine = |part: &Part| {
+        Machine::exactly(part.target, &part.cpu_features)
+            .ok_or(RebuildError::Parts("it uses CPU features that no code of its target has"))
+    };
+    let machines: Vec<Machine> = manifest.parts.iter().map(machine).collect::<Result<_, _>>()?;
     let profile = manifest.parts.first().map(|part| &part.profile);
     Ok(Options {
-        targets,
         fuel_profile: manifest.counts_by_function(),
         metered: manifest.fuel.is_some(),
         nans: profile.map_or(Nans::Canonical, |profile| profile.nans),
         bounds: profile.map_or(Bounds::Guard, EngineProfile::bounds),
+        language: profile.map_or(Language::All, EngineProfile::language),
         compression: compiler.compression,
         memory_max: manifest.limits.memory,
         fuel_max: manifest.limits.fuel,
@@ -167,7 +169,7 @@ pub fn options(manifest: &Manifest, given: Sha256) -> Result<Options, RebuildErr
         expires: manifest.expires,
         documents: manifest.documents.clone(),
         needs: manifest.needs.clone(),
-        permissions: Vec::new(),
+        ..Options::new(machines)
     })
 }
 
@@ -198,7 +200,7 @@ pub enum PartResult {
 pub struct Comparison<'a> {
     given: &'a Artifact<'a>,
     fields: Vec<FieldDifference>,
-    parts: Vec<(Target, PartResult)>,
+    parts: Vec<(String, PartResult)>,
 }
 
 /// An artifact that this program has built again, to the byte. Only a [`Comparison`]
@@ -223,16 +225,16 @@ impl<'a> Comparison<'a> {
         &self.fields
     }
 
-    /// Each part of the manifest, in order.
+    /// Each part of the manifest, in order: what it is for, and what became of it.
     #[must_use]
-    pub fn parts(&self) -> &[(Target, PartResult)] {
+    pub fn parts(&self) -> &[(String, PartResult)] {
         &self.parts
     }
 
     /// The artifact as confirmed, when nothing differs.
     #[must_use]
     pub fn confirmed(&self) -> Option<Confirmed<'a>> {
-        let differs = |part: &(Target, PartResult)| matches!(part.1, PartResult::Differs(_));
+        let differs = |part: &(String, PartResult)| matches!(part.1, PartResult::Differs(_));
         let same = self.fields.is_empty() && !self.parts.iter().any(differs);
         same.then_some(Confirmed { given: self.given })
     }
@@ -248,9 +250,9 @@ impl<'a> Comparison<'a> {
             format!("the manifest's {}{more}", first.field)
         });
         let part =
-            self.parts.iter().enumerate().find_map(|(index, (target, result))| match result {
+            self.parts.iter().enumerate().find_map(|(index, (machine, result))| match result {
                 PartResult::Differs(at) => {
-                    Some(format!("part {index} for {target} from byte {at:#x} on"))
+                    Some(format!("part {index} for {machine} from byte {at:#x} on"))
                 }
                 _ => None,
             });
@@ -275,7 +277,7 @@ pub fn compare<'a>(given: &'a Artifact<'a>, rebuilt: &Assembled) -> Comparison<'
             (Some(_), None) => PartResult::Differs(0),
             (Some(stored), Some(rebuilt)) => compare_bytes(stored, rebuilt),
         };
-        (part.target, result)
+        (part.machine(), result)
     });
     Comparison { given, fields, parts: parts.collect() }
 }

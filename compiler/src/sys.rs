@@ -1,8 +1,8 @@
 //! The `unsafe` of this crate: code generator flags, what a parent leaves a process, and
 //! what a second process is made of.
 //!
-//! May assume that the flags come from [`crate::compile`]'s table, which is
-//! constant. Does not take a flag from a user.
+//! May assume that the flags are constants of two tables, that of [`crate::compile`] and the
+//! CPU features of `bls_artifact::cpu`: a user chooses among the second, and names no other.
 
 #![allow(
     unsafe_code,
@@ -14,15 +14,6 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use wasmtime::Config;
-
-/// A switch of the code generator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Flag {
-    /// A named set of CPU features.
-    Preset(&'static str),
-    /// One boolean setting.
-    On(&'static str),
-}
 
 static STDOUT_WAS_CLOSED: AtomicBool = AtomicBool::new(false);
 
@@ -138,25 +129,16 @@ unsafe impl GlobalAlloc for Memory {
 }
 
 /// Turns code generator flags on.
-pub(crate) fn enable(config: &mut Config, flags: &[Flag]) {
+pub(crate) fn enable(config: &mut Config, flags: &[&'static str]) {
     for flag in flags {
-        match flag {
-            Flag::Preset(name) => {
-                // SAFETY: wasmtime marks this unsafe because some flags (stack
-                // probes, spectre masks, the heap's bounds checks) are what the
-                // sandbox stands on, and because an instruction that the CPU
-                // lacks is undefined behaviour when run. A preset only adds CPU
-                // features, each of which goes into the signed manifest and is
-                // compared with the host before an image is mapped.
-                unsafe { config.cranelift_flag_enable(name) };
-            }
-            Flag::On(name) => {
-                // SAFETY: as above; these are the Spectre masks, which are on
-                // anyway, and `use_bti` and `sign_return_address`, which emit
-                // hint-space instructions that older CPUs execute as no-ops
-                // and only add checks.
-                unsafe { config.cranelift_flag_set(name, "true") };
-            }
-        }
+        // SAFETY: wasmtime marks this unsafe because some flags (stack probes, Spectre masks,
+        // the heap's bounds checks) are what the sandbox stands on, and because an instruction
+        // that the CPU lacks is undefined behaviour when run. The names are constants of two
+        // tables. Those of `bls_artifact::cpu` only add CPU features, each of which goes into
+        // the signed manifest and is compared with the host before an image is mapped. Those
+        // of `compile.rs` are the Spectre masks, which are on anyway, and
+        // `sign_return_address`, which emits hint-space instructions that older CPUs execute as
+        // no-ops and only adds checks.
+        unsafe { config.cranelift_flag_set(flag, "true") };
     }
 }

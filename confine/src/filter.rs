@@ -166,7 +166,8 @@ impl Filter {
     ///
     /// # Errors
     /// What the kernel says: `EINVAL` or `ENOSYS` where it has no filters, or another filter
-    /// forbids this one. `Unsupported` on other machines than x86-64, aarch64 and riscv64.
+    /// forbids this one. `Unsupported` on other machines than x86-64, aarch64, riscv64, Arm of
+    /// 32 bits and s390x.
     pub fn install(&self) -> io::Result<()> {
         if ARCHITECTURE == 0 {
             return Err(io::ErrorKind::Unsupported.into());
@@ -223,19 +224,23 @@ impl Filter {
 /// Where `struct seccomp_data` has the number of the call, and the architecture it is of.
 const NUMBER_AT: u32 = 0;
 const ARCHITECTURE_AT: u32 = 4;
-/// The low half of an argument, on a little-endian machine.
+/// The low half of an argument.
 const fn argument_at(place: u8) -> u32 {
-    16 + 8 * place as u32
+    16 + 8 * place as u32 + if cfg!(target_endian = "big") { 4 } else { 0 }
 }
 
-/// `AUDIT_ARCH_*`: the ELF machine, 64 bits, little-endian. 0 where nobody has looked at the
-/// numbers of system calls.
+/// `AUDIT_ARCH_*`: the ELF machine, and bits for 64 bits and for little-endian. 0 where nobody
+/// has looked at the numbers of system calls.
 const ARCHITECTURE: u32 = if cfg!(target_arch = "x86_64") {
     0xc000_003e
 } else if cfg!(target_arch = "aarch64") {
     0xc000_00b7
 } else if cfg!(target_arch = "riscv64") {
     0xc000_00f3
+} else if cfg!(target_arch = "arm") {
+    0x4000_0028
+} else if cfg!(target_arch = "s390x") {
+    0x8000_0016
 } else {
     0
 };
@@ -364,7 +369,8 @@ mod tests {
             4 => call.architecture,
             _ => {
                 let at = (offset - 16) as usize;
-                (call.arguments[at / 8] >> (8 * (at % 8))) as u32
+                let is_high = (at % 8 == 4) == cfg!(target_endian = "little");
+                (call.arguments[at / 8] >> if is_high { 32 } else { 0 }) as u32
             }
         };
         let (mut at, mut loaded, mut steps) = (0, 0, 0);

@@ -16,6 +16,7 @@
 //! its own.
 
 mod calls;
+mod numbers;
 
 use crate::error::{Cause, StageError};
 use crate::host::Grants;
@@ -132,10 +133,13 @@ impl Sandbox {
     }
 
     /// Whether everything stands that somebody can demand. The filter of system calls alone
-    /// lets no memory become executable, so that older kernels do without the other rule.
+    /// lets no memory become executable, so that older kernels do without the other rule; but
+    /// where it does not see what memory is asked for.
     fn is_whole(&self) -> bool {
         let has = |wanted| self.stands().any(|piece| piece == wanted);
-        self.missing.iter().all(|(piece, _)| *piece == Piece::Mdwe && has(Piece::Seccomp))
+        self.missing
+            .iter()
+            .all(|(piece, _)| *piece == Piece::Mdwe && has(Piece::Seccomp) && numbers::MMAP_IS_SEEN)
     }
 
     fn note(&mut self, piece: Piece, outcome: io::Result<()>) {

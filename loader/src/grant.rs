@@ -9,12 +9,14 @@
 mod beyond;
 mod error;
 
+use crate::built;
 use crate::host::Identity;
 use crate::host::{Grants, Preopen, Streams, Variable, kernel_filesystem};
 use crate::policy::{Limits, Rules};
 use crate::request::{Folder, Request};
 use crate::verify::Facts;
 pub(crate) use beyond::Asking;
+use beyond::Decided;
 use bls_artifact::capability::{Capability, Permission, path_covers, plain_path};
 use bls_artifact::policy::Requirement;
 pub(crate) use error::{GrantError, Missing};
@@ -128,7 +130,11 @@ pub(crate) fn grant(
         .collect();
     let env = decision.environment(&mut permissions, &mut kept_back)?;
     let preopens = decision.folders(&mut kept_back)?;
-    let beyond = decision.beyond(may_use, needs, &mut permissions)?;
+    let beyond = match built::NETWORK {
+        true => decision.beyond(may_use, needs, &mut permissions)?,
+        // What was asked for has been refused, or is not looked at.
+        false => Decided::nothing(),
+    };
     kept_back.retain(|(one, _)| may_use.contains(&one.capability()));
     decision.check_needs(needs, &preopens, &permissions, &facts.name)?;
 
@@ -445,8 +451,8 @@ fn folder_for(need: &Permission, preopens: &[Preopen]) -> bool {
 mod tests {
     use super::*;
     use crate::error::StageError as _;
-    use crate::verify::Integrity;
     use crate::verify::tests::manifest;
+    use crate::verify::{Integrity, Standing};
     use bls_artifact::control_flow;
     use bls_artifact::digest::Sha256;
     use bls_artifact::target::Target;
@@ -468,6 +474,7 @@ mod tests {
                 key_ids: Vec::new(),
                 author_ids: Vec::new(),
                 chosen: 0,
+                standings: vec![Standing::Chosen],
                 integrity: Integrity::Copy(None),
             };
             let requires = |one| demands && one == Requirement::ControlFlow;

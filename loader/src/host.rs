@@ -41,6 +41,7 @@ mod table;
 mod waiting;
 mod wiring;
 
+use crate::built;
 use crate::sys;
 use blockless::Blockless;
 pub use blockless::{Aliases, Reach};
@@ -313,13 +314,14 @@ pub fn has_type(module: &str, name: &str, ty: &FuncType) -> Option<bool> {
 /// The row of the function that an import asks for, if there is one.
 fn row(module: &str, name: &str) -> Option<(&'static host_table::Function, &'static Row)> {
     let function = host_table::function(module, name)?;
-    let mut rows = preview1::ROWS.iter().chain(blockless::ROWS);
+    let beyond: &[Row] = if built::NETWORK { blockless::ROWS } else { &[] };
+    let mut rows = preview1::ROWS.iter().chain(beyond);
     let row = rows.find(|row| (row.interface, row.name) == (function.interface, function.name))?;
     Some((function, row))
 }
 
 /// Gives `linker` the host function that an import asks for; `false` when there is no such
-/// function.
+/// function, or this loader was built without it.
 ///
 /// # Errors
 /// The engine's, when there is no memory for it.

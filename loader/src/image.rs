@@ -5,23 +5,25 @@
 //! length that nobody can change any more. They are in a memory file whose only
 //! descriptor is here, sealed against writing, growing and shrinking; or, where the
 //! system gives no such file, in memory of this process. The bytes that are hashed are
-//! the bytes that are written: both come from the same private memory. Nothing is
-//! decompressed before what is stored was hashed, and no more is written than the
+//! the bytes that are written: both come from the same private memory. No zstd frame is
+//! read before what is stored was hashed, and no more is written than the
 //! signed length. What of a store needs no copy is decided there (`store/guard.rs`).
 
-use crate::open::{Opened, ReadError, read_pieces};
+use crate::built::{self, NotBuilt};
+use crate::open::{Opened, ReadError, read_exactly, read_pieces};
 use crate::store::StoredImage;
 use bls_artifact::artifact::PartRecord;
 use bls_artifact::digest::{Hasher, Sha256};
 use bls_artifact::limits::ZSTD_WINDOW_MAX;
 use bls_artifact::manifest::{Encoding, Image, Part};
+use bls_artifact::sparse::{CutOff, Pieces};
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::io::Errno;
 use ruzstd::decoding::errors::FrameDecoderError;
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 use std::fmt;
 use std::fs::File;
-use std::io::{ErrorKind, Write as _};
+use std::io::{ErrorKind, Seek as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
 
 /// Why a part cannot be used.
@@ -35,15 +37,19 @@ pub enum ImageError {
     StoredDigest,
     /// What comes out does not hash to what is signed.
     ImageDigest,
-    /// Not one zstd frame that gives exactly the signed length.
+    /// What is stored does not give exactly the signed length.
     Compression(CompressionError),
+    /// Compressed, and this loader was built without a decoder.
+    NotBuilt,
 }
 
-/// Why stored bytes are not one zstd frame that gives exactly the signed length.
+/// Why stored bytes do not give exactly the signed length.
 #[derive(Debug)]
 pub enum CompressionError {
     /// Not zstd, or damaged; what the decoder said.
     Invalid(String),
+    /// Sparse, and ends inside of a piece.
+    CutOff,
     /// It asks for a larger window than [`ZSTD_WINDOW_MAX`].
     Window(u64),
     /// It wants a dictionary, and there are none.
@@ -67,6 +73,7 @@ impl fmt::Display for CompressionError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Invalid(what) => write!(formatter, "it is not valid zstd: {what}"),
+            Self::CutOff => write!(formatter, "{CutOff}"),
             Self::Window(bytes) => {
                 write!(formatter, "it asks for a window of {bytes} bytes, above {ZSTD_WINDOW_MAX}")
             }
@@ -105,6 +112,7 @@ impl fmt::Display for ImageError {
             Self::Compression(why) => {
                 write!(formatter, "the compressed code is refused: {why}")
             }
+            Self::NotBuilt => write!(formatter, "{}", NotBuilt::Zstd),
         }
     }
 }
@@ -117,13 +125,16 @@ impl ImageError {
             Self::Shrunk => "content.shrunk",
             Self::StoredDigest => "content.stored-digest",
             Self::ImageDigest => "content.image-digest",
-            Self::Compression(CompressionError::Invalid(_)) => "compression.invalid",
+            Self::Compression(CompressionError::Invalid(_) | CompressionError::CutOff) => {
+                "compression.invalid"
+            }
             Self::Compression(CompressionError::Window(_)) => "compression.window",
             Self::Compression(CompressionError::Dictionary(_)) => "compression.dictionary",
             Self::Compression(CompressionError::ContentSize { .. }) => "compression.content-size",
             Self::Compression(CompressionError::TooLong) => "compression.too-long",
             Self::Compression(CompressionError::TooShort) => "compression.too-short",
             Self::Compression(CompressionError::Trailing(_)) => "compression.trailing-bytes",
+            Self::NotBuilt => "compression.not-built",
         }
     }
 }
@@ -213,6 +224,19 @@ impl ImageBytes {
             Self::Private(bytes) => bytes.write_all(piece),
         }
     }
+
+    /// The same for these zeros: in a file they take no memory.
+    fn skip(&mut self, zeros: &[u8]) -> std::io::Result<()> {
+        match self {
+            Self::File(file) => file.seek_relative(zeros.len() as i64),
+            Self::Private(bytes) => bytes.write_all(zeros),
+        }
+    }
+
+    /// Makes it this long, where zeros at its end were skipped.
+    fn end_at(&self, length: u64) -> std::io::Result<()> {
+        if let Self::File(file) = self { file.set_len(length) } else { Ok(()) }
+    }
 }
 
 impl VerifiedImage {
@@ -255,6 +279,49 @@ impl VerifiedImage {
     }
 }
 
+/// What a delta begins with: bytes with the SHA-256 that a manifest says, when they were read. They
+/// may be others by now, for what is made of them is hashed too.
+#[derive(Debug)]
+pub(crate) struct BaseImage {
+    bytes: ImageBytes,
+    length: u64,
+}
+
+impl BaseImage {
+    /// The raw image in `file`.
+    pub(crate) fn of_file(file: OwnedFd, image: &Image) -> Result<Self, ImageError> {
+        let mut hasher = Hasher::default();
+        read_pieces(file.as_fd(), 0, image.length, &mut Vec::new(), &mut |piece| {
+            hasher.update(piece);
+            Ok::<_, ImageError>(())
+        })?;
+        check(hasher, image.sha256, ImageError::ImageDigest)?;
+        Ok(Self { bytes: ImageBytes::File(file.into()), length: image.length })
+    }
+
+    /// A copy of this image.
+    pub(crate) fn of_copy(copy: SealedImage, image: &Image) -> Self {
+        Self { bytes: copy.bytes, length: image.length }
+    }
+
+    /// How many bytes there are.
+    pub(crate) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Reads all of `bytes` from `position`.
+    pub(crate) fn read_exactly(&self, position: u64, bytes: &mut [u8]) -> std::io::Result<()> {
+        match &self.bytes {
+            ImageBytes::File(file) => read_exactly(file.as_fd(), position, bytes),
+            ImageBytes::Private(all) => {
+                let from = all.get(position as usize..).and_then(|from| from.get(..bytes.len()));
+                bytes.copy_from_slice(from.ok_or(ErrorKind::UnexpectedEof)?);
+                Ok(())
+            }
+        }
+    }
+}
+
 /// Copies the raw image in `file` into a sealed one.
 pub(crate) fn copy_file(file: &OwnedFd, image: &Image) -> Result<SealedImage, ImageError> {
     let mut copy = ImageBytes::with_room_for(image.length)?;
@@ -288,16 +355,26 @@ pub(crate) fn copy(
             })?;
             check(stored, part.stored.sha256, ImageError::StoredDigest)?;
         }
-        Encoding::Zstd => {
-            let mut compressed = Vec::with_capacity(record.length as usize);
+        Encoding::Zstd if !built::ZSTD => return Err(ImageError::NotBuilt),
+        Encoding::Sparse | Encoding::Zstd => {
+            let mut packed = Vec::new();
+            let length = usize::try_from(record.length).unwrap_or(usize::MAX);
+            packed.try_reserve_exact(length).map_err(|_| memory(ErrorKind::OutOfMemory.into()))?;
             opened.read(record.offset, record.length, buffer, |piece| {
                 seen(piece);
-                compressed.extend_from_slice(piece);
+                packed.extend_from_slice(piece);
                 Ok::<_, ImageError>(())
             })?;
-            stored.update(&compressed);
-            check(stored, part.stored.sha256, ImageError::StoredDigest)?;
-            decompress(&compressed, &part.image, &mut copy)?;
+            if part.stored.encoding == Encoding::Sparse {
+                unpack(&packed, &part.image, &mut copy).map_err(|error| {
+                    let is_stored = Sha256::of(&packed) == part.stored.sha256;
+                    if is_stored { error } else { ImageError::StoredDigest }
+                })?;
+            } else {
+                stored.update(&packed);
+                check(stored, part.stored.sha256, ImageError::StoredDigest)?;
+                decompress(&packed, &part.image, &mut copy)?;
+            }
         }
     }
     copy.seal()
@@ -376,6 +453,80 @@ fn decompress(compressed: &[u8], image: &Image, copy: &mut ImageBytes) -> Result
         return Err(CompressionError::Trailing(source.len()).into());
     }
     check(sink.hasher, image.sha256, ImageError::ImageDigest)
+}
+
+/// Writes the image that the sparse `packed` holds to `copy`.
+///
+/// What comes out is hashed, as of a raw part, and what is stored only where that is wrong: to
+/// know whether it was signed so. Hashing both would make a start slower.
+fn unpack(packed: &[u8], image: &Image, copy: &mut ImageBytes) -> Result<(), ImageError> {
+    let mut sink =
+        Chunk { copy, hasher: Hasher::default(), bytes: vec![0; CHUNK], filled: 0, is_blank: true };
+    let mut left = image.length;
+    for piece in Pieces::of(packed) {
+        let (mut zeros, mut bytes) = piece.map_err(|CutOff| CompressionError::CutOff)?;
+        let length = (zeros + bytes.len()) as u64;
+        left = left.checked_sub(length).ok_or(CompressionError::TooLong)?;
+        while zeros > 0 {
+            zeros -= sink.add_zeros(zeros)?;
+        }
+        while !bytes.is_empty() {
+            bytes = &bytes[sink.add(bytes)?..];
+        }
+    }
+    if left != 0 {
+        return Err(CompressionError::TooShort.into());
+    }
+    sink.pass_on()?;
+    check(sink.hasher, image.sha256, ImageError::ImageDigest)?;
+    sink.copy.end_at(image.length).map_err(memory)
+}
+
+/// Bytes of an image that are hashed and written at a time: where all are zero, nothing need be
+/// written.
+const CHUNK: usize = 16 << 10;
+
+/// Gathers a chunk, and passes it on when it is full.
+struct Chunk<'a> {
+    copy: &'a mut ImageBytes,
+    hasher: Hasher,
+    bytes: Vec<u8>,
+    filled: usize,
+    is_blank: bool,
+}
+
+impl Chunk<'_> {
+    /// Adds as many of these zeros as fit.
+    fn add_zeros(&mut self, zeros: usize) -> Result<usize, ImageError> {
+        let added = zeros.min(CHUNK - self.filled);
+        self.bytes[self.filled..][..added].fill(0);
+        self.advance(added)
+    }
+
+    /// Adds as many of these bytes as fit.
+    fn add(&mut self, bytes: &[u8]) -> Result<usize, ImageError> {
+        let added = bytes.len().min(CHUNK - self.filled);
+        self.bytes[self.filled..][..added].copy_from_slice(&bytes[..added]);
+        self.is_blank = false;
+        self.advance(added)
+    }
+
+    fn advance(&mut self, added: usize) -> Result<usize, ImageError> {
+        self.filled += added;
+        if self.filled == CHUNK {
+            self.pass_on()?;
+        }
+        Ok(added)
+    }
+
+    fn pass_on(&mut self) -> Result<(), ImageError> {
+        let bytes = &self.bytes[..self.filled];
+        self.hasher.update(bytes);
+        if self.is_blank { self.copy.skip(bytes) } else { self.copy.write_all(bytes) }
+            .map_err(memory)?;
+        (self.filled, self.is_blank) = (0, true);
+        Ok(())
+    }
 }
 
 /// Writes and hashes at most `left` bytes.

@@ -7,16 +7,18 @@
 //! record    the same: now the name means the new release, and no older one may run
 //! ```
 //!
-//! Takes only a [`Checked`], which a verified artifact is too. May assume that the caller holds the store's lock
-//! ([`crate::store::System`] does). Guarantees that wherever it stops, by an error, a kill or
+//! Takes only a [`Checked`], which a verified artifact is too, or what a delta makes, whose image is
+//! hashed as it is written, before it gets its name. May assume that the caller holds the store's lock
+//! ([`crate::store::System`] does). A way back is the last of these steps alone. Guarantees that
+//! wherever it stops, by an error, a kill or
 //! a power cut, each name means either what it meant before or what it was to mean,
 //! whole; and that what is left behind is garbage, which the next writer or [`collect`]
 //! removes. The highest sequence is in the record itself, so neither is ever ahead of
 //! the other.
 
 use crate::store::record::{Record, RecordError};
-use crate::store::{Disk, Folder, StoreError};
-use crate::verify::Checked;
+use crate::store::{Disk, Folder, Store, StoreError, Wanted};
+use crate::verify::{Checked, Facts, Rebuilt};
 use bls_artifact::digest::Sha256;
 use bls_artifact::envelope::Envelope;
 use bls_artifact::limits::{ENVELOPE_BYTES_MAX, RECORD_BYTES_MAX};
@@ -24,17 +26,51 @@ use bls_artifact::manifest::Statement;
 use bls_artifact::name::is_name;
 use rustix::io::Errno;
 
-/// Words that are commands, and so no names of what is installed.
-pub const COMMANDS: [&str; 9] =
-    ["gc", "help", "install", "list", "node", "remove", "trust", "verify", "version"];
-
-/// Whether `bls-load NAME` would run what is installed under this name.
+/// Whether `bls-load NAME` would run what is installed under this name: a command is none.
 #[must_use]
 pub fn can_be_called(name: &str) -> bool {
-    is_name(name)
-        && ![".bls", ".json"].iter().any(|end| name.ends_with(end))
-        && !COMMANDS.contains(&name)
+    is_name(name) && ![".bls", ".wasm", ".wat", ".json"].iter().any(|end| name.ends_with(end))
 }
+
+/// What may be installed: what was verified.
+pub trait Installable {
+    /// What is known about it.
+    fn facts(&self) -> &Facts;
+    /// Its envelope.
+    fn envelope(&self) -> &[u8];
+    /// Hands all bytes of its image to `take`, in order; fails where they are not what was signed.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what was taken is then not to be used.
+    fn read_image(
+        &self,
+        take: &mut dyn FnMut(&[u8]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError>;
+}
+
+/// The three are inherent of both types.
+macro_rules! installable {
+    ($($kind:ty),*) => {$(
+        impl Installable for $kind {
+            fn facts(&self) -> &Facts {
+                self.facts()
+            }
+
+            fn envelope(&self) -> &[u8] {
+                self.envelope()
+            }
+
+            fn read_image(
+                &self,
+                take: &mut dyn FnMut(&[u8]) -> Result<(), StoreError>,
+            ) -> Result<(), StoreError> {
+                self.read_image(take)
+            }
+        }
+    )*};
+}
+
+installable!(Checked, Rebuilt<'_>);
 
 /// Installs an artifact under its name, in the place of the release that is there.
 ///
@@ -43,25 +79,19 @@ pub fn can_be_called(name: &str) -> bool {
 /// failed, which leaves open what a power cut would leave.
 pub fn install(
     disk: &mut impl Disk,
-    verified: &Checked,
+    verified: &dyn Installable,
     reset: Option<u64>,
 ) -> Result<Record, StoreError> {
     let facts = verified.facts();
     let name = facts.manifest.name.as_str();
-    if !can_be_called(name) {
-        return Err(StoreError::Name(name.to_owned()));
-    }
+    check_name(name)?;
     for folder in Folder::INSIDE {
         disk.make(folder)?;
     }
     disk.sync_folder(Folder::Store)?;
     sweep_temporary(disk)?;
 
-    let known = record(disk, name)?.unwrap_or_else(|| Record::new(name));
-    let seen = known.seen.under(reset).advance(facts.manifest.sequence);
-    let seen = seen.map_err(|stale| StoreError::Stale(name.to_owned(), stale))?;
-    let new = Record { name: name.to_owned(), installed: Some(facts.identity), seen };
-
+    let new = successor(record(disk, name)?, verified, reset)?;
     let image = facts.part().image.sha256.to_string();
     put(disk, Folder::Images, &image, |disk, file| {
         verified.read_image(&mut |piece| write_all(disk, file, piece))
@@ -74,6 +104,77 @@ pub fn install(
     })?;
     put_record(disk, &new)?;
     Ok(new)
+}
+
+/// What the record of its name says once an artifact is installed; `known` is what it says
+/// now. Changes nothing.
+///
+/// # Errors
+/// [`StoreError`]: it cannot be called by its name, or another release has come first.
+pub fn successor(
+    known: Option<Record>,
+    verified: &dyn Installable,
+    reset: Option<u64>,
+) -> Result<Record, StoreError> {
+    let facts = verified.facts();
+    let name = facts.manifest.name.as_str();
+    check_name(name)?;
+    let known = known.unwrap_or_else(|| Record::new(name));
+    let seen = known.seen.under(reset).advance(facts.manifest.sequence);
+    let seen = seen.map_err(|stale| StoreError::Stale(name.to_owned(), stale))?;
+    Ok(Record { name: name.to_owned(), installed: Some(facts.identity), seen })
+}
+
+fn check_name(name: &str) -> Result<(), StoreError> {
+    if can_be_called(name) { Ok(()) } else { Err(StoreError::Name(name.to_owned())) }
+}
+
+/// Makes its name mean an artifact that lies in this store already, image and all, as though
+/// it were installed now: by the same rules.
+///
+/// # Errors
+/// [`StoreError`], as of an install.
+pub fn activate(
+    disk: &mut impl Disk,
+    stored: &Checked,
+    reset: Option<u64>,
+) -> Result<Record, StoreError> {
+    sweep_temporary(disk)?;
+    let known = record(disk, &stored.facts().manifest.name)?;
+    let new = successor(known, stored, reset)?;
+    put_record(disk, &new)?;
+    Ok(new)
+}
+
+/// The release of a name that was there before the one that is installed: of all that lie in
+/// the store, and have no higher sequence than was seen, one with the highest. What is damaged
+/// is none.
+///
+/// # Errors
+/// [`StoreError`]: there is none, or there are several.
+pub fn before(store: &Store, record: &Record) -> Result<Sha256, StoreError> {
+    let mut found: Vec<(u64, Sha256)> = Vec::new();
+    for identity in store.identities()? {
+        let wanted = Wanted::Identity(identity);
+        let alleged = store.installed(identity, wanted).ok().flatten();
+        let Some(manifest) = alleged.and_then(|installed| installed.alleged().ok()) else {
+            continue;
+        };
+        let is_other = record.installed != Some(identity);
+        if is_other && manifest.name == record.name && manifest.sequence <= record.seen.highest {
+            found.push((manifest.sequence, identity));
+        }
+    }
+    let highest = found.iter().map(|(sequence, _)| *sequence).max();
+    found.retain(|(sequence, _)| Some(*sequence) == highest);
+    match found.as_slice() {
+        [(_, identity)] => Ok(*identity),
+        [] => Err(StoreError::NothingBefore(record.name.clone(), store.path().to_owned())),
+        several => {
+            let all = several.iter().map(|(_, identity)| *identity).collect();
+            Err(StoreError::SeveralBefore(record.name.clone(), all))
+        }
+    }
 }
 
 /// Removes what a name means, or everything of one identity. What was seen of the name

@@ -54,8 +54,10 @@
 #![deny(unsafe_code)]
 
 mod api;
+mod built;
 mod clock;
 mod confine;
+pub mod delta;
 pub mod error;
 pub mod freshness;
 mod grant;

@@ -7,6 +7,7 @@
 
 pub(crate) mod value;
 
+use crate::built::NotBuilt;
 use crate::error::{StageError, printable_name};
 use crate::host;
 use crate::host::state::State;
@@ -25,6 +26,8 @@ use wasmtime::{ExternType, FuncType, InstancePre, Linker, Val, ValType};
 pub(crate) enum LinkError {
     /// Functions that no host has.
     UnknownImports(Vec<String>),
+    /// Functions that this loader was built without.
+    NotBuilt(Vec<String>),
     /// Imports that are no functions: a host has nothing else.
     ImportKind(Vec<String>),
     /// An import that the manifest does not list in this place.
@@ -58,6 +61,9 @@ impl fmt::Display for LinkError {
         match self {
             Self::UnknownImports(names) => {
                 write!(formatter, "no host function for {}", some_of(names))
+            }
+            Self::NotBuilt(names) => {
+                write!(formatter, "{}, and it imports {}", NotBuilt::Network, some_of(names))
             }
             Self::ImportKind(names) => {
                 write!(formatter, "a host has functions only, and it imports {}", some_of(names))
@@ -116,6 +122,7 @@ impl StageError for LinkError {
     fn code(&self) -> &'static str {
         match self {
             Self::UnknownImports(_) => "link.unknown-import",
+            Self::NotBuilt(_) => "link.not-built",
             Self::ImportKind(_) => "link.import-kind",
             Self::UndeclaredImport(_) => "link.undeclared-import",
             Self::ImportType(..) => "link.import-type",
@@ -144,6 +151,7 @@ impl StageError for LinkError {
             Self::UnknownImports(_) => {
                 "if it does well without: --unknown-imports trap (a call to one traps)".into()
             }
+            Self::NotBuilt(_) => "run it with the full bls-load: cargo xtask build".into(),
             Self::ImportKind(_) => {
                 "build it to have memories, tables and globals of its own: no --import-memory, and no -shared".into()
             }
@@ -291,6 +299,7 @@ pub(crate) fn link(
     linker.allow_shadowing(true);
     let mut unknown_imports = Vec::new();
     let mut refused = Vec::new();
+    let mut not_built = Vec::new();
     let mut no_functions = Vec::new();
     let mut memories = Vec::new();
     let mut declared = manifest.module.imports.iter();
@@ -324,7 +333,9 @@ pub(crate) fn link(
         }
         match host::has_type(module, name, &ty) {
             Some(true) => {
-                host::define(&mut linker, module, name).map_err(LinkError::Engine)?;
+                if !host::define(&mut linker, module, name).map_err(LinkError::Engine)? {
+                    not_built.push(shown());
+                }
             }
             Some(false) => return Err(LinkError::ImportType(shown(), ty.to_string())),
             None if unknown == UnknownImports::Trap => {
@@ -342,6 +353,9 @@ pub(crate) fn link(
     // First: no option helps with these.
     if !no_functions.is_empty() {
         return Err(LinkError::ImportKind(no_functions));
+    }
+    if !not_built.is_empty() {
+        return Err(LinkError::NotBuilt(not_built));
     }
     if !refused.is_empty() {
         return Err(LinkError::UnknownImports(refused));

@@ -155,28 +155,28 @@ impl Opened {
     /// [`OpenError`].
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let name = path.display().to_string();
-        let system = |errno| OpenError::System(name.clone(), errno);
-        // Non-blocking, so that a FIFO cannot hold us before we know it is one;
-        // for a regular file it means nothing.
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let file = match rustix::fs::open(path, flags | OFlags::NOCTTY, Mode::empty()) {
-            Err(rustix::io::Errno::LOOP) => {
-                return Err(OpenError::NotRegular(name, Irregular::Link));
-            }
-            Err(rustix::io::Errno::NXIO) => {
-                return Err(OpenError::NotRegular(name, Irregular::Socket));
-            }
-            other => other.map_err(system)?,
+        let (file, length) = match regular(path, &name)? {
+            Regular::File(file, length) => (file, length),
+            Regular::Stream(stream) => return Self::read_stream(&name, stream.as_fd()),
         };
-        let status = rustix::fs::fstat(&file).map_err(system)?;
-        match Irregular::of(FileType::from_raw_mode(status.st_mode)) {
-            None => {}
-            Some(Irregular::Fifo) => return Self::read_stream(&name, file.as_fd()),
-            Some(kind) => return Err(OpenError::NotRegular(name, kind)),
-        }
-        let length = u64::try_from(status.st_size).unwrap_or(0);
+        Self::of_file(name, file, length)
+    }
 
-        let mut head = Vec::with_capacity(FIRST_READ.min(length as usize).max(HEADER_LEN));
+    /// Takes a file that is open already; `name` is what it was called.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub(crate) fn taken(name: String, file: OwnedFd) -> Result<Self, OpenError> {
+        match judge(file, &name)? {
+            Regular::File(file, length) => Self::of_file(name, file, length),
+            Regular::Stream(stream) => Self::read_stream(&name, stream.as_fd()),
+        }
+    }
+
+    fn of_file(name: String, file: OwnedFd, length: u64) -> Result<Self, OpenError> {
+        let system = |errno| OpenError::System(name.clone(), errno);
+
+        let mut head = Vec::with_capacity(FIRST_READ.min(fitting(length)).max(HEADER_LEN));
         let first = head.capacity();
         fill(&file, &mut head, first).map_err(system)?;
         let framing = |error| OpenError::Frame(name.clone(), error);
@@ -211,7 +211,7 @@ impl Opened {
             return Err(OpenError::NotRegular(name.to_owned(), Irregular::Fifo));
         }
         // One more, which must not be there.
-        let length = Header::announced_length(&bytes) as usize + 1;
+        let length = fitting(Header::announced_length(&bytes)).saturating_add(1);
         fill_from_stream(stream, &mut bytes, length).map_err(system)?;
         Self::from_bytes(name, bytes)
     }
@@ -271,8 +271,8 @@ impl Opened {
     ) -> Result<(), E> {
         let end = offset + length;
         let mut position = offset;
-        if let Some(known) = self.head.get(offset as usize..) {
-            let known = &known[..known.len().min(length as usize)];
+        if let Some(known) = self.head.get(fitting(offset)..) {
+            let known = &known[..known.len().min(fitting(length))];
             if !known.is_empty() {
                 take(known)?;
                 position += known.len() as u64;
@@ -284,6 +284,61 @@ impl Opened {
             Source::Memory => Err(ReadError::Shrunk.into()),
         }
     }
+}
+
+/// What a path leads to, where that can be read from its beginning to its end.
+pub(crate) enum Regular {
+    /// A file, and how long it was when it was opened.
+    File(OwnedFd, u64),
+    /// A pipe.
+    Stream(OwnedFd),
+}
+
+/// Opens what a path leads to; `name` is what errors call it.
+pub(crate) fn regular(path: &Path, name: &str) -> Result<Regular, OpenError> {
+    let irregular = |kind| OpenError::NotRegular(name.to_owned(), kind);
+    // Non-blocking, so that a FIFO cannot hold us before we know it is one;
+    // for a regular file it means nothing.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let file = match rustix::fs::open(path, flags | OFlags::NOCTTY, Mode::empty()) {
+        Err(rustix::io::Errno::LOOP) => return Err(irregular(Irregular::Link)),
+        Err(rustix::io::Errno::NXIO) => return Err(irregular(Irregular::Socket)),
+        other => other.map_err(|errno| OpenError::System(name.to_owned(), errno))?,
+    };
+    judge(file, name)
+}
+
+/// What is open as `file`.
+fn judge(file: OwnedFd, name: &str) -> Result<Regular, OpenError> {
+    let status =
+        rustix::fs::fstat(&file).map_err(|errno| OpenError::System(name.to_owned(), errno))?;
+    match Irregular::of(FileType::from_raw_mode(status.st_mode)) {
+        None => Ok(Regular::File(file, u64::try_from(status.st_size).unwrap_or(0))),
+        Some(Irregular::Fifo) => Ok(Regular::Stream(file)),
+        Some(kind) => Err(OpenError::NotRegular(name.to_owned(), kind)),
+    }
+}
+
+/// Reads all of `bytes` from `position`.
+pub(crate) fn read_exactly(
+    file: BorrowedFd<'_>,
+    position: u64,
+    bytes: &mut [u8],
+) -> std::io::Result<()> {
+    let mut done = 0;
+    while done < bytes.len() {
+        match rustix::io::pread(file, &mut bytes[done..], position + done as u64) {
+            Err(rustix::io::Errno::INTR) => {}
+            Ok(0) => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+            read => done += read?,
+        }
+    }
+    Ok(())
+}
+
+/// A length as one in memory: the longest there can be, where it does not fit in 32 bits.
+fn fitting(length: u64) -> usize {
+    usize::try_from(length).unwrap_or(usize::MAX)
 }
 
 /// Hands the bytes of `file` from `position` to `end` to `take`, piece by piece and in
@@ -346,7 +401,7 @@ pub(crate) fn fill(
 
 /// Reads from `stream` until `bytes` has `length` bytes or nobody writes any more. Takes
 /// memory as bytes come, not as they are announced.
-fn fill_from_stream(
+pub(crate) fn fill_from_stream(
     stream: BorrowedFd<'_>,
     bytes: &mut Vec<u8>,
     length: usize,

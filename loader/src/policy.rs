@@ -16,7 +16,9 @@ use bls_artifact::limits::{
     STACK_BYTES_DEFAULT, STACK_BYTES_MAX, STACK_BYTES_MIN, TIMEOUT_MS_MAX,
 };
 use bls_artifact::manifest;
-use bls_artifact::policy::{self, Bound, Bounds, FolderGrant, Policy, Requirement, SYSTEM_FILE};
+use bls_artifact::policy::{
+    self, Bound, Bounds, FolderGrant, Log, Policy, Requirement, SYSTEM_FILE,
+};
 use bls_artifact::quantity;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -285,6 +287,11 @@ impl Rules {
     pub(crate) fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
         let all = self.files.iter().flat_map(|(_, policy)| &policy.env);
         all.map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// Where the policies say that a run is logged.
+    pub(crate) fn logs(&self) -> impl Iterator<Item = &Log> {
+        self.files.iter().filter_map(|(_, policy)| policy.log.as_ref())
     }
 
     /// The compiler that a policy names, and the key that it signs with.

@@ -10,6 +10,7 @@ mod compile;
 mod config;
 mod deliver;
 mod explain;
+mod log;
 pub(crate) mod manner;
 mod module;
 mod node;
@@ -19,6 +20,7 @@ mod stdin;
 mod streams;
 mod watch;
 
+use crate::built::{self, NotBuilt};
 use crate::run::outcome;
 use crate::sys;
 use bls_artifact::text::printable_lines;
@@ -38,6 +40,8 @@ pub fn main() -> u8 {
     sys::environment::without_backtraces();
     sys::signal::begin();
     sys::crash::begin();
+    // Before it could be taken for a standard stream.
+    let executed = sys::descriptor::executed();
     if !sys::descriptor::open_standard_streams() {
         say(
             &"bls-load: start: there is no descriptor to be had, not even for standard streams\nhint: allow more open files: ulimit -n",
@@ -47,7 +51,12 @@ pub fn main() -> u8 {
     let mut words = std::env::args_os();
     let called = words.next().unwrap_or_default();
     let is_node = Path::new(&called).file_name() == Some(OsStr::new(node::NAME));
-    let code = if is_node { node::main(words) } else { cmd::main(words.collect()) };
+    let code = match executed {
+        Some(descriptor) => cmd::executed(descriptor, words),
+        None if is_node && built::NODE => node::main(words),
+        None if is_node => cmd::refuse(NotBuilt::Node),
+        None => cmd::main(words.collect()),
+    };
     // Nobody else does it behind a `main` of C's. What cannot be written any
     // more has been reported where it was written.
     let _ = std::io::stdout().flush();

@@ -58,29 +58,53 @@ macro_rules! function {
 /// Defines weak functions that return a number whatever they are given.
 macro_rules! returns {
     ($($name:literal: $number:literal),+ $(,)?) => {
-        $(function!($name: result!($number), "ret");)+
+        $(function!($name: result!($number), back!());)+
     };
 }
 
-/// The instruction that makes a number the result.
+/// The instruction that makes a number the result, the one that returns to the caller, and the
+/// bytes of a null pointer.
 #[cfg(target_arch = "x86_64")]
-macro_rules! result {
-    ($number:literal) => {
-        concat!("mov eax, ", $number)
-    };
+#[rustfmt::skip]
+mod instructions {
+    macro_rules! result { ($number:literal) => { concat!("mov eax, ", $number) }; }
+    macro_rules! back { () => { "ret" }; }
+    macro_rules! null { () => { ".8byte 0" }; }
+    pub(crate) use {back, null, result};
 }
 #[cfg(target_arch = "aarch64")]
-macro_rules! result {
-    ($number:literal) => {
-        concat!("mov x0, #", $number)
-    };
+#[rustfmt::skip]
+mod instructions {
+    macro_rules! result { ($number:literal) => { concat!("mov x0, #", $number) }; }
+    macro_rules! back { () => { "ret" }; }
+    macro_rules! null { () => { ".8byte 0" }; }
+    pub(crate) use {back, null, result};
 }
 #[cfg(target_arch = "riscv64")]
-macro_rules! result {
-    ($number:literal) => {
-        concat!("li a0, ", $number)
-    };
+#[rustfmt::skip]
+mod instructions {
+    macro_rules! result { ($number:literal) => { concat!("li a0, ", $number) }; }
+    macro_rules! back { () => { "ret" }; }
+    macro_rules! null { () => { ".8byte 0" }; }
+    pub(crate) use {back, null, result};
 }
+#[cfg(target_arch = "arm")]
+#[rustfmt::skip]
+mod instructions {
+    macro_rules! result { ($number:literal) => { concat!("mov r0, #", $number) }; }
+    macro_rules! back { () => { "bx lr" }; }
+    macro_rules! null { () => { ".4byte 0" }; }
+    pub(crate) use {back, null, result};
+}
+#[cfg(target_arch = "s390x")]
+#[rustfmt::skip]
+mod instructions {
+    macro_rules! result { ($number:literal) => { concat!("lghi %r2, ", $number) }; }
+    macro_rules! back { () => { "br %r14" }; }
+    macro_rules! null { () => { ".8byte 0" }; }
+    pub(crate) use {back, null, result};
+}
+use instructions::{back, null, result};
 
 returns! {
     // A symbol that may be there is not: Rust's standard library does without.
@@ -104,7 +128,7 @@ returns! {
 }
 
 // `FILE *stderr`: there is none.
-weak!(".data.bls_slim,\"aw\"", "object", "stderr": ".8byte 0");
+weak!(".data.bls_slim,\"aw\"", "object", "stderr": null!());
 
 // In this order: the assertion is the first parameter, here as there; a message is its own
 // translation (the second parameter); what the C library formats for itself is empty (an error
@@ -112,22 +136,41 @@ weak!(".data.bls_slim,\"aw\"", "object", "stderr": ".8byte 0");
 // begins).
 #[cfg(target_arch = "x86_64")]
 mod of_this_machine {
+    use super::{back, result};
     function!("__assert_fail": "jmp bls_assertion_failed");
-    function!("__dcgettext": "mov rax, rsi", "ret");
-    function!("__snprintf": "mov byte ptr [rdi], 0", result!("0"), "ret");
-    function!("strtol": "mov [rsi], rdi", result!("0"), "ret");
+    function!("__dcgettext": "mov rax, rsi", back!());
+    function!("__snprintf": "mov byte ptr [rdi], 0", result!("0"), back!());
+    function!("strtol": "mov [rsi], rdi", result!("0"), back!());
 }
 #[cfg(target_arch = "aarch64")]
 mod of_this_machine {
+    use super::{back, result};
     function!("__assert_fail": "b bls_assertion_failed");
-    function!("__dcgettext": "mov x0, x1", "ret");
-    function!("__snprintf": "strb wzr, [x0]", result!("0"), "ret");
-    function!("strtol": "str x0, [x1]", result!("0"), "ret");
+    function!("__dcgettext": "mov x0, x1", back!());
+    function!("__snprintf": "strb wzr, [x0]", result!("0"), back!());
+    function!("strtol": "str x0, [x1]", result!("0"), back!());
 }
 #[cfg(target_arch = "riscv64")]
 mod of_this_machine {
+    use super::{back, result};
     function!("__assert_fail": "tail bls_assertion_failed");
-    function!("__dcgettext": "mv a0, a1", "ret");
-    function!("__snprintf": "sb zero, 0(a0)", result!("0"), "ret");
-    function!("strtol": "sd a0, 0(a1)", result!("0"), "ret");
+    function!("__dcgettext": "mv a0, a1", back!());
+    function!("__snprintf": "sb zero, 0(a0)", result!("0"), back!());
+    function!("strtol": "sd a0, 0(a1)", result!("0"), back!());
+}
+#[cfg(target_arch = "arm")]
+mod of_this_machine {
+    use super::{back, result};
+    function!("__assert_fail": "b bls_assertion_failed");
+    function!("__dcgettext": "mov r0, r1", back!());
+    function!("__snprintf": "mov r1, #0", "strb r1, [r0]", result!("0"), back!());
+    function!("strtol": "str r0, [r1]", result!("0"), back!());
+}
+#[cfg(target_arch = "s390x")]
+mod of_this_machine {
+    use super::{back, result};
+    function!("__assert_fail": "jg bls_assertion_failed");
+    function!("__dcgettext": "lgr %r2, %r3", back!());
+    function!("__snprintf": "mvi 0(%r2), 0", result!("0"), back!());
+    function!("strtol": "stg %r2, 0(%r3)", result!("0"), back!());
 }

@@ -186,6 +186,11 @@ impl Stores {
         self.stores.iter()
     }
 
+    /// Where they are, or would be.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.paths.iter().map(PathBuf::as_path)
+    }
+
     /// Why others say nothing.
     pub fn bad(&mut self) -> Vec<StoreError> {
         std::mem::take(&mut self.bad)

@@ -5,6 +5,7 @@
 
 pub(crate) mod allocator;
 pub(crate) mod code;
+pub(crate) mod cpu;
 pub(crate) mod crash;
 pub(crate) mod descriptor;
 pub(crate) mod environment;

@@ -11,19 +11,24 @@
 //! memory, or in a file that only root could have written since it was installed. Does
 //! not look inside images.
 
+use crate::built;
 use crate::clock::clock;
 use crate::freshness::Seen;
 use crate::image::{self, SealedImage, VerifiedImage};
 use crate::open::Opened;
 use crate::store::{Installed, Oddity, StoreError, Stores};
 use bls_artifact::artifact::{FrameError, PartRecord};
+use bls_artifact::cpu::Machine;
 use bls_artifact::digest::{Hasher, Sha256};
 use bls_artifact::envelope::{Claim, Envelope};
 use bls_artifact::key::{KeyId, SignatureError};
 use bls_artifact::manifest::{Manifest, Part, Statement};
-use bls_artifact::target::Target;
 use bls_artifact::trust::{Clock, Doubt, Refusal, Signers, Trust};
-use compatibility::Misfit;
+pub use choice::Standing;
+use choice::{Choice, choose};
+use compatibility::Host;
+pub use compatibility::{Misfit, Place};
+pub use delta::{Rebuilt, verify_delta};
 use error::rebuild;
 pub use error::{Reason, VerifyError};
 pub(crate) use installed::look_up;
@@ -32,10 +37,12 @@ pub use installed::{verify_installed, verify_installed_for};
 /// Whether this machine can run one of the parts, by what the manifest says of them.
 pub(crate) fn runs_here(manifest: &Manifest) -> bool {
     compatibility::check_metering(manifest).is_ok()
-        && manifest.parts.iter().any(|part| compatibility::check_part(part).is_ok())
+        && manifest.parts.iter().any(|part| compatibility::check_part(part, &Host::here()).is_ok())
 }
 
+mod choice;
 mod compatibility;
+mod delta;
 mod error;
 mod installed;
 
@@ -79,6 +86,8 @@ pub struct Facts {
     pub author_ids: Vec<KeyId>,
     /// Which of the manifest's parts runs.
     pub chosen: usize,
+    /// How each of them fared when that was chosen.
+    pub standings: Vec<Standing>,
     /// What holds that the image is the one that was signed.
     pub integrity: Integrity,
 }
@@ -167,29 +176,34 @@ pub fn verify(opened: Opened, policy: &Policy<'_>) -> Result<Verified, VerifyErr
     verify_for(opened, policy, None).map(Verified)
 }
 
-/// The same for another machine: its part that every machine of this target can run.
+/// The same for another machine, of which no more is known than what is said here: the part
+/// that it would run.
 ///
 /// # Errors
 /// [`VerifyError`]: it must not run there.
 pub fn verify_for(
     opened: Opened,
     policy: &Policy<'_>,
-    target: Option<Target>,
+    machine: Option<&Machine>,
 ) -> Result<Checked, VerifyError> {
-    check(&opened, policy, target)
+    check(&opened, policy, machine)
         .map_err(|reason| VerifyError { name: opened.name().to_owned(), reason })
 }
 
-fn check(opened: &Opened, policy: &Policy<'_>, target: Option<Target>) -> Result<Checked, Reason> {
+fn check(
+    opened: &Opened,
+    policy: &Policy<'_>,
+    machine: Option<&Machine>,
+) -> Result<Checked, Reason> {
     let signed = check_signed(opened.envelope(), policy)?;
     let parts = match_records(opened.frame().parts(), &signed.manifest)?;
     admit(&signed.manifest, policy, None)?;
-    let (record, chosen) = choose(&parts, &signed.manifest, target)?;
-    let part = &signed.manifest.parts[chosen];
-    let (image, file_digest) = copy_and_check(opened, policy, part, record)?;
+    let choice = choose_for(machine, &parts, Place::File, &signed.manifest)?;
+    let part = &signed.manifest.parts[choice.part];
+    let (image, file_digest) = copy_and_check(opened, policy, part, choice.record)?;
     let name = opened.name().to_owned();
     let envelope = opened.envelope().to_vec();
-    let facts = signed.into_facts(name, chosen, Integrity::of(&image, None), file_digest);
+    let facts = signed.into_facts(name, choice, Integrity::of(&image, None), file_digest);
     Ok(Checked { facts, envelope, image: VerifiedImage::Sealed(image) })
 }
 
@@ -205,12 +219,23 @@ impl Signed {
     fn into_facts(
         self,
         name: String,
-        chosen: usize,
+        choice: Choice,
         integrity: Integrity,
         file_digest: Option<Sha256>,
     ) -> Facts {
         let Self { identity, key_ids, author_ids, manifest } = self;
-        Facts { name, manifest, identity, file_digest, key_ids, author_ids, chosen, integrity }
+        let Choice { part: chosen, standings, .. } = choice;
+        Facts {
+            name,
+            manifest,
+            identity,
+            file_digest,
+            key_ids,
+            author_ids,
+            chosen,
+            standings,
+            integrity,
+        }
     }
 }
 
@@ -242,10 +267,11 @@ fn admit(
         let known = installed.filter(|installed| std::ptr::eq(installed.store, store));
         let seen = match known.and_then(|installed| installed.seen) {
             Some(seen) => Some(seen),
-            None => {
+            None if built::STORE => {
                 let record = store.record(&manifest.name).map_err(Reason::Store)?;
                 record.map(|record| record.seen)
             }
+            None => None,
         };
         check(seen.unwrap_or_default())?;
     }
@@ -308,47 +334,21 @@ fn match_records(records: &[PartRecord], manifest: &Manifest) -> Result<Vec<usiz
     Ok(signed)
 }
 
-/// The best part that can run here: the one that uses most of the CPU. For another
-/// machine, whose CPU nobody can ask, the one that asks least of it. Gives the index of
-/// its record and of its part.
-fn choose(
-    signed: &[usize],
+/// Chooses for this machine, or for another.
+fn choose_for(
+    machine: Option<&Machine>,
+    there: &[usize],
+    place: Place,
     manifest: &Manifest,
-    target: Option<Target>,
-) -> Result<(usize, usize), Reason> {
-    let mut best: Option<(usize, usize)> = None;
-    let mut misfit = None;
-    for (record, &part) in signed.iter().enumerate() {
-        let checked = match target {
-            None => compatibility::check_part(&manifest.parts[part]),
-            Some(target) => compatibility::check_part_for(&manifest.parts[part], target),
-        };
-        match checked {
-            Ok(()) => {
-                let features = |part: usize| manifest.parts[part].cpu_features.len();
-                let is_better = |best| match target {
-                    None => features(part) > features(best),
-                    Some(_) => features(part) < features(best),
-                };
-                if best.is_none_or(|(_, best)| is_better(best)) {
-                    best = Some((record, part));
-                }
-            }
-            // A part for this architecture says more than one for another.
-            Err(
-                why @ (Misfit::Architecture(_) | Misfit::OtherTarget(..) | Misfit::Portable(_)),
-            ) => {
-                misfit.get_or_insert(why);
-            }
-            Err(why) => misfit = Some(why),
+) -> Result<Choice, Reason> {
+    match machine {
+        None => choose(there, place, manifest, &Host::here()),
+        Some(machine) => {
+            let has = |feature: &str| machine.features().contains(&feature);
+            choose(there, place, manifest, &Host::of(machine, &has))
         }
     }
-    match (best, misfit) {
-        (Some(best), _) => Ok(best),
-        (None, Some(misfit)) => Err(Reason::Misfit(misfit)),
-        // A frame has at least one part, and so has what is installed.
-        (None, None) => Err(Reason::UnsignedPart(0)),
-    }
+    .map_err(Reason::Misfit)
 }
 
 /// Walks through the file in order: copies the chosen part, checks all padding,

@@ -27,6 +27,8 @@ use std::ops::Range;
 /// The first eight bytes of every artifact. The high bit and the line ends
 /// show a transfer that mangled the file, as in PNG.
 pub const MAGIC: [u8; 8] = *b"\x89BLS\r\n\x1a\n";
+/// The same of a delta (DELTA.md), which is not one.
+pub const DELTA_MAGIC: [u8; 8] = *b"\x89BLD\r\n\x1a\n";
 /// The only format version this crate reads and writes.
 pub const FORMAT_VERSION: u32 = 1;
 /// Bytes before the first part record.
@@ -45,6 +47,8 @@ pub enum Foreign {
     Component,
     /// What wasmtime's own program precompiles.
     Cwasm,
+    /// A delta, which makes an artifact of another one.
+    Delta,
     /// A native program or library.
     Elf,
     /// An artifact whose line ends or high bits somebody changed.
@@ -61,6 +65,7 @@ impl Foreign {
             Self::Module => "a WebAssembly module",
             Self::Component => "a WebAssembly component",
             Self::Cwasm => "a wasmtime precompiled file (.cwasm)",
+            Self::Delta => "a delta of artifacts (.blsd)",
             Self::Elf => "an ELF file",
             Self::Mangled => "what a transfer as text makes of an artifact",
             Self::Unknown => "something else",
@@ -175,6 +180,7 @@ impl FrameError {
             Self::NotAnArtifact(Foreign::Module) => "framing.is-module",
             Self::NotAnArtifact(Foreign::Component) => "framing.is-component",
             Self::NotAnArtifact(Foreign::Cwasm) => "framing.is-cwasm",
+            Self::NotAnArtifact(Foreign::Delta) => "framing.is-delta",
             Self::NotAnArtifact(Foreign::Elf) => "framing.is-elf",
             Self::NotAnArtifact(Foreign::Mangled) => "framing.mangled",
             Self::NotAnArtifact(Foreign::Unknown) => "framing.magic",
@@ -199,6 +205,9 @@ impl FrameError {
         match self {
             Self::NotAnArtifact(Foreign::Module) => {
                 "compile it, and run it: bls-compile run app.wasm"
+            }
+            Self::NotAnArtifact(Foreign::Delta) => {
+                "it makes an artifact of what is installed: bls-load install --delta up.blsd"
             }
             Self::NotAnArtifact(Foreign::Mangled) => "fetch it again, in binary mode",
             Self::NotAnArtifact(_) => {
@@ -460,6 +469,7 @@ pub fn foreign_kind(bytes: &[u8]) -> Option<Foreign> {
         [0x7f, b'E', b'L', b'F', _, _, _, WASMTIME_ELF_ABI, ..] => Some(Foreign::Cwasm),
         [0x7f, b'E', b'L', b'F', ..] => Some(Foreign::Elf),
         _ if bytes.len() < MAGIC.len() => None,
+        _ if bytes.starts_with(&DELTA_MAGIC) => Some(Foreign::Delta),
         // The high bit gone, or "\r\n" become "\n", or "\n" become "\r\n".
         [0x89 | 0x09, b'B', b'L', b'S', b'\r' | b'\n', ..] => Some(Foreign::Mangled),
         _ => Some(Foreign::Unknown),
@@ -543,6 +553,7 @@ mod tests {
             (b"\x7fELF\x02\x01\x01\xc8", Foreign::Cwasm),
             (b"\x7fELF\x02\x01\x01\0", Foreign::Elf),
             (b"\x89BLS\n\x1a\n\x01", Foreign::Mangled),
+            (b"\x89BLD\r\n\x1a\n", Foreign::Delta),
             (b"hello, world", Foreign::Unknown),
         ] {
             assert_eq!(

@@ -6,8 +6,10 @@
 //! environment variable can make the two sides disagree. What only one side has
 //! (code generation, stack size) is set by that side.
 
-use crate::target::{EngineProfile, Feature, Nans};
-use wasmtime::{Collector, Config, Inlining, WasmBacktraceDetails, WasmFeatures};
+use crate::target::{EngineProfile, Feature, Language, Nans};
+#[cfg(feature = "objects")]
+use wasmtime::Collector;
+use wasmtime::{Config, Inlining, WasmBacktraceDetails, WasmFeatures};
 
 impl EngineProfile {
     /// The settings that compiler and loader share.
@@ -27,8 +29,7 @@ impl EngineProfile {
             .guard_before_linear_memory(true)
             .memory_init_cow(true)
             .table_lazy_init(true)
-            .signals_based_traps(true)
-            .collector(Collector::Copying)
+            .signals_based_traps(self.traps_by_signals())
             .relaxed_simd_deterministic(true)
             .compiler_inlining(Inlining::No)
             // Fuel is in the bytecode; the engine's own ways stay off.
@@ -42,6 +43,8 @@ impl EngineProfile {
             .debug_symbols(false)
             .generate_address_map(false)
             .native_unwind_info(false);
+        #[cfg(feature = "objects")]
+        config.collector(Collector::Copying);
         config
     }
 
@@ -52,13 +55,15 @@ impl EngineProfile {
     }
 
     /// The features as wasmparser's validator takes them. `GC_TYPES` is not a
-    /// proposal: it says that the engine can hold references to its heap.
+    /// proposal: it says that the engine can hold references to its heap, `externref` among
+    /// them.
     #[must_use]
     pub fn wasm_features(&self) -> WasmFeatures {
-        self.features
-            .iter()
-            .fold(WasmFeatures::empty(), |all, feature| all | wasm_feature(*feature))
-            | WasmFeatures::GC_TYPES
+        let heap = match self.language() {
+            Language::All => WasmFeatures::GC_TYPES,
+            Language::Core => WasmFeatures::empty(),
+        };
+        self.features.iter().fold(heap, |all, feature| all | wasm_feature(*feature))
     }
 }
 

@@ -123,6 +123,20 @@ pub struct Claim {
     signature: [u8; 64],
 }
 
+impl Claim {
+    /// Of a signature that came by another way than an envelope.
+    #[must_use]
+    pub fn new(key_id: KeyId, signature: [u8; 64]) -> Self {
+        Self { key_id, signature }
+    }
+
+    /// The signature.
+    #[must_use]
+    pub fn signature(&self) -> &[u8; 64] {
+        &self.signature
+    }
+}
+
 /// A payload with its signatures, none of them checked yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Envelope {
@@ -168,6 +182,13 @@ impl Envelope {
         let mut envelope = Self { kind, payload, claims: Vec::new() };
         keys.iter().for_each(|key| envelope.add(key));
         envelope
+    }
+
+    /// An artifact's envelope of what came by another way. [`Envelope::parse`] of its bytes says
+    /// whether it is one.
+    #[must_use]
+    pub fn of(payload: Vec<u8>, claims: Vec<Claim>) -> Self {
+        Self { kind: PayloadType::Statement, payload, claims }
     }
 
     /// Adds the signature of one more key, or the same again.

@@ -21,7 +21,9 @@ pub mod broker;
 pub mod capability;
 pub mod config;
 pub mod control_flow;
+pub mod cpu;
 pub mod date;
+pub mod delta;
 pub mod digest;
 #[cfg(feature = "engine")]
 pub mod engine;
@@ -43,6 +45,7 @@ pub mod policy;
 pub mod preview1;
 pub mod quantity;
 pub mod recipe;
+pub mod sparse;
 pub mod target;
 pub mod text;
 pub mod trust;

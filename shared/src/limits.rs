@@ -10,12 +10,20 @@ pub const ARTIFACT_BYTES_MAX: u64 = 4 << 30;
 pub const ENVELOPE_BYTES_MAX: u64 = 4 << 20;
 /// Most parts in one artifact.
 pub const PARTS_MAX: u32 = 32;
+/// Most CPU features that one part names.
+pub const CPU_FEATURES_MAX: usize = 64;
+/// Longest name of a CPU feature, in bytes.
+pub const CPU_FEATURE_BYTES_MAX: usize = 32;
 /// Most signatures in one envelope.
 pub const SIGNATURES_MAX: usize = 16;
 /// Longest native image, in bytes, after decompression.
 pub const IMAGE_BYTES_MAX: u64 = 2 << 30;
 /// Largest zstd window a reader accepts, in bytes.
 pub const ZSTD_WINDOW_MAX: u64 = 8 << 20;
+/// Largest zstd window of a difference in a delta, in bytes.
+pub const DELTA_WINDOW_MAX: u64 = 1 << 20;
+/// Most copies of one difference: a reader keeps 20 bytes for each.
+pub const DELTA_COPIES_MAX: usize = 1 << 18;
 /// Longest record of a store, in bytes.
 pub const RECORD_BYTES_MAX: u64 = 1024;
 /// Most entries of one folder of a store that are looked at.

@@ -13,8 +13,7 @@ use crate::digest::Sha256;
 use crate::fuel::{PROFILE_EXTENSION, PROFILE_VERSION};
 use crate::json::{self, JsonError};
 use crate::limits::{
-    DOCUMENT_NAME_BYTES_MAX, DOCUMENTS_MAX, IMAGE_BYTES_MAX, JSON_INTEGER_MAX, NEEDS_MAX,
-    PARTS_MAX, ZSTD_LEVEL_MAX,
+    DOCUMENT_NAME_BYTES_MAX, DOCUMENTS_MAX, JSON_INTEGER_MAX, NEEDS_MAX, ZSTD_LEVEL_MAX,
 };
 use crate::name::{self, NameError};
 use crate::recipe::{self, Recipe};
@@ -22,6 +21,8 @@ use crate::target::{EngineProfile, Target};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
+
+mod parts;
 
 /// in-toto's Statement type.
 pub const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
@@ -352,6 +353,8 @@ pub struct Part {
 pub enum Encoding {
     /// The image itself.
     Raw,
+    /// The image without its long runs of zeros ([`crate::sparse`]).
+    Sparse,
     /// One zstd frame (RFC 8878).
     Zstd,
 }
@@ -360,7 +363,7 @@ pub enum Encoding {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stored {
-    /// Raw or zstd.
+    /// Raw, sparse or zstd.
     pub encoding: Encoding,
     /// Bytes in the file.
     pub length: u64,
@@ -386,7 +389,7 @@ impl Statement {
     pub fn new(manifest: Manifest) -> Self {
         Self {
             kind: STATEMENT_TYPE.to_owned(),
-            subject: subjects(&manifest),
+            subject: parts::subjects(&manifest),
             predicate_type: PREDICATE_TYPE.to_owned(),
             predicate: manifest,
         }
@@ -424,7 +427,7 @@ impl Statement {
             return Err(ManifestError::NumberRange(number));
         }
         manifest.check().map_err(ManifestError::Field)?;
-        if statement.subject != subjects(manifest) {
+        if statement.subject != parts::subjects(manifest) {
             return Err(ManifestError::Subjects);
         }
         if statement.to_bytes() != bytes {
@@ -432,18 +435,6 @@ impl Statement {
         }
         Ok(statement.predicate)
     }
-}
-
-/// One subject for each part, named by artifact and target.
-fn subjects(manifest: &Manifest) -> Vec<Subject> {
-    manifest
-        .parts
-        .iter()
-        .map(|part| Subject {
-            name: format!("{}@{}", manifest.name, part.target),
-            digest: SubjectDigest { sha256: part.image.sha256 },
-        })
-        .collect()
 }
 
 impl Manifest {
@@ -498,9 +489,6 @@ impl Manifest {
         }
         self.check_compression()?;
         self.check_documents()?;
-        if self.parts.is_empty() || self.parts.len() > PARTS_MAX as usize {
-            return Err("there must be 1 to 32 parts");
-        }
         if !self.may_use.is_sorted_by(|a, b| a < b) {
             return Err("capabilities must be sorted");
         }
@@ -510,38 +498,16 @@ impl Manifest {
         if !self.needs.iter().all(Permission::is_definite) {
             return Err("a need of env, fs or an extension must say which");
         }
-        for (index, part) in self.parts.iter().enumerate() {
-            if self.parts[..index].iter().any(|other| other.stored == part.stored) {
-                return Err("two parts are stored alike");
-            }
-            if part.image.length > IMAGE_BYTES_MAX {
-                return Err("an image is longer than the format allows");
-            }
-            if part.stored.encoding == Encoding::Raw
-                && (part.stored.length, part.stored.sha256)
-                    != (part.image.length, part.image.sha256)
-            {
-                return Err("a raw part must be its image");
-            }
-            if !part.page_size.is_power_of_two() {
-                return Err("a page size must be a power of two");
-            }
-            if !part.cpu_features.is_sorted_by(|a, b| a < b) {
-                return Err("CPU features must be sorted");
-            }
-        }
-        Ok(())
+        parts::check(&self.parts)
     }
 
-    /// The zstd level is there exactly where a part is compressed.
+    /// The zstd level is there exactly where parts are compressed.
     fn check_compression(&self) -> Result<(), &'static str> {
-        let is_raw = |part: &Part| part.stored.encoding == Encoding::Raw;
+        let is_zstd = |part: &Part| part.stored.encoding == Encoding::Zstd;
         match self.compiler.compression {
-            None if self.parts.iter().all(is_raw) => Ok(()),
-            Some(1..=ZSTD_LEVEL_MAX) if !self.parts.iter().any(is_raw) => Ok(()),
-            _ => Err(
-                "the zstd level is 1 to 22 where parts are compressed, and null where they are raw",
-            ),
+            None if !self.parts.iter().any(is_zstd) => Ok(()),
+            Some(1..=ZSTD_LEVEL_MAX) if self.parts.iter().all(is_zstd) => Ok(()),
+            _ => Err("the zstd level is 1 to 22 where parts are compressed, and null elsewhere"),
         }
     }
 

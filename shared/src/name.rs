@@ -9,8 +9,11 @@ use crate::limits::NAME_BYTES_MAX;
 use std::fmt;
 
 /// The words that a loader's command line has, or keeps for later: never names.
-pub const COMMANDS: [&str; 21] = [
+pub const COMMANDS: [&str; 27] = [
+    "binfmt",
     "check",
+    "delta",
+    "ext",
     "forget",
     "gc",
     "help",
@@ -22,9 +25,12 @@ pub const COMMANDS: [&str; 21] = [
     "policy",
     "remove",
     "revoke",
+    "rollback",
     "run",
     "show",
     "status",
+    "strip",
+    "symbolize",
     "trust",
     "uninstall",
     "update",

@@ -19,7 +19,7 @@ pub enum Takes {
 use Takes::{MaybeValue, Nothing, Value};
 
 /// Every option that a run of any artifact can have, without its dashes.
-pub const RUN: [(&str, Takes); 41] = [
+pub const RUN: [(&str, Takes); 42] = [
     ("dir", Value),
     ("dir-ro", Value),
     ("env", Value),
@@ -46,6 +46,7 @@ pub const RUN: [(&str, Takes); 41] = [
     ("epoch", Value),
     ("unknown-imports", Value),
     ("report", Value),
+    ("log", Value),
     ("fuel-profile", MaybeValue),
     ("explain", Nothing),
     ("store", Value),
@@ -68,11 +69,13 @@ pub const FILE_ONLY: &str = "digest";
 
 /// The commands that bls-load alone has, and how each is written, for whoever asks
 /// bls-compile for one. A test of the loader holds them to its command line.
-pub const LOADER_COMMANDS: [(&str, &str); 6] = [
+pub const LOADER_COMMANDS: [(&str, &str); 8] = [
     ("install", "bls-load install app.bls"),
+    ("rollback", "bls-load rollback app"),
     ("list", "bls-load list"),
     ("remove", "bls-load remove app"),
     ("gc", "bls-load gc"),
+    ("binfmt", "bls-load binfmt"),
     ("ext", "bls-load ext"),
     ("node", "bls-load node app.wasm"),
 ];
@@ -86,13 +89,15 @@ pub fn loader_command(name: &str) -> Option<&'static str> {
 
 /// The commands that bls-compile alone has, and how each is written, for whoever asks
 /// bls-load for one. A test of the compiler holds them to its command line.
-pub const COMPILER_COMMANDS: [(&str, &str); 7] = [
+pub const COMPILER_COMMANDS: [(&str, &str); 9] = [
     ("compile", "bls-compile app.wasm"),
     ("link", "bls-compile link math.wasm app.wasm"),
     ("check", "bls-compile check app.wasm"),
     ("audit", "bls-compile audit app.metered.wasm"),
     ("inspect", "bls-compile inspect app.bls"),
+    ("strip", "bls-compile strip app.bls --target aarch64"),
     ("sign", "bls-compile sign app.bls --rebuild app.wasm"),
+    ("delta", "bls-compile delta old.bls new.bls"),
     ("key", "bls-compile key"),
 ];
 

@@ -69,7 +69,7 @@ pub enum Requirement {
     /// It runs behind the whole second wall, or not at all.
     Sandbox,
     /// Its code has what keeps control flow inside it: masks against Spectre, and on Arm
-    /// branch targets and signed return addresses.
+    /// signed return addresses.
     ControlFlow,
 }
 
@@ -84,6 +84,39 @@ pub struct FolderGrant {
     /// Whether it may be changed.
     #[serde(default)]
     pub write: bool,
+}
+
+/// Where the line goes that says which artifact ran.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum Log {
+    /// To standard error.
+    Stderr,
+    /// To the socket of this path, as syslog(3) writes to its own.
+    Socket(String),
+}
+
+impl Log {
+    /// Where the system's log listens, whoever keeps it.
+    pub const SYSLOG: &str = "/dev/log";
+
+    /// What a word means: `stderr`, `syslog`, or a path.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        match word {
+            "stderr" => Some(Self::Stderr),
+            "syslog" => Some(Self::Socket(Self::SYSLOG.to_owned())),
+            _ => word.starts_with('/').then(|| Self::Socket(word.to_owned())),
+        }
+    }
+}
+
+impl TryFrom<String> for Log {
+    type Error = &'static str;
+
+    fn try_from(word: String) -> Result<Self, Self::Error> {
+        Self::from_word(&word).ok_or("log takes stderr, syslog, or the path of a socket")
+    }
 }
 
 /// A default for those who do not ask, and a bound for those who do.
@@ -237,6 +270,9 @@ pub struct Policy {
     /// Limits.
     #[serde(default)]
     pub limits: Bounds,
+    /// Where the line goes that says which artifact ran.
+    #[serde(default)]
+    pub log: Option<Log>,
     /// The bls-compile that compiles a module which is not installed, by its path.
     #[serde(default, rename = "compile-with")]
     pub compile_with: Option<String>,

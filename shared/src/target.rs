@@ -60,6 +60,22 @@ impl Feature {
         Self::TailCall,
         Self::Threads,
     ];
+
+    /// Those that are in [`Language::All`] alone.
+    pub const BEYOND_CORE: [Self; 4] =
+        [Self::Exceptions, Self::FunctionReferences, Self::Gc, Self::Threads];
+}
+
+/// How much of WebAssembly a module may use. Not a field of the manifest: the features of an
+/// [`EngineProfile`] say it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Language {
+    /// All that there is.
+    #[default]
+    All,
+    /// No objects that are collected, no exceptions, no typed references, no atomic operations:
+    /// what a loader runs that was built without a collector.
+    Core,
 }
 
 /// How NaNs come out of floating-point operators.
@@ -112,12 +128,14 @@ impl EngineProfile {
     #[must_use]
     pub fn of(target: Target, nans: Nans) -> Self {
         let mut features = Feature::ALL.to_vec();
-        let (memory_reservation, memory_guard) = match target.pointer_bits() {
+        let (memory_reservation, mut memory_guard) = match target.pointer_bits() {
             64 => (4 << 30, 32 << 20),
-            _ => (10 << 20, 64 << 10),
+            _ => (10 << 20, 0),
         };
         if target.is_portable() {
             features.retain(|feature| *feature != Feature::Threads);
+            // The interpreter compares before each access, whatever lies behind a memory.
+            memory_guard = 0;
         }
         Self { features, nans, memory_reservation, memory_guard, memory_may_move: true }
     }
@@ -128,9 +146,34 @@ impl EngineProfile {
         match bounds {
             Bounds::Guard => self,
             Bounds::Checked => {
-                Self { memory_reservation: 0, memory_guard: CHECKED_GUARD_BYTES, ..self }
+                let memory_guard = self.memory_guard.min(CHECKED_GUARD_BYTES);
+                Self { memory_reservation: 0, memory_guard, ..self }
             }
         }
+    }
+
+    /// The same for modules that use no more of WebAssembly than this.
+    #[must_use]
+    pub fn with_language(mut self, language: Language) -> Self {
+        if language == Language::Core {
+            self.features.retain(|feature| !Feature::BEYOND_CORE.contains(feature));
+        }
+        self
+    }
+
+    /// How much of WebAssembly the module may use.
+    #[must_use]
+    pub fn language(&self) -> Language {
+        let is_beyond = |feature: &Feature| Feature::BEYOND_CORE.contains(feature);
+        if self.features.iter().any(is_beyond) { Language::All } else { Language::Core }
+    }
+
+    /// Whether an access beyond a memory's end is a fault that the processor reports, as is
+    /// anything else that traps: so it is in native code. Portable bytecode, whose profile has
+    /// no guard, finds out by itself.
+    #[must_use]
+    pub fn traps_by_signals(&self) -> bool {
+        self.memory_guard > 0
     }
 
     /// How the code keeps to its memories.
@@ -213,8 +256,9 @@ impl Target {
         self.triple().split('-').next().unwrap_or_default()
     }
 
-    /// The native target of the system this program was built for. `None`
-    /// where there is no native backend.
+    /// What runs on the system this program was built for: its native target, and where the
+    /// code generator has none, portable bytecode of the same pointers. `None` where there is
+    /// neither.
     #[must_use]
     pub fn host() -> Option<Self> {
         if cfg!(not(target_os = "linux")) {
@@ -225,7 +269,9 @@ impl Target {
             "aarch64" => Some(Self::Aarch64),
             "riscv64" => Some(Self::Riscv64),
             "s390x" => Some(Self::S390x),
-            _ => None,
+            _ if cfg!(target_endian = "big") => None,
+            _ if cfg!(target_pointer_width = "32") => Some(Self::Pulley32),
+            _ => Some(Self::Pulley64),
         }
     }
 
@@ -281,6 +327,13 @@ mod tests {
         }
     }
 
+    fn profile_traps(target: Target) -> bool {
+        let profile = EngineProfile::of(target, Nans::Canonical);
+        let checked = profile.clone().with_bounds(Bounds::Checked);
+        assert_eq!(profile.traps_by_signals(), checked.traps_by_signals(), "{target}");
+        profile.traps_by_signals()
+    }
+
     #[test]
     fn a_profile_with_other_sizes_does_not_fit() {
         for target in Target::ALL {
@@ -288,13 +341,17 @@ mod tests {
             assert!(profile.fits(target));
             let fewer = EngineProfile { features: vec![Feature::Simd], ..profile.clone() };
             assert!(fewer.fits(target));
+            let core = profile.clone().with_language(Language::Core);
+            assert!(core.fits(target) && core.language() == Language::Core);
+            assert_eq!(profile.language(), Language::All);
             let checked = profile.clone().with_bounds(Bounds::Checked);
             assert!(checked.fits(target) && checked.bounds() == Bounds::Checked);
             assert_eq!(profile.bounds(), Bounds::Guard);
             let larger = EngineProfile { memory_reservation: 1 << 60, ..profile };
             assert!(!larger.fits(target));
-            let odd = EngineProfile { memory_guard: checked.memory_guard * 2, ..checked };
+            let odd = EngineProfile { memory_guard: checked.memory_guard * 2 + 1, ..checked };
             assert!(!odd.fits(target));
+            assert_eq!(profile_traps(target), !target.is_portable());
         }
         let native = EngineProfile::of(Target::X86_64, Nans::Fast);
         assert!(!native.fits(Target::Pulley64), "Pulley has no threads");

@@ -11,17 +11,21 @@ mod adversaries;
 mod artifacts;
 mod bombs;
 mod compile;
+mod cpu;
 mod dressed;
 mod embedding;
 mod fuel;
 mod instructions;
 mod load;
+mod memory;
+mod nans;
 mod node;
 mod peers;
 mod report;
 mod schemes;
 mod size;
 mod sized;
+mod sizes;
 mod statistics;
 mod table;
 mod wall;
@@ -30,24 +34,28 @@ mod wall;
 pub const HELP: &str = "\
 Benchmarks of the two programs beside their peers. Prints tables, asserts nothing.
 
-Usage: cargo xtask bench [load|fuel|ablation|size|compile|adversaries|bombs|embedding|wall|node]... [RUNS] [--callgrind]
+Usage: cargo xtask bench [load|fuel|memory|ablation|cpu|size|sizes|compile|adversaries|bombs|embedding|wall|node|nans]... [RUNS] [--callgrind]
 
   load         start of a process: hello, by size, large artifacts; from files and installed
   fuel         metered against unmetered, on BLS_SHARED/bench
+  memory       --memory checked beside guard: time, code; address space and memory of a hello
   ablation     the meter without each of its techniques, in three layouts of the code
-  size         programs, memory, artifacts, compile times
+  cpu          code for each level of this machine's CPU, on BLS_SHARED/bench
+  size         programs, memory, compile times
+  sizes        native images: beside the wasm, by section, by target
   compile      time to compile, beside another bls-compile (BLS_COMPILE_OTHER)
   adversaries  modules that are cheap in fuel and dear in time
   bombs        modules made to explode meter, audit or code generator
   wall         what giving up everything before a guest costs, beside another bls-load (BLS_LOAD_OTHER)
   node         200 requests of one function at once, as a node has them, beside wasmtime
+  nans         float kernels with canonical NaNs, beside none and the engine's own rule
   embedding    the library: calls across the border, guests from a pool, beside wasmtime's own
 
-  RUNS         runs of each command [default: 300 for load and wall, 7 for fuel and ablation, 5 for adversaries,
-               25 for embedding, 60 for compile, 5 for node]
+  RUNS         runs of each command [default: 300 for load and wall, 7 for fuel, memory, ablation and cpu, 5 for adversaries,
+               25 for embedding, 60 for compile, 5 for node, 15 for nans]
   --callgrind  with fuel and ablation: instructions executed by short programs, counted by valgrind (slow)
 
-Without a name, all of them but ablation, compile and wall. BLS_SHARED names a folder with guests/ and bench/.
+Without a name, all of them but ablation, compile, cpu, memory, sizes and wall. BLS_SHARED names a folder with guests/ and bench/.
 ";
 
 /// What is measured, and how often.
@@ -62,14 +70,18 @@ pub struct Options {
 enum Name {
     Load,
     Fuel,
+    Memory,
     Ablation,
     Size,
+    Sizes,
     Adversaries,
     Bombs,
     Compile,
     Embedding,
     Wall,
     Node,
+    Cpu,
+    Nans,
 }
 
 impl Options {
@@ -83,11 +95,15 @@ impl Options {
             match argument.as_str() {
                 "load" => options.names.push(Name::Load),
                 "fuel" => options.names.push(Name::Fuel),
+                "memory" => options.names.push(Name::Memory),
                 "ablation" => options.names.push(Name::Ablation),
                 "size" => options.names.push(Name::Size),
+                "sizes" => options.names.push(Name::Sizes),
                 "bombs" => options.names.push(Name::Bombs),
                 "compile" => options.names.push(Name::Compile),
                 "node" => options.names.push(Name::Node),
+                "cpu" => options.names.push(Name::Cpu),
+                "nans" => options.names.push(Name::Nans),
                 "wall" => options.names.push(Name::Wall),
                 "embedding" => options.names.push(Name::Embedding),
                 "adversaries" => options.names.push(Name::Adversaries),
@@ -107,6 +123,7 @@ impl Options {
                 Name::Bombs,
                 Name::Embedding,
                 Name::Node,
+                Name::Nans,
             ];
         }
         Ok(options)
@@ -136,11 +153,15 @@ pub fn run(options: &Options) -> Result<(), String> {
             Name::Ablation => {
                 ablation::run(&bench, options.runs.unwrap_or(fuel::RUNS), options.callgrind)?;
             }
+            Name::Cpu => cpu::run(&bench, options.runs.unwrap_or(fuel::RUNS))?,
+            Name::Memory => memory::run(&bench, options.runs.unwrap_or(memory::RUNS))?,
             Name::Size => size::run(&bench)?,
+            Name::Sizes => sizes::run()?,
             Name::Bombs => bombs::run(&bench)?,
             Name::Compile => compile::run(&bench, options.runs.unwrap_or(compile::RUNS))?,
             Name::Node => node::run(&bench, options.runs.unwrap_or(node::RUNS))?,
             Name::Wall => wall::run(&bench, options.runs.unwrap_or(wall::RUNS))?,
+            Name::Nans => nans::run(options.runs.unwrap_or(nans::RUNS))?,
             Name::Embedding => embedding::run(options.runs.unwrap_or(embedding::RUNS))?,
             Name::Adversaries => {
                 adversaries::run(&bench, options.runs.unwrap_or(adversaries::RUNS))?;

@@ -6,6 +6,7 @@
 //! counter that depends on the same. Guarantees: the same module and budget give the same
 //! [`Observation`], whatever the meter, if the meter is right.
 
+use bls_artifact::digest::Sha256;
 use bls_artifact::fuel::{COUNTER_EXPORT, OUT_OF_FUEL, START_EXPORT};
 use bls_artifact::target::{Bounds, EngineProfile, Nans, Target};
 use std::num::NonZeroUsize;
@@ -37,7 +38,8 @@ pub struct Observation {
     pub export: String,
     /// How it ended.
     pub end: End,
-    /// Units consumed at each host call: the counter as the host sees it.
+    /// The host calls with the bits that they were given, and the units consumed at each: the
+    /// counter as the host sees it.
     pub trace: Vec<(String, i64)>,
     /// Units consumed in all, as the counter has it.
     pub consumed: i64,
@@ -72,9 +74,18 @@ pub fn engine() -> Engine {
 /// When there is no native target here.
 #[must_use]
 pub fn engine_with(bounds: Bounds) -> Engine {
+    engine_of(bounds, Nans::Canonical)
+}
+
+/// The same with the engine's own rule about NaNs, or none.
+///
+/// # Panics
+/// When there is no native target here.
+#[must_use]
+pub fn engine_of(bounds: Bounds, nans: Nans) -> Engine {
     let target = Target::host().expect("a native target");
-    let mut config = EngineProfile::of(target, Nans::Canonical).with_bounds(bounds).config();
-    config.cranelift_nan_canonicalization(true);
+    let mut config = EngineProfile::of(target, nans).with_bounds(bounds).config();
+    config.cranelift_nan_canonicalization(nans == Nans::Canonical);
     config.wasm_backtrace_max_frames(NonZeroUsize::new(1));
     Engine::new(&config).expect("an engine")
 }
@@ -90,6 +101,13 @@ pub fn observe(engine: &Engine, wasm: &[u8], budget: i64) -> Option<Vec<Observat
 /// The same for a module that is compiled already.
 #[must_use]
 pub fn observe_compiled(module: &Module, budget: i64) -> Option<Vec<Observation>> {
+    observe_all(module, budget).map(|(seen, _)| seen)
+}
+
+/// The same, and what is left behind: the bits of all exported globals, and a hash of each
+/// exported memory.
+#[must_use]
+pub fn observe_all(module: &Module, budget: i64) -> Option<(Vec<Observation>, Vec<String>)> {
     let notes = Notes {
         trace: Vec::new(),
         counter: None,
@@ -125,7 +143,28 @@ pub fn observe_compiled(module: &Module, budget: i64) -> Option<Vec<Observation>
         let function = instance.get_func(&mut store, &name)?;
         seen.push(call(&mut store, counter, function, name, budget));
     }
-    Some(seen)
+    Some((seen, left(&mut store, instance)))
+}
+
+/// What can be read of an instance.
+fn left(store: &mut Store<Notes>, instance: Instance) -> Vec<String> {
+    let exports: Vec<(String, Extern)> = instance
+        .exports(&mut *store)
+        .map(|export| (export.name().to_owned(), export.into_extern()))
+        .collect();
+    let mut left = Vec::new();
+    for (name, export) in exports {
+        match export {
+            Extern::Global(global) => {
+                left.push(format!("{name} {}", show(&global.get(&mut *store))));
+            }
+            Extern::Memory(memory) => {
+                left.push(format!("{name} {:?}", Sha256::of(memory.data(&*store))));
+            }
+            _ => {}
+        }
+    }
+    left
 }
 
 fn call(
@@ -229,13 +268,15 @@ fn provide(store: &mut Store<Notes>, name: &str, ty: &ExternType) -> Option<Exte
             let name = name.to_owned();
             let results_ty: Vec<ValType> = ty.results().collect();
             let possible = results_ty.iter().all(|ty| fits(&argument(ty), ty));
-            Func::new(&mut *store, ty.clone(), move |mut caller, _, results| {
+            Func::new(&mut *store, ty.clone(), move |mut caller, arguments, results| {
                 caller.data_mut().calls += 1;
                 let calls = caller.data().calls;
                 if let Some(counter) = caller.data().counter {
                     let left = counter.get(&mut caller).unwrap_i64();
                     let consumed = caller.data().budget.wrapping_sub(left);
-                    caller.data_mut().trace.push((name.clone(), consumed));
+                    let bits: Vec<String> = arguments.iter().map(show).collect();
+                    let called = format!("{name}({})", bits.join(" "));
+                    caller.data_mut().trace.push((called, consumed));
                     counter.set(&mut caller, Val::I64(left - price(calls)))?;
                 }
                 if !possible {

@@ -248,7 +248,7 @@ impl Scene {
             && (before.highest == 0 || release.sequence - before.highest <= SEQUENCE_JUMP_MAX);
         let bytes_before = std::fs::read(self.store().join(&record)).ok();
         let Some((result, happened)) =
-            self.write(fault, |disk| install::install(disk, verified, None))
+            self.write(fault, |disk| install::install(disk, &**verified, None))
         else {
             assert!(self.damaged.contains("."), "the store cannot be opened");
             return;

@@ -12,6 +12,7 @@ mod compatibility;
 mod compression;
 mod content;
 mod envelope;
+mod fat;
 mod framing;
 mod json;
 mod judged;
@@ -163,6 +164,7 @@ pub fn defects() -> Vec<Defect> {
     all.extend(json::defects());
     all.extend(content::defects());
     all.extend(compatibility::defects());
+    all.extend(fat::defects());
     all.extend(compression::defects());
     all.extend(judged::defects());
     all.extend(trust_files::defects());
@@ -289,7 +291,7 @@ impl Base {
         let mut manifest = self.manifest.clone();
         manifest.parts[0].stored =
             Stored { encoding, length: stored.len() as u64, sha256: Sha256::of(stored) };
-        if encoding == Encoding::Raw {
+        if encoding != Encoding::Zstd {
             manifest.compiler.compression = None;
         }
         let payload = Statement::new(manifest).to_bytes();
@@ -319,8 +321,7 @@ impl Base {
 
     /// The image, decompressed.
     fn image(&self) -> Vec<u8> {
-        let length = self.manifest.parts[0].image.length as usize;
-        zstd::bulk::decompress(&self.part, length).expect("a zstd frame")
+        crate::parts::image(&self.manifest.parts[0], &self.part)
     }
 }
 

@@ -40,6 +40,17 @@ pub fn broker() -> PathBuf {
     path
 }
 
+/// The path of the small bls-load: below the folder of the full one.
+///
+/// # Panics
+/// When it is not there.
+#[must_use]
+pub fn minimal() -> PathBuf {
+    let path = loader().with_file_name("minimal").join("bls-load");
+    assert!(path.is_file(), "{} is not there: run `cargo xtask build minimal`", path.display());
+    path
+}
+
 /// The folder of `libbls.so`, `libbls.a` and `bls.h`.
 ///
 /// # Panics

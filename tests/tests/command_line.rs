@@ -24,7 +24,8 @@ fn the_compiler_explains_itself() {
         &[
             "Compile a WebAssembly module to a signed, metered native artifact.",
             "Usage: bls-compile [OPTIONS] <INPUT>",
-            "bls-compile <run|link|check|audit|inspect|sign|verify|key|trust>",
+            "bls-compile <run|link|check|audit|inspect|strip|delta>",
+            "bls-compile <sign|verify|key|trust>",
             "-o, --output <FILE>",
             "--key <KEY>",
             "--target <TARGET>",

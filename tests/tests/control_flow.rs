@@ -1,5 +1,5 @@
 //! What keeps control flow inside generated code: calls of the wrong type trap, code for Arm
-//! has branch targets and signs its return addresses, and who demands it gets nothing else.
+//! signs its return addresses, and who demands it gets nothing else.
 
 use bls_artifact::artifact::Contents;
 use bls_artifact::envelope::Envelope;
@@ -7,38 +7,22 @@ use bls_artifact::manifest::{Manifest, Statement};
 use bls_artifact::target::Target;
 use bls_tests::programs::{Home, fixtures, run};
 use object::{Object as _, ObjectSection as _};
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
 /// Instructions of Arm, as numbers. A `Z` signs with nothing beside the key, an `SP` with the
 /// stack pointer too.
 mod arm {
-    /// Sign the return address; targets of calls through a register, too.
+    /// Sign the return address.
     pub(super) const SIGNS: [u32; 2] =
         [0xd503_231f /* paciaz */, 0xd503_233f /* paciasp */];
     /// Authenticate it.
     pub(super) const AUTHENTICATES: [u32; 2] =
         [0xd503_239f /* autiaz */, 0xd503_23bf /* autiasp */];
-    /// The target of a call through a register, of a function that signs nothing.
-    pub(super) const BTI_C: u32 = 0xd503_245f;
-    /// The target of a jump through a register.
-    pub(super) const BTI_J: u32 = 0xd503_249f;
     /// Returns.
     pub(super) const RET: u32 = 0xd65f_03c0;
     /// `stp x29, x30, [sp, #-16]!`: begins a frame, and stores the return address.
     pub(super) const FRAME: u32 = 0xa9bf_7bfd;
-
-    /// How many instructions further on a direct call goes.
-    pub(super) fn call(code: u32) -> Option<isize> {
-        // 26 bits with a sign.
-        (code >> 26 == 0b100101).then_some((((code << 6) as i32) >> 6) as isize)
-    }
-
-    /// Whether it jumps to what a register holds.
-    pub(super) fn is_jump_by_register(code: u32) -> bool {
-        code & 0xffff_fc1f == 0xd61f_0000
-    }
 
     /// Whether it loads or stores the return address elsewhere than at a frame's beginning:
     /// a single register, `str x30, [...]`.
@@ -47,14 +31,15 @@ mod arm {
     }
 }
 
-/// An artifact's manifest, and its part for `target`, which is stored raw.
+/// An artifact's manifest, and its image for `target`.
 fn part(artifact: &Path, target: Target) -> (Manifest, Vec<u8>) {
     let bytes = std::fs::read(artifact).unwrap();
     let (contents, parts) = Contents::parse(&bytes).unwrap();
     let envelope = Envelope::parse(contents.envelope).unwrap();
     let manifest = Statement::parse(envelope.payload()).unwrap();
     let index = manifest.parts.iter().position(|part| part.target == target).unwrap();
-    (manifest, parts[index].to_vec())
+    let image = bls_tests::parts::image(&manifest.parts[index], parts[index]);
+    (manifest, image)
 }
 
 /// The code of an image for Arm.
@@ -66,9 +51,9 @@ fn code(image: &[u8]) -> Vec<u32> {
 }
 
 #[test]
-fn functions_for_arm_are_branch_targets_and_authenticate_what_they_return_to() {
+fn functions_for_arm_authenticate_what_they_return_to() {
     let home = Home::new();
-    let (mut frames, mut returns, mut calls, mut jumps) = (0, 0, 0, 0);
+    let (mut frames, mut returns) = (0, 0);
     for fixture in [
         "c/compute.wasm",
         "wat/br-table.wat",
@@ -82,9 +67,6 @@ fn functions_for_arm_are_branch_targets_and_authenticate_what_they_return_to() {
         assert_eq!(manifest.extensions["control-flow"], "1", "{fixture}");
         let code = code(&image);
         let at = |index: usize| format!("{fixture}: {:08x} at {:x}", code[index], index * 4);
-        let is_entry = |word: u32| arm::SIGNS.contains(&word) || word == arm::BTI_C;
-        assert!(is_entry(code[0]), "{}", at(0));
-        let mut entries = BTreeSet::new();
         for (index, word) in code.iter().copied().enumerate() {
             // What is written down can be overwritten, so it is signed first.
             if word == arm::FRAME {
@@ -96,23 +78,10 @@ fn functions_for_arm_are_branch_targets_and_authenticate_what_they_return_to() {
                 returns += 1;
                 assert!(arm::AUTHENTICATES.contains(&code[index - 1]), "{}", at(index));
             }
-            if let Some(distance) = arm::call(word) {
-                entries.insert(index.checked_add_signed(distance).unwrap());
-            }
-            if arm::is_jump_by_register(word) {
-                jumps += 1;
-                // To a function, as a tail call, or within a table of branches.
-                let is_tail = arm::AUTHENTICATES.contains(&code[index - 1]);
-                assert!(is_tail || code.contains(&arm::BTI_J), "{}", at(index));
-            }
-        }
-        calls += entries.len();
-        for entry in entries {
-            assert!(is_entry(code[entry]), "{}", at(entry));
         }
     }
-    println!("{frames} frames, {returns} returns, {calls} functions called, {jumps} jumps");
-    assert!(frames > 100 && returns > 100 && calls > 50 && jumps > 3);
+    println!("{frames} frames, {returns} returns");
+    assert!(frames > 100 && returns > 100);
 }
 
 #[test]
@@ -130,7 +99,7 @@ fn the_manifest_says_it_of_arm_alone_and_inspect_of_each() {
         lines,
         [
             "calls check types; Spectre masks",
-            "calls check types; Spectre masks; branch targets; signed return addresses",
+            "calls check types; Spectre masks; signed return addresses",
             "not said",
         ]
     );

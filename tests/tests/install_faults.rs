@@ -1,4 +1,4 @@
-//! Nothing that happens during an install, a removal or a collection leaves a store in
+//! Nothing that happens during an install, a way back, a removal or a collection leaves a store in
 //! which something half-written can be found, or something good has gone.
 //!
 //! Three ways to end it: each operation of the store's writer fails, or is the last one
@@ -25,8 +25,14 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Operation {
     Install,
+    /// Back to the oldest, which lies in the store; root keys permit it.
+    Rollback,
     Remove,
     Collect,
+}
+
+impl Operation {
+    const ALL: [Self; 4] = [Self::Install, Self::Rollback, Self::Remove, Self::Collect];
 }
 
 /// Releases of one name, and what the tests do with them.
@@ -54,7 +60,12 @@ impl Scene {
 
     fn apply<D: Disk>(&self, operation: Operation, disk: &mut D) -> Result<(), StoreError> {
         match operation {
-            Operation::Install => install::install(disk, &self.verified(&self.new), None).map(drop),
+            Operation::Install => {
+                install::install(disk, &*self.verified(&self.new), None).map(drop)
+            }
+            Operation::Rollback => {
+                install::activate(disk, &self.verified(&self.oldest), Some(0)).map(drop)
+            }
             Operation::Remove => {
                 let identity = self.verified(&self.old).facts().identity;
                 install::remove(disk, identity).map(drop)
@@ -105,6 +116,7 @@ impl Scene {
 fn possible(operation: Operation) -> &'static [Option<&'static str>] {
     match operation {
         Operation::Install => &[Some("old"), Some("new")],
+        Operation::Rollback => &[Some("old"), Some("oldest")],
         Operation::Remove => &[Some("old"), None],
         Operation::Collect => &[Some("old")],
     }
@@ -113,7 +125,7 @@ fn possible(operation: Operation) -> &'static [Option<&'static str>] {
 #[test]
 fn every_operation_fails_once() {
     let scene = Scene::new();
-    for operation in [Operation::Install, Operation::Remove, Operation::Collect] {
+    for operation in Operation::ALL {
         for fault in [Fault::Death, Fault::Refused, Fault::Full] {
             let mut points = 0;
             loop {
@@ -333,7 +345,7 @@ fn materialise(survived: &Survived) -> Shelf {
 #[test]
 fn the_power_goes_behind_every_operation() {
     let scene = Scene::new();
-    for operation in [Operation::Install, Operation::Remove, Operation::Collect] {
+    for operation in Operation::ALL {
         let start = Model::of(&scene.shelf().store());
         // Of different cuts, many leave the same.
         let mut survivors = BTreeSet::new();

@@ -76,6 +76,11 @@ fn a_module_runs_in_one_step() {
     said(&["--needs", "stdout", "hello.wat"], "compiled to");
     said(&["--name", "other", "hello.wat"], "compiled to");
     said(&["--fuel", "1M", "hello.wat"], "found in");
+    if cfg!(target_arch = "x86_64") {
+        said(&["--cpu", "v2", "hello.wat"], "found in");
+        said(&["--cpu=v1", "hello.wat"], "compiled to");
+        said(&["--cpu", "v1", "hello.wat"], "found in");
+    }
     fs::copy(step.path("hello.wat"), step.path("again.wat")).unwrap();
     said(&["again.wat"], "compiled to");
     let text = fs::read_to_string(step.path("hello.wat")).unwrap();

@@ -222,6 +222,70 @@ fn real_programs_and_objects_run_in_little_address_space() {
 }
 
 #[test]
+fn a_hello_runs_in_64_mebibytes_of_address_space() {
+    let home = Home::new();
+    for name in ["wat/hello.wat", "c/hello.wasm", "rust/hello/hello.wasm"] {
+        let path = fixtures().join(name);
+        let expected = home.load(&[], &home.compile(&path, &[]), &[]).expect(0).text();
+        // Whether or not the manifest or the command line has a limit on memory.
+        for options in [&[][..], &["--max-memory", "16MiB"]] {
+            let artifact = home.compile(&path, &[&["--memory", "checked"][..], options].concat());
+            for options in [&[][..], &["--max-memory", "4MiB"], &["--timeout", "10s"]] {
+                let ended = run_limited(&home, "ulimit -v 65536", options, &artifact);
+                assert_eq!(ended.expect(0).text(), expected, "{name}, {options:?}");
+            }
+        }
+    }
+}
+
+/// Says a line, and waits for input.
+const WAITS: &str = r#"(module
+    (import "wasi_snapshot_preview1" "fd_write"
+        (func $write (param i32 i32 i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "fd_read"
+        (func $read (param i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 0) "\10\00\00\00\06\00\00\00hello\n")
+    (data (i32.const 16) "hello\n")
+    (func (export "_start")
+        (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 32)))
+        (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 32)))))"#;
+
+/// The most address space that a guest has which waits, in units of 1024 bytes.
+fn address_space(home: &Home, artifact: &Path) -> u64 {
+    use std::io::Read as _;
+    let mut command = home.load_command::<&str>(&[], artifact);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = [0; 6];
+    child.stdout.take().unwrap().read_exact(&mut line).unwrap();
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
+    let most = status.lines().find_map(|line| line.strip_prefix("VmPeak:")).unwrap();
+    most.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn what_is_reserved_is_what_the_manifest_says() {
+    let home = Home::new();
+    let path = home.path("waits.wat");
+    std::fs::write(&path, WAITS).unwrap();
+    let of = |options: &[&str]| {
+        let checked = ["--memory", "checked"];
+        address_space(&home, &home.compile(&path, &[&checked[..], options].concat()))
+    };
+    let [small, large, none] =
+        [&["--max-memory", "1MiB"][..], &["--max-memory", "257MiB"], &[]].map(of);
+    // 256 MiB more of limit are 256 MiB more of address space, give or take a page or two.
+    let more = large - small;
+    let expected = (256 << 10) - 64..=(256 << 10) + 64;
+    assert!(expected.contains(&more), "{small} kB, {large} kB");
+    // Without a word in it, what a run may have at most by default: 1 GiB.
+    assert!(none > large && none < small + (1 << 20) + 64, "{small} kB, {none} kB");
+    println!("address space: {small} kB for a limit of 1 MiB, {large} of 257 MiB, {none} of none");
+}
+
+#[test]
 fn where_guards_do_not_fit_the_hint_names_the_option() {
     let home = Home::new();
     let artifact = home.fixture("wat/hello.wat");

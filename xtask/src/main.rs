@@ -1,4 +1,4 @@
-//! The verbs of this repository: build, library, test, check, bench, fuzz.
+//! The verbs of this repository: build, library, cross, test, check, bench, fuzz.
 //!
 //! Needs only cargo. Cargo unifies features over all members of one invocation:
 //! a plain `cargo build --workspace` would link the compiler into the loader. So
@@ -6,6 +6,7 @@
 //! right order, and the tests are told where they are (`BLS_COMPILE`, `BLS_LOAD`,
 //! `BLS_BROKER`, `BLS_LIBRARY`).
 
+mod cross;
 mod fuzz;
 
 use std::ffi::OsStr;
@@ -18,8 +19,12 @@ The verbs of this repository.
 Usage: cargo xtask <VERB>
 
   build    the three programs, into target/bls/
+           build minimal: a small bls-load, into target/bls/minimal/: core WebAssembly, preview 1,
+           raw parts; no store, no network, no configurations (loader/Cargo.toml)
   library  the library for C and its header, into target/bls/
-  test     build and library, then every test; then the fuzz targets, where cargo-fuzz and
+  cross    bls-load for aarch64, riscv64, armv7 and s390x, into target/bls/cross/, and what runs
+           there: cargo xtask cross --help
+  test     build, build minimal and library, then every test; then the fuzz targets, where cargo-fuzz and
            nightly are (with arguments: those of cargo test, and no fuzzing)
   check    formatting, clippy, docs, the tree's own rules and advisories, warnings denied
   ci       check, then test
@@ -37,11 +42,13 @@ fn main() -> ExitCode {
     let (verb, rest) =
         arguments.split_first().map_or(("help", &[][..]), |(verb, rest)| (verb, rest));
     let outcome = match verb {
+        "build" if rest == ["minimal"] => minimal(),
         "build" => build(),
         "library" => library(),
-        "test" => build().and_then(|()| library()).and_then(|()| test(rest)),
+        "cross" => cross::run(rest),
+        "test" => build_all().and_then(|()| test(rest)),
         "check" => check(),
-        "ci" => check().and_then(|()| build()).and_then(|()| library()).and_then(|()| test(rest)),
+        "ci" => check().and_then(|()| build_all()).and_then(|()| test(rest)),
         "fuzz" => fuzz::run(rest),
         "bench" => build().and_then(|()| bench(rest)),
         "help" | "--help" | "-h" => {
@@ -111,13 +118,7 @@ fn build() -> Step {
     install(&target().join("release/bls-compile"), "bls-compile")?;
 
     let host = host()?;
-    // Static: nothing to link at start. The flags hold for one target, so build scripts do
-    // not get them.
-    let mut flags = loader_flags(&host);
-    flags.push("-Ctarget-feature=+crt-static".to_owned());
-    let flags = format!("target.{host}.rustflags={flags:?}");
-    let common = ["build", "--profile", "dist", "--package", "bls-loader", "--target", &host];
-    cargo(&[&common[..], &["--config", &flags]].concat(), &[])?;
+    loader(&host, &[])?;
     install(&target().join(&host).join("dist/bls-load"), "bls-load")?;
 
     // Static too: it opens no library, so its rules allow it none. At an address that nobody
@@ -126,6 +127,31 @@ fn build() -> Step {
     let common = ["build", "--profile", "dist", "--package", "bls-broker", "--target", &host];
     cargo(&[&common[..], &["--config", &flags]].concat(), &[])?;
     install(&target().join(&host).join("dist/bls-broker"), "bls-broker")
+}
+
+/// Builds the static loader, with these features.
+fn loader(host: &str, features: &[&str]) -> Step {
+    // Static: nothing to link at start. The flags hold for one target, so build scripts do
+    // not get them.
+    let mut flags = loader_flags(&root(), host);
+    flags.push("-Ctarget-feature=+crt-static".to_owned());
+    let flags = format!("target.{host}.rustflags={flags:?}");
+    let common = ["build", "--profile", "dist", "--package", "bls-loader", "--target", host];
+    cargo(&[&common[..], features, &["--config", &flags]].concat(), &[])
+}
+
+/// Builds the loader without what small machines do without. Its profile is the loader's, but
+/// for a collector that is not there.
+fn minimal() -> Step {
+    let host = host()?;
+    loader(&host, &["--no-default-features"])?;
+    install(&target().join(&host).join("dist/bls-load"), "minimal/bls-load")
+}
+
+/// Builds everything that the tests run.
+fn build_all() -> Step {
+    // The full loader last: what cargo built stands under one name.
+    minimal().and_then(|()| build()).and_then(|()| library())
 }
 
 /// Builds the C library, and puts its header beside it.
@@ -137,9 +163,9 @@ fn library() -> Step {
     install(&root().join("loader/capi/bls.h"), "bls.h")
 }
 
-/// What makes the loader small, as flags of rustc.
-fn loader_flags(host: &str) -> Vec<String> {
-    let script = root().join("loader/no-unwind.ld");
+/// What makes the loader small, as flags of rustc that sees the sources in `root`.
+fn loader_flags(root: &Path, triple: &str) -> Vec<String> {
+    let script = root.join("loader/no-unwind.ld");
     let mut flags = vec![
         // At a fixed address: nothing to relocate at start (SECURITY.md, "What is not
         // promised yet", has what it would cost).
@@ -150,7 +176,7 @@ fn loader_flags(host: &str) -> Vec<String> {
         // More than opt-level "z" inlines: both smaller and faster.
         "-Cllvm-args=--inline-threshold=10".to_owned(),
     ];
-    if host == "x86_64-unknown-linux-gnu" {
+    if triple == "x86_64-unknown-linux-gnu" {
         // Functions of equal text are one. Nothing here compares addresses of functions;
         // the linker that Rust brings for this target can do it.
         flags.push("-Clink-arg=-Wl,--icf=all".to_owned());
@@ -160,9 +186,9 @@ fn loader_flags(host: &str) -> Vec<String> {
 
 /// Copies a program to where tests, benchmarks and people find it.
 fn install(from: &Path, name: &str) -> Step {
-    let folder = programs();
-    let to = folder.join(name);
-    let copied = std::fs::create_dir_all(&folder)
+    let to = programs().join(name);
+    let folder = to.parent().unwrap_or(&to);
+    let copied = std::fs::create_dir_all(folder)
         // A running program cannot be overwritten, but it can be replaced.
         .and_then(|()| match std::fs::remove_file(&to) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
@@ -183,22 +209,26 @@ fn install(from: &Path, name: &str) -> Step {
 
 /// Runs a cargo verb of the tests package with the programs' paths.
 fn with_programs(arguments: &[&str]) -> Step {
+    with_programs_and(arguments, &[])
+}
+
+/// The same with more variables.
+fn with_programs_and(arguments: &[&str], more: &[(&str, &OsStr)]) -> Step {
     let folder = programs();
-    cargo(
-        arguments,
-        &[
-            ("BLS_COMPILE", folder.join("bls-compile").as_os_str()),
-            ("BLS_LOAD", folder.join("bls-load").as_os_str()),
-            ("BLS_BROKER", folder.join("bls-broker").as_os_str()),
-            ("BLS_LIBRARY", folder.as_os_str()),
-        ],
-    )
+    let names = ["bls-compile", "bls-load", "bls-broker"].map(|name| folder.join(name));
+    let variables = [
+        ("BLS_COMPILE", names[0].as_os_str()),
+        ("BLS_LOAD", names[1].as_os_str()),
+        ("BLS_BROKER", names[2].as_os_str()),
+        ("BLS_LIBRARY", folder.as_os_str()),
+    ];
+    cargo(arguments, &[&variables, more].concat())
 }
 
 /// Every test: the libraries' own, each alone, then the black-box ones.
 fn test(rest: &[String]) -> Step {
     let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
-    let engine = ["test", "--release", "--package", "bls-artifact", "--features", "engine"];
+    let engine = ["test", "--release", "--package", "bls-artifact", "--features", "objects"];
     cargo(&[&engine[..], &rest].concat(), &[])?;
     cargo(&[&["test", "--release", "--package", "bls-confine"][..], &rest].concat(), &[])?;
     cargo(&[&["test", "--release", "--package", "bls-compiler"][..], &rest].concat(), &[])?;
@@ -263,7 +293,7 @@ fn bench(rest: &[String]) -> Step {
     let is_name = |word: &str| !word.starts_with('-') && word.parse::<u32>().is_err();
     if rest.contains(&"size") || !rest.iter().any(|word| is_name(word)) {
         // For its size only: the loader that is linked dynamically.
-        let flags = loader_flags(&host()?);
+        let flags = loader_flags(&root(), &host()?);
         let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
         let common = ["rustc", "--profile", "dist", "--package", "bls-loader"];
         cargo(&[&common[..], &["--bin", "bls-load", "--"], &flags].concat(), &[])?;

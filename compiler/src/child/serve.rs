@@ -216,6 +216,7 @@ impl Child {
         let mut times = Vec::new();
         let (mut is_ready, mut has_profile) = (false, false);
         loop {
+            let wanted = options.machines.get(images.len());
             match self.next_observed(observe)? {
                 // Not before: what the other process refuses does not come here.
                 Message::Stage(Stage::Meter) if modules.is_some() => {
@@ -233,10 +234,11 @@ impl Child {
                 }
                 Message::Image(target, effort, bytes)
                     if matches!(self.job, Job::Build(_))
-                        && options.targets.get(images.len()) == Some(&target) =>
+                        && wanted.is_some_and(|machine| machine.target() == target) =>
                 {
+                    let machine = &options.machines[images.len()];
                     let profile = options.profile(target);
-                    let image = Image::new(target, &profile, effort, bytes);
+                    let image = Image::new(machine, &profile, effort, bytes);
                     images.push(image.map_err(Error::Compile)?);
                 }
                 Message::Done => break,
@@ -245,7 +247,7 @@ impl Child {
             // What does not pass is not worth waiting for.
             judge.refused()?;
         }
-        let wants = if matches!(self.job, Job::Build(_)) { options.targets.len() } else { 0 };
+        let wants = if matches!(self.job, Job::Build(_)) { options.machines.len() } else { 0 };
         if !is_ready || images.len() != wants || has_profile != options.fuel_profile {
             return Err(ChildError::Nonsense("it ended before all was there"));
         }

@@ -152,11 +152,11 @@ fn stages(modules: Modules, options: &Options, threads: Option<usize>) -> Result
     let wasm = wasm.or(metered.as_ref().map(|metered| metered.wasm())).unwrap_or_default();
     if let Some(threads) = threads {
         clock.run(Stage::Compile, || {
-            for target in &options.targets {
-                let profile = options.profile(*target);
-                let image = generate(wasm, joining, *target, &profile, threads);
+            for machine in &options.machines {
+                let profile = options.profile(machine.target());
+                let image = generate(wasm, joining, machine, &profile, threads);
                 let image = image.map_err(Error::Compile)?;
-                let said = wire::image(&mut Pipe, *target, image.effort(), image.bytes());
+                let said = wire::image(&mut Pipe, machine.target(), image.effort(), image.bytes());
                 if said.is_err() {
                     sys::exit_now(1);
                 }

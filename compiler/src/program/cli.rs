@@ -10,15 +10,16 @@ use crate::assemble::{LEVEL_DEFAULT, LEVELS};
 use crate::child;
 use crate::program::keystore::DEFAULT_KEY;
 use bls_artifact::capability::{Permission, PermissionError};
+use bls_artifact::cpu::{Machine, MachineError};
 use bls_artifact::date;
 use bls_artifact::limits::JSON_INTEGER_MAX;
 use bls_artifact::quantity::{parse_count, parse_size, parse_time};
 use bls_artifact::recipe::is_module_name;
-use bls_artifact::target::{Bounds, Target};
+use bls_artifact::target::{Bounds, Language, Target};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use help::{
-    HELP, HELP_AUDIT, HELP_CHECK, HELP_INSPECT, HELP_KEY, HELP_LINK, HELP_SIGN, HELP_TRUST,
-    HELP_VERIFY,
+    HELP, HELP_AUDIT, HELP_CHECK, HELP_DELTA, HELP_INSPECT, HELP_KEY, HELP_LINK, HELP_SIGN,
+    HELP_STRIP, HELP_TRUST, HELP_VERIFY,
 };
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -66,8 +67,12 @@ pub enum Command {
     Inspect(Inspect),
     /// `bls-compile sign`
     Sign(Sign),
+    /// `bls-compile strip`
+    Strip(Strip),
     /// `bls-compile verify`
     Verify(Verify),
+    /// `bls-compile delta`
+    Delta(Delta),
     /// `bls-compile key`
     Key(Key),
     /// `bls-compile trust`
@@ -78,7 +83,7 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct Compile {
     /// The module.
-    #[arg(value_name = "INPUT", required = true)]
+    #[arg(value_name = "INPUT", required_unless_present = "cpu")]
     pub input: Option<PathBuf>,
     /// Modules that it imports from.
     #[arg(long, value_name = "NAME=FILE", value_parser = named_file)]
@@ -134,8 +139,11 @@ pub struct Build {
     #[arg(long, value_name = "FILE")]
     pub provenance: Vec<PathBuf>,
     /// What to compile for.
-    #[arg(long, value_name = "TRIPLE", value_delimiter = ',', value_parser = target)]
-    pub target: Vec<Target>,
+    #[arg(long, value_name = "TARGET", value_delimiter = ',', value_parser = target)]
+    pub target: Vec<TargetWord>,
+    /// The CPU of the target that has none of its own.
+    #[arg(long, value_name = "CPU", allow_hyphen_values = true)]
+    pub cpu: Option<String>,
     /// The memory limit for the manifest.
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub max_memory: Option<u64>,
@@ -173,6 +181,9 @@ pub struct Build {
     /// How the code keeps to its memories.
     #[arg(long, value_name = "KIND", default_value = "guard")]
     pub memory: Memory,
+    /// How much of WebAssembly the module may use.
+    #[arg(long, value_name = "KIND", default_value = "all")]
+    pub wasm: Wasm,
     /// What to write.
     #[arg(long, value_name = "KIND")]
     pub emit: Option<Emit>,
@@ -227,6 +238,25 @@ impl From<Memory> for Bounds {
     }
 }
 
+/// What `--wasm` takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Wasm {
+    /// All that there is.
+    #[default]
+    All,
+    /// What a loader without a collector runs.
+    Core,
+}
+
+impl From<Wasm> for Language {
+    fn from(wasm: Wasm) -> Self {
+        match wasm {
+            Wasm::All => Self::All,
+            Wasm::Core => Self::Core,
+        }
+    }
+}
+
 /// `bls-compile run [OPTIONS] INPUT [ARGS]`
 #[derive(Debug, Args)]
 pub struct RunArguments {
@@ -257,8 +287,8 @@ pub struct Check {
     #[arg(long, value_name = "NAME=FILE", value_parser = named_file)]
     pub module: Vec<(String, PathBuf)>,
     /// What it would be compiled for.
-    #[arg(long, value_name = "TRIPLE", value_delimiter = ',', value_parser = target)]
-    pub target: Vec<Target>,
+    #[arg(long, value_name = "TARGET", value_delimiter = ',', value_parser = target)]
+    pub target: Vec<TargetWord>,
     /// What compiling may take.
     #[command(flatten)]
     pub bounded: Bounded,
@@ -275,8 +305,8 @@ pub struct Audit {
     #[arg(value_name = "INPUT")]
     pub input: PathBuf,
     /// What it would be compiled for.
-    #[arg(long, value_name = "TRIPLE", value_delimiter = ',', value_parser = target)]
-    pub target: Vec<Target>,
+    #[arg(long, value_name = "TARGET", value_delimiter = ',', value_parser = target)]
+    pub target: Vec<TargetWord>,
     /// What compiling may take.
     #[command(flatten)]
     pub bounded: Bounded,
@@ -324,6 +354,33 @@ pub struct Sign {
     pub quiet: bool,
 }
 
+/// `bls-compile strip ARTIFACT`
+#[derive(Debug, Args)]
+#[command(override_help = HELP_STRIP)]
+pub struct Strip {
+    /// The artifact.
+    #[arg(value_name = "ARTIFACT")]
+    pub artifact: PathBuf,
+    /// The parts that stay.
+    #[arg(
+        long,
+        value_name = "TARGET",
+        value_delimiter = ',',
+        value_parser = target,
+        required = true
+    )]
+    pub target: Vec<TargetWord>,
+    /// Where the result goes.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// The result as JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Errors only.
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
 /// `bls-compile verify ARTIFACT`
 #[derive(Debug, Args)]
 #[command(override_help = HELP_VERIFY)]
@@ -340,6 +397,27 @@ pub struct Verify {
     /// The result as JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `bls-compile delta OLD NEW`
+#[derive(Debug, Args)]
+#[command(override_help = HELP_DELTA)]
+pub struct Delta {
+    /// What devices have.
+    #[arg(value_name = "OLD")]
+    pub old: PathBuf,
+    /// What they are to get.
+    #[arg(value_name = "NEW")]
+    pub new: PathBuf,
+    /// Where the result goes.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// The result as JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Errors only.
+    #[arg(short, long)]
+    pub quiet: bool,
 }
 
 /// `bls-compile key`
@@ -428,13 +506,29 @@ pub struct TrustSign {
     pub output: Option<PathBuf>,
 }
 
-/// A target, by its triple or its short name.
-fn target(text: &str) -> Result<Target, String> {
-    Target::from_word(text).ok_or_else(|| {
-        let all = Target::ALL.map(Target::short).join(", ");
-        let triple = Target::X86_64.triple();
-        format!("there is no such target; there are {all}, also as triples such as {triple}")
-    })
+/// A word of `--target`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TargetWord {
+    /// A target, and nothing of its CPU.
+    Target(Target),
+    /// A target with a CPU.
+    Machine(Machine),
+    /// A target with the CPU of this machine.
+    Native(Target),
+}
+
+/// What stands for the CPU of this machine.
+pub(super) const NATIVE: &str = "native";
+
+/// A target, by its triple or its short name, and behind a `:` its CPU.
+fn target(text: &str) -> Result<TargetWord, MachineError> {
+    match text.split_once(':') {
+        None => Machine::parse(text).map(|machine| TargetWord::Target(machine.target())),
+        Some((word, NATIVE)) => {
+            Machine::parse(word).map(|machine| TargetWord::Native(machine.target()))
+        }
+        Some(_) => Machine::parse(text).map(TargetWord::Machine),
+    }
 }
 
 /// `NAME=FILE`: a module, and what others import it by.
@@ -553,7 +647,8 @@ mod tests {
         .unwrap();
         assert_eq!(cli.compile.build.compress, Some(LEVEL_DEFAULT));
         assert_eq!(cli.compile.input, Some("a.wasm".into()));
-        assert_eq!(cli.compile.build.target, [Target::Pulley64, Target::Pulley32, Target::X86_64]);
+        let targets = [Target::Pulley64, Target::Pulley32, Target::X86_64];
+        assert_eq!(cli.compile.build.target, targets.map(TargetWord::Target));
         assert_eq!(cli.compile.build.max_memory, Some(64 << 20));
         let limits = child::Limits::from(cli.compile.build.bounded);
         assert_eq!((limits.memory, limits.time.as_secs()), (2 << 30, 90));
@@ -562,7 +657,14 @@ mod tests {
         let cli = Cli::try_parse_from(["bls-compile", "check", "check"]).unwrap();
         assert!(matches!(cli.command, Some(Command::Check(_))));
         let cli = Cli::try_parse_from(["bls-compile", "a", "--target", "aarch64,x86_64"]).unwrap();
-        assert_eq!(cli.compile.build.target, [Target::Aarch64, Target::X86_64]);
+        let targets = [Target::Aarch64, Target::X86_64];
+        assert_eq!(cli.compile.build.target, targets.map(TargetWord::Target));
+        let line = ["bls-compile", "a", "--target", "x86_64:v3,x86_64:native", "--cpu", "+lse"];
+        let cli = Cli::try_parse_from(line).unwrap();
+        let v3 = TargetWord::Machine(Machine::parse("x86_64:v3").unwrap());
+        assert_eq!(cli.compile.build.target, [v3, TargetWord::Native(Target::X86_64)]);
+        assert_eq!(cli.compile.build.cpu.as_deref(), Some("+lse"));
+        assert!(Cli::try_parse_from(["bls-compile", "--cpu", "list"]).is_ok());
         let words = ["--help", "--dir", "a", "--", "-x"];
         let line = ["bls-compile", "run"].into_iter().chain(words);
         match Cli::try_parse_from(line).unwrap().command {
@@ -575,6 +677,9 @@ mod tests {
             &["bls-compile", "check"],
             &["bls-compile", "a", "--compress=23"],
             &["bls-compile", "a", "--target", "sparc"],
+            &["bls-compile", "a", "--target", "x86_64:v9"],
+            &["bls-compile", "a", "--target", "x86_64:+lse"],
+            &["bls-compile", "strip", "a.bls"],
             &["bls-compile", "a", "--max-memory", "1x"],
             &["bls-compile", "a", "--max-compile-memory", "1x"],
             &["bls-compile", "a", "--max-compile-time", "90"],

@@ -8,11 +8,14 @@
 mod audit;
 mod check;
 mod compile;
+mod cpu;
+mod delta;
 mod inspect;
 mod key;
 mod link;
 mod run;
 mod sign;
+mod strip;
 mod trust;
 mod verify;
 
@@ -28,7 +31,6 @@ use crate::program::modules::ModulesError;
 use crate::program::output::OutputError;
 use bls_artifact::nearest::nearest;
 use bls_artifact::options::{self, Takes};
-use bls_artifact::target::Target;
 use bls_artifact::text::{printable, printable_json, printable_lines};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, FromArgMatches as _};
@@ -181,7 +183,9 @@ pub fn main() -> ExitCode {
         Some(Command::Audit(arguments)) => audit::run(arguments),
         Some(Command::Inspect(arguments)) => or_json(arguments.json, inspect::run(arguments)),
         Some(Command::Sign(arguments)) => sign::run(arguments),
+        Some(Command::Strip(arguments)) => or_json(arguments.json, strip::run(arguments)),
         Some(Command::Verify(arguments)) => verify::run(arguments),
+        Some(Command::Delta(arguments)) => or_json(arguments.json, delta::run(arguments)),
         Some(Command::Key(arguments)) => key::run(arguments),
         Some(Command::Trust(arguments)) => trust::run(arguments),
     };
@@ -355,21 +359,4 @@ fn open_key(value: Option<&str>, quiet: bool) -> Result<SigningKey, Failure> {
         say(&made.to_string());
     }
     Ok(signing)
-}
-
-/// The targets that were asked for, or this system's.
-fn targets(given: &[Target]) -> Result<Vec<Target>, Failure> {
-    if given.is_empty() {
-        let host = Target::host().ok_or_else(|| {
-            Failure::usage(
-                "this system has no native target",
-                Some("--target pulley64 runs on any 64-bit CPU".to_owned()),
-            )
-        })?;
-        return Ok(vec![host]);
-    }
-    let mut targets = given.to_vec();
-    targets.sort_unstable();
-    targets.dedup();
-    Ok(targets)
 }

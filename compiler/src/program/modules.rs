@@ -424,7 +424,11 @@ mod tests {
         assert_eq!(limits, (Some(7), Some(100_000), Some(30)));
         let shown: Vec<String> = options.permissions.iter().map(ToString::to_string).collect();
         assert_eq!(shown, ["sockets:tcp://10.0.0.1:80", "http:https://example.com/a"]);
-        let mut own = Options { fuel_max: Some(1), memory_max: Some(2), ..Options::new(vec![]) };
+        let mut own = Options {
+            fuel_max: Some(1),
+            memory_max: Some(2),
+            ..Options::new(Vec::<Target>::new())
+        };
         apply(&config, &mut own);
         assert_eq!((own.fuel_max, own.memory_max), (Some(1), Some(2)));
     }

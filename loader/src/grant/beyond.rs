@@ -13,7 +13,7 @@ use bls_artifact::broker::{BrokerLimits, ExtensionsFrom, Setup};
 use bls_artifact::capability::{Capability, Permission};
 use bls_artifact::host_table::Function;
 use bls_artifact::limits::LISTENERS_MAX;
-use bls_artifact::net::{Endpoint, Host, NetGrant};
+use bls_artifact::net::{Endpoint, Host, NetGrant, NetRules};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, sockopt};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -56,6 +56,26 @@ pub(super) struct Decided {
     pub(super) asking: Asking,
     pub(super) listeners: Vec<OwnedFd>,
     pub(super) listed: Vec<Variable>,
+}
+
+impl Decided {
+    /// Nothing.
+    pub(super) fn nothing() -> Self {
+        let setup = Setup {
+            version: Setup::VERSION,
+            net: NetRules::default(),
+            extensions: None,
+            authorities: None,
+            require_sandbox: false,
+            limits: BrokerLimits::default(),
+        };
+        Self {
+            reach: Reach::default(),
+            asking: Asking { setup, program: None },
+            listeners: Vec::new(),
+            listed: Vec::new(),
+        }
+    }
 }
 
 impl Decision<'_> {

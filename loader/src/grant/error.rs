@@ -115,7 +115,7 @@ impl fmt::Display for GrantError {
             ),
             Self::NoControlFlow(name) => write!(
                 formatter,
-                "{name} does not say that its code has branch targets and signed return addresses, and must have them"
+                "{name} does not say that its code signs its return addresses, and must"
             ),
         }
     }

@@ -9,16 +9,19 @@ use crate::host::Determinism;
 use crate::program::manner::Manner;
 use crate::request::Request;
 use crate::store::Wanted;
+pub(crate) use about::Binfmt;
+use about::Verb;
 use bls_artifact::config::Stream;
+use bls_artifact::cpu::Machine;
 use bls_artifact::digest::Sha256;
 use bls_artifact::limits::{DESCRIPTORS_MAX, DESCRIPTORS_MIN, STACK_BYTES_MAX, STACK_BYTES_MIN};
 use bls_artifact::name::is_name;
-use bls_artifact::policy::Requirement;
-use bls_artifact::target::Target;
+use bls_artifact::policy::{Log, Requirement};
 use bls_artifact::{artifact, fuel, options, quantity, target};
 use lexopt::{Arg, Parser};
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 pub(crate) use trust::Trust;
@@ -28,6 +31,7 @@ use values::{
     unknown_imports, variable,
 };
 
+mod about;
 mod beyond;
 pub(crate) mod help;
 mod trust;
@@ -83,14 +87,34 @@ pub(crate) enum Command {
     Verify(Box<Options>),
     /// Verify everything that is installed.
     VerifyAll(Box<Options>),
-    /// Install the file.
-    Install(Box<Options>),
+    /// Install these files, or say what would be done.
+    Install {
+        /// Whom to trust, and where to.
+        options: Box<Options>,
+        /// The files; `-` is standard input.
+        files: Vec<PathBuf>,
+        /// Whether nothing is written.
+        dry: bool,
+    },
+    /// Make a name mean an earlier release, or say what would be done.
+    Rollback {
+        /// Whom to trust, and in which store.
+        options: Box<Options>,
+        /// The name.
+        name: String,
+        /// Which release, where it is said.
+        to: Option<Wanted>,
+        /// Whether nothing is written.
+        dry: bool,
+    },
     /// Print what is installed, as JSON or not.
     List(Option<PathBuf>, bool),
     /// Remove something that is installed.
     Remove(Option<PathBuf>, Wanted),
     /// Remove what no name refers to.
     Collect(Option<PathBuf>),
+    /// Print the line by which the kernel runs artifacts, or register it.
+    Binfmt(Binfmt),
     /// Change, show or accept a trust file.
     Trust(Box<Trust>),
     /// Become bls-broker, with these words.
@@ -106,6 +130,8 @@ pub(crate) enum Command {
 pub(crate) enum Artifact {
     /// A file.
     File(PathBuf),
+    /// A file that the kernel opened, as this descriptor, to have it run.
+    Executed(PathBuf, RawFd),
     /// Something in a store.
     Installed(Wanted),
 }
@@ -166,8 +192,14 @@ pub(crate) struct Options {
     pub(crate) trust: Option<PathBuf>,
     pub(crate) digest: Option<Sha256>,
     /// The machine that it is verified or installed for, if it is not this one.
-    pub(crate) target: Option<Target>,
+    pub(crate) target: Option<Machine>,
+    /// What makes the artifact that is installed out of another one, and that one's file, if it is
+    /// not installed.
+    pub(crate) delta: Option<PathBuf>,
+    pub(crate) base: Option<PathBuf>,
     pub(crate) report: Option<ReportTarget>,
+    /// Where it is said which artifact ran.
+    pub(crate) log_run: Option<Log>,
     /// Whether fuel by function is shown; in this file, or on stderr.
     pub(crate) fuel_profile: Option<Option<PathBuf>>,
     pub(crate) explain: bool,
@@ -199,7 +231,10 @@ impl Default for Options {
             trust: None,
             digest: None,
             target: None,
+            delta: None,
+            base: None,
             report: None,
+            log_run: None,
             fuel_profile: None,
             explain: false,
             compile_with: None,
@@ -220,7 +255,7 @@ impl Options {
             Artifact::File(path) => {
                 Some(path).filter(|path| path.as_os_str().as_bytes().ends_with(b".json"))
             }
-            Artifact::Installed(_) => None,
+            Artifact::Executed(..) | Artifact::Installed(_) => None,
         }
     }
 
@@ -230,7 +265,9 @@ impl Options {
         let request = &mut self.request;
         request.program = match (self.argv0.take(), &self.artifact) {
             (Some(word), _) => word,
-            (None, Artifact::File(path)) => path.file_name().unwrap_or_default().to_owned(),
+            (None, Artifact::File(path) | Artifact::Executed(path, _)) => {
+                path.file_name().unwrap_or_default().to_owned()
+            }
             (None, Artifact::Installed(wanted)) => wanted.to_string().into(),
         };
         (request.values, request.arguments) = match &request.invoke {
@@ -240,41 +277,6 @@ impl Options {
                 (parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
             }
         };
-    }
-}
-
-/// The commands about artifacts, other than to run one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verb {
-    Verify,
-    Install,
-    List,
-    Remove,
-    Collect,
-}
-
-impl Verb {
-    fn from_word(word: &OsStr) -> Option<Self> {
-        Some(match word.to_str()? {
-            "verify" => Self::Verify,
-            "install" => Self::Install,
-            "list" => Self::List,
-            "remove" => Self::Remove,
-            "gc" => Self::Collect,
-            _ => return None,
-        })
-    }
-
-    /// What its `--help` prints.
-    fn help(self) -> &'static str {
-        let name = match self {
-            Self::Verify => "verify",
-            Self::Install => "install",
-            Self::List => "list",
-            Self::Remove => "remove",
-            Self::Collect => "gc",
-        };
-        help::of(name).unwrap_or(help::HELP)
     }
 }
 
@@ -290,6 +292,7 @@ struct Words {
     judging: Option<String>,
     all: bool,
     json: bool,
+    dry: bool,
     deterministic: bool,
     seed: Option<u64>,
     epoch: Option<u64>,
@@ -317,6 +320,20 @@ pub(crate) fn parse_behind(
     read(all, words)
 }
 
+/// Reads the words that the kernel gives for an artifact which it was told to execute, and has
+/// opened: its path, and the guest's arguments.
+pub(crate) fn executed(
+    descriptor: RawFd,
+    words: impl IntoIterator<Item = OsString>,
+) -> Result<Options, UsageError> {
+    let mut words = words.into_iter();
+    let path = words.next().ok_or_else(|| usage("no artifact is named"))?;
+    let artifact = Artifact::Executed(path.into(), descriptor);
+    let mut options = Options { artifact, ..Options::default() };
+    options.take_words(words.collect());
+    Ok(options)
+}
+
 fn read(mut words: Words, all: impl IntoIterator<Item = OsString>) -> Result<Command, UsageError> {
     let mut parser = Parser::from_args(all);
     let mut is_run = false;
@@ -334,6 +351,7 @@ fn read(mut words: Words, all: impl IntoIterator<Item = OsString>) -> Result<Com
             Arg::Value(word) if word == "trust" => {
                 return trust::parse(&mut parser, words.options.trust);
             }
+            Arg::Value(word) if word == "binfmt" => return about::binfmt(&mut parser),
             Arg::Value(word) if word == "ext" => {
                 let words: Vec<OsString> = parser.raw_args().map_err(malformed)?.collect();
                 let asks = words.first().is_none_or(|word| word == "--help" || word == "-h");
@@ -389,6 +407,9 @@ impl Words {
             "store" => options.store = Some(parser.value().map_err(malformed)?.into()),
             "all" => self.all = true,
             "json" => self.json = true,
+            "delta" => options.delta = Some(parser.value().map_err(malformed)?.into()),
+            "base" => options.base = Some(parser.value().map_err(malformed)?.into()),
+            "dry-run" => self.dry = true,
             "trust" | "digest" | "explain" | "clock-unset" | "target" => {
                 match name.as_str() {
                     "trust" => options.trust = Some(parser.value().map_err(malformed)?.into()),
@@ -415,6 +436,7 @@ impl Words {
     /// A run: everything behind the artifact is the guest's.
     fn run(mut self, word: OsString, parser: &mut Parser) -> Result<Command, UsageError> {
         self.check_all_and_json(None)?;
+        self.check_delta(None, None)?;
         if self.options.target.is_some() {
             return Err(usage("--target is for verify and install; a run is on this machine"));
         }
@@ -429,70 +451,7 @@ impl Words {
         Ok(Command::Run(Box::new(self.options)))
     }
 
-    /// A command about artifacts: options, and at most one word.
-    fn about(mut self, verb: Verb, parser: &mut Parser) -> Result<Command, UsageError> {
-        let mut operand = None;
-        while let Some(argument) = parser.next().map_err(malformed)? {
-            match argument {
-                Arg::Short('h') | Arg::Long("help") => return Ok(print(verb.help())),
-                Arg::Long(name) if operand.is_none() => {
-                    let name = name.to_owned();
-                    self.option(name, parser)?;
-                }
-                Arg::Value(word) if operand.is_none() => operand = Some(word),
-                other => {
-                    return Err(usage(&format!(
-                        "{} after the artifact: this command takes one, and options before it",
-                        show(&other)
-                    )));
-                }
-            }
-        }
-        let misplaced = match verb {
-            Verb::Verify | Verb::Install => self.run_only.as_ref(),
-            Verb::List | Verb::Remove | Verb::Collect => {
-                self.run_only.as_ref().or(self.judging.as_ref())
-            }
-        };
-        if let Some(option) = misplaced {
-            return Err(usage(&format!("--{option} means nothing to this command")));
-        }
-        self.check_all_and_json(Some(verb))?;
-        self.command(verb, operand)
-    }
-
-    fn command(mut self, verb: Verb, operand: Option<OsString>) -> Result<Command, UsageError> {
-        let options = &mut self.options;
-        match (verb, operand) {
-            (Verb::List, None) => Ok(Command::List(self.options.store, self.json)),
-            (Verb::Collect, None) => Ok(Command::Collect(self.options.store)),
-            (Verb::List | Verb::Collect, Some(word)) => {
-                Err(usage(&format!("{} is one word too many", word.display())))
-            }
-            (Verb::Verify, None) if self.all => Ok(Command::VerifyAll(Box::new(self.options))),
-            (Verb::Verify, Some(_)) if self.all => {
-                Err(usage("verify takes an artifact or --all, not both"))
-            }
-            (Verb::Verify, Some(word)) => {
-                options.artifact = Artifact::from_word(word)?;
-                self.check_digest()?;
-                Ok(Command::Verify(Box::new(self.options)))
-            }
-            (Verb::Install, Some(word)) => {
-                if options.target.is_some() && options.store.is_none() {
-                    return Err(usage("--target needs the store of that machine: --store DIR"));
-                }
-                // Only files are installed: no rule is needed to tell them from names.
-                options.artifact = Artifact::File(word.into());
-                Ok(Command::Install(Box::new(self.options)))
-            }
-            (Verb::Remove, Some(word)) => Ok(Command::Remove(self.options.store, wanted(&word)?)),
-            (Verb::Verify, None) => Err(usage("verify needs an artifact, or --all")),
-            (Verb::Install, None) => Err(usage("install needs the file of an artifact")),
-            (Verb::Remove, None) => Err(usage("remove needs a name, or sha256:HEX")),
-        }
-    }
-
+    /// What is of some commands is not for others.
     fn check_all_and_json(&self, verb: Option<Verb>) -> Result<(), UsageError> {
         if self.all && verb != Some(Verb::Verify) {
             return Err(usage("--all is for verify"));
@@ -500,7 +459,24 @@ impl Words {
         if self.json && verb != Some(Verb::List) {
             return Err(usage("--json is for list"));
         }
+        if self.dry && !matches!(verb, Some(Verb::Install | Verb::Rollback)) {
+            return Err(usage("--dry-run is for install and rollback"));
+        }
         Ok(())
+    }
+
+    fn check_delta(&self, verb: Option<Verb>, file: Option<&OsString>) -> Result<(), UsageError> {
+        let Options { delta, base, digest, .. } = &self.options;
+        match (delta, base) {
+            (None, None) => Ok(()),
+            _ if verb != Some(Verb::Install) => Err(usage("--delta and --base are for install")),
+            (None, Some(_)) => Err(usage("--base is what --delta begins with")),
+            _ if file.is_some() => Err(usage("install takes an artifact or --delta, not both")),
+            _ if digest.is_some() => {
+                Err(usage("--digest is of an artifact's file; a delta names what it makes"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check_digest(&self) -> Result<(), UsageError> {
@@ -561,6 +537,11 @@ fn run_option(name: &str, options: &mut Options, parser: &mut Parser) -> Result<
         "unknown-imports" => request.unknown_imports = unknown_imports(&text(parser, name)?)?,
         "fuel-profile" => options.fuel_profile = Some(parser.optional_value().map(PathBuf::from)),
         "report" => options.report = Some(report(parser.value().map_err(malformed)?)?),
+        "log" => {
+            let log = Log::from_word(&text(parser, name)?);
+            let wrong = || usage("--log takes stderr, syslog, or the path of a socket");
+            options.log_run = Some(log.ok_or_else(wrong)?);
+        }
         _ => beyond::option(name, request, parser)?,
     }
     Ok(())

@@ -1,52 +1,129 @@
 //! The commands, one file each.
 
+mod binfmt;
 mod ext;
 mod gc;
 mod install;
 mod list;
 mod remove;
+mod rollback;
 pub(crate) mod run;
 mod trust;
 mod verify;
 
+use crate::built::{self, NotBuilt};
 use crate::error::{Cause, Failure, printable_path};
-use crate::open::Opened;
+use crate::open::{OpenError, Opened};
 use crate::program::cli::{self, Artifact, Command, Options};
 use crate::program::explain::{Stage, Stages};
 use crate::program::{config, node, say};
+use crate::request::Beyond;
 use crate::run::outcome::FAILED;
 use crate::store::{Installed, StoreError, Stores, Wanted};
+use crate::sys;
 use crate::trust as trust_file;
 use crate::verify::{
     Checked, Policy, Reason, Verified, VerifyError, verify as verify_file, verify_for,
     verify_installed, verify_installed_for,
 };
+use bls_artifact::cpu::Machine;
 use bls_artifact::options;
-use bls_artifact::target::Target;
 use bls_artifact::text::{printable_json, printable_lines};
+use rustix::io::Errno;
 use std::ffi::OsString;
 use std::io::Write as _;
+use std::os::fd::RawFd;
 use std::path::Path;
 
 /// Does what the command line says.
 pub(crate) fn main(words: Vec<OsString>) -> u8 {
-    let result = match cli::parse(words.clone()) {
-        Ok(Command::Run(options)) => match options.config() {
-            Some(path) => config::own(path, words).and_then(|options| run::run(&options)),
-            None => run::run(&options),
+    match cli::parse(words.clone()) {
+        Err(error) => code(Err(error.into())),
+        Ok(command) => match missing(&command) {
+            Some(piece) => refuse(piece),
+            None => carry_out(command, words),
         },
-        Ok(Command::Verify(options)) => verify::verify(&options),
-        Ok(Command::VerifyAll(options)) => verify::verify_all(&options),
-        Ok(Command::Install(options)) => install::install(&options),
-        Ok(Command::List(store, json)) => list::list(store.as_deref(), json),
-        Ok(Command::Remove(store, wanted)) => remove::remove(store.as_deref(), &wanted),
-        Ok(Command::Collect(store)) => gc::collect(store.as_deref()),
-        Ok(Command::Trust(what)) => trust::run(*what),
-        Ok(Command::Node(words)) => return node::main(words.into_iter()),
-        Ok(Command::Extensions(words)) => ext::hand_over(&words),
-        Ok(Command::Print(text)) => print(&text),
-        Err(error) => Err(error.into()),
+    }
+}
+
+/// Says that this loader was built without what it is called for.
+pub(crate) fn refuse(piece: NotBuilt) -> u8 {
+    code(Err(piece.into()))
+}
+
+/// Does what this loader was built for.
+fn carry_out(command: Command, words: Vec<OsString>) -> u8 {
+    code(match command {
+        Command::Run(options) => match options.config() {
+            Some(path) if built::NODE => {
+                config::own(path, words).and_then(|options| run::run(&options))
+            }
+            _ => run::run(&options),
+        },
+        Command::Verify(options) => verify::verify(&options),
+        Command::Binfmt(what) => binfmt::binfmt(what),
+        Command::Trust(what) => trust::run(*what),
+        Command::Print(text) => print(&text),
+        Command::Node(words) if built::NODE => return node::main(words.into_iter()),
+        Command::Extensions(words) if built::NETWORK => ext::hand_over(&words),
+        other if built::STORE => with_store(other),
+        // Refused before.
+        _ => Ok(()),
+    })
+}
+
+/// The commands about what is installed.
+fn with_store(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::VerifyAll(options) => verify::verify_all(&options),
+        Command::Install { options, files, dry } => install::install(&options, &files, dry),
+        Command::Rollback { options, name, to, dry } => {
+            rollback::rollback(&options, &name, to.as_ref(), dry)
+        }
+        Command::List(store, json) => list::list(store.as_deref(), json),
+        Command::Remove(store, wanted) => remove::remove(store.as_deref(), &wanted),
+        Command::Collect(store) => gc::collect(store.as_deref()),
+        _ => Ok(()),
+    }
+}
+
+/// What a command asks for and this loader was built without.
+fn missing(command: &Command) -> Option<NotBuilt> {
+    let asked = match command {
+        Command::Run(options) | Command::Verify(options) => {
+            let is_installed = matches!(options.artifact, Artifact::Installed(_));
+            [
+                is_installed || options.store.is_some(),
+                options.config().is_some() || options.compile_with.is_some(),
+                options.request.beyond != Beyond::default(),
+            ]
+        }
+        Command::VerifyAll(_)
+        | Command::Install { .. }
+        | Command::Rollback { .. }
+        | Command::List(..)
+        | Command::Remove(..)
+        | Command::Collect(_) => [true, false, false],
+        Command::Node(_) => [false, true, false],
+        Command::Extensions(_) => [false, false, true],
+        Command::Binfmt(_) | Command::Trust(_) | Command::Print(_) => [false; 3],
     };
+    let pieces = [
+        (built::STORE, NotBuilt::Store),
+        (built::NODE, NotBuilt::Node),
+        (built::NETWORK, NotBuilt::Network),
+    ];
+    let mut all = asked.into_iter().zip(pieces);
+    all.find(|(asked, (is_built, _))| *asked && !is_built).map(|(_, (_, piece))| piece)
+}
+
+/// Runs an artifact that the kernel was told to execute, and has opened as this descriptor.
+pub(crate) fn executed(descriptor: RawFd, words: impl Iterator<Item = OsString>) -> u8 {
+    let options = cli::executed(descriptor, words).map_err(Failure::from);
+    code(options.and_then(|options| run::run(&options)))
+}
+
+fn code(result: Result<(), Failure>) -> u8 {
     match result {
         Ok(()) => 0,
         Err(failure) => {
@@ -67,16 +144,25 @@ enum Named<'a> {
 impl<'a> Named<'a> {
     /// Opens it, if it is a file.
     fn open(artifact: &'a Artifact, stages: &mut Stages<'_>) -> Result<Self, Failure> {
-        match artifact {
-            Artifact::Installed(wanted) => Ok(Self::Installed(wanted)),
-            Artifact::File(path) => {
-                let opened = match path.as_os_str() == cli::STDIN {
-                    true => Opened::from_stdin()?,
-                    false => Opened::open(path)?,
-                };
-                stages.done(Stage::Open, || format!("{}: framing fits", opened.name()));
-                Ok(Self::File(opened))
-            }
+        let opened = match artifact {
+            Artifact::Installed(wanted) => return Ok(Self::Installed(wanted)),
+            Artifact::File(path) if path.as_os_str() == cli::STDIN => Opened::from_stdin()?,
+            Artifact::File(path) => Opened::open(path)?,
+            Artifact::Executed(path, descriptor) => executed_file(path, *descriptor)?,
+        };
+        stages.done(Stage::Open, || format!("{}: framing fits", opened.name()));
+        Ok(Self::File(opened))
+    }
+}
+
+/// The artifact that the kernel opened where it was told to execute it.
+fn executed_file(path: &Path, descriptor: RawFd) -> Result<Opened, OpenError> {
+    let name = path.display().to_string();
+    match sys::descriptor::duplicate(descriptor) {
+        Ok(file) => Opened::taken(name, file.into()),
+        Err(error) => {
+            let errno = Errno::from_io_error(&error).unwrap_or(Errno::BADF);
+            Err(OpenError::System(name, errno))
         }
     }
 }
@@ -90,6 +176,7 @@ fn verified(
 ) -> Result<Verified, Failure> {
     match named {
         Named::File(opened) => verify_file(opened, policy).map_err(failure),
+        Named::Installed(_) if !built::STORE => Err(NotBuilt::Store.into()),
         Named::Installed(wanted) => {
             look_up(wanted, stores, stages, &|installed| verify_installed(installed, policy))
         }
@@ -101,13 +188,14 @@ fn checked(
     named: Named<'_>,
     stores: &Stores,
     policy: &Policy<'_>,
-    target: Option<Target>,
+    machine: Option<&Machine>,
     stages: &mut Stages<'_>,
 ) -> Result<Checked, Failure> {
     match named {
-        Named::File(opened) => verify_for(opened, policy, target).map_err(failure),
+        Named::File(opened) => verify_for(opened, policy, machine).map_err(failure),
+        Named::Installed(_) if !built::STORE => Err(NotBuilt::Store.into()),
         Named::Installed(wanted) => look_up(wanted, stores, stages, &|installed| {
-            verify_installed_for(installed, policy, target)
+            verify_installed_for(installed, policy, machine)
         }),
     }
 }
@@ -158,6 +246,9 @@ fn store_failure(error: StoreError) -> Failure {
 fn trusted_for(named: &Named<'_>, options: &Options) -> Result<trust_file::Source, Failure> {
     trust_file::load(options.trust.as_deref()).map_err(|error| {
         let Named::Installed(wanted) = named else { return error.into() };
+        if !built::STORE {
+            return error.into();
+        }
         match Stores::open(options.store.as_deref())
             .and_then(|stores| stores.find(wanted).map(drop))
         {
@@ -179,6 +270,16 @@ fn some_refused(bad: usize, stage: &'static str) -> Result<(), Failure> {
         hint: Some("each has its own hint above".into()),
         cause: Cause::Refused,
     })
+}
+
+/// A release among other words; nothing where it has no sequence.
+fn release(sequence: u64) -> String {
+    if sequence == 0 { String::new() } else { format!(", release {sequence},") }
+}
+
+/// The stores that are looked into; none where this loader was built without.
+fn stores(explicit: Option<&Path>) -> Result<Stores, StoreError> {
+    if built::STORE { Stores::open(explicit) } else { Ok(Stores::default()) }
 }
 
 /// What is said before waiting for a store's lock.

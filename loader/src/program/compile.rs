@@ -94,7 +94,7 @@ impl Compiler {
         }
         let mut disk = System::create(&place, || {})?;
         let reset = trusted.trust.reset_for(&facts.manifest.name);
-        let _ = install::install(&mut disk, &verified, reset)?;
+        let _ = install::install(&mut disk, &*verified, reset)?;
         drop((disk, compiling));
         let identity = Wanted::Identity(facts.identity);
         Ok(Found { artifact: Artifact::Installed(identity), source: Some(made_of) })

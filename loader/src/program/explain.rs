@@ -6,6 +6,7 @@
 use crate::error::printable;
 use crate::program::report::Recorder;
 use crate::program::say;
+use crate::verify::{Facts, Standing};
 use std::time::Instant;
 
 /// A stage of a command, as it is timed.
@@ -74,4 +75,13 @@ impl<'a> Stages<'a> {
         self.recorder.stage_took(stage, microseconds);
         self.began = Instant::now();
     }
+}
+
+/// Which parts were passed over, and why; empty where there was nothing to choose.
+pub(crate) fn passed_over(facts: &Facts) -> String {
+    let parts = facts.manifest.parts.iter().zip(&facts.standings);
+    let others = parts.filter(|(_, standing)| **standing != Standing::Chosen);
+    let words: Vec<String> =
+        others.map(|(part, standing)| format!("{} ({standing})", part.machine())).collect();
+    if words.is_empty() { String::new() } else { format!(", passed over: {}", words.join(", ")) }
 }

@@ -60,12 +60,22 @@ impl System {
     /// # Errors
     /// [`StoreError`]; among them that it belongs to another user.
     pub fn open(path: &Path, wait: impl FnOnce()) -> Result<Option<Self>, StoreError> {
+        let Some(store) = Self::look(path)? else { return Ok(None) };
+        let lock = lock(&store, wait)?;
+        Ok(Some(Self { store, _lock: lock }))
+    }
+
+    /// The store that would be opened, to see what would be done with it: takes no lock, and
+    /// makes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`]; among them that it belongs to another user.
+    pub fn look(path: &Path) -> Result<Option<Store>, StoreError> {
         let Some(store) = Store::open(path, None)? else { return Ok(None) };
         if store.owner() != rustix::process::geteuid().as_raw() {
             return Err(StoreError::Foreign(path.to_owned(), store.owner()));
         }
-        let lock = lock(&store, wait)?;
-        Ok(Some(Self { store, _lock: lock }))
+        Ok(Some(store))
     }
 
     /// The same, and makes it where there is none: root's can be read by all.

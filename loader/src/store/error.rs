@@ -1,7 +1,7 @@
 //! Why a store does not give or take something, in words.
 
 use super::{SYSTEM_STORE, record::RecordError};
-use crate::error::{Cause, StageError};
+use crate::error::{Cause, Error, StageError};
 use crate::freshness::Stale;
 use crate::guarded::GuardError;
 use bls_artifact::digest::Sha256;
@@ -42,8 +42,14 @@ pub enum StoreError {
     Database(String, Cause),
     /// Another release has come first.
     Stale(String, Stale),
+    /// What was to be installed is not what was signed: why.
+    Contents(Box<Error>),
     /// Several of what is installed have an identity that begins so.
     Ambiguous(String, Vec<Sha256>),
+    /// No earlier release of this name is kept in this store.
+    NothingBefore(String, PathBuf),
+    /// Several releases of this name may be the one before.
+    SeveralBefore(String, Vec<Sha256>),
 }
 
 impl fmt::Display for StoreError {
@@ -95,9 +101,17 @@ impl fmt::Display for StoreError {
                 write!(formatter, "nobody knows where your own store is: {what}")
             }
             Self::Stale(name, stale) => write!(formatter, "{name}: {stale}"),
+            Self::Contents(why) => why.fmt(formatter),
             Self::Ambiguous(digits, all) => {
                 write!(formatter, "sha256:{digits} is short for {} of what is", all.len())?;
                 write!(formatter, " installed:")?;
+                all.iter().try_for_each(|identity| write!(formatter, " sha256:{identity}"))
+            }
+            Self::NothingBefore(name, store) => {
+                write!(formatter, "no earlier release of {name} is kept in {}", store.display())
+            }
+            Self::SeveralBefore(name, all) => {
+                write!(formatter, "several releases of {name} have the sequence before:")?;
                 all.iter().try_for_each(|identity| write!(formatter, " sha256:{identity}"))
             }
         }
@@ -158,6 +172,9 @@ impl StageError for StoreError {
             Self::Database(..) => "store.database",
             Self::Stale(_, stale) => stale.code(),
             Self::Ambiguous(..) => "store.ambiguous",
+            Self::Contents(why) => why.code(),
+            Self::NothingBefore(..) => "store.nothing-before",
+            Self::SeveralBefore(..) => "store.several-before",
         }
     }
 
@@ -165,6 +182,7 @@ impl StageError for StoreError {
         match self {
             Self::System(_, _, errno) => Cause::of_named(*errno),
             Self::Database(_, cause) => *cause,
+            Self::Contents(why) => why.cause(),
             Self::Writable(..)
             | Self::Kind(..)
             | Self::TooLong(_)
@@ -176,7 +194,9 @@ impl StageError for StoreError {
             | Self::Foreign(..)
             | Self::NoHome(_)
             | Self::Stale(..)
-            | Self::Ambiguous(..) => Cause::Refused,
+            | Self::Ambiguous(..)
+            | Self::NothingBefore(..)
+            | Self::SeveralBefore(..) => Cause::Refused,
         }
     }
 
@@ -197,6 +217,7 @@ impl StageError for StoreError {
                 format!("nothing was installed there yet: see that {} exists", path.display())
             }
             Self::System(..) => return None,
+            Self::Contents(why) => return why.hint().map(str::to_owned),
             Self::Writable(path, "another user") => {
                 format!("see who owns {}: all of a store has one owner", path.display())
             }
@@ -236,6 +257,12 @@ impl StageError for StoreError {
             Self::Database(..) => "name a store: --store DIR".into(),
             Self::Stale(_, stale) => stale.hint().into(),
             Self::Ambiguous(..) => "give more digits of it".into(),
+            Self::NothingBefore(..) => {
+                "gc removes what was replaced; install the artifact of that release again".into()
+            }
+            Self::SeveralBefore(name, _) => {
+                format!("say which: bls-load rollback {name} sha256:HEX")
+            }
         })
     }
 }

@@ -88,21 +88,11 @@ fn map_code(module: &Module, file: &File) -> io::Result<()> {
         mmap(
             code.as_ptr().cast_mut().cast(),
             code.len(),
-            ProtFlags::READ | ProtFlags::EXEC | branch_targets(),
+            ProtFlags::READ | ProtFlags::EXEC,
             MapFlags::PRIVATE | MapFlags::FIXED,
             file,
             offset as u64,
         )
     }?;
     Ok(())
-}
-
-/// The code for Arm is compiled with branch targets: jumps to elsewhere are faults, where
-/// the processor can tell.
-fn branch_targets() -> ProtFlags {
-    #[cfg(target_arch = "aarch64")]
-    if std::arch::is_aarch64_feature_detected!("bti") {
-        return ProtFlags::BTI;
-    }
-    ProtFlags::empty()
 }

@@ -2,7 +2,27 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::FromRawFd as _;
+use std::os::fd::{FromRawFd as _, IntoRawFd as _, RawFd};
+
+/// The file that the kernel was told to execute, and opened, where it started this process to
+/// do that (binfmt_misc, flag `O`); not one of the first three, and no other program's. For the
+/// start of the process: what it gives is a copy that stays open.
+pub(crate) fn executed() -> Option<RawFd> {
+    // SAFETY: gives the place of this thread's error number.
+    let error = unsafe { libc::__errno_location() };
+    // SAFETY: it lives as long as the thread, and nobody else writes there.
+    unsafe { error.write(0) };
+    // SAFETY: looks a number up in what the kernel left for the process.
+    let number = unsafe { libc::getauxval(libc::AT_EXECFD) };
+    if number == 0 && io::Error::last_os_error().raw_os_error() == Some(libc::ENOENT) {
+        return None;
+    }
+    let number = RawFd::try_from(number).ok()?;
+    let copy = duplicate(number).ok()?;
+    // SAFETY: the kernel opened it for this process, and nobody else knows of it.
+    drop(unsafe { File::from_raw_fd(number) });
+    Some(copy.into_raw_fd())
+}
 
 /// Opens something for each of descriptors 0 to 2 that is closed, so that no file of ours
 /// gets a number that a guest writes to: `/dev/null`, or where there is none a folder that

@@ -44,8 +44,12 @@ pub(crate) struct Places {
 }
 
 impl Places {
-    /// Those of `module`; `None` where no instruction of its code does nothing but trap.
+    /// Those of `module`; `None` where no instruction of its code does nothing but trap, or
+    /// where the code is no processor's.
     pub(crate) fn of(module: &Module) -> Option<Self> {
+        if module.engine().is_pulley() {
+            return None;
+        }
         let text = module.text();
         let start = text.as_ptr().addr();
         let mut functions: Vec<(usize, usize)> = module
@@ -265,4 +269,22 @@ fn instruction(context: &mut libc::ucontext_t) -> &mut u64 {
 #[cfg(target_arch = "riscv64")]
 fn instruction(context: &mut libc::ucontext_t) -> &mut libc::c_ulong {
     &mut context.uc_mcontext.__gregs[libc::REG_PC]
+}
+
+/// Where a thread goes on.
+#[cfg(target_arch = "s390x")]
+fn instruction(context: &mut libc::ucontext_t) -> &mut u64 {
+    &mut context.uc_mcontext.psw.addr
+}
+
+/// Where a thread goes on. No guest is stopped here (`Places::of`), for its code is interpreted:
+/// the place is one that nobody looks at.
+#[cfg(not(any(
+    target_arch = "x86_64",
+    target_arch = "aarch64",
+    target_arch = "riscv64",
+    target_arch = "s390x"
+)))]
+fn instruction(context: &mut libc::ucontext_t) -> &mut libc::c_ulong {
+    &mut context.uc_flags
 }

@@ -1,28 +1,45 @@
-//! Whether this machine and this program can run a part, in plain words.
+//! Whether a machine and this program can run a part, in plain words.
 //!
 //! Judged from the signed manifest alone, before a byte of native code is
 //! looked at. Guarantees that an accepted part is for this architecture, uses no
-//! CPU feature that is missing here, fits the page size, and was made by an engine
+//! CPU feature that is missing there, fits the page size, and was made by an engine
 //! of the same compatibility with settings this loader uses. A feature this
-//! program has never heard of counts as missing.
+//! program has never heard of counts as missing. The engine, which compares some of this
+//! when it takes an image, is not relied on.
 
+use crate::built::{self, NotBuilt};
+use crate::sys;
+use bls_artifact::cpu::{self, Machine};
 use bls_artifact::digest::Sha256;
 use bls_artifact::manifest::{Fuel, Manifest, Part};
-use bls_artifact::target::{ENGINE_COMPATIBILITY, ENGINE_RELEASE, Target};
+use bls_artifact::target::{ENGINE_COMPATIBILITY, ENGINE_RELEASE, Language, Target};
 use bls_artifact::{fuel, limits};
 use std::fmt;
 
 /// Why no part of an artifact can run here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Misfit {
-    /// For another architecture.
-    Architecture(Target),
-    /// For another architecture than the one that was asked for, the second.
-    OtherTarget(Target, Target),
+    /// For other architectures.
+    Architecture(Vec<Target>),
+    /// For other architectures than the one that was asked for.
+    OtherTarget(Vec<Target>, Target),
     /// For the portable interpreter, which this program does not have.
     Portable(Target),
-    /// Needs CPU features that are missing here.
-    CpuFeatures(Vec<String>),
+    /// This CPU is older than any that code is made for on its architecture, and lacks these.
+    Baseline(Vec<&'static str>),
+    /// Needs CPU features that are missing.
+    CpuFeatures {
+        /// What the part is for.
+        machine: String,
+        /// What is missing.
+        missing: Vec<String>,
+        /// The best level that the CPU has.
+        level: String,
+        /// Whether it is this machine's CPU, and not one that was asked about.
+        is_here: bool,
+    },
+    /// It would run, and is not there: what it is for.
+    Stripped(String, Place),
     /// Made for smaller pages than this kernel's.
     PageSize {
         /// The largest page it runs with.
@@ -34,6 +51,8 @@ pub enum Misfit {
     Engine(String),
     /// Engine settings that this loader does not use.
     Profile,
+    /// It may use more of WebAssembly than this loader was built for.
+    Language,
     /// Metered by another fuel model.
     FuelModel(String),
     /// Metered by another plan.
@@ -44,24 +63,107 @@ pub enum Misfit {
     FuelRange,
 }
 
+/// Where an artifact's parts are, as far as they are anywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In a file, from which parts may have been stripped.
+    File,
+    /// In a store, which keeps the part of one machine.
+    Store,
+    /// What a delta makes of a base, which may not have all of its parts either.
+    Delta,
+}
+
+/// A machine that parts are judged for.
+pub(crate) struct Host<'a> {
+    /// What runs on it; `None` where nothing does.
+    pub(crate) target: Option<Target>,
+    /// Bytes of its kernel's pages; 0 where nobody can ask.
+    pub(crate) page_size: u64,
+    /// Whether its CPU has a feature, by cranelift's name.
+    pub(crate) has: &'a dyn Fn(&str) -> bool,
+    /// What was asked about, if it is not this machine.
+    pub(crate) wanted: Option<&'a Machine>,
+}
+
+impl<'a> Host<'a> {
+    /// This machine.
+    pub(crate) fn here() -> Self {
+        let page_size = rustix::param::page_size() as u64;
+        Self { target: Target::host(), page_size, has: &sys::cpu::has, wanted: None }
+    }
+
+    /// A machine of which no more is known; `has` is about its features.
+    pub(crate) fn of(wanted: &'a Machine, has: &'a dyn Fn(&str) -> bool) -> Self {
+        Self { target: Some(wanted.target()), page_size: 0, has, wanted: Some(wanted) }
+    }
+
+    /// The best level that its CPU has.
+    fn level(&self, target: Target) -> String {
+        self.wanted.map_or_else(
+            || Machine::best(target, self.has).to_string(),
+            |wanted| wanted.to_string(),
+        )
+    }
+}
+
+/// Targets in a sentence.
+fn list(targets: &[Target]) -> String {
+    let names: Vec<&str> = targets.iter().map(|target| target.triple()).collect();
+    names.join(", ")
+}
+
 impl fmt::Display for Misfit {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Architecture(target) => write!(
-                formatter,
-                "it was compiled for {target}, and this machine is {}",
-                Target::host().map_or(std::env::consts::ARCH, Target::triple)
-            ),
-            Self::OtherTarget(target, wanted) => {
-                write!(formatter, "it was compiled for {target}, and not for {wanted}")
+            Self::Architecture(targets) => {
+                write!(
+                    formatter,
+                    "it was compiled for {}, and this machine is {}",
+                    list(targets),
+                    match Target::host() {
+                        Some(host) if !host.is_portable() => host.triple().to_owned(),
+                        Some(host) => format!("{}, which runs {host}", std::env::consts::ARCH),
+                        None => std::env::consts::ARCH.to_owned(),
+                    }
+                )?;
+                let interprets = Target::host().is_some_and(Target::is_portable);
+                match !interprets && targets.iter().any(|target| target.is_portable()) {
+                    true => write!(formatter, ", without an interpreter"),
+                    false => Ok(()),
+                }
+            }
+            Self::OtherTarget(targets, wanted) => {
+                write!(formatter, "it was compiled for {}, and not for {wanted}", list(targets))
             }
             Self::Portable(target) => write!(
                 formatter,
                 "it was compiled for {target}, and this bls-load has no interpreter"
             ),
-            Self::CpuFeatures(missing) => {
-                write!(formatter, "this CPU lacks what it needs: {}", missing.join(", "))
+            Self::Baseline(missing) => write!(
+                formatter,
+                "this CPU lacks what all code for {} needs: {}",
+                Target::host().map_or(std::env::consts::ARCH, Target::triple),
+                missing.join(", ")
+            ),
+            Self::CpuFeatures { machine, missing, level, is_here } => {
+                let cpu = if *is_here { "this CPU" } else { level.as_str() };
+                let missing = missing.join(", ");
+                write!(formatter, "{cpu} lacks what its part for {machine} needs: {missing}")
             }
+            Self::Stripped(machine, Place::File) => write!(
+                formatter,
+                "its part for {machine} would, and is not in this file, which was stripped of it"
+            ),
+            Self::Stripped(machine, Place::Store) => write!(
+                formatter,
+                "its part for {machine} would, and is not in the store, which keeps the part of \
+                 the machine that it was installed for"
+            ),
+            Self::Stripped(machine, Place::Delta) => write!(
+                formatter,
+                "its part for {machine} would, and this delta does not make it of what is installed"
+            ),
             Self::PageSize { part, kernel } => write!(
                 formatter,
                 "it was made for pages of up to {part} bytes, and this kernel's are {kernel}"
@@ -73,6 +175,9 @@ impl fmt::Display for Misfit {
             ),
             Self::Profile => {
                 write!(formatter, "it needs engine settings this bls-load does not use")
+            }
+            Self::Language => {
+                write!(formatter, "{}, which it may use", NotBuilt::Objects)
             }
             Self::FuelModel(model) => write!(
                 formatter,
@@ -99,10 +204,12 @@ impl Misfit {
         match self {
             Self::Architecture(_) | Self::OtherTarget(..) => "compatibility.architecture",
             Self::Portable(_) => "compatibility.portable",
-            Self::CpuFeatures(_) => "compatibility.cpu-feature",
+            Self::Baseline(_) | Self::CpuFeatures { .. } => "compatibility.cpu-feature",
+            Self::Stripped(..) => "compatibility.stripped",
             Self::PageSize { .. } => "compatibility.page-size",
             Self::Engine(_) => "compatibility.engine",
             Self::Profile => "compatibility.profile",
+            Self::Language => "compatibility.language",
             Self::FuelModel(_) => "compatibility.fuel-model",
             Self::FuelPlan(_) => "compatibility.fuel-plan",
             Self::CostTable(_) => "compatibility.cost-table",
@@ -112,21 +219,36 @@ impl Misfit {
 
     /// What a user can do about it.
     pub(crate) fn hint(&self) -> String {
-        let host = Target::host().map_or("TRIPLE", Target::triple);
+        let here = Host::here();
+        let host = here.target.map_or_else(|| "TARGET".to_owned(), |target| here.level(target));
         match self {
-            Self::Architecture(target) => format!(
-                "compile it for this machine: bls-compile --target {host} app.wasm; to verify it \
-                 for its own: bls-load verify --target {target} app.bls"
-            ),
+            Self::Architecture(targets) => {
+                let other = targets.first().map_or("TARGET", |target| target.triple());
+                format!(
+                    "compile it for this machine: bls-compile --target {host} app.wasm; to verify \
+                     it for another: bls-load verify --target {other} app.bls"
+                )
+            }
             Self::OtherTarget(_, wanted) => {
                 format!("compile it for that machine: bls-compile --target {wanted} app.wasm")
             }
             Self::Portable(_) => {
                 format!("compile it for this machine: bls-compile --target {host} app.wasm")
             }
-            Self::CpuFeatures(_) => {
-                format!("compile it for the baseline CPU: bls-compile --target {host} app.wasm")
+            Self::Baseline(_) => {
+                "run it on a newer machine: on IBM Z a z14, or what came later".into()
             }
+            Self::CpuFeatures { level, .. } => {
+                format!("compile it for this CPU: bls-compile --target {level} app.wasm")
+            }
+            Self::Stripped(machine, Place::File) => format!(
+                "get the artifact as it was built, or: bls-compile strip --target {machine} of that"
+            ),
+            Self::Stripped(_, Place::Store) => "install it again, on this machine or for it".into(),
+            Self::Stripped(_, Place::Delta) => "install the artifact itself".into(),
+            Self::Language => "run it with the full bls-load, or compile it for this one, if it \
+                 uses none of these: bls-compile --wasm core app.wasm"
+                .into(),
             Self::PageSize { .. }
             | Self::Engine(_)
             | Self::Profile
@@ -158,13 +280,16 @@ pub(crate) fn check_metering(manifest: &Manifest) -> Result<(), Misfit> {
     Ok(())
 }
 
-/// Whether this program can run `part` on some machine of this target.
-pub(crate) fn check_part_for(part: &Part, target: Target) -> Result<(), Misfit> {
-    if part.target.is_portable() {
-        return Err(Misfit::Portable(part.target));
-    }
-    if part.target != target {
-        return Err(Misfit::OtherTarget(part.target, target));
+/// Whether this program can run `part` on a machine.
+pub(crate) fn check_part(part: &Part, host: &Host<'_>) -> Result<(), Misfit> {
+    if host.target != Some(part.target) {
+        return Err(match (part.target.is_portable(), host.wanted) {
+            (true, _) if host.target.is_some_and(|target| !target.is_portable()) => {
+                Misfit::Portable(part.target)
+            }
+            (_, Some(wanted)) => Misfit::OtherTarget(vec![part.target], wanted.target()),
+            (_, None) => Misfit::Architecture(vec![part.target]),
+        });
     }
     if part.engine != ENGINE_COMPATIBILITY {
         return Err(Misfit::Engine(part.engine.clone()));
@@ -172,98 +297,24 @@ pub(crate) fn check_part_for(part: &Part, target: Target) -> Result<(), Misfit> 
     if !part.profile.fits(part.target) {
         return Err(Misfit::Profile);
     }
-    Ok(())
-}
-
-/// Whether `part` can run here.
-pub(crate) fn check_part(part: &Part) -> Result<(), Misfit> {
-    match Target::host() {
-        Some(host) if part.target.is_portable() || host == part.target => {
-            check_part_for(part, host)?;
+    if host.wanted.is_none() {
+        let lacking: Vec<&str> = sys::cpu::lacks_of_baseline().collect();
+        if !lacking.is_empty() {
+            return Err(Misfit::Baseline(lacking));
         }
-        _ => return Err(Misfit::Architecture(part.target)),
     }
-    let missing: Vec<String> = part
-        .cpu_features
-        .iter()
-        .filter(|feature| !cpu_has(feature))
-        .map(|feature| feature.trim_start_matches("has_").to_owned())
-        .collect();
+    let missing = part.cpu_features.iter().filter(|feature| !(host.has)(feature));
+    let missing: Vec<String> = missing.map(|feature| cpu::short(feature).to_owned()).collect();
     if !missing.is_empty() {
-        return Err(Misfit::CpuFeatures(missing));
+        let (machine, level) = (part.machine(), host.level(part.target));
+        let is_here = host.wanted.is_none();
+        return Err(Misfit::CpuFeatures { machine, missing, level, is_here });
     }
-    let kernel = rustix::param::page_size() as u64;
-    if kernel > part.page_size {
-        return Err(Misfit::PageSize { part: part.page_size, kernel });
+    if host.page_size > part.page_size {
+        return Err(Misfit::PageSize { part: part.page_size, kernel: host.page_size });
+    }
+    if !built::OBJECTS && part.profile.language() != Language::Core {
+        return Err(Misfit::Language);
     }
     Ok(())
-}
-
-/// Whether this CPU has a feature, by cranelift's name.
-#[cfg(target_arch = "x86_64")]
-fn cpu_has(feature: &str) -> bool {
-    use std::arch::is_x86_feature_detected as detected;
-    match feature {
-        "has_cmpxchg16b" => detected!("cmpxchg16b"),
-        "has_sse3" => detected!("sse3"),
-        "has_ssse3" => detected!("ssse3"),
-        "has_sse41" => detected!("sse4.1"),
-        "has_sse42" => detected!("sse4.2"),
-        "has_popcnt" => detected!("popcnt"),
-        "has_avx" => detected!("avx"),
-        "has_avx2" => detected!("avx2"),
-        "has_fma" => detected!("fma"),
-        "has_bmi1" => detected!("bmi1"),
-        "has_bmi2" => detected!("bmi2"),
-        "has_lzcnt" => detected!("lzcnt"),
-        "has_avx512bitalg" => detected!("avx512bitalg"),
-        "has_avx512dq" => detected!("avx512dq"),
-        "has_avx512f" => detected!("avx512f"),
-        "has_avx512vl" => detected!("avx512vl"),
-        "has_avx512vbmi" => detected!("avx512vbmi"),
-        _ => false,
-    }
-}
-
-/// Whether this CPU has a feature, by cranelift's name.
-#[cfg(target_arch = "aarch64")]
-fn cpu_has(feature: &str) -> bool {
-    use std::arch::is_aarch64_feature_detected as detected;
-    match feature {
-        "has_lse" => detected!("lse"),
-        "has_pauth" => detected!("paca"),
-        "has_fp16" => detected!("fp16"),
-        "has_dotprod" => detected!("dotprod"),
-        "has_i8mm" => detected!("i8mm"),
-        // Hints, which older CPUs take for no operation.
-        "use_bti" | "sign_return_address" | "sign_return_address_all" => true,
-        _ => false,
-    }
-}
-
-/// Whether this CPU has a feature, by cranelift's name: what this program itself
-/// was compiled to need. Finer detection is not in stable Rust.
-#[cfg(target_arch = "riscv64")]
-fn cpu_has(feature: &str) -> bool {
-    match feature {
-        "has_m" | "has_a" | "has_f" | "has_d" | "has_zicsr" | "has_zifencei" => true,
-        "has_c" | "has_zca" | "has_zcd" => cfg!(target_feature = "c"),
-        _ => false,
-    }
-}
-
-/// Whether this CPU has a feature: none beyond the baseline can be detected.
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
-fn cpu_has(_feature: &str) -> bool {
-    false
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_unknown_feature_is_missing() {
-        assert!(!cpu_has("has_something_new"));
-    }
 }

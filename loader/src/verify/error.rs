@@ -2,6 +2,7 @@
 //!
 //! Pure. Guarantees a stable code and a hint for each reason. Judges nothing.
 
+use crate::delta::DeltaError;
 use crate::error::{Cause, StageError};
 use crate::freshness::Stale;
 use crate::image::ImageError;
@@ -62,6 +63,8 @@ pub enum Reason {
     Misfit(Misfit),
     /// The code is not what was signed.
     Image(ImageError),
+    /// A delta gives nothing that could be verified.
+    Delta(DeltaError),
     /// A byte of padding is not zero.
     Frame(FrameError),
     /// The whole file does not hash to `--digest`.
@@ -136,6 +139,7 @@ impl fmt::Display for VerifyError {
             }
             Reason::Misfit(misfit) => write!(formatter, "{name} cannot run here: {misfit}"),
             Reason::Image(error) => write!(formatter, "{name}: {error}"),
+            Reason::Delta(error) => write!(formatter, "{name}: {error}"),
             Reason::Frame(error) => write!(formatter, "{name}: {error}"),
             Reason::Digest { expected, actual } => {
                 write!(formatter, "{name} has SHA-256 {actual}, not {expected}")
@@ -166,6 +170,7 @@ impl StageError for VerifyError {
             Reason::OtherName(_) => "store.other-name",
             Reason::Misfit(misfit) => misfit.code(),
             Reason::Image(error) => error.code(),
+            Reason::Delta(error) => error.code(),
             Reason::Frame(error) => error.code(),
             Reason::Digest { .. } => "content.file-digest",
         }
@@ -174,6 +179,7 @@ impl StageError for VerifyError {
     fn cause(&self) -> Cause {
         match &self.reason {
             Reason::Store(error) => error.cause(),
+            Reason::Delta(error) => error.cause(),
             Reason::Image(ImageError::System(..)) => Cause::Failed,
             Reason::Image(_)
             | Reason::Envelope(_)
@@ -211,6 +217,7 @@ impl StageError for VerifyError {
             Reason::Refused(refusal, rebuild) => hint(refusal, rebuild.as_deref()),
             Reason::Stale(stale) => stale.hint().into(),
             Reason::Store(error) => return error.hint(),
+            Reason::Delta(error) => return error.hint(),
             Reason::OtherName(_) => "install it again".into(),
             Reason::Misfit(misfit) => misfit.hint(),
             Reason::Digest { .. } => {
@@ -231,6 +238,9 @@ impl StageError for VerifyError {
                 "have it compiled, and so signed, by whom you trust".into()
             }
             Reason::LyingKeyId { .. } => "do not run it; ask its builder".into(),
+            Reason::Image(ImageError::NotBuilt) => {
+                "the full bls-load has a decoder; or compile it without --compress".into()
+            }
             Reason::Image(ImageError::System(..)) => {
                 "the system gave too little: see ulimit -v, and the limits of its group".into()
             }
@@ -283,8 +293,7 @@ fn hint(refusal: &Refusal, rebuild: Option<&str>) -> String {
 
 /// The command that makes an artifact like this one.
 pub(super) fn rebuild(manifest: &Manifest) -> String {
-    let mut targets: Vec<&str> = manifest.parts.iter().map(|part| part.target.triple()).collect();
-    targets.dedup();
+    let targets: Vec<String> = manifest.parts.iter().map(Part::machine).collect();
     let fuel = if manifest.fuel.is_none() { "--no-fuel " } else { "" };
     let is_checked = |part: &Part| part.profile.bounds() == Bounds::Checked;
     let memory = if manifest.parts.iter().any(is_checked) { "--memory checked " } else { "" };

@@ -6,12 +6,13 @@
 //! only root could have written it.
 
 use super::{
-    Checked, Integrity, Policy, Reason, Verified, VerifyError, admit, check_signed, choose,
+    Checked, Integrity, Place, Policy, Reason, Verified, VerifyError, admit, check_signed,
+    choose_for,
 };
 use crate::image::{self, ImageError, VerifiedImage};
 use crate::store::{Folder, FoundImage, Installed, StoreError, Stores, Wanted};
+use bls_artifact::cpu::Machine;
 use bls_artifact::manifest::Manifest;
-use bls_artifact::target::Target;
 
 /// How often something that is installed is looked up before it counts as missing.
 const LOOKUPS: u32 = 3;
@@ -52,16 +53,16 @@ pub fn verify_installed(
 pub fn verify_installed_for(
     installed: Installed<'_>,
     policy: &Policy<'_>,
-    target: Option<Target>,
+    machine: Option<&Machine>,
 ) -> Result<Checked, VerifyError> {
     let name = installed.wanted.to_string();
-    check_installed(installed, policy, target).map_err(|reason| VerifyError { name, reason })
+    check_installed(installed, policy, machine).map_err(|reason| VerifyError { name, reason })
 }
 
 fn check_installed(
     installed: Installed<'_>,
     policy: &Policy<'_>,
-    target: Option<Target>,
+    machine: Option<&Machine>,
 ) -> Result<Checked, Reason> {
     let signed = check_signed(&installed.envelope, policy)?;
     if signed.identity != installed.identity {
@@ -74,8 +75,9 @@ fn check_installed(
         return Err(Reason::OtherName(manifest.name.clone()));
     }
     admit(manifest, policy, Some(&installed))?;
-    let (_, chosen) = choose(&stored_parts(&installed, manifest)?, manifest, target)?;
-    let image = &manifest.parts[chosen].image;
+    let there = stored_parts(&installed, manifest)?;
+    let choice = choose_for(machine, &there, Place::Store, manifest)?;
+    let image = &manifest.parts[choice.part].image;
     let (image, integrity) = match installed.store.image(image).map_err(Reason::Store)? {
         FoundImage::Guarded(stored) if !policy.every_part => {
             (VerifiedImage::Stored(stored), Integrity::Store)
@@ -95,7 +97,7 @@ fn check_installed(
             (VerifiedImage::Sealed(copy), integrity)
         }
     };
-    let facts = signed.into_facts(installed.wanted.to_string(), chosen, integrity, None);
+    let facts = signed.into_facts(installed.wanted.to_string(), choice, integrity, None);
     Ok(Checked { facts, envelope: installed.envelope, image })
 }
 

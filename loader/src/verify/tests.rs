@@ -152,14 +152,14 @@ fn misfits_are_named() {
         reason => panic!("{reason:?}"),
     };
     let refused = reason(|manifest| manifest.parts[0].target = other);
-    assert!(matches!(refused, Reason::Misfit(Misfit::Architecture(target)) if target == other));
+    assert!(matches!(refused, Reason::Misfit(Misfit::Architecture(targets)) if targets == [other]));
     assert!(matches!(
         misfit(|manifest| manifest.parts[0].target = Target::Pulley64),
         Misfit::Portable(_)
     ));
     assert!(matches!(
         misfit(|manifest| manifest.parts[0].cpu_features = vec!["has_magic".into()]),
-        Misfit::CpuFeatures(missing) if missing == ["magic"]
+        Misfit::CpuFeatures { missing, .. } if missing == ["magic"]
     ));
     assert!(matches!(
         misfit(|manifest| manifest.parts[0].page_size = 512),

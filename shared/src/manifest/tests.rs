@@ -134,3 +134,93 @@ fn limits_that_nobody_asked_for_are_not_there() {
     let bytes = Statement::new(manifest).to_bytes();
     assert!(matches!(Statement::parse(&bytes), Err(ManifestError::Field(_))));
 }
+
+/// A manifest with a part for each of these machines, in this order.
+fn with_parts(machines: &[(Target, &[&str])]) -> Manifest {
+    let mut manifest = example();
+    let like = manifest.parts.remove(0);
+    for (index, (target, features)) in machines.iter().enumerate() {
+        let mut part = like.clone();
+        part.target = *target;
+        part.cpu_features = features.iter().map(|name| (*name).to_owned()).collect();
+        part.image.sha256 = Sha256::of(&[index as u8]);
+        part.stored.sha256 = part.image.sha256;
+        manifest.parts.push(part);
+    }
+    manifest
+}
+
+fn parsed(machines: &[(Target, &[&str])]) -> Result<Manifest, ManifestError> {
+    Statement::parse(&Statement::new(with_parts(machines)).to_bytes())
+}
+
+#[test]
+fn parts_stand_in_one_order_and_none_is_there_twice() {
+    use Target::{Aarch64, Pulley64, X86_64};
+    let (avx, fma, both) = (["has_avx"], ["has_fma"], ["has_avx", "has_fma"]);
+    let all: [(Target, &[&str]); 6] = [
+        (X86_64, &[]),
+        (X86_64, &avx),
+        (X86_64, &fma),
+        (X86_64, &both),
+        (Aarch64, &[]),
+        (Pulley64, &[]),
+    ];
+    assert!(parsed(&all).is_ok());
+    for index in 1..all.len() {
+        let mut swapped = all;
+        swapped.swap(index - 1, index);
+        let refused = parsed(&swapped).unwrap_err().to_string();
+        assert!(refused.contains("parts must be sorted"), "{index}: {refused}");
+        let mut twice = all.to_vec();
+        twice.insert(index, all[index]);
+        let refused = parsed(&twice).unwrap_err().to_string();
+        assert!(refused.contains("for the same CPUs"), "{index}: {refused}");
+    }
+}
+
+#[test]
+fn a_feature_has_a_name_that_can_be_one() {
+    let one = |features: &[&str]| parsed(&[(Target::X86_64, features)]);
+    assert!(one(&["has_of_tomorrow2"]).is_ok(), "what is not known is the loader's to judge");
+    let long = format!("has_{}", "x".repeat(29));
+    for wrong in [
+        &["avx"][..],
+        &["has_"],
+        &["has_AVX"],
+        &["has_avx+fma"],
+        &["has_a", "has_a"],
+        &["has_b", "has_a"],
+        &[&long],
+    ] {
+        assert!(matches!(one(wrong), Err(ManifestError::Field(_))), "{wrong:?}");
+    }
+    let many: Vec<String> = (10..75).map(|number| format!("has_{number}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    assert!(one(&many[1..]).is_ok() && one(&many).is_err());
+    assert!(parsed(&[(Target::Pulley64, &["has_avx"])]).is_err());
+}
+
+#[test]
+fn subjects_tell_parts_of_one_target_apart() {
+    let machines: [(Target, &[&str]); 4] = [
+        (Target::X86_64, &["has_sse3"]),
+        (Target::X86_64, &["has_avx", "has_fma"]),
+        (Target::X86_64, &["has_avx", "has_fma", "has_sse3"]),
+        (Target::Aarch64, &["has_lse"]),
+    ];
+    let statement = Statement::new(with_parts(&machines));
+    let names: Vec<&str> = statement.subject.iter().map(|one| one.name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "app@x86_64-unknown-linux-gnu",
+            "app@x86_64-unknown-linux-gnu+avx+fma-sse3",
+            "app@x86_64-unknown-linux-gnu+avx+fma",
+            "app@aarch64-unknown-linux-gnu",
+        ]
+    );
+    let text = String::from_utf8(statement.to_bytes()).unwrap();
+    let other = text.replacen("gnu+avx+fma\"", "gnu+fma+avx\"", 1);
+    assert_eq!(Statement::parse(other.as_bytes()), Err(ManifestError::Subjects));
+}

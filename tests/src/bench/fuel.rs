@@ -252,6 +252,13 @@ pub(super) struct Run {
     printed: Printed,
 }
 
+impl Run {
+    /// The units that it consumed.
+    pub(super) fn fuel(&self) -> Option<u64> {
+        self.fuel
+    }
+}
+
 /// Runs a program once.
 pub(super) fn once(bench: &Bench, program: &Program, made: &Made) -> Result<Run, String> {
     let (ended, report) = bench.report_in(Some(program.folder.path()), &made.path, &[])?;

@@ -1,6 +1,6 @@
 //! The programs that ours are compared with: those of this machine.
 //!
-//! A native C hello is built on the spot, static; wasmtime, zstd and valgrind are
+//! A native C hello is built on the spot, static; wasmtime and valgrind are
 //! used where they are on PATH. Nothing is downloaded.
 
 use std::path::{Path, PathBuf};
@@ -15,8 +15,6 @@ pub(super) struct Peers {
     measure: Option<PathBuf>,
     /// wasmtime's command line program.
     pub(super) wasmtime: Option<PathBuf>,
-    /// zstd's command line program.
-    zstd: Option<PathBuf>,
     /// valgrind.
     valgrind: Option<PathBuf>,
     /// Keeps a program under valgrind from asking the kernel for valgrind's own vector.
@@ -33,7 +31,6 @@ impl Peers {
             measure: build("measure", include_str!("measure.c")),
             without_auxv: build("without_auxv", include_str!("without_auxv.c")),
             wasmtime: on_path("wasmtime"),
-            zstd: on_path("zstd"),
             valgrind: on_path("valgrind"),
             folder,
         })
@@ -47,9 +44,6 @@ impl Peers {
         }
         if self.wasmtime.is_none() {
             lines.push("wasmtime is not installed: its rows and columns are left out.");
-        }
-        if self.zstd.is_none() {
-            lines.push("zstd is not installed: the columns of compressed wasm are left out.");
         }
         lines
     }
@@ -68,17 +62,6 @@ impl Peers {
         let mut command = Command::new(self.wasmtime.as_ref()?);
         command.args(["run", "--allow-precompiled"]).args(options).arg(module);
         Some(command)
-    }
-
-    /// A file's length under `zstd -19`.
-    pub(super) fn zstd_length(&self, file: &Path) -> Option<u64> {
-        let output = self.folder.path().join("compressed.zst");
-        let mut command = Command::new(self.zstd.as_ref()?);
-        command.args(["-19", "-q", "-f"]).arg(file).arg("-o").arg(&output);
-        if !quiet(&mut command) {
-            return None;
-        }
-        std::fs::metadata(&output).ok().map(|metadata| metadata.len())
     }
 
     /// Runs a command; the peak of its resident memory in bytes. `None` when it fails.

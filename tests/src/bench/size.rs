@@ -1,4 +1,4 @@
-//! `bench size`: bytes of programs, artifacts and memory; time to compile.
+//! `bench size`: bytes of programs and memory; time to compile. (Of artifacts: `bench sizes`.)
 //!
 //! A dynamic loader is shown where `BLS_LOAD_DYNAMIC` names one, or cargo's profile
 //! dist has left one. Resident memory is the kernel's peak for a process, taken
@@ -82,7 +82,7 @@ fn resident(bench: &Bench) -> Result<(), String> {
 }
 
 /// The guests: the shared ones, and some of the fixtures.
-fn guests() -> Vec<PathBuf> {
+pub(super) fn guests() -> Vec<PathBuf> {
     let of_fixtures =
         ["wat/hello.wasm", "c/hello.wasm", "rust/hello/hello.wasm", "go/hello/hello.wasm"];
     let mut guests: Vec<PathBuf> = of_fixtures.map(|name| fixtures().join(name)).into();
@@ -120,8 +120,6 @@ struct Guest {
     name: String,
     metered: Made,
     plain: Made,
-    compressed: Made,
-    wasm_compressed: Option<u64>,
     metered_cost: Cost,
     plain_cost: Cost,
     wasmtime: Option<(f64, u64)>,
@@ -141,8 +139,6 @@ fn guest(bench: &Bench, path: PathBuf) -> Result<Guest, String> {
         metered_cost: cost(bench, &metered),
         plain_cost: cost(bench, &plain),
         plain,
-        compressed: bench.make(&path, &format!("{file}-compressed"), &["--compress"])?,
-        wasm_compressed: bench.peers.zstd_length(&path),
         wasmtime: compiled.map(|compiled| (wasmtime_time, length(&compiled))),
         metered,
         name,
@@ -157,46 +153,9 @@ fn artifacts(bench: &Bench) -> Result<(), String> {
             Err(what) => println!("left out: {what}"),
         }
     }
-    artifact_sizes(&made);
     compile_times(&made);
     metering(&made);
     Ok(())
-}
-
-fn artifact_sizes(guests: &[Guest]) {
-    let mut table = Table::new(&[
-        "guest",
-        "wasm KB",
-        "artifact KB",
-        "× wasm",
-        "unmetered",
-        "image KB",
-        "zstd KB",
-        "wasm zstd KB",
-        "× wasm zstd",
-        "cwasm × wasm",
-    ]);
-    for guest in guests {
-        let wasm = guest.metered.source_bytes as f64;
-        let over = |bytes: u64| ratio(Some(bytes as f64 / wasm));
-        let compressed = guest.compressed.bytes;
-        table.row(vec![
-            guest.name.clone(),
-            kilobytes(guest.metered.source_bytes),
-            kilobytes(guest.metered.bytes),
-            over(guest.metered.bytes),
-            over(guest.plain.bytes),
-            kilobytes(guest.metered.image_bytes),
-            kilobytes(compressed),
-            guest.wasm_compressed.map_or_else(dash, kilobytes),
-            ratio(guest.wasm_compressed.map(|wasm| compressed as f64 / wasm as f64)),
-            guest.wasmtime.map_or_else(dash, |(_, bytes)| over(bytes)),
-        ]);
-    }
-    table.print(
-        "size: artifacts, metered; raw beside the wasm, --compress beside the wasm under \
-         zstd -19. Budget: each ≤ 2.0.",
-    );
 }
 
 /// What metering adds to each, and on average.

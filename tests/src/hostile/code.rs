@@ -79,7 +79,7 @@ impl Forge {
         let (contents, parts) = Contents::parse(bytes).expect("a good artifact");
         let envelope = Envelope::parse(contents.envelope).expect("a good envelope");
         let manifest = Statement::parse(envelope.payload()).expect("a good manifest");
-        let image = parts[0].to_vec();
+        let image = crate::parts::image(&manifest.parts[0], parts[0]);
         let mark = find(&image, &MARK.to_le_bytes()).expect("the first store");
         let before = image[..mark].windows(PROLOGUE.len());
         let function = before.collect::<Vec<_>>().iter().rposition(|four| *four == PROLOGUE);

@@ -32,7 +32,7 @@ fn machine() -> Vec<Defect> {
         Defect::new(
             "compatibility-cpu-feature",
             "compatibility.cpu-feature",
-            "this CPU lacks what it needs: telepathy",
+            "this CPU lacks what its part for x86_64:v2+telepathy needs: telepathy",
             |bases| {
                 bases.hello.with_manifest(|manifest| {
                     manifest.parts[0].cpu_features.push("has_telepathy".into());

@@ -1,8 +1,9 @@
-//! Stored bytes that are not the one zstd frame that was promised (RFC 8878). All are
-//! signed by a trusted key: only what comes out is wrong, or too much.
+//! Stored bytes that are not the one zstd frame that was promised (RFC 8878), or not the
+//! pieces of a sparse part. All are signed by a trusted key: only what comes out is wrong, or too much.
 
 use super::{Base, Defect};
 use bls_artifact::manifest::Encoding;
+use bls_artifact::sparse;
 
 /// The magic of a zstd frame.
 const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
@@ -12,6 +13,7 @@ const BLOCK: usize = 128 << 10;
 pub(super) fn defects() -> Vec<Defect> {
     let mut all = headers();
     all.extend(lengths());
+    all.extend(sparse_parts());
     all
 }
 
@@ -78,6 +80,48 @@ fn lengths() -> Vec<Defect> {
         Defect::new("compression-other-image", "content.image-digest", "decompressed", |bases| {
             let size = image_length(&bases.hello);
             stored(&bases.hello, &frame(17, size, &[(b'x', size)]))
+        }),
+    ]
+}
+
+/// The same of a sparse part.
+fn sparse_parts() -> Vec<Defect> {
+    fn with(base: &Base, change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+        let mut packed = sparse::pack(&base.image()).expect("zeros between sections");
+        change(&mut packed);
+        base.with_stored(Encoding::Sparse, &packed)
+    }
+    vec![
+        Defect::new("sparse-cut", "compression.invalid", "inside of a piece", |bases| {
+            with(&bases.hello, |packed| packed.truncate(packed.len() - 1))
+        }),
+        Defect::new("sparse-head-cut", "compression.invalid", "inside of a piece", |bases| {
+            with(&bases.hello, |packed| packed.extend([0; 3]))
+        }),
+        Defect::new("sparse-short", "compression.too-short", "shorter than", |bases| {
+            with(&bases.hello, Vec::clear)
+        }),
+        Defect::new("sparse-long", "compression.too-long", "longer than", |bases| {
+            with(&bases.hello, |packed| packed.extend([1, 0, 0, 0]))
+        }),
+        Defect::new("sparse-bomb", "compression.too-long", "longer than", |bases| {
+            // 128 MiB of zeros in 8 KiB.
+            with(&bases.hello, |packed| *packed = [0xff, 0xff, 0, 0].repeat(2048))
+        }),
+        Defect::new("sparse-other-image", "content.image-digest", "signed digest", |bases| {
+            with(&bases.hello, |packed| {
+                let last = packed.len() - 1;
+                packed[last] ^= 1;
+            })
+        }),
+        Defect::new("sparse-not-shorter", "manifest.field", "shorter than", |bases| {
+            bases.hello.with_stored(Encoding::Sparse, &bases.hello.image())
+        }),
+        Defect::new("sparse-bit", "content.stored-digest", "signed digest", |bases| {
+            let mut file = with(&bases.hello, |_| {});
+            let at = file.len() - 40;
+            file[at] ^= 1;
+            file
         }),
     ]
 }

@@ -2,10 +2,7 @@
 
 use super::Defect;
 use bls_artifact::artifact;
-use bls_artifact::digest::{Sha256, verity};
-use bls_artifact::envelope::Envelope;
-use bls_artifact::manifest::{Encoding, Image, Statement, Stored};
-use bls_artifact::target::{EngineProfile, Nans, Target};
+use bls_artifact::manifest::Encoding;
 
 pub(super) fn defects() -> Vec<Defect> {
     let mut all = flipped();
@@ -67,14 +64,6 @@ fn swapped() -> Vec<Defect> {
             let part = &bases.hello.part;
             artifact::write(&bases.hello.envelope.to_bytes(), &[part, part])
         }),
-        Defect::new("content-parts-swapped", "content.part-order", "part 1", |bases| {
-            let (envelope, parts) = two_parts(bases);
-            artifact::write(&envelope, &[&parts[1], &parts[0]])
-        }),
-        Defect::new("content-other-part-only", "compatibility.portable", "pulley64", |bases| {
-            let (envelope, parts) = two_parts(bases);
-            artifact::write(&envelope, &[&parts[1]])
-        }),
     ]
 }
 
@@ -96,26 +85,7 @@ fn no_code() -> Vec<Defect> {
     ]
 }
 
-/// An envelope for the hello part and one for another target, with both.
-fn two_parts(bases: &super::Bases) -> (Vec<u8>, [Vec<u8>; 2]) {
-    let mut manifest = bases.hello.manifest.clone();
-    let image = b"bytecode for another target";
-    let (length, sha256) = (image.len() as u64, Sha256::of(image));
-    let mut part = manifest.parts[0].clone();
-    part.target = Target::Pulley64;
-    part.cpu_features.clear();
-    part.profile = EngineProfile::of(Target::Pulley64, Nans::Canonical);
-    part.image = Image { length, sha256, verity: verity(image) };
-    let stored = frame(image);
-    let (length, sha256) = (stored.len() as u64, Sha256::of(&stored));
-    part.stored = Stored { encoding: Encoding::Zstd, length, sha256 };
-    manifest.parts.push(part);
-    let payload = Statement::new(manifest).to_bytes();
-    let envelope = Envelope::sign(payload, &[&super::builder()]).to_bytes();
-    (envelope, [bases.hello.part.clone(), stored])
-}
-
 /// One zstd frame, compressed as bls-compile does.
-fn frame(image: &[u8]) -> Vec<u8> {
+pub(super) fn frame(image: &[u8]) -> Vec<u8> {
     zstd::bulk::compress(image, 19).expect("memory")
 }

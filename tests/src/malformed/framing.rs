@@ -103,6 +103,9 @@ fn foreign() -> Vec<Defect> {
         Defect::new("framing-cwasm", "framing.is-cwasm", "precompiled file", |bases| {
             bases.hello.image()[..4096].to_vec()
         }),
+        Defect::new("framing-delta", "framing.is-delta", "a delta of artifacts", |_| {
+            bls_artifact::delta::MAGIC.to_vec()
+        }),
         Defect::new("framing-elf", "framing.is-elf", "an ELF file", |_| {
             b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0\x01\0\0\0".to_vec()
         }),

@@ -7,7 +7,8 @@ pub(super) const HELP: &str = "\
 Compile a WebAssembly module to a signed, metered native artifact.
 
 Usage: bls-compile [OPTIONS] <INPUT>
-       bls-compile <run|link|check|audit|inspect|sign|verify|key|trust> ...
+       bls-compile <run|link|check|audit|inspect|strip|delta> ...
+       bls-compile <sign|verify|key|trust> ...
 
 INPUT is .wasm, .wat, a configuration (.json) that names modules, or - (stdin).
 A file called \"check\" is ./check.
@@ -17,8 +18,10 @@ A file called \"check\" is ./check.
   check     what a module is and needs; write nothing
   audit     prove that a metered module counts
   inspect   everything that is in an artifact
+  strip     keep some parts of an artifact, and its signatures
   sign      add your signature to what you have rebuilt
   verify    was it made from this source, to the byte?
+  delta     what turns an installed artifact into the next one
   key       your signing keys
   trust     sign a trust file
   help      the text of one of these: bls-compile help run
@@ -28,7 +31,12 @@ A file called \"check\" is ./check.
       --module <NAME=FILE>  a module that INPUT imports from by that name, for
                           each: all become one program
       --target <TARGET>   aarch64, x86_64, riscv64gc, s390x, pulley64, pulley32,
-                          with commas for more [default: this system]
+                          with commas for more [default: this system]; with a
+                          CPU behind it: x86_64:v3, aarch64:+lse+fp16
+      --cpu <CPU>         a level, features, or both, for a target without them:
+                          v3, +bmi2+lzcnt, v2+bmi2; native: what this machine
+                          has; list: prints all [default: x86_64:v2, else what
+                          every CPU has]
       --max-memory <SIZE>, --max-fuel <UNITS>, --max-time <DURATION>
                           limits written into the manifest: no run goes beyond
       --needs <CAP:WHAT>  never to start without: fs.write:/data, env:TOKEN
@@ -36,10 +44,13 @@ A file called \"check\" is ./check.
       --compress[=LEVEL]  store native code as zstd
       --no-fuel           no metering; the manifest says so
       --fuel-profile      count by function too, for bls-load --fuel-profile
-      --fast-nans         do not canonicalise NaNs
+      --fast-nans         leave NaNs as the CPU makes them
       --memory <KIND>     guard | checked [default: guard: faster, and takes
                           4 GiB of address space for each memory; checked:
                           no more than it may grow to (ulimit -v)]
+      --wasm <KIND>       all | core [default: all]; core: no objects,
+                          exceptions, typed references, atomics: for a
+                          minimal bls-load
       --emit <KIND>       artifact | wasm (the metered module, for any engine) |
                           linked (the module that several are)
       --max-compile-memory <SIZE>    what compiling may take [default: 16GiB]
@@ -59,6 +70,7 @@ Exit codes: 0 done, 1 refused or failed, 2 usage
 Examples:
   bls-compile app.wasm
   bls-compile app.wasm --key env:BLS_KEY -o dist/app.bls
+  bls-compile app.wasm --target x86_64:v3,x86_64,aarch64,riscv64
   bls-compile app.wasm --name app --sequence 7 --expires 2027-12-31
   bls-compile app.wasm --module math=math.wasm
   bls-compile key export > builder.pub
@@ -79,9 +91,10 @@ Compiling
                           that name stands in the way]
       --needs <CAP:WHAT>  never to start without: fs.write:/data, env:TOKEN
       --no-fuel           no metering
-      --fast-nans         do not canonicalise NaNs
+      --fast-nans         leave NaNs as the CPU makes them
       --memory <KIND>     guard | checked [default: guard]; checked takes less
                           address space (ulimit -v)
+      --cpu <CPU>         v3, +bmi2, native: bls-compile --cpu list
       --max-compile-memory <SIZE>    what compiling may take [default: 16GiB]
       --max-compile-time <DURATION>  [default: 4h]
 Running: as bls-load takes them (bls-load help run)
@@ -189,6 +202,26 @@ Examples:
   bls-compile inspect --json app.bls
 ";
 
+pub(super) const HELP_STRIP: &str = "\
+Keep some parts of an artifact. What is signed stays the same, and so do its
+identity and its signatures, which are not checked: bls-load does that.
+
+Usage: bls-compile strip [OPTIONS] --target <TARGET> <ARTIFACT>
+
+      --target <TARGET>   x86_64 keeps all parts for it, x86_64:v3 the one for
+                          this CPU; with commas for more
+  -o, --output <FILE>     [default: STEM.stripped.bls here; - is stdout]
+      --json              result as JSON on stdout
+  -q, --quiet             errors only
+
+bls-compile inspect says which parts a file has, and which it was stripped of.
+
+Exit codes: 0 done, 1 no such part or no artifact, 2 usage
+Examples:
+  bls-compile strip app.bls --target aarch64
+  bls-compile strip app.bls --target x86_64:v3,riscv64 -o device.bls
+";
+
 pub(super) const HELP_SIGN: &str = "\
 Add your signature to another builder's artifact, once you have rebuilt it:
 compiled from the source with the settings in its manifest, it must be the same
@@ -232,6 +265,25 @@ Examples:
   bls-compile verify app.bls --rebuild app.wasm
   bls-compile verify app.bls --rebuild app.wasm --json
   bls-compile verify app.bls --rebuild math.wasm --rebuild app.wasm
+";
+
+pub(super) const HELP_DELTA: &str = "\
+Make what turns an artifact that devices have installed into the next one: small
+where little changed. It is not signed, and need not be: it can make nothing but
+what NEW's builder signed, byte for byte.
+
+Usage: bls-compile delta [OPTIONS] <OLD> <NEW>
+
+  -o, --output <FILE>     [default: STEM.blsd here, of NEW; - is stdout]
+      --json              result as JSON on stdout
+  -q, --quiet             errors only
+
+A part of NEW is in it where OLD has one for the same target. On the device:
+  bls-load install --delta up.blsd
+
+Exit codes: 0 done, 1 refused or failed, 2 usage
+Examples:
+  bls-compile delta old.bls new.bls -o up.blsd
 ";
 
 pub(super) const HELP_KEY: &str = "\
@@ -286,8 +338,10 @@ mod tests {
             HELP_CHECK,
             HELP_AUDIT,
             HELP_INSPECT,
+            HELP_STRIP,
             HELP_SIGN,
             HELP_VERIFY,
+            HELP_DELTA,
             HELP_KEY,
             HELP_TRUST,
         ];

@@ -14,7 +14,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::PathBuf;
 
 /// Options that say how to compile; those with a value are followed by it.
-const COMPILING: [(&str, Takes); 10] = [
+const COMPILING: [(&str, Takes); 11] = [
     ("module", Takes::Value),
     ("key", Takes::Value),
     ("name", Takes::Value),
@@ -22,6 +22,7 @@ const COMPILING: [(&str, Takes); 10] = [
     ("no-fuel", Takes::Nothing),
     ("fast-nans", Takes::Nothing),
     ("memory", Takes::Value),
+    ("cpu", Takes::Value),
     ("max-compile-memory", Takes::Value),
     ("max-compile-time", Takes::Value),
     ("help", Takes::Nothing),
@@ -29,7 +30,7 @@ const COMPILING: [(&str, Takes); 10] = [
 
 /// Options of compiling that mean nothing to a run: what they decide is of an artifact that is
 /// kept, or of another machine's.
-const KEEPING: [&str; 14] = [
+const KEEPING: [&str; 15] = [
     "max-fuel",
     "max-time",
     "output",
@@ -40,6 +41,7 @@ const KEEPING: [&str; 14] = [
     "provenance",
     "compress",
     "emit",
+    "wasm",
     "json",
     "quiet",
     "o",
@@ -63,6 +65,8 @@ pub struct Run {
     pub fast_nans: bool,
     /// How the code keeps to its memories.
     pub memory: Memory,
+    /// What the code may ask of this machine's CPU.
+    pub cpu: Option<String>,
     /// What compiling may take.
     pub bounded: Bounded,
     /// Counters by function: an option of both.
@@ -170,6 +174,7 @@ impl Run {
         match name {
             "key" => self.key = Some(text()?),
             "name" => self.name = Some(text()?),
+            "cpu" => self.cpu = Some(text()?),
             "module" => self.modules.push(named_file(&text()?).map_err(wrong)?),
             "needs" => {
                 for word in text()?.split(',') {
@@ -256,6 +261,7 @@ mod tests {
         assert!(run.fuel_profile && run.explain && !run.no_fuel && !run.argv0);
         assert_eq!(parse(&["--memory", "checked", "a"]).unwrap().memory, Memory::Checked);
         assert_eq!(run.memory, Memory::Guard);
+        assert_eq!(parse(&["--cpu=v3", "a"]).unwrap().cpu.as_deref(), Some("v3"));
         let bounded =
             parse(&["--max-compile-memory=1GiB", "--max-compile-time", "2m", "a"]).unwrap().bounded;
         assert_eq!(bounded.max_compile_memory, Some(1 << 30));

@@ -3,7 +3,8 @@
 //! Judges the module alone: it does not matter who metered it, and what was
 //! claimed of it is not asked. Writes nothing but its answer.
 
-use super::{Failure, print, print_json, targets};
+use super::cpu::machines;
+use super::{Failure, print, print_json};
 use crate::audit::Findings;
 use crate::child::{Child, ChildError, Job, Refusal};
 use crate::input::{Given, Source, label};
@@ -14,9 +15,9 @@ use bls_artifact::fuel::{MODEL, PLAN};
 use serde_json::json;
 
 pub(super) fn run(arguments: &Audit) -> Result<(), Failure> {
-    let options = Options::new(targets(&arguments.target)?);
+    let options = Options::new(machines(&arguments.target, None)?);
     let bytes = Source::read_bytes(&arguments.input)?;
-    let features = options.profile(options.targets[0]).wasm_features();
+    let features = options.first_profile().wasm_features();
     let digest = Sha256::of(&bytes);
     let job = Job::Examine(features);
     let given = Given::one(bytes, &label(&arguments.input));

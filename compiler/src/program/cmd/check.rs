@@ -1,12 +1,14 @@
 //! `bls-compile check`: what a module is and needs, without writing anything.
 
-use super::{Failure, print, print_json, targets};
+use super::cpu::machines;
+use super::{Failure, print, print_json};
 use crate::child::{Child, Job};
 use crate::describe::Description;
 use crate::pipeline::{Front, Options};
 use crate::program::cli::Check;
 use crate::program::modules::{self, Inputs};
 use bls_artifact::capability::{Capability, Permission};
+use bls_artifact::cpu::Machine;
 use bls_artifact::host_table::{Provided, provided};
 use bls_artifact::manifest::{Import, Kind, Memory, Module};
 use bls_artifact::quantity::show_size;
@@ -15,7 +17,7 @@ use serde_json::json;
 use std::fmt::Write as _;
 
 pub(super) fn run(arguments: &Check) -> Result<(), Failure> {
-    let mut options = Options::new(targets(&arguments.target)?);
+    let mut options = Options::new(machines(&arguments.target, None)?);
     match checked(arguments, &mut options) {
         Ok(front) if arguments.json => print_json(&accepted(&front, &front.description, &options)),
         Ok(front) => print(&table(&front, &front.description)),
@@ -62,7 +64,8 @@ fn accepted(front: &Front, description: &Description, options: &Options) -> serd
             })
             .collect::<Vec<_>>(),
         "fuel": front.audited.fuel(),
-        "targets": options.targets,
+        "targets": options.machines.iter().map(Machine::target).collect::<Vec<_>>(),
+        "machines": options.machines.iter().map(Machine::to_string).collect::<Vec<_>>(),
     })
 }
 

@@ -1,6 +1,7 @@
 //! `bls-compile INPUT`: read, build, write, say so. `link` does the same with several.
 
-use super::{Failure, print_json, targets};
+use super::cpu::{self, machines};
+use super::{Failure, print_json};
 use crate::child::{Child, Job};
 use crate::compile::effort::Effort;
 use crate::documents;
@@ -14,6 +15,7 @@ use crate::program::progress::Progress;
 use bls_artifact::artifact::MAGIC;
 use bls_artifact::date::Date;
 use bls_artifact::digest::Sha256;
+use bls_artifact::manifest::Part;
 use bls_artifact::quantity::show_size;
 use bls_artifact::target::Nans;
 use bls_artifact::text::printable;
@@ -26,6 +28,9 @@ const CLOCK_MIN: u64 = 1_767_225_600;
 
 /// `bls-compile INPUT`
 pub(super) fn run(arguments: &Compile) -> Result<(), Failure> {
+    if arguments.build.cpu.as_deref() == Some(cpu::LIST) {
+        return cpu::list(arguments.build.json);
+    }
     let Some(input) = arguments.input.as_deref() else {
         return Err(Failure::usage("no INPUT", None));
     };
@@ -226,11 +231,11 @@ pub(super) fn options(arguments: &Build, emit: Emit) -> Result<Options, Failure>
         wanted.extend(needs::read(path)?);
     }
     Ok(Options {
-        targets: targets(&arguments.target)?,
         metered: !arguments.no_fuel,
         fuel_profile: arguments.fuel_profile,
         nans: if arguments.fast_nans { Nans::Fast } else { Nans::Canonical },
         bounds: arguments.memory.into(),
+        language: arguments.wasm.into(),
         compression: arguments.compress,
         memory_max: arguments.max_memory,
         fuel_max: arguments.max_fuel,
@@ -241,7 +246,7 @@ pub(super) fn options(arguments: &Build, emit: Emit) -> Result<Options, Failure>
         expires: arguments.expires,
         documents: documents::read(&arguments.sbom, &arguments.provenance)?,
         needs: wanted,
-        permissions: Vec::new(),
+        ..Options::new(machines(&arguments.target, arguments.cpu.as_deref())?)
     })
 }
 
@@ -295,8 +300,14 @@ fn line(built: &Built, destination: &Destination, begin: Instant) -> String {
         Effort::Least => "not optimised (that would take too long), ",
     };
     let destination = printable(&destination.to_string());
+    let machines: Vec<String> = match artifact.manifest().parts.as_slice() {
+        [_] => Vec::new(),
+        parts => parts.iter().map(Part::machine).collect(),
+    };
+    let fat =
+        if machines.is_empty() { String::new() } else { format!(" ({})", machines.join(", ")) };
     format!(
-        "{destination}  {} → {}, {} ms, {metered}{optimised}signed by {}",
+        "{destination}  {} → {}{fat}, {} ms, {metered}{optimised}signed by {}",
         show_size(built.source_bytes),
         show_size(artifact.bytes().len() as u64),
         milliseconds(begin),
@@ -314,6 +325,8 @@ fn result(built: &Built, destination: &Destination) -> Value {
         .map(|part| {
             json!({
                 "target": part.target,
+                "machine": part.machine(),
+                "cpu_features": part.cpu_features,
                 "encoding": part.stored.encoding,
                 "stored": part.stored.length,
                 "image": part.image.length,

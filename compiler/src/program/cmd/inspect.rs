@@ -8,17 +8,15 @@ use super::{Failure, print, print_json};
 use crate::given::{self, Given};
 use crate::program::cli::Inspect;
 use bls_artifact::artifact::FORMAT_VERSION;
+use bls_artifact::cpu;
 use bls_artifact::date::Date;
-use bls_artifact::digest::Sha256;
 use bls_artifact::manifest::{Encoding, Part};
 use bls_artifact::quantity::{show_size, write_time};
 use bls_artifact::recipe::{self, Recipe};
-use bls_artifact::target::{Bounds, Target};
+use bls_artifact::target::{Bounds, Language, Target};
 use object::{Object as _, ObjectSection as _};
 use serde_json::{Value, json};
-use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::io::Read as _;
 
 /// One artifact, and what is in its images.
 struct Inspected<'a> {
@@ -37,9 +35,8 @@ pub(super) fn run(arguments: &Inspect) -> Result<(), Failure> {
     let refused = super::artifact_error("inspect");
     let bytes = given::read(path).map_err(&refused)?;
     let given = Given::parse(&bytes, path).map_err(&refused)?;
-    let parts = given.manifest.parts.iter().zip(&given.parts);
-    let sections = parts
-        .map(|(part, bytes)| bytes.map_or(Ok(Vec::new()), |bytes| image_sections(part, bytes)))
+    let sections = (0..given.parts.len())
+        .map(|part| image_sections(&given, part))
         .collect::<Result<_, _>>()
         .map_err(|what| Failure {
             stage: "inspect",
@@ -52,15 +49,10 @@ pub(super) fn run(arguments: &Inspect) -> Result<(), Failure> {
     if arguments.json { print_json(&inspected.json()) } else { print(&inspected.table()) }
 }
 
-/// The sections of a part's image.
-fn image_sections(part: &Part, stored: &[u8]) -> Result<Vec<Section>, String> {
-    let image = match part.stored.encoding {
-        Encoding::Raw => Cow::Borrowed(stored),
-        Encoding::Zstd => Cow::Owned(decompress(stored, part.image.length)?),
-    };
-    if Sha256::of(&image) != part.image.sha256 {
-        return Err(format!("the image for {} does not match its digest", part.target));
-    }
+/// The sections of the image of this part; none where the file was stripped of it.
+fn image_sections(given: &Given<'_>, part: usize) -> Result<Vec<Section>, String> {
+    let Some(image) = given.image(part)? else { return Ok(Vec::new()) };
+    let part = &given.manifest.parts[part];
     let file = object::File::parse(&*image)
         .map_err(|error| format!("the image for {} is no ELF file: {error}", part.target))?;
     Ok(file
@@ -71,18 +63,6 @@ fn image_sections(part: &Part, stored: &[u8]) -> Result<Vec<Section>, String> {
             bytes: section.size(),
         })
         .collect())
-}
-
-/// Decompresses a part, and never more than `length` bytes of it.
-fn decompress(stored: &[u8], length: u64) -> Result<Vec<u8>, String> {
-    let mut image = Vec::new();
-    zstd::Decoder::new(stored)
-        .and_then(|decoder| decoder.single_frame().take(length + 1).read_to_end(&mut image))
-        .map_err(|error| format!("a part does not decompress: {error}"))?;
-    if image.len() as u64 != length {
-        return Err("a part does not decompress to the length in its manifest".to_owned());
-    }
-    Ok(image)
 }
 
 impl Inspected<'_> {
@@ -107,6 +87,7 @@ impl Inspected<'_> {
             "identity": self.given.envelope.identity(),
             "key_ids": keys,
             "manifest": self.given.manifest,
+            "present": self.given.parts.iter().map(Option::is_some).collect::<Vec<_>>(),
             "sections": sections,
         })
     }
@@ -186,8 +167,18 @@ impl Inspected<'_> {
             let _ =
                 writeln!(text, "extension  {} {}", name.escape_default(), value.escape_default());
         }
-        for (part, sections) in manifest.parts.iter().zip(&self.sections) {
+        let (all, here) = (manifest.parts.len(), self.given.stored().len());
+        if here < all {
+            let _ =
+                writeln!(text, "parts      {here} of {all}: the file was stripped of the others");
+        }
+        for ((part, sections), stored) in
+            manifest.parts.iter().zip(&self.sections).zip(&self.given.parts)
+        {
             write_part(&mut text, part, sections, manifest.keeps_control_flow(part));
+            if stored.is_none() {
+                let _ = writeln!(text, "  stripped from this file");
+            }
         }
         text
     }
@@ -196,14 +187,18 @@ impl Inspected<'_> {
 /// The lines about one part.
 fn write_part(text: &mut String, part: &Part, sections: &[Section], keeps_flow: bool) {
     let _ = writeln!(text, "part       {}", part.target);
-    let features: Vec<String> =
-        part.cpu_features.iter().map(|name| name.escape_default().to_string()).collect();
-    let baseline = "the architecture's own".to_owned();
-    let features = if features.is_empty() { baseline } else { features.join(" ") };
-    let _ = writeln!(text, "  cpu      {features}");
+    let mut features = part.cpu_features.join(" ");
+    if features.is_empty() {
+        features += "the architecture's own";
+    }
+    let cpu = match cpu::shown(part.target, &part.cpu_features) {
+        cpu if cpu.is_empty() => features,
+        cpu => format!("{cpu}: {features}"),
+    };
+    let _ = writeln!(text, "  cpu      {cpu}");
     let flow = match part.target {
         Target::Aarch64 if keeps_flow => {
-            "calls check types; Spectre masks; branch targets; signed return addresses"
+            "calls check types; Spectre masks; signed return addresses"
         }
         _ if keeps_flow => "calls check types; Spectre masks",
         _ => "not said",
@@ -212,8 +207,15 @@ fn write_part(text: &mut String, part: &Part, sections: &[Section], keeps_flow: 
     if part.profile.bounds() == Bounds::Checked {
         let _ = writeln!(text, "  memory   checked: no address space beyond what it may grow to");
     }
+    if part.profile.language() == Language::Core {
+        let _ =
+            writeln!(text, "  wasm     core: no objects, exceptions, typed references, atomics");
+    }
     let stored = match part.stored.encoding {
         Encoding::Raw => "stored raw".to_owned(),
+        Encoding::Sparse => {
+            format!("stored without long runs of zeros, {}", show_size(part.stored.length))
+        }
         Encoding::Zstd => format!("stored as zstd, {}", show_size(part.stored.length)),
     };
     let _ = writeln!(
@@ -225,9 +227,6 @@ fn write_part(text: &mut String, part: &Part, sections: &[Section], keeps_flow: 
     );
     let _ = writeln!(text, "  sha256   {}", part.image.sha256);
     let _ = writeln!(text, "  verity   {}", part.image.verity);
-    if sections.is_empty() {
-        let _ = writeln!(text, "  stripped from this file");
-    }
     for section in sections {
         let _ = writeln!(text, "  {:<26} {:>10}", section.name, section.bytes);
     }

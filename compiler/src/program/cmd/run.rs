@@ -4,7 +4,8 @@
 //! trusts nothing because it comes from here. This process is replaced: exit code, signals
 //! and streams are bls-load's.
 
-use super::{Failure, print, say, targets};
+use super::cpu::machines;
+use super::{Failure, print, say};
 use crate::child::{Child, Job};
 use crate::input::{artifact_name, is_binary};
 use crate::pipeline::{Error, Options, Stage};
@@ -135,7 +136,7 @@ fn options(run: &Run, label: &str) -> Result<Options, Failure> {
         bounds: run.memory.into(),
         name: Some(name),
         needs: run.needs.clone(),
-        ..Options::new(targets(&[])?)
+        ..Options::new(machines(&[], run.cpu.as_deref())?)
     })
 }
 

@@ -105,13 +105,14 @@ fn json_of(given: &Given<'_>, comparison: &Comparison<'_>) -> Value {
     let parts: Vec<Value> = comparison
         .parts()
         .iter()
-        .map(|(target, result)| {
+        .zip(&given.manifest.parts)
+        .map(|((machine, result), part)| {
             let (result, offset) = match result {
                 PartResult::Identical => ("identical", None),
                 PartResult::Stripped => ("stripped", None),
                 PartResult::Differs(at) => ("differs", Some(*at)),
             };
-            json!({ "target": target, "result": result, "offset": offset })
+            json!({ "target": part.target, "machine": machine, "result": result, "offset": offset })
         })
         .collect();
     json!({
@@ -146,13 +147,13 @@ fn table(given: &Given<'_>, comparison: &Comparison<'_>) -> String {
     if fields.len() > FIELDS_SHOWN {
         let _ = writeln!(text, "manifest   {} more fields differ", fields.len() - FIELDS_SHOWN);
     }
-    for ((target, result), part) in comparison.parts().iter().zip(&given.manifest.parts) {
+    for ((machine, result), part) in comparison.parts().iter().zip(&given.manifest.parts) {
         let result = match result {
             PartResult::Identical => format!("identical ({})", show_size(part.stored.length)),
             PartResult::Stripped => "stripped from this file".to_owned(),
             PartResult::Differs(at) => format!("differs from byte {at:#x} on"),
         };
-        let _ = writeln!(text, "part       {target} {result}");
+        let _ = writeln!(text, "part       {machine} {result}");
     }
     text
 }

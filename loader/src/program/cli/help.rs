@@ -7,13 +7,15 @@ pub(crate) use crate::program::node::HELP as NODE;
 use bls_artifact::{nearest, options};
 
 /// The commands, with what `bls-load help COMMAND` prints.
-pub(crate) const COMMANDS: [(&str, &str); 10] = [
+pub(crate) const COMMANDS: [(&str, &str); 12] = [
     ("run", HELP),
     ("verify", VERIFY),
     ("install", INSTALL),
+    ("rollback", ROLLBACK),
     ("list", LIST),
     ("remove", REMOVE),
     ("gc", GC),
+    ("binfmt", BINFMT),
     ("trust", super::trust::HELP),
     ("ext", EXT),
     ("node", NODE),
@@ -21,7 +23,7 @@ pub(crate) const COMMANDS: [(&str, &str); 10] = [
 ];
 
 /// Options that a run does not have, or only with a file, without their dashes.
-const BESIDE_RUN: [&str; 5] = ["digest", "all", "json", "help", "version"];
+const BESIDE_RUN: [&str; 6] = ["digest", "all", "json", "dry-run", "help", "version"];
 
 /// What `bls-load --help` prints.
 pub(crate) const HELP: &str = "\
@@ -39,10 +41,12 @@ Granted by default: arguments, stdin, stdout, stderr, clocks, random.
 
 Commands
   verify    check an artifact, or all that is installed; run nothing
-  install   keep an artifact, to be run by its name
+  install   keep artifacts, to be run by their names
+  rollback  go back to a release that was there before
   list      what is installed
   remove    an installed name
   gc        remove what no name refers to
+  binfmt    have the kernel run artifacts as programs: ./app.bls
   trust     whose signatures count
   ext       extensions, programs beside a guest: bls-load ext --help
   node      the command line of the Blockless network's runtime
@@ -102,6 +106,8 @@ The run
                                 [default: 1600000000, September 2020]
       --unknown-imports <HOW>   refuse | trap [default: refuse]
       --report <FILE|-|fd:N>    outcome as JSON; - is standard output
+      --log <WHERE>             a line that says which artifact ran: stderr |
+                                syslog | a socket's path
       --fuel-profile[=FILE]     fuel by function, on stderr; compile with
                                 --fuel-profile
       --explain                 say what was checked, on stderr
@@ -145,7 +151,7 @@ ARTIFACT may be -, for standard input.
       --trust <FILE>            trust file or public key
       --digest <sha256:HEX>     only this exact file
       --store <DIR>             [default: /var/lib/bls, then ~/.local/share/bls]
-      --target <TARGET>         as that machine would: aarch64
+      --target <TARGET[:CPU]>   as that machine would: aarch64, x86_64:v3
       --clock-unset             though this machine's clock was never set
       --explain                 say what was checked, on stderr
 
@@ -157,28 +163,80 @@ Examples:
 ";
 
 const INSTALL: &str = "\
-Verify an artifact and keep it, to be run by its name: bls-load NAME.
+Verify artifacts and keep them, to be run by their names: bls-load NAME.
 
-Usage: bls-load install [OPTIONS] <FILE|->
+Usage: bls-load install [OPTIONS] <FILE|->...
+       bls-load install [OPTIONS] --delta <FILE|->
 
-Root installs for the machine, everybody else for themselves.
+Root installs for the machine, everybody else for themselves. Of several files
+each is installed whole or not at all; one that is refused keeps back no other.
 
+      --dry-run                 say what would be done; write nothing
       --store <DIR>             [default: /var/lib/bls, or ~/.local/share/bls]
       --trust <FILE>            trust file or public key
       --digest <sha256:HEX>     only this exact file
-      --target <TARGET>         for that machine, into a --store: aarch64
+      --delta <FILE|->          what makes it of the release that is installed:
+                                bls-compile delta old.bls new.bls -o up.blsd
+      --base <FILE>             that release, where it is not installed
+      --target <TARGET[:CPU]>   for that machine, into a --store: aarch64,
+                                x86_64:v3; every part is checked
       --clock-unset             though this machine's clock was never set
       --explain                 say what was checked, on stderr
 
-Exit codes: 0 installed, 125 refused
+Exit codes: 0 all are installed, 125 refused
 Examples:
   bls-load install app.bls && bls-load app arg1
+  sudo bls-load install --dry-run *.bls
   curl -fsS https://example.org/app.bls | sudo bls-load install -
+  bls-load install --delta up.blsd
   bls-load install --store rootfs/var/lib/bls --target aarch64 app.bls
 ";
 
+const ROLLBACK: &str = "\
+Make a name mean an earlier release, which gc has not removed yet.
+
+Usage: bls-load rollback [OPTIONS] <NAME> [sha256:HEX]
+
+Without sha256:HEX: the release with the next lower sequence, or the other one
+of the same. Sequences hold as for an install: below the highest that was seen
+it goes only where root keys signed a reset (SECURITY.md).
+
+      --dry-run                 say what would be done; write nothing
+      --store <DIR>             [default: /var/lib/bls, or ~/.local/share/bls]
+      --trust <FILE>            trust file or public key
+      --target <TARGET>         for that machine, in a --store: aarch64
+      --clock-unset             though this machine's clock was never set
+      --explain                 say what was checked, on stderr
+
+Exit codes: 0 done, 125 refused
+Examples:
+  sudo bls-load rollback app
+  sudo bls-load rollback app sha256:2d33fe17
+";
+
+pub(super) const BINFMT: &str = "\
+Have the kernel run artifacts as programs (binfmt_misc), so that ./app.bls is
+one: prints the line that says so. What ./app.bls may do is what a run without
+options may; whom to trust, and policies, are those of /etc/bls.
+
+Usage: bls-load binfmt [OPTIONS]
+
+      --install                 register it, until the next boot; as root
+      --fixed                   this very bls-load, in containers and other
+                                roots too; after an update register it again
+
+To register it at each boot, where systemd does it:
+  bls-load binfmt | sudo tee /etc/binfmt.d/bls.conf
+To take it away: echo -1 | sudo tee /proc/sys/fs/binfmt_misc/bls
+
+Examples:
+  bls-load binfmt
+  sudo bls-load binfmt --install && chmod +x app.bls && ./app.bls arg1
+";
+
 const LIST: &str = "\
-Show what is installed: names, releases, identities.
+Show what is installed: names, releases, identities, stores, when each expires,
+and what is damaged as far as that is seen without hashing (verify --all does).
 
 Usage: bls-load list [OPTIONS]
 
@@ -187,7 +245,7 @@ Usage: bls-load list [OPTIONS]
 
 Examples:
   bls-load list
-  bls-load list --json
+  bls-load list --json --store rootfs/var/lib/bls
 ";
 
 const REMOVE: &str = "\

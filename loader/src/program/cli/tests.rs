@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::request::Folder;
+use std::path::Path;
 use std::time::Duration;
 
 fn parse_words(words: &[&str]) -> Result<Command, UsageError> {
@@ -53,7 +54,15 @@ fn what_is_installed() {
     assert_eq!(remove, Ok(Command::Remove(store, name("app"))));
     // A file needs no sign that it is one.
     let install = parse_words(&["install", "--explain", "app"]);
-    assert!(matches!(install, Ok(Command::Install(options)) if options.artifact == file("app")));
+    assert!(
+        matches!(install, Ok(Command::Install { files, dry: false, .. }) if files == [Path::new("app")])
+    );
+    let several = parse_words(&["install", "--dry-run", "a", "b"]);
+    assert!(matches!(several, Ok(Command::Install { files, dry: true, .. }) if files.len() == 2));
+    let back = parse_words(&["rollback", "app"]);
+    assert!(matches!(back, Ok(Command::Rollback { name, to: None, .. }) if name == "app"));
+    let binfmt = parse_words(&["binfmt", "--fixed"]);
+    assert_eq!(binfmt, Ok(Command::Binfmt(Binfmt { install: false, fixed: true })));
     let all = parse_words(&["verify", "--trust", "k.pub", "--all"]);
     assert!(matches!(all, Ok(Command::VerifyAll(options)) if options.trust.is_some()));
     let verify = parse_words(&["verify", "app"]);
@@ -210,7 +219,6 @@ fn nonsense_is_refused() {
         &["verify", "app.bls", "--trust", "k"],
         &["verify", "--all", "--json"],
         &["install"],
-        &["install", "a", "b"],
         &["install", "--fuel", "1", "a"],
         &["remove"],
         &["remove", "a/b"],

@@ -6,8 +6,8 @@
 use super::{UsageError, malformed, usage};
 use crate::request::{Folder, UnknownImports};
 use bls_artifact::capability::Capability;
+use bls_artifact::cpu::Machine;
 use bls_artifact::digest::Sha256;
-use bls_artifact::target::Target;
 use bls_artifact::{fuel, quantity};
 use lexopt::Parser;
 use std::ffi::{OsStr, OsString};
@@ -59,12 +59,10 @@ pub(super) fn budget(parser: &mut Parser, option: &str) -> Result<u64, UsageErro
     Ok(number)
 }
 
-/// A target, by its triple or by what comes before the first `-` of it.
-pub(super) fn machine(value: &str) -> Result<Target, UsageError> {
-    Target::from_word(value).ok_or_else(|| {
-        let all: Vec<&str> = Target::ALL.iter().map(|target| target.short()).collect();
-        usage(&format!("--target takes one of {}, not {value:?}", all.join(", ")))
-    })
+/// A target, by its triple or by what comes before the first `-` of it, and behind a `:` its
+/// CPU.
+pub(super) fn machine(value: &str) -> Result<Machine, UsageError> {
+    Machine::parse(value).map_err(|error| usage(&format!("--target {value}: {error}")))
 }
 
 pub(super) fn digest(value: &str) -> Result<Sha256, UsageError> {

@@ -1,8 +1,10 @@
 //! `bls-load list`: what is installed.
 //!
-//! Says what the artifacts say of themselves; verifies nothing, and runs nothing. Goes on
-//! behind what it cannot read, and fails at the end.
+//! Says what the artifacts say of themselves, in which store each is, whether its time is over,
+//! and what is damaged as far as that is seen without hashing; verifies nothing, and runs
+//! nothing. Goes on behind what it cannot read, and fails at the end.
 
+use crate::clock::now;
 use crate::error::{Failure, printable, printable_path};
 use crate::program::say;
 use crate::store::{Folder, Store, StoreError, Stores, Wanted};
@@ -20,6 +22,8 @@ struct Line {
     identity: Sha256,
     manifest: Manifest,
     image_bytes: u64,
+    /// Whether its time is over, by this machine's clock.
+    expired: bool,
 }
 
 /// What something is called, and the line of it unless it is damaged.
@@ -48,7 +52,8 @@ pub(super) fn list(explicit: Option<&Path>, json: bool) -> Result<(), Failure> {
                     let failure = Failure::from(error);
                     say(&failure);
                     if json {
-                        values.push(Listed::Damaged { damaged: failure.code, name: named });
+                        let store = store.path().display().to_string();
+                        values.push(Listed::Damaged { damaged: failure.code, name: named, store });
                     } else {
                         let (named, path) = (printable(&named), printable_path(store.path()));
                         text += &format!("{named:<20} damaged, in {path}\n");
@@ -61,7 +66,8 @@ pub(super) fn list(explicit: Option<&Path>, json: bool) -> Result<(), Failure> {
         // Numbers and texts can always be written.
         super::print_json(&(serde_json::to_string(&values).unwrap_or_default() + "\n"))?;
     } else if text.is_empty() && bad == 0 {
-        text += "nothing is installed\n";
+        let paths: Vec<String> = stores.paths().map(printable_path).collect();
+        text += &format!("nothing is installed in {}\n", paths.join(" or "));
     }
     super::print(&text)?;
     super::some_refused(bad, "list")
@@ -106,13 +112,22 @@ fn line(store: &Store, identity: Sha256, current: bool) -> Result<Option<Line>, 
         return Ok(None);
     };
     let manifest = installed.alleged()?;
-    let mut image_bytes = 0;
+    let (mut image_bytes, mut missing) = (None, None);
     for part in &manifest.parts {
-        if store.has_image(&part.image)? {
-            image_bytes += part.image.length;
+        match store.image(&part.image) {
+            Ok(_) => image_bytes = Some(image_bytes.unwrap_or(0) + part.image.length),
+            // An install keeps one of them.
+            Err(error @ StoreError::Missing(_)) => drop(missing.get_or_insert(error)),
+            Err(error) => return Err(error),
         }
     }
-    Ok(Some(Line { current, identity, manifest, image_bytes }))
+    let Some(image_bytes) = image_bytes else {
+        // Unless all of it is gone by now, envelope first.
+        let is_there = store.installed(identity, Wanted::Identity(identity))?.is_some();
+        return missing.filter(|_| is_there).map_or(Ok(None), Err);
+    };
+    let expired = manifest.expires.is_some_and(|expires| now() > expires);
+    Ok(Some(Line { current, identity, manifest, image_bytes, expired }))
 }
 
 fn to_text(store: &Store, line: &Line) -> String {
@@ -121,6 +136,7 @@ fn to_text(store: &Store, line: &Line) -> String {
         sequence => format!("release {sequence}"),
     };
     let expires = match line.manifest.expires {
+        Some(second) if line.expired => format!(", expired {}", Date(second)),
         Some(second) => format!(", expires {}", Date(second)),
         None => String::new(),
     };
@@ -138,12 +154,14 @@ fn to_text(store: &Store, line: &Line) -> String {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Listed {
-    /// One that cannot be read: the code of the refusal, and what it is called.
-    Damaged { damaged: &'static str, name: String },
+    /// One that is damaged: the code of the refusal, what it is called, and where.
+    Damaged { damaged: &'static str, name: String, store: String },
     /// One that can.
     Readable {
         /// Whether its name means it.
         current: bool,
+        /// Whether its time is over, by this machine's clock.
+        expired: bool,
         /// When it expires, in seconds since 1970.
         expires: Option<u64>,
         identity: String,
@@ -159,6 +177,7 @@ impl Listed {
     fn of(store: &Store, line: &Line) -> Self {
         Self::Readable {
             current: line.current,
+            expired: line.expired,
             expires: line.manifest.expires,
             identity: line.identity.to_string(),
             image_bytes: line.image_bytes,

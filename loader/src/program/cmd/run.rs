@@ -5,6 +5,7 @@
 //! grant, map, link, broker, confine, run.
 
 use super::Named;
+use crate::built;
 use crate::clock::clock;
 use crate::confine::{self, Beside, Sandbox};
 use crate::error::{Cause, Failure, printable};
@@ -14,7 +15,8 @@ use crate::map::{Guests, map_for};
 use crate::outside::{Broker, beside};
 use crate::policy::{self, Limits, Rules};
 use crate::program::cli::{Artifact, Input, Options, ReportTarget};
-use crate::program::explain::{Stage, Stages};
+use crate::program::explain::{Stage, Stages, passed_over};
+use crate::program::log;
 use crate::program::manner::Manner;
 use crate::program::module::ModuleError;
 use crate::program::profile::Sink;
@@ -24,10 +26,10 @@ use crate::program::stdin::redirect;
 use crate::program::streams;
 use crate::program::watch::{self, Watcher};
 use crate::run::outcome::Outcome;
-use crate::store::Stores;
 use crate::sys::signal::Thread;
 use crate::verify::{Facts, Integrity, Policy};
 use crate::{grant, link, run, sys};
+use bls_artifact::cpu;
 use bls_artifact::host_table::function;
 use bls_artifact::manifest::Encoding;
 use bls_artifact::policy::Requirement;
@@ -70,7 +72,7 @@ fn keep_what_is_read(options: &Options) -> Result<(), Failure> {
     };
     let written = [report, options.fuel_profile.as_ref().and_then(Option::as_ref)];
     let artifact = match &options.artifact {
-        Artifact::File(path) => Some(path),
+        Artifact::File(path) | Artifact::Executed(path, _) => Some(path),
         Artifact::Installed(_) => None,
     };
     let stdin = match &options.stdin {
@@ -128,7 +130,7 @@ fn pipeline(
 
     let named = Named::open(&options.artifact, stages)?;
     let trusted = super::trusted_for(&named, options)?;
-    let stores = Stores::open(options.store.as_deref())?;
+    let stores = super::stores(options.store.as_deref())?;
     let policy = Policy {
         digest: options.digest,
         clock: clock(options.clock_unset),
@@ -186,6 +188,8 @@ fn pipeline(
         let program = program.display();
         stages.done(Stage::Broker, || format!("{program} answers for what it asks"));
     }
+    let logs = rules.logs().chain(&options.log_run);
+    log::log(logs, linked.mapped().facts())?;
     recorder.begin()?;
     if let Some(profile) = &profile {
         profile.begin()?;
@@ -224,6 +228,9 @@ fn start_broker(
     linked: &Linked,
     granted: &mut Granted,
 ) -> Result<Option<(PathBuf, RawFd)>, Failure> {
+    if !built::NETWORK {
+        return Ok(None);
+    }
     let asking = &granted.asking;
     let imports = linked.mapped().module().imports();
     let functions = imports.filter_map(|import| function(import.module(), import.name()));
@@ -312,11 +319,16 @@ fn explain_verified(facts: &Facts, trust_file: &Path) -> String {
     let part = facts.part();
     let stored = match part.stored.encoding {
         Encoding::Raw => "raw",
+        Encoding::Sparse => "sparse",
         Encoding::Zstd => "zstd",
     };
     let keys: Vec<String> = facts.key_ids.iter().map(ToString::to_string).collect();
+    let cpu = match cpu::shown(part.target, &part.cpu_features) {
+        cpu if cpu.is_empty() => cpu,
+        cpu => format!("{cpu}, "),
+    };
     format!(
-        "signed by {} (trusted by {}), identity {}, part {} for {} ({} of {stored} code), \
+        "signed by {} (trusted by {}), identity {}, part {} for {} ({cpu}{} of {stored} code){}, \
          integrity mode {}",
         keys.join(", "),
         trust_file.display(),
@@ -324,6 +336,7 @@ fn explain_verified(facts: &Facts, trust_file: &Path) -> String {
         facts.chosen,
         part.target,
         show_size(part.image.length),
+        passed_over(facts),
         explain_integrity(facts.integrity),
     )
 }

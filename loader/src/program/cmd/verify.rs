@@ -14,12 +14,12 @@ use crate::program::report::Recorder;
 use crate::program::say;
 use crate::store::{Folder, Installed, Store, StoreError, Stores, Wanted};
 use crate::trust;
-use crate::verify::{Facts, Policy, VerifyError, verify_installed_for};
+use crate::verify::{Facts, Policy, Standing, VerifyError, verify_installed_for};
+use bls_artifact::cpu::{self, Machine};
 use bls_artifact::date::Date;
 use bls_artifact::digest::Sha256;
 use bls_artifact::manifest::Document;
 use bls_artifact::quantity::show_size;
-use bls_artifact::target::Target;
 use bls_artifact::trust::Trust;
 
 /// Verifies, and prints what is now known.
@@ -28,13 +28,13 @@ pub(super) fn verify(options: &Options) -> Result<(), Failure> {
     let mut stages = Stages::new(&recorder, options.explain);
     let named = Named::open(&options.artifact, &mut stages)?;
     let trusted = super::trusted_for(&named, options)?;
-    let stores = Stores::open(options.store.as_deref())?;
+    let stores = super::stores(options.store.as_deref())?;
     let policy = policy(options, &trusted.trust, Some(&stores));
-    let verified = super::checked(named, &stores, &policy, options.target, &mut stages)?;
+    let verified = super::checked(named, &stores, &policy, options.target.as_ref(), &mut stages)?;
     stages.done(Stage::Verify, || {
         format!("every byte checked, keys trusted by {}", trusted.path.display())
     });
-    super::print(&describe(verified.facts(), options.target))
+    super::print(&describe(verified.facts(), options.target.is_some()))
 }
 
 fn policy<'a>(options: &Options, trust: &'a Trust, stores: Option<&'a Stores>) -> Policy<'a> {
@@ -63,13 +63,20 @@ pub(super) fn verify_all(options: &Options) -> Result<(), Failure> {
             let Some(identity) = identity else { continue };
             named.push(identity);
             let shown = format!("{name} sha256:{identity}");
-            let (wanted, to) = (Wanted::Name(name), options.target);
+            let (wanted, to) = (Wanted::Name(name), options.target.as_ref());
             verify_one(&mut bad, store, identity, wanted, (&current, to), &shown)?;
         }
         for identity in store.identities()?.into_iter().filter(|other| !named.contains(other)) {
             let shown = format!("(replaced) sha256:{identity}");
             let wanted = Wanted::Identity(identity);
-            verify_one(&mut bad, store, identity, wanted, (&replaced, options.target), &shown)?;
+            verify_one(
+                &mut bad,
+                store,
+                identity,
+                wanted,
+                (&replaced, options.target.as_ref()),
+                &shown,
+            )?;
         }
     }
     super::some_refused(bad, "verify")
@@ -80,7 +87,7 @@ fn verify_one(
     store: &Store,
     identity: Sha256,
     wanted: Wanted,
-    (policy, target): (&Policy<'_>, Option<Target>),
+    (policy, machine): (&Policy<'_>, Option<&Machine>),
     shown: &str,
 ) -> Result<(), Failure> {
     let missing = || StoreError::Missing(store.path_of(Folder::Artifacts, &identity.to_string()));
@@ -88,7 +95,7 @@ fn verify_one(
         store.installed(identity, wanted).and_then(|found| found.ok_or_else(missing));
     let verified = installed
         .map_err(VerifyError::from)
-        .and_then(|installed| verify_installed_for(installed, policy, target));
+        .and_then(|installed| verify_installed_for(installed, policy, machine));
     match verified {
         Ok(_) => super::print(&format!("good {shown}\n")),
         Err(error) => complain(bad, super::failure(error), shown),
@@ -101,7 +108,7 @@ fn complain(bad: &mut usize, failure: Failure, shown: &str) -> Result<(), Failur
     super::print(&format!("bad  {} {}\n", printable(shown), failure.code))
 }
 
-fn describe(facts: &Facts, target: Option<Target>) -> String {
+fn describe(facts: &Facts, is_elsewhere: bool) -> String {
     let manifest = &facts.manifest;
     let mut text = String::new();
     let mut line = |name: &str, value: &str| text += &format!("{name:<9} {}\n", printable(value));
@@ -127,13 +134,18 @@ fn describe(facts: &Facts, target: Option<Target>) -> String {
     if let Some(expires) = manifest.expires {
         line("expires", &Date(expires).to_string());
     }
-    for (index, part) in manifest.parts.iter().enumerate() {
-        let runs = match target {
-            _ if index != facts.chosen => "",
-            None => ", runs here",
-            Some(_) => ", runs there",
+    for (part, standing) in manifest.parts.iter().zip(&facts.standings) {
+        let fares = match (standing, is_elsewhere) {
+            (Standing::Chosen, false) => "runs here".to_owned(),
+            (Standing::Chosen, true) => "runs there".to_owned(),
+            (standing, _) => standing.to_string(),
         };
-        line("part", &format!("{} ({}{runs})", part.target, show_size(part.image.length)));
+        let (target, size) = (part.target, show_size(part.image.length));
+        let cpu = match cpu::shown(target, &part.cpu_features) {
+            cpu if cpu.is_empty() => cpu,
+            cpu => format!(" {cpu}"),
+        };
+        line("part", &format!("{target}{cpu} ({size}, {fares})"));
     }
     match &manifest.fuel {
         Some(fuel) => line("fuel", &format!("metered, model {}", fuel.model)),

@@ -4,7 +4,7 @@ use super::*;
 use bls_artifact::options::{FILE_ONLY, RUN, Takes};
 
 /// A value for each option that takes one.
-const VALUES: [(&str, &str); 32] = [
+const VALUES: [(&str, &str); 33] = [
     ("dir", "/srv::/data"),
     ("dir-ro", "/etc::/etc"),
     ("env", "A=1"),
@@ -24,6 +24,7 @@ const VALUES: [(&str, &str); 32] = [
     ("epoch", "7"),
     ("unknown-imports", "trap"),
     ("report", "fd:1"),
+    ("log", "syslog"),
     ("fuel-profile", "fuel.txt"),
     ("store", "/store"),
     ("compile-with", "/bin/bls-compile"),

@@ -54,14 +54,19 @@ impl Recorder {
             return;
         }
         let manifest = &facts.manifest;
+        // By rule a report says nothing that depends on the machine.
+        let depends_on_machine = !self.by_rule();
         let key_ids = List::new(facts.key_ids.iter().map(|id| Text::new(&id.to_string())));
         let artifact = form::Artifact {
             file_sha256: facts.file_digest.map(|digest| Text::new(&digest.to_string())),
             identity: Text::new(&facts.identity.to_string()),
             key_ids,
+            machine: depends_on_machine.then(|| Text::new(&facts.part().machine())),
             name: Text::new(&manifest.name),
+            part: depends_on_machine.then_some(facts.chosen),
             source_sha256: Text::new(&manifest.source.to_string()),
-            target: Text::new(facts.part().target.triple()),
+            // By rule a report says nothing that depends on the machine.
+            target: (!self.by_rule()).then(|| Text::new(facts.part().target.triple())),
         };
         let (mode, why) = match facts.integrity {
             Integrity::Copy(why) | Integrity::PrivateCopy(why) => (form::Mode::Copy, Some(why)),

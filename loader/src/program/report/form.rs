@@ -93,12 +93,20 @@ pub(super) struct Artifact {
     pub(super) identity: Text,
     /// The ids of the trusted keys whose signatures count.
     pub(super) key_ids: List<Text>,
+    /// What the code that runs is for: its target, and what it may ask of the CPU, such as
+    /// `x86_64:v3`; not with `--deterministic`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) machine: Option<Text>,
     /// The signed name.
     pub(super) name: Text,
+    /// Which of the artifact's parts runs, counted from 0; not with `--deterministic`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) part: Option<usize>,
     /// SHA-256 of the WebAssembly module it was compiled from, 64 hexadecimal digits.
     pub(super) source_sha256: Text,
-    /// The target of the code that runs, as a triple.
-    pub(super) target: Text,
+    /// The target of the code that runs, as a triple; not with `--deterministic`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) target: Option<Text>,
 }
 
 /// The rules in the place of chance.
