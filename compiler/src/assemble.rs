@@ -83,6 +83,8 @@ pub struct Choices {
     pub limits: Limits,
     /// The zstd level; `None` stores images uncompressed.
     pub compression: Option<u32>,
+    /// The most window of a compressed image, in bytes, where it is chosen.
+    pub window: Option<u64>,
 }
 
 /// A manifest and its parts, not signed yet.
@@ -120,7 +122,7 @@ pub fn assemble(
     let mut parts = Vec::with_capacity(images.len());
     let mut records = Vec::with_capacity(images.len());
     for image in images {
-        let (part, bytes) = part(image, choices.compression)?;
+        let (part, bytes) = part(image, choices.compression, choices.window)?;
         records.push(part);
         parts.push(bytes);
     }
@@ -143,6 +145,7 @@ pub fn assemble(
             version: env!("CARGO_PKG_VERSION").to_owned(),
             engine: ENGINE_RELEASE.to_owned(),
             compression: choices.compression,
+            window: choices.window,
         },
         documents: choices.documents,
         fuel: audited.fuel().cloned(),
@@ -193,13 +196,17 @@ fn extensions(audited: &Audited, parts: &[Part]) -> BTreeMap<String, String> {
 }
 
 /// One part: its record, and its bytes as stored.
-fn part(image: Image, level: Option<u32>) -> Result<(Part, Vec<u8>), AssembleError> {
+fn part(
+    image: Image,
+    level: Option<u32>,
+    window: Option<u64>,
+) -> Result<(Part, Vec<u8>), AssembleError> {
     let sha256 = Sha256::of(image.bytes());
     let length = image.bytes().len() as u64;
     let packed = match level {
         None => sparse::pack(image.bytes()).map(|bytes| (Encoding::Sparse, bytes)),
         Some(level) => {
-            let frame = compress(image.bytes(), level).map_err(AssembleError::Compress)?;
+            let frame = compress(image.bytes(), level, window).map_err(AssembleError::Compress)?;
             Some((Encoding::Zstd, frame))
         }
     };
@@ -222,13 +229,15 @@ fn part(image: Image, level: Option<u32>) -> Result<(Part, Vec<u8>), AssembleErr
 }
 
 /// One zstd frame with its content size, by one thread: the same bytes always.
-fn compress(image: &[u8], level: u32) -> io::Result<Vec<u8>> {
+fn compress(image: &[u8], level: u32, window: Option<u64>) -> io::Result<Vec<u8>> {
     let mut compressor = zstd::bulk::Compressor::new(level.cast_signed())?;
     compressor.set_parameter(CParameter::ContentSizeFlag(true))?;
     // The part has its SHA-256 already.
     compressor.set_parameter(CParameter::ChecksumFlag(false))?;
-    if level > LEVEL_DEFAULT {
-        compressor.set_parameter(CParameter::WindowLog(ZSTD_WINDOW_MAX.ilog2()))?;
+    // Low levels stay below the most that readers accept.
+    let window = window.or((level > LEVEL_DEFAULT).then_some(ZSTD_WINDOW_MAX));
+    if let Some(bytes) = window {
+        compressor.set_parameter(CParameter::WindowLog(bytes.ilog2()))?;
     }
     compressor.compress(image)
 }
@@ -240,9 +249,12 @@ mod tests {
     #[test]
     fn frames_stay_within_the_window_that_readers_accept() {
         let data: Vec<u8> = (0..20_000_000_u32).map(|i| (i.wrapping_mul(i) >> 13) as u8).collect();
-        for level in [1, 3, 22] {
-            let frame =
-                compress(&data[..if level == 22 { 9_000_000 } else { data.len() }], level).unwrap();
+        let own = |level| (level, None, ZSTD_WINDOW_MAX);
+        for (level, window, most) in
+            [own(1), own(3), own(22), (3, Some(1 << 20), 1 << 20), (19, Some(1 << 10), 1 << 10)]
+        {
+            let data = &data[..if level > 3 { 9_000_000 } else { data.len() }];
+            let frame = compress(data, level, window).unwrap();
             // RFC 8878, section 3.1.1.1: bit 5 of the descriptor is "single
             // segment", where the window is the content; else a window byte.
             let descriptor = frame[4];
@@ -251,7 +263,7 @@ mod tests {
             let exponent = u32::from(frame[5] >> 3);
             let base = 1_u64 << (10 + exponent);
             let window = base + base / 8 * u64::from(frame[5] & 7);
-            assert!(window <= ZSTD_WINDOW_MAX, "level {level}: {window}");
+            assert!(window <= most, "level {level}: {window}");
         }
     }
 }

@@ -5,7 +5,7 @@
 use crate::assemble::LEVELS;
 use bls_artifact::capability::Permission;
 use bls_artifact::cpu::Machine;
-use bls_artifact::limits::{JSON_INTEGER_MAX, PARTS_MAX};
+use bls_artifact::limits::{JSON_INTEGER_MAX, PARTS_MAX, ZSTD_WINDOW_MAX, ZSTD_WINDOW_MIN};
 use bls_artifact::manifest::Document;
 use bls_artifact::target::{Bounds, EngineProfile, Language, Nans, Target};
 
@@ -26,6 +26,9 @@ pub struct Options {
     pub language: Language,
     /// The zstd level; `None` stores images raw.
     pub compression: Option<u32>,
+    /// The most window of a compressed part, in bytes: a power of two that the format has. `None`
+    /// leaves it to the level.
+    pub window: Option<u64>,
     /// The memory limit for the manifest, in bytes.
     pub memory_max: Option<u64>,
     /// The fuel limit for the manifest, in units.
@@ -62,6 +65,7 @@ impl Options {
             bounds: Bounds::Guard,
             language: Language::All,
             compression: None,
+            window: None,
             memory_max: None,
             fuel_max: None,
             time_ms_max: None,
@@ -91,6 +95,15 @@ impl Options {
         }
         if self.compression.is_some_and(|level| !LEVELS.contains(&level)) {
             return Err("a zstd level is 1 to 22");
+        }
+        let is_window = |bytes: u64| {
+            bytes.is_power_of_two() && (ZSTD_WINDOW_MIN..=ZSTD_WINDOW_MAX).contains(&bytes)
+        };
+        if self.window.is_some_and(|bytes| !is_window(bytes)) {
+            return Err("a zstd window is a power of two from 1 KiB to 8 MiB");
+        }
+        if self.window.is_some() && self.compression.is_none() {
+            return Err("a part that is not compressed has no zstd window");
         }
         if self.created.zip(self.expires).is_some_and(|(created, expires)| expires <= created) {
             return Err("it would expire before it was created");

@@ -427,6 +427,7 @@ pub(crate) fn assemble_images(
             time_ms: options.time_ms_max,
         },
         compression: options.compression,
+        window: options.window,
     };
     let assembled = clock.run(Stage::Assemble, || {
         assemble(&validated, description, &audited, images, choices).map_err(Error::Assemble)
@@ -582,6 +583,7 @@ mod tests {
             metered: false,
             nans: Nans::Fast,
             compression: Some(3),
+            window: Some(1 << 16),
             memory_max: Some(65536),
             name: Some("other".to_owned()),
             sequence: 3,
@@ -598,6 +600,7 @@ mod tests {
         assert_eq!((manifest.name.as_str(), manifest.sequence), ("other", 3));
         assert_eq!((manifest.created, manifest.expires), (Some(7), Some(8)));
         assert_eq!(manifest.compiler.compression, Some(3));
+        assert_eq!(manifest.compiler.window, Some(1 << 16));
         assert_eq!(manifest.needs, [Permission::parse("extension:b").unwrap()]);
         assert_eq!(manifest.parts[0].profile.nans, Nans::Fast);
         assert!(manifest.parts[0].stored.length < manifest.parts[0].image.length);
@@ -609,6 +612,12 @@ mod tests {
             Options::new(Vec::<Target>::new()),
             Options::new(vec![Target::X86_64, Target::X86_64]),
             Options { compression: Some(23), ..Options::new(vec![Target::X86_64]) },
+            Options { window: Some(1 << 20), ..Options::new(vec![Target::X86_64]) },
+            Options {
+                compression: Some(3),
+                window: Some(3 << 20),
+                ..Options::new(vec![Target::X86_64])
+            },
             Options { memory_max: Some(u64::MAX), ..Options::new(vec![Target::X86_64]) },
             Options { sequence: 1 << 53, ..Options::new(vec![Target::X86_64]) },
             Options { created: Some(8), expires: Some(8), ..Options::new(vec![Target::X86_64]) },

@@ -160,6 +160,7 @@ pub fn options(manifest: &Manifest, given: Sha256) -> Result<Options, RebuildErr
         bounds: profile.map_or(Bounds::Guard, EngineProfile::bounds),
         language: profile.map_or(Language::All, EngineProfile::language),
         compression: compiler.compression,
+        window: compiler.window,
         memory_max: manifest.limits.memory,
         fuel_max: manifest.limits.fuel,
         time_ms_max: manifest.limits.time_ms,

@@ -20,6 +20,8 @@ pub const SIGNATURES_MAX: usize = 16;
 pub const IMAGE_BYTES_MAX: u64 = 2 << 30;
 /// Largest zstd window a reader accepts, in bytes.
 pub const ZSTD_WINDOW_MAX: u64 = 8 << 20;
+/// Smallest zstd window that there is, in bytes (RFC 8878, section 3.1.1.1.2).
+pub const ZSTD_WINDOW_MIN: u64 = 1 << 10;
 /// Largest zstd window of a difference in a delta, in bytes.
 pub const DELTA_WINDOW_MAX: u64 = 1 << 20;
 /// Most copies of one difference: a reader keeps 20 bytes for each.

@@ -14,6 +14,7 @@ use crate::fuel::{PROFILE_EXTENSION, PROFILE_VERSION};
 use crate::json::{self, JsonError};
 use crate::limits::{
     DOCUMENT_NAME_BYTES_MAX, DOCUMENTS_MAX, JSON_INTEGER_MAX, NEEDS_MAX, ZSTD_LEVEL_MAX,
+    ZSTD_WINDOW_MAX, ZSTD_WINDOW_MIN,
 };
 use crate::name::{self, NameError};
 use crate::recipe::{self, Recipe};
@@ -181,6 +182,9 @@ pub struct Compiler {
     pub engine: String,
     /// The zstd level of every part; `None` where all are raw.
     pub compression: Option<u32>,
+    /// The most window that a part's frame asks for, in bytes, where the builder chose it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<u64>,
 }
 
 /// What a document says of the source.
@@ -504,6 +508,14 @@ impl Manifest {
     /// The zstd level is there exactly where parts are compressed.
     fn check_compression(&self) -> Result<(), &'static str> {
         let is_zstd = |part: &Part| part.stored.encoding == Encoding::Zstd;
+        let is_window = |bytes: u64| {
+            bytes.is_power_of_two() && (ZSTD_WINDOW_MIN..=ZSTD_WINDOW_MAX).contains(&bytes)
+        };
+        if self.compiler.window.is_some_and(|bytes| !is_window(bytes))
+            || self.compiler.window.is_some() && self.compiler.compression.is_none()
+        {
+            return Err("a window is of compressed parts, and a power of two from 1 KiB to 8 MiB");
+        }
         match self.compiler.compression {
             None if !self.parts.iter().any(is_zstd) => Ok(()),
             Some(1..=ZSTD_LEVEL_MAX) if self.parts.iter().all(is_zstd) => Ok(()),
@@ -590,7 +602,12 @@ pub(crate) fn example() -> Manifest {
         expires: None,
         source: Sha256::of(b"source"),
         compiled: Sha256::of(b"metered"),
-        compiler: Compiler { version: "0.1.0".into(), engine: "48.0.8".into(), compression: None },
+        compiler: Compiler {
+            version: "0.1.0".into(),
+            engine: "48.0.8".into(),
+            compression: None,
+            window: None,
+        },
         documents: vec![Document {
             kind: DocumentKind::Sbom,
             name: "app.spdx.json".into(),

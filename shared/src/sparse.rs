@@ -4,7 +4,9 @@
 //! in a memory's first contents, where a guest's data lie far apart. A sparse part is a list of
 //! pieces, each so many zeros and then so many bytes (FORMAT.md, "Parts"):
 //!
-//!     zeros (u16, little-endian)   bytes (u16, little-endian)   the bytes
+//! ```text
+//! zeros (u16, little-endian)   bytes (u16, little-endian)   the bytes
+//! ```
 //!
 //! May assume nothing of what it reads. [`pack`] gives the same bytes for the same image, and
 //! [`Pieces`] gives back what was packed; it never gives a piece that is not all there.

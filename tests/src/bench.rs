@@ -12,6 +12,7 @@ mod artifacts;
 mod bombs;
 mod compile;
 mod cpu;
+mod deltas;
 mod dressed;
 mod embedding;
 mod fuel;
@@ -34,7 +35,7 @@ mod wall;
 pub const HELP: &str = "\
 Benchmarks of the two programs beside their peers. Prints tables, asserts nothing.
 
-Usage: cargo xtask bench [load|fuel|memory|ablation|cpu|size|sizes|compile|adversaries|bombs|embedding|wall|node|nans]... [RUNS] [--callgrind]
+Usage: cargo xtask bench [load|fuel|memory|ablation|cpu|size|sizes|deltas|compile|adversaries|bombs|embedding|wall|node|nans]... [RUNS] [--callgrind]
 
   load         start of a process: hello, by size, large artifacts; from files and installed
   fuel         metered against unmetered, on BLS_SHARED/bench
@@ -43,6 +44,7 @@ Usage: cargo xtask bench [load|fuel|memory|ablation|cpu|size|sizes|compile|adver
   cpu          code for each level of this machine's CPU, on BLS_SHARED/bench
   size         programs, memory, compile times
   sizes        native images: beside the wasm, by section, by target
+  deltas       what changed between two releases: length, install; beside bsdiff and zstd
   compile      time to compile, beside another bls-compile (BLS_COMPILE_OTHER)
   adversaries  modules that are cheap in fuel and dear in time
   bombs        modules made to explode meter, audit or code generator
@@ -52,10 +54,11 @@ Usage: cargo xtask bench [load|fuel|memory|ablation|cpu|size|sizes|compile|adver
   embedding    the library: calls across the border, guests from a pool, beside wasmtime's own
 
   RUNS         runs of each command [default: 300 for load and wall, 7 for fuel, memory, ablation and cpu, 5 for adversaries,
-               25 for embedding, 60 for compile, 5 for node, 15 for nans]
+               25 for embedding, 60 for compile, 5 for node, 15 for nans,
+               11 for deltas]
   --callgrind  with fuel and ablation: instructions executed by short programs, counted by valgrind (slow)
 
-Without a name, all of them but ablation, compile, cpu, memory, sizes and wall. BLS_SHARED names a folder with guests/ and bench/.
+Without a name, all of them but ablation, compile, cpu, deltas, memory, sizes and wall. BLS_SHARED names a folder with guests/ and bench/.
 ";
 
 /// What is measured, and how often.
@@ -81,6 +84,7 @@ enum Name {
     Wall,
     Node,
     Cpu,
+    Deltas,
     Nans,
 }
 
@@ -102,6 +106,7 @@ impl Options {
                 "bombs" => options.names.push(Name::Bombs),
                 "compile" => options.names.push(Name::Compile),
                 "node" => options.names.push(Name::Node),
+                "deltas" => options.names.push(Name::Deltas),
                 "cpu" => options.names.push(Name::Cpu),
                 "nans" => options.names.push(Name::Nans),
                 "wall" => options.names.push(Name::Wall),
@@ -153,6 +158,7 @@ pub fn run(options: &Options) -> Result<(), String> {
             Name::Ablation => {
                 ablation::run(&bench, options.runs.unwrap_or(fuel::RUNS), options.callgrind)?;
             }
+            Name::Deltas => deltas::run(&bench, options.runs.unwrap_or(deltas::RUNS))?,
             Name::Cpu => cpu::run(&bench, options.runs.unwrap_or(fuel::RUNS))?,
             Name::Memory => memory::run(&bench, options.runs.unwrap_or(memory::RUNS))?,
             Name::Size => size::run(&bench)?,

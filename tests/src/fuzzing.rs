@@ -6,6 +6,7 @@
 //! time and memory: the drivers bound those.
 
 pub use crate::broker::broker;
+pub use crate::deltas::delta;
 pub use crate::installs::install;
 use crate::modules;
 use bls_artifact::artifact::{self, Contents, FrameError, Header};
@@ -28,11 +29,12 @@ use bls_loader::verify::{self, Verified, VerifyError, verify};
 pub type Entrance = fn(&[u8]) -> bool;
 
 /// Every entrance, by the name of its fuzz target.
-pub const ENTRANCES: [(&str, Entrance); 7] = [
+pub const ENTRANCES: [(&str, Entrance); 8] = [
     ("framing", framing),
     ("envelope", envelope),
     ("trust", trust),
     ("install", install),
+    ("delta", delta),
     ("broker", broker),
     ("compile", compile),
     ("smith", smith),

@@ -13,7 +13,7 @@
 //! the store changes. Cuts no power: `install_faults` does.
 
 mod damage;
-mod releases;
+pub(crate) mod releases;
 
 use crate::faulty::{Fault, Faulty, Unsynced};
 use bls_artifact::digest::Sha256;

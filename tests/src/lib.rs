@@ -10,6 +10,7 @@ pub mod bench;
 pub mod broker;
 pub mod court;
 pub mod deep;
+pub mod deltas;
 pub mod devices;
 pub mod differential;
 pub mod embedded;

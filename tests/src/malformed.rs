@@ -11,6 +11,7 @@
 mod compatibility;
 mod compression;
 mod content;
+pub mod deltas;
 mod envelope;
 mod fat;
 mod framing;
@@ -59,6 +60,8 @@ pub enum Kind {
     Record,
     /// An operator's policy.
     Policy,
+    /// A delta that begins with the base.
+    Delta,
 }
 
 impl Kind {
@@ -71,6 +74,7 @@ impl Kind {
             Self::State => "trust.state.json",
             Self::Record => "record",
             Self::Policy => "policy.json",
+            Self::Delta => "blsd",
         }
     }
 }
@@ -150,6 +154,12 @@ impl Defect {
         self.kinds().any(|kind| kind == Kind::State)
     }
 
+    /// Whether it is a delta's, which is refused where it is installed.
+    #[must_use]
+    pub fn is_of_a_delta(&self) -> bool {
+        self.kinds().any(|kind| kind == Kind::Delta)
+    }
+
     fn path(&self, kind: Kind) -> PathBuf {
         folder().join(format!("{}.{}", self.name, kind.ending()))
     }
@@ -169,6 +179,7 @@ pub fn defects() -> Vec<Defect> {
     all.extend(judged::defects());
     all.extend(trust_files::defects());
     all.extend(policies::defects());
+    all.extend(deltas::defects());
     all
 }
 

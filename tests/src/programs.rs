@@ -6,7 +6,7 @@
 //! options: the tests never touch the files of the user who runs them.
 
 use std::ffi::{OsStr, OsString};
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -142,14 +142,21 @@ impl From<Output> for Ended {
 /// When it cannot be run.
 #[must_use]
 pub fn run(command: &mut Command, stdin: &[u8]) -> Ended {
-    let mut child = command
+    command
         .env("RUST_BACKTRACE", "full")
         .env("RUST_LIB_BACKTRACE", "1")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        .stderr(Stdio::piped());
+    let mut child = loop {
+        match command.spawn() {
+            Ok(child) => break child,
+            // A program that a test has just written: another thread's child holds the file open
+            // for writing until it becomes a program of its own.
+            Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => std::thread::yield_now(),
+            Err(error) => panic!("{command:?}: {error}"),
+        }
+    };
     let mut input = child.stdin.take().expect("a pipe");
     let bytes = stdin.to_owned();
     // A program that does not read its input must not block the test.

@@ -32,6 +32,7 @@ const S390X: [&str; 2] = ["s390x", "s390x"];
 fn aarch64() {
     let Some(device) = Device::of(AARCH64, Target::Aarch64) else { return };
     fixtures_are_equal(&device);
+    one_artifact_for_all(&device);
     old_and_new_cpus(&device);
 }
 
@@ -39,18 +40,21 @@ fn aarch64() {
 fn riscv64() {
     let Some(device) = Device::of(RISCV64, Target::Riscv64) else { return };
     fixtures_are_equal(&device);
+    one_artifact_for_all(&device);
 }
 
 #[test]
 fn armv7() {
     let Some(device) = Device::of(ARMV7, Target::Pulley32) else { return };
     fixtures_are_equal(&device);
+    one_artifact_for_all(&device);
 }
 
 #[test]
 fn s390x() {
     let Some(device) = Device::of(S390X, Target::S390x) else { return };
     fixtures_are_equal(&device);
+    one_artifact_for_all(&device);
     let home = Home::new();
     let artifact = home.compile(&fixtures().join("wat/hello.wat"), &["--target", "s390x"]);
     let old = device.emulated_as(&["-cpu", "z13"]);
@@ -147,6 +151,34 @@ fn fixtures_are_equal(device: &Device) {
     });
     println!("{counted} of them consumed what fixtures/fuel.json says");
     assert!(counted >= 45, "only {counted}");
+}
+
+/// One artifact for machines of every kind: the same file runs here and there, by another part.
+fn one_artifact_for_all(device: &Device) {
+    const MACHINES: &str = "x86_64:v3,x86_64,aarch64,riscv64,s390x,pulley32";
+    let (home, here) = (Home::new(), Device::here());
+    let wanted = ["hello", "c-compute", "rust-tree"];
+    let runs = runs::fixtures().into_iter().filter(|run| wanted.contains(&run.name.as_str()));
+    let mut seen = 0;
+    for recorded in runs {
+        let artifact = home.compile(&recorded.file, &["--target", MACHINES]);
+        let one = here.run(&home, &recorded, &artifact);
+        assert_eq!(one, device.run(&home, &recorded, &artifact), "{}", recorded.name);
+        let explained =
+            device.load_command(&home, &["--explain".to_owned()], &artifact).output().unwrap();
+        let explained = String::from_utf8_lossy(&explained.stderr).into_owned();
+        let part = explained.lines().find(|line| line.contains("passed over:"));
+        let part = part.unwrap_or_else(|| panic!("{explained}"));
+        assert!(part.contains(&format!(" for {}", device.target.triple())), "{part}");
+        println!(
+            "{}: {} bytes in all; {}",
+            recorded.name,
+            artifact.metadata().unwrap().len(),
+            part
+        );
+        seen += 1;
+    }
+    assert_eq!(seen, wanted.len());
 }
 
 /// Every recorded run of a real guest, and the WASI test suite.

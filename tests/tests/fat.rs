@@ -204,6 +204,7 @@ fn another_machine_gets_what_it_would_run() {
         assert_eq!(said.contains(", not in this store)"), !is_poorest, "{machine}: {said}");
     }
     let shelf = Shelf::new();
+    let _ = shelf.install(&home, &artifact).expect(0);
     let refused = shelf.load(&home, &["verify", "--target", "s390x:z15", path]).expect(125);
     let _ = refused.says(&["and not for s390x", "code: compatibility.architecture\n"]);
     let rich = home.compile(&hello(), &["--target", "aarch64:v8.4"]);

@@ -127,6 +127,27 @@ fn install() {
 }
 
 #[test]
+fn delta() {
+    drive("delta", "delta", MUTANTS);
+}
+
+/// The seeds of `delta` are what its module says, of the format that there is now; written anew
+/// with `BLS_SEEDS=write`.
+#[test]
+fn seeds_of_deltas_are_of_this_format() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds/delta");
+    let is_writing = std::env::var_os("BLS_SEEDS").is_some_and(|how| how == "write");
+    for (name, bytes) in bls_tests::deltas::seeds() {
+        let path = folder.join(name);
+        if is_writing {
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(&path, &bytes).unwrap();
+        }
+        assert!(std::fs::read(&path).unwrap() == bytes, "{name}: see the head of this test");
+    }
+}
+
+#[test]
 fn broker() {
     drive("broker", "broker", MUTANTS);
 }

@@ -9,13 +9,14 @@
 
 use bls_artifact::key::PublicKey;
 use bls_artifact::trust::Trust;
+use bls_loader::delta::{Base, Delta};
 use bls_loader::install;
 use bls_loader::open::Opened;
 use bls_loader::store::{Disk, Folder, StoreError, System};
-use bls_loader::verify::{Policy, Verified, verify};
+use bls_loader::verify::{Policy, Verified, verify, verify_delta};
 use bls_tests::faulty::{Fault, Faulty};
 use bls_tests::installed::{Shelf, is_root, release, resigned};
-use bls_tests::programs::Home;
+use bls_tests::programs::{Home, compiler, run};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -25,6 +26,8 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Operation {
     Install,
+    /// The same release, by what changed since the old one.
+    Update,
     /// Back to the oldest, which lies in the store; root keys permit it.
     Rollback,
     Remove,
@@ -32,7 +35,8 @@ enum Operation {
 }
 
 impl Operation {
-    const ALL: [Self; 4] = [Self::Install, Self::Rollback, Self::Remove, Self::Collect];
+    const ALL: [Self; 5] =
+        [Self::Install, Self::Update, Self::Rollback, Self::Remove, Self::Collect];
 }
 
 /// Releases of one name, and what the tests do with them.
@@ -41,6 +45,8 @@ struct Scene {
     oldest: PathBuf,
     old: PathBuf,
     new: PathBuf,
+    /// From the old one to the new one.
+    delta: PathBuf,
 }
 
 impl Scene {
@@ -49,19 +55,33 @@ impl Scene {
         let oldest = release(&home, "app", 0, "oldest");
         let old = release(&home, "app", 1, "old");
         let new = release(&home, "app", 2, "new");
-        Self { home, oldest, old, new }
+        let delta = home.path("up.blsd");
+        let mut command = Command::new(compiler());
+        command.arg("delta").args([&old, &new]).arg("-o").arg(&delta);
+        let _ = run(&mut command, b"").expect(0);
+        Self { home, oldest, old, new, delta }
+    }
+
+    fn trust(&self) -> Trust {
+        let pem = std::fs::read_to_string(self.home.public_key()).unwrap();
+        Trust::only(PublicKey::from_pem(&pem).unwrap())
     }
 
     fn verified(&self, artifact: &Path) -> Verified {
-        let pem = std::fs::read_to_string(self.home.public_key()).unwrap();
-        let trust = Trust::only(PublicKey::from_pem(&pem).unwrap());
-        verify(Opened::open(artifact).unwrap(), &Policy::of(&trust)).unwrap()
+        verify(Opened::open(artifact).unwrap(), &Policy::of(&self.trust())).unwrap()
     }
 
     fn apply<D: Disk>(&self, operation: Operation, disk: &mut D) -> Result<(), StoreError> {
         match operation {
             Operation::Install => {
                 install::install(disk, &*self.verified(&self.new), None).map(drop)
+            }
+            Operation::Update => {
+                let delta = Delta::open(&self.delta).unwrap();
+                let base = Base::file(Opened::open(&self.old).unwrap(), &delta).unwrap();
+                let trust = self.trust();
+                let rebuilt = verify_delta(&delta, &base, &Policy::of(&trust), None).unwrap();
+                install::install(disk, &rebuilt, None).map(drop)
             }
             Operation::Rollback => {
                 install::activate(disk, &self.verified(&self.oldest), Some(0)).map(drop)
@@ -115,7 +135,7 @@ impl Scene {
 /// What an operation on `app` may leave, whenever it is cut.
 fn possible(operation: Operation) -> &'static [Option<&'static str>] {
     match operation {
-        Operation::Install => &[Some("old"), Some("new")],
+        Operation::Install | Operation::Update => &[Some("old"), Some("new")],
         Operation::Rollback => &[Some("old"), Some("oldest")],
         Operation::Remove => &[Some("old"), None],
         Operation::Collect => &[Some("old")],

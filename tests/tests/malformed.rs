@@ -218,7 +218,8 @@ fn every_file_is_refused_by_its_name() {
         return;
     }
     let keys = Keys::new();
-    for defect in defects().iter().filter(|defect| !defect.is_of_a_place()) {
+    let is_for_a_file = |defect: &&Defect| !defect.is_of_a_place() && !defect.is_of_a_delta();
+    for defect in defects().iter().filter(is_for_a_file) {
         let (options, shelf) = options_of(&keys, defect);
         if defect.is_for_install {
             let mut command = Command::new(loader());
@@ -241,6 +242,40 @@ fn every_file_is_refused_by_its_name() {
     let _ = keys.home.load(&[], &Bases::path("exit-42"), &[]).expect(42);
 }
 
+/// Deltas: refused within the memory that a device has, and the store is what it was. The one that
+/// they are all made from installs.
+#[test]
+fn every_delta_is_refused_and_changes_nothing() {
+    if !may_run() {
+        return;
+    }
+    let keys = Keys::new();
+    let trust = keys.trust(Trusted::Builder);
+    let shelf = Shelf::new();
+    let _ = shelf.install(&keys.home, &Bases::path("hello")).expect(0);
+    let folders = ["artifacts", "images", "names", "sources", "temporary"];
+    let contents = || folders.map(|folder| shelf.names(folder));
+    let install = |delta: &Path| {
+        let mut command = Command::new("sh");
+        command.args(["-c", "ulimit -v \"$0\" && exec \"$@\"", MEMORY_MAX_KIB]);
+        command.arg(loader()).arg("--trust").arg(&trust).arg("--store").arg(shelf.store());
+        run(command.args(["install", "--delta"]).arg(delta), b"")
+    };
+    let before = contents();
+    let mut seen = 0;
+    for defect in defects().iter().filter(|defect| defect.is_of_a_delta()) {
+        let ended = install(&defect.file(Kind::Delta).unwrap());
+        said(&ended, defect.code, defect.says, defect.name);
+        assert_eq!(contents(), before, "{}", defect.name);
+        seen += 1;
+    }
+    assert!(seen >= 50, "only {seen}");
+    let good = keys.home.path("good.blsd");
+    std::fs::write(&good, bls_tests::malformed::deltas::good(&Bases::read())).unwrap();
+    let _ = install(&good).expect(0);
+    assert_eq!(contents()[0].len(), 2, "the next release is there beside the first");
+}
+
 /// What is refused for what lies beside it is refused for nothing else: where its key is
 /// trusted, and nothing is known of it, it runs.
 #[test]
@@ -256,7 +291,8 @@ fn nothing_is_wrong_but_what_lies_beside() {
     std::fs::write(home.path("all.json"), trust.to_text()).unwrap();
     let all = home.path("all.json");
     let mut seen = 0;
-    for defect in defects().iter().filter(|defect| defect.kinds().any(|it| it != Kind::Artifact)) {
+    let is_beside = |kind: Kind| ![Kind::Artifact, Kind::Delta].contains(&kind);
+    for defect in defects().iter().filter(|defect| defect.kinds().any(is_beside)) {
         let mut options = vec!["--trust", all.to_str().unwrap()];
         options.extend(defect.options);
         let ended = home.load(&options, &defect.artifact(), &[]).expect(0);
@@ -417,7 +453,7 @@ fn the_verb_verify_refuses_by_the_same_names() {
     }
     let keys = Keys::new();
     for defect in defects() {
-        let is_run = !defect.is_of_a_place() && !defect.is_for_install;
+        let is_run = !defect.is_of_a_place() && !defect.is_for_install && !defect.is_of_a_delta();
         // `verify` knows no policy.
         if !is_run || defect.file(Kind::Policy).is_some() {
             continue;

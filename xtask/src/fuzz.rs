@@ -8,8 +8,17 @@ use crate::{Failed, Step, root};
 use std::process::{Command, Stdio};
 
 /// The targets, as `fuzz/Cargo.toml` names them.
-const TARGETS: [&str; 8] =
-    ["framing", "envelope", "trust", "install", "broker", "compile", "smith", "host_calls"];
+const TARGETS: [&str; 9] = [
+    "framing",
+    "envelope",
+    "trust",
+    "install",
+    "delta",
+    "broker",
+    "compile",
+    "smith",
+    "host_calls",
+];
 /// Seconds of each where nobody said otherwise.
 const SECONDS: u32 = 60;
 

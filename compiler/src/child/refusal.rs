@@ -13,7 +13,7 @@ const TEXT_BYTES_MAX: usize = 64 << 10;
 const LINES_MAX: usize = 8;
 
 /// Every code that may come from the other process, and the stage that says it.
-const KNOWN: [(&str, &str); 46] = [
+const KNOWN: [(&str, &str); 48] = [
     ("input.empty", "input"),
     ("input.too-long", "input"),
     ("input.truncated", "input"),
@@ -53,6 +53,8 @@ const KNOWN: [(&str, &str); 46] = [
     ("compile.module", "compile"),
     ("compile.too-long", "compile"),
     ("compile.settings", "compile"),
+    ("compile.vectors", "compile"),
+    ("compile.nans", "compile"),
     ("describe.defect", "describe"),
     ("name.refused", "name"),
     ("options.value", "options"),

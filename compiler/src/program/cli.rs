@@ -169,6 +169,9 @@ pub struct Build {
         value_parser = level
     )]
     pub compress: Option<u32>,
+    /// The most window of compressed parts.
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub compress_window: Option<u64>,
     /// No metering.
     #[arg(long)]
     pub no_fuel: bool,
@@ -634,6 +637,7 @@ mod tests {
         let cli = Cli::try_parse_from([
             "bls-compile",
             "--compress",
+            "--compress-window=1MiB",
             "a.wasm",
             "--target",
             "pulley64,pulley32",
@@ -646,6 +650,7 @@ mod tests {
         ])
         .unwrap();
         assert_eq!(cli.compile.build.compress, Some(LEVEL_DEFAULT));
+        assert_eq!(cli.compile.build.compress_window, Some(1 << 20));
         assert_eq!(cli.compile.input, Some("a.wasm".into()));
         let targets = [Target::Pulley64, Target::Pulley32, Target::X86_64];
         assert_eq!(cli.compile.build.target, targets.map(TargetWord::Target));

@@ -8,6 +8,7 @@ use std::cell::Cell;
 /// The kernel puts variables, arguments and the program's name at the top, and counts
 /// them in what RLIMIT_STACK allows; a shell may pass megabytes.
 #[must_use]
+#[allow(clippy::useless_conversion, reason = "getauxval is narrower on 32-bit systems")]
 pub(crate) fn used_bytes() -> u64 {
     /// Of the name's end, and of a page that is begun: less than this.
     const ABOVE_NAME: u64 = 4096 + (64 << 10);
@@ -17,7 +18,7 @@ pub(crate) fn used_bytes() -> u64 {
     // entry that is not there is 0.
     let name = unsafe { libc::getauxval(libc::AT_EXECFN) };
     // Nothing but that name, at most PATH_MAX bytes, lies above its first byte.
-    name.saturating_sub(here) + ABOVE_NAME
+    u64::from(name).saturating_sub(here) + ABOVE_NAME
 }
 
 /// Bytes of this thread's stack that are left below the frame that asks; `None` where the C

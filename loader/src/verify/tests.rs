@@ -25,7 +25,12 @@ pub(crate) fn manifest() -> Manifest {
         expires: None,
         source: Sha256::of(b"source"),
         compiled: Sha256::of(b"metered"),
-        compiler: Compiler { version: "0.1.0".into(), engine: "48.0.8".into(), compression: None },
+        compiler: Compiler {
+            version: "0.1.0".into(),
+            engine: "48.0.8".into(),
+            compression: None,
+            window: None,
+        },
         documents: vec![],
         fuel: Some(Fuel {
             model: fuel::MODEL.into(),

@@ -19,6 +19,8 @@ fn defects_are_refused() {
     };
     refused("\"name\":\"app\"", "\"name\":\"app2\"");
     refused("\"created\":null,\"expires\":null", "\"created\":9,\"expires\":9");
+    refused("\"compression\":null", "\"compression\":null,\"window\":1024");
+    refused("\"compression\":null", "\"compression\":null,\"window\":null");
     refused("\"compression\":null", "\"compression\":19");
     refused("\"sbom\"", "\"advice\"");
     refused("app.spdx.json", "../app.spdx.json");

@@ -7,7 +7,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// The schema as it is given away, and one that takes no field that is not described.
 struct Schema {
@@ -71,7 +71,8 @@ fn compile_text(home: &Home, name: &str, text: &str, options: &[&str]) -> PathBu
 fn after_a_signal(home: &Home, artifact: &Path) -> Value {
     let path = home.path("signal.json");
     let options = [format!("--report={}", path.display())];
-    let mut child = home.load_command(&options, artifact).spawn().unwrap();
+    let mut command = home.load_command(&options, artifact);
+    let mut child = command.stdout(Stdio::null()).spawn().unwrap();
     let _ = maps_of_a_running_guest(&child);
     std::thread::sleep(std::time::Duration::from_millis(300));
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();

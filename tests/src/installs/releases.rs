@@ -42,11 +42,12 @@ impl Release {
 }
 
 /// Who is trusted: the key of [`crate::programs::Home::new`].
-pub(super) fn trust() -> Trust {
+pub(crate) fn trust() -> Trust {
     Trust::only(key().public())
 }
 
-fn key() -> PrivateKey {
+/// The key of the trusted builder.
+pub(crate) fn key() -> PrivateKey {
     PrivateKey::from_seed(&[7; 32])
 }
 
@@ -93,7 +94,14 @@ fn make((name, sequence, word, is_compressed, is_fat): Recipe) -> Release {
     Release { name, sequence, identity: envelope.identity(), image, file }
 }
 
-fn part(like: &Part, target: Target, image: &[u8], stored: &[u8], is_compressed: bool) -> Part {
+/// A part for this target, with this image, stored so.
+pub(crate) fn part(
+    like: &Part,
+    target: Target,
+    image: &[u8],
+    stored: &[u8],
+    is_compressed: bool,
+) -> Part {
     let encoding = if is_compressed { Encoding::Zstd } else { Encoding::Raw };
     Part {
         target,
@@ -110,7 +118,7 @@ fn part(like: &Part, target: Target, image: &[u8], stored: &[u8], is_compressed:
 }
 
 /// The manifest of a real artifact.
-fn template() -> Manifest {
+pub(crate) fn template() -> Manifest {
     static TEMPLATE: LazyLock<Manifest> = LazyLock::new(|| {
         let file = include_bytes!("../../../fixtures/malformed/base/hello.bls");
         let (contents, _) = Contents::parse(file).expect("a good artifact");

@@ -17,6 +17,7 @@ it that makes it one to be refused, or both; without an artifact of its own it i
 | `.trust.state.json` | what was accepted in that place: both lie in a user's own folder |
 | `.record` | what the store has seen of the name `hello`: it is `STORE/names/hello` |
 | `.policy.json` | an operator's policy, given by `--policy` |
+| `.blsd` | a delta, for `install --delta`, where the artifact is installed |
 
 The code stands in the last line of what bls-load prints, and in its report; the sentence
 holds these words. Tests are in `tests/tests/`: `malformed::…` is in `malformed.rs`. A code of
@@ -46,9 +47,10 @@ fn of_defect(defect: &Defect) -> String {
     if defect.is_for_install {
         parts.push("`install`".to_owned());
     }
-    let test = match defect.is_of_a_place() {
-        true => "`malformed::what_is_wrong_in_a_place_is_refused_by_name`",
-        false => "`malformed::every_file_is_refused_by_its_name`",
+    let test = match (defect.is_of_a_place(), defect.is_of_a_delta()) {
+        (true, _) => "`malformed::what_is_wrong_in_a_place_is_refused_by_name`",
+        (_, true) => "`malformed::every_delta_is_refused_and_changes_nothing`",
+        _ => "`malformed::every_file_is_refused_by_its_name`",
     };
     row(defect.name, &parts.join(", "), defect.code, defect.says, test)
 }

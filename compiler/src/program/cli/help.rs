@@ -42,6 +42,8 @@ A file called \"check\" is ./check.
       --needs <CAP:WHAT>  never to start without: fs.write:/data, env:TOKEN
       --policy <FILE>     needs from a JSON file (README)
       --compress[=LEVEL]  store native code as zstd
+      --compress-window <SIZE>  what decompressing may take beside the code, for
+                          small devices: a power of two [default: up to 8MiB]
       --no-fuel           no metering; the manifest says so
       --fuel-profile      count by function too, for bls-load --fuel-profile
       --fast-nans         leave NaNs as the CPU makes them
@@ -106,7 +108,7 @@ Running: as bls-load takes them (bls-load help run)
       --require-fuel --require-deterministic --require-sandbox
       --require-control-flow
       --invoke --argv0 --deterministic --seed --epoch --unknown-imports
-      --report --fuel-profile --explain
+      --report --log --fuel-profile --explain
 
 bls-load is looked for beside this program, then in PATH, and verifies what was
 compiled as it does any artifact. Kept are at most 1 GiB, in ~/.cache/bls: what

@@ -30,7 +30,7 @@ const COMPILING: [(&str, Takes); 11] = [
 
 /// Options of compiling that mean nothing to a run: what they decide is of an artifact that is
 /// kept, or of another machine's.
-const KEEPING: [&str; 15] = [
+const KEEPING: [&str; 16] = [
     "max-fuel",
     "max-time",
     "output",
@@ -40,6 +40,7 @@ const KEEPING: [&str; 15] = [
     "sbom",
     "provenance",
     "compress",
+    "compress-window",
     "emit",
     "wasm",
     "json",

@@ -237,6 +237,7 @@ pub(super) fn options(arguments: &Build, emit: Emit) -> Result<Options, Failure>
         bounds: arguments.memory.into(),
         language: arguments.wasm.into(),
         compression: arguments.compress,
+        window: arguments.compress_window,
         memory_max: arguments.max_memory,
         fuel_max: arguments.max_fuel,
         time_ms_max: arguments.max_time.map(|time| time.as_millis() as u64),

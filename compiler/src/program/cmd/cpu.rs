@@ -207,7 +207,7 @@ mod tests {
         let many = ["riscv64", "x86_64:v3", "pulley64", "x86_64:v1", "x86_64:v3"];
         let all = ["x86_64:v1", "x86_64:v3", "riscv64gc:rv64gc+zba", "pulley64"];
         assert_eq!(asked(&many, Some("+zba")).unwrap(), all);
-        assert_eq!(asked(&["aarch64"], Some("+lse,+fp16")).unwrap(), ["aarch64:v8.0+fp16+lse"]);
+        assert_eq!(asked(&["aarch64"], Some("+lse,+fp16")).unwrap(), ["aarch64:v8.1+fp16"]);
         for (targets, cpu, says) in [
             (&["x86_64", "aarch64"][..], "v3", "could be about several"),
             (&["x86_64:v2"], "v3", "about no target"),
