@@ -56,7 +56,10 @@ pub(crate) fn map(engine: &Engine, image: VerifiedImage) -> wasmtime::Result<Mod
             let again = file.try_clone()?;
             // SAFETY: as above.
             let module = unsafe { Module::deserialize_open_file(engine, file) }?;
-            map_code(&module, &again)?;
+            // Bytecode is only read, and stands between pages.
+            if !engine.is_pulley() {
+                map_code(&module, &again)?;
+            }
             Ok(module)
         }
         ImageBytes::Private(bytes) => {
