@@ -8,7 +8,7 @@ pub mod run;
 
 use crate::assemble::{LEVEL_DEFAULT, LEVELS};
 use crate::child;
-use crate::program::keystore::DEFAULT_KEY;
+use crate::program::keystore::{DEFAULT_KEY, KeySource, Wanted};
 use bls_artifact::capability::{Permission, PermissionError};
 use bls_artifact::cpu::{Machine, MachineError};
 use bls_artifact::date;
@@ -18,10 +18,11 @@ use bls_artifact::recipe::is_module_name;
 use bls_artifact::target::{Bounds, Language, Target};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use help::{
-    HELP, HELP_AUDIT, HELP_CHECK, HELP_DELTA, HELP_INSPECT, HELP_KEY, HELP_LINK, HELP_SIGN,
-    HELP_STRIP, HELP_TRUST, HELP_VERIFY,
+    HELP, HELP_AUDIT, HELP_CHECK, HELP_DELTA, HELP_INSPECT, HELP_KEY, HELP_KEY_OF, HELP_LINK,
+    HELP_SIGN, HELP_STRIP, HELP_TRUST, HELP_VERIFY,
 };
 use std::ffi::OsString;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -57,6 +58,8 @@ pub enum Command {
     /// `bls-compile run`
     #[command(disable_help_flag = true)]
     Run(RunArguments),
+    /// `bls-compile key-of`
+    KeyOf(Box<KeyOf>),
     /// `bls-compile link`
     Link(Box<Link>),
     /// `bls-compile check`
@@ -79,18 +82,33 @@ pub enum Command {
     Trust(Trust),
 }
 
-/// `bls-compile INPUT`
+/// `bls-compile INPUT...`
 #[derive(Debug, Args)]
 pub struct Compile {
-    /// The module.
+    /// The modules, or folders that hold them.
     #[arg(value_name = "INPUT", required_unless_present = "cpu")]
-    pub input: Option<PathBuf>,
+    pub inputs: Vec<PathBuf>,
+    /// How many are compiled at once.
+    #[arg(short, long, value_name = "N")]
+    pub jobs: Option<NonZero<usize>>,
+    /// Whether one that fails keeps the others from being compiled.
+    #[arg(long)]
+    pub keep_going: bool,
     /// Modules that it imports from.
     #[arg(long, value_name = "NAME=FILE", value_parser = named_file)]
     pub module: Vec<(String, PathBuf)>,
     /// How.
     #[command(flatten)]
     pub build: Build,
+}
+
+/// `bls-compile key-of INPUT...`
+#[derive(Debug, Args)]
+#[command(override_help = HELP_KEY_OF)]
+pub struct KeyOf {
+    /// The modules, and how they would be compiled.
+    #[command(flatten)]
+    pub compile: Compile,
 }
 
 /// `bls-compile link FILE [--as NAME]... ENTRY`
@@ -114,9 +132,9 @@ pub struct Build {
     /// Where the result goes.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// The signing key.
-    #[arg(long, value_name = "KEY")]
-    pub key: Option<String>,
+    /// Who signs.
+    #[command(flatten)]
+    pub signing: Signing,
     /// The artifact's name.
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
@@ -187,6 +205,9 @@ pub struct Build {
     /// What to write.
     #[arg(long, value_name = "KIND")]
     pub emit: Option<Emit>,
+    /// Where the result may be already.
+    #[command(flatten)]
+    pub keeping: Keeping,
     /// What compiling may take.
     #[command(flatten)]
     pub bounded: Bounded,
@@ -196,6 +217,45 @@ pub struct Build {
     /// Errors only.
     #[arg(short, long)]
     pub quiet: bool,
+}
+
+/// Where a result may be already.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
+pub struct Keeping {
+    /// Leave an output that answers.
+    #[arg(long)]
+    pub if_changed: bool,
+    /// Where results are kept.
+    #[arg(long, value_name = "FOLDER")]
+    pub cache: Option<PathBuf>,
+    /// How much may be kept.
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, requires = "cache")]
+    pub cache_size: Option<u64>,
+}
+
+/// Who signs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
+pub struct Signing {
+    /// The signing key.
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+    /// The public half that it must have.
+    #[arg(long, value_name = "FILE")]
+    pub public_key: Option<PathBuf>,
+    /// How long whoever keeps it may take.
+    #[arg(long, value_name = "DURATION", value_parser = parse_time)]
+    pub max_sign_time: Option<Duration>,
+}
+
+impl From<&Signing> for Wanted {
+    fn from(signing: &Signing) -> Self {
+        let default = Self::default();
+        Self {
+            source: signing.key.as_deref().map_or(default.source, KeySource::parse),
+            public: signing.public_key.clone(),
+            time: signing.max_sign_time.unwrap_or(default.time),
+        }
+    }
 }
 
 /// What the process that compiles may take.
@@ -215,6 +275,7 @@ impl From<Bounded> for child::Limits {
         Self {
             memory: bounded.max_compile_memory.unwrap_or(default.memory),
             time: bounded.max_compile_time.unwrap_or(default.time),
+            threads: None,
         }
     }
 }
@@ -340,9 +401,9 @@ pub struct Sign {
     /// Where the result goes.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// The signing key.
-    #[arg(long, value_name = "KEY")]
-    pub key: Option<String>,
+    /// Who signs.
+    #[command(flatten)]
+    pub signing: Signing,
     /// What compiling may take.
     #[command(flatten)]
     pub bounded: Bounded,
@@ -499,8 +560,14 @@ pub struct TrustSign {
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// The root key.
-    #[arg(long, value_name = "FILE|env:V")]
-    pub key: String,
+    #[arg(long, value_name = "KEY", required = true)]
+    pub key: Option<String>,
+    /// The public half that it must have.
+    #[arg(long, value_name = "FILE")]
+    pub public_key: Option<PathBuf>,
+    /// How long whoever keeps it may take.
+    #[arg(long, value_name = "DURATION", value_parser = parse_time)]
+    pub max_sign_time: Option<Duration>,
     /// Where the signed file goes.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -646,7 +713,7 @@ mod tests {
         ])
         .unwrap();
         assert_eq!(cli.compile.build.compress, Some(LEVEL_DEFAULT));
-        assert_eq!(cli.compile.input, Some("a.wasm".into()));
+        assert_eq!(cli.compile.inputs, [PathBuf::from("a.wasm")]);
         let targets = [Target::Pulley64, Target::Pulley32, Target::X86_64];
         assert_eq!(cli.compile.build.target, targets.map(TargetWord::Target));
         assert_eq!(cli.compile.build.max_memory, Some(64 << 20));
@@ -673,7 +740,9 @@ mod tests {
         }
         for wrong in [
             &["bls-compile"][..],
-            &["bls-compile", "a", "b"],
+            &["bls-compile", "a", "--cache-size", "1M"],
+            &["bls-compile", "a", "--jobs", "0"],
+            &["bls-compile", "a", "--max-sign-time", "soon"],
             &["bls-compile", "check"],
             &["bls-compile", "a", "--compress=23"],
             &["bls-compile", "a", "--target", "sparc"],
