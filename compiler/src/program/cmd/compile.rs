@@ -274,11 +274,12 @@ impl Task<'_> {
             reading,
         };
         let obtained = obtain(wish, note)?;
+        // It may wait for its turn, which is no time of its own.
+        let line = line(&obtained, destination, reading);
         ready()?;
         if obtained.how != How::Unchanged {
             destination.write(obtained.artifact.bytes())?;
         }
-        let line = line(&obtained, destination, reading);
         Ok((obtained.how, line, result(&obtained, input, destination)))
     }
 }

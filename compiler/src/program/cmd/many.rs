@@ -150,11 +150,10 @@ struct Item {
 
 /// Whether this is a command for many: several inputs, a folder, or one for a folder.
 pub(super) fn is_many(arguments: &Compile) -> bool {
-    let build = &arguments.build;
-    let into_folder = build.output.as_deref().is_some_and(ends_as_folder);
+    let output = arguments.build.output.as_deref();
     match &arguments.inputs[..] {
         [] => false,
-        [one] => into_folder || (build.output.is_some() && one.is_dir()),
+        [one] => output.is_some_and(|output| ends_as_folder(output) || one.is_dir()),
         _ => true,
     }
 }
