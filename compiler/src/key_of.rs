@@ -92,9 +92,8 @@ mod tests {
 
     #[test]
     fn the_order_of_needs_says_nothing() {
-        let parse = |text| Permission::parse(text).unwrap();
         let with = |needs: &[&str]| {
-            let needs = needs.iter().map(|text| parse(text)).collect();
+            let needs = needs.iter().map(|text| Permission::parse(text).unwrap()).collect();
             key_of(Sha256::of(b""), &Options { needs, ..options() })
         };
         assert_eq!(with(&["stdout", "env:A"]), with(&["env:A", "stdout", "env:A"]));

@@ -226,7 +226,7 @@ pub fn countersign(
         EnvelopeError::TooManySignatures(_) => SignError::Full,
         _ => SignError::Wrong(key.id()),
     })?;
-    write(&given.manifest, &given.stored(), &envelope, &[key.clone()])
+    write(&given.manifest, &given.stored(), &envelope, std::slice::from_ref(key))
 }
 
 /// Writes an artifact, and reads it again: all of it must be there, with a good

@@ -450,7 +450,7 @@ fn a_program_that_does_not_sign_is_said() {
 #[test]
 fn a_program_that_hangs_is_ended_with_all_it_started() {
     let home = scene();
-    script(&home, "sleep 1000 &\necho $! > sleeper\nwait");
+    script(&home, "sleep 1000 2> /dev/null &\necho $! > sleeper\nwait");
     // Without a terminal, as in a pipeline.
     let mut command = Command::new("setsid");
     command.current_dir(home.path("")).arg("--wait").arg(compiler());
@@ -473,7 +473,10 @@ fn a_program_that_hangs_is_ended_with_all_it_started() {
     if has("openssl", "version") {
         script(
             &home,
-            &format!("sleep 1000 & echo $! > sleeper\n{}", OPENSSL.replace("KEY", "test.key")),
+            &format!(
+                "sleep 1000 2> /dev/null & echo $! > sleeper\n{}",
+                OPENSSL.replace("KEY", "test.key")
+            ),
         );
         let _ = by_script(&home, &[]).expect(0);
         let sleeper = fs::read_to_string(home.path("sleeper")).unwrap();
@@ -508,7 +511,10 @@ fn a_run_and_a_countersignature_take_a_program_too() {
 /// The example of contrib/, with SoftHSM.
 #[test]
 fn a_key_in_an_hsm_signs() {
-    if !has("softhsm2-util", "--version") || !has("pkcs11-tool", "--help") {
+    if !has("softhsm2-util", "--version")
+        || !has("pkcs11-tool", "--help")
+        || !has("python3", "--version")
+    {
         return;
     }
     let module = std::env::var("PKCS11_MODULE").unwrap_or_else(|_| {
@@ -538,7 +544,7 @@ fn a_key_in_an_hsm_signs() {
     let read = ["--read-object", "--type", "pubkey", "--id", "01", "-o", "builder.pub"];
     let _ = with("pkcs11-tool", &[&tool[..], &read].concat());
 
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../contrib/signers/pkcs11.sh");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../contrib/signers/pkcs11.py");
     let signer = format!("exec:{}", script.display());
     let words = ["hello.wat", "--key", &signer, "--public-key", "builder.pub"];
     let sign = |pin: &str| {

@@ -220,10 +220,15 @@ fn named(word: &str) -> Result<Named, KeyStoreError> {
         Err(error) => return Err(KeyStoreError::PublicKey(word.into(), error)),
     }
     let path = Path::new(word);
-    if path.is_file() {
-        return Ok(Named::Key(Box::new(read_public(path)?)));
+    if !path.is_file() {
+        return Ok(Named::Word(word.to_owned()));
     }
-    Ok(Named::Word(word.to_owned()))
+    match read_public(path) {
+        Ok(key) => Ok(Named::Key(Box::new(key))),
+        // A file that has the name of a comment, such as the private half.
+        Err(KeyStoreError::PublicKey(_, KeyError::NotPublic)) => Ok(Named::Word(word.to_owned())),
+        Err(error) => Err(error),
+    }
 }
 
 /// Opens a signing key; `None` for the default one where there is none yet, and one can be
@@ -458,10 +463,11 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let folder = home.path().join(passwd::USER_FOLDER);
         let first = open_default(&folder).unwrap();
+        let public = first.public();
         let made = first.made.unwrap();
         let again = open_default(&folder).unwrap();
         assert!(again.made.is_none());
-        assert_eq!(again.public(), first.public());
+        assert_eq!(again.public(), public);
         let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o7777;
         assert_eq!(mode(&made.path), 0o600);
         assert_eq!(mode(&folder), 0o700);
