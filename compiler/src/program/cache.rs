@@ -125,34 +125,39 @@ pub struct Found {
 }
 
 impl Cache {
-    /// This user's own, which is made where it is missing. The home folder is the password
-    /// database's.
+    /// This user's own. The home folder is the password database's.
+    ///
+    /// # Errors
+    /// [`CacheError::NoHome`].
+    pub fn of_user() -> Result<Self, CacheError> {
+        let home = keystore::home().map_err(|error| CacheError::NoHome(error.to_string()))?;
+        Ok(Self::private(home.join(passwd::CACHE_FOLDER)))
+    }
+
+    fn private(folder: PathBuf) -> Self {
+        Self { folder, bytes_max: BYTES_MAX, in_use: IN_USE, private: true }
+    }
+
+    /// The one in `folder`, of at most so many bytes.
+    #[must_use]
+    pub fn in_folder(folder: PathBuf, bytes_max: u64) -> Self {
+        Self { folder, bytes_max, in_use: Duration::ZERO, private: false }
+    }
+
+    /// Makes the folder where it is missing, and sees whether it can be used.
     ///
     /// # Errors
     /// [`CacheError`].
-    pub fn of_user() -> Result<Self, CacheError> {
-        let home = keystore::home().map_err(|error| CacheError::NoHome(error.to_string()))?;
-        Self::private(home.join(passwd::CACHE_FOLDER))
-    }
-
-    fn private(folder: PathBuf) -> Result<Self, CacheError> {
-        let unusable = |error| CacheError::Folder(folder.clone(), error);
-        DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(unusable)?;
-        let status = fs::metadata(&folder).map_err(unusable)?;
-        if status.uid() != rustix::process::geteuid().as_raw() || status.mode() & 0o022 != 0 {
-            return Err(CacheError::Others(folder));
+    pub fn open(&self) -> Result<(), CacheError> {
+        let unusable = |error| CacheError::Folder(self.folder.clone(), error);
+        let mode = if self.private { 0o700 } else { 0o777 };
+        DirBuilder::new().recursive(true).mode(mode).create(&self.folder).map_err(unusable)?;
+        let status = fs::metadata(&self.folder).map_err(unusable)?;
+        let is_ours = status.uid() == rustix::process::geteuid().as_raw();
+        if self.private && (!is_ours || status.mode() & 0o022 != 0) {
+            return Err(CacheError::Others(self.folder.clone()));
         }
-        Ok(Self { folder, bytes_max: BYTES_MAX, in_use: IN_USE, private: true })
-    }
-
-    /// The one in `folder`, which is made where it is missing, of at most so many bytes.
-    ///
-    /// # Errors
-    /// [`CacheError::Folder`].
-    pub fn in_folder(folder: PathBuf, bytes_max: u64) -> Result<Self, CacheError> {
-        let made = fs::create_dir_all(&folder).and_then(|()| fs::read_dir(&folder).map(drop));
-        made.map_err(|error| CacheError::Folder(folder.clone(), error))?;
-        Ok(Self { folder, bytes_max, in_use: Duration::ZERO, private: false })
+        Ok(())
     }
 
     /// The entry of this name, if it is there. It counts as used now.
@@ -268,8 +273,10 @@ mod tests {
     #[test]
     fn what_is_kept_is_found() {
         let home = tempfile::tempdir().unwrap();
-        let cache = Cache::in_folder(home.path().join("a/b"), BYTES_MAX).unwrap();
+        let cache = Cache::in_folder(home.path().join("a/b"), BYTES_MAX);
         let name = named(1);
+        assert!(cache.find(&name).is_none() && !home.path().join("a").exists());
+        cache.open().unwrap();
         assert!(cache.find(&name).is_none());
         let path = cache.keep(&name, b"artifact").unwrap();
         age(&path, 5000);
@@ -297,7 +304,8 @@ mod tests {
     #[test]
     fn what_was_not_used_for_long_goes_first() {
         let home = tempfile::tempdir().unwrap();
-        let cache = Cache::private(home.path().join("bls")).unwrap();
+        let cache = Cache::private(home.path().join("bls"));
+        cache.open().unwrap();
         let within = |bytes_max| Cache { folder: cache.folder.clone(), bytes_max, ..cache };
         let paths: Vec<PathBuf> =
             (0..5_u8).map(|number| cache.keep(&named(number), &[0; 100]).unwrap()).collect();
@@ -337,15 +345,18 @@ mod tests {
     fn a_folder_that_others_may_write_is_refused() {
         let home = tempfile::tempdir().unwrap();
         let folder = home.path().join("bls");
-        let made = Cache::private(folder.clone()).unwrap();
-        assert_eq!(fs::metadata(&made.folder).unwrap().mode() & 0o7777, 0o700);
+        let cache = Cache::private(folder.clone());
+        cache.open().unwrap();
+        assert_eq!(fs::metadata(&folder).unwrap().mode() & 0o7777, 0o700);
         fs::set_permissions(&folder, Permissions::from_mode(0o770)).unwrap();
-        assert!(matches!(Cache::private(folder.clone()), Err(CacheError::Others(_))));
+        assert!(matches!(cache.open(), Err(CacheError::Others(_))));
         // One that is named is whoever's it is: what is in it is not believed.
-        assert!(Cache::in_folder(folder, BYTES_MAX).is_ok());
+        assert!(Cache::in_folder(folder, BYTES_MAX).open().is_ok());
         let file = home.path().join("file");
         fs::write(&file, "").unwrap();
-        assert!(matches!(Cache::private(file.join("x")), Err(CacheError::Folder(..))));
-        assert!(matches!(Cache::in_folder(file, BYTES_MAX), Err(CacheError::Folder(..))));
+        let below = Cache::private(file.join("x")).open();
+        assert!(matches!(below, Err(CacheError::Folder(..))));
+        let below = Cache::in_folder(file.join("x"), BYTES_MAX).open();
+        assert!(matches!(below, Err(CacheError::Folder(..))));
     }
 }

@@ -2,7 +2,7 @@
 //! one program, and `many` with several programs.
 
 use super::cpu::{self, machines};
-use super::obtain::{How, Kept, Obtained, Wish, obtain};
+use super::obtain::{How, Kept, Obtained, Wish, obtain, without};
 use super::{Failure, many, print_json};
 use crate::child::{Child, Job, Limits};
 use crate::compile::effort::Effort;
@@ -288,10 +288,11 @@ impl Task<'_> {
 pub(super) fn cache(build: &Build, note: &mut dyn FnMut(String)) -> Option<Cache> {
     let folder = build.keeping.cache.clone()?;
     let size = build.keeping.cache_size.unwrap_or(BYTES_MAX);
-    match Cache::in_folder(folder, size) {
-        Ok(cache) => Some(cache),
+    let cache = Cache::in_folder(folder, size);
+    match cache.open() {
+        Ok(()) => Some(cache),
         Err(error) => {
-            note(printable(&format!("bls-compile: cache: {error}; compiled without it")));
+            note(without(&error));
             None
         }
     }

@@ -14,12 +14,13 @@ use crate::given::Given as Artifact;
 use crate::input::{Given, artifact_name, is_binary};
 use crate::key_of::key_of;
 use crate::pipeline::{self, Options, Stage};
-use crate::program::cache::{Cache, entry};
+use crate::program::cache::{Cache, CacheError, entry};
 use crate::program::keystore::{self, SigningKey, Wanted};
 use crate::program::modules::ModulesError;
 use crate::program::progress::Progress;
 use crate::sign;
 use bls_artifact::digest::Sha256;
+use bls_artifact::text::printable;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -101,6 +102,14 @@ pub(super) fn obtain(wish: Wish<'_>, note: &mut dyn FnMut(String)) -> Result<Obt
     // A key that cannot be used is refused before the work; none is made for an artifact that
     // cannot be.
     let found = keystore::find(signing)?;
+    let cache = match cache.map(|kept| kept.cache.open()) {
+        Some(Err(error)) if cache.is_some_and(|kept| kept.is_result) => return Err(error.into()),
+        Some(Err(error)) => {
+            note(without(&error));
+            None
+        }
+        _ => cache,
+    };
     let search = Search { source, key: key_of(source, &options), options: &options, source_bytes };
     if let Some(signing) = &found
         && let Some(obtained) = search.look(&label, signing, existing, cache, note)?
@@ -126,6 +135,11 @@ pub(super) fn obtain(wish: Wish<'_>, note: &mut dyn FnMut(String)) -> Result<Obt
         times: built.times,
         kept,
     })
+}
+
+/// What is said of a cache that cannot be used.
+pub(super) fn without(error: &CacheError) -> String {
+    printable(&format!("bls-compile: cache: {error}; compiled without it"))
 }
 
 /// Opens the key, which is made where it is missing.
@@ -203,7 +217,7 @@ impl Search<'_> {
     }
 
     fn miss(&self, what: &str, note: &mut dyn FnMut(String)) {
-        note(format!("bls-compile: cache: {what}; compiled again"));
+        note(printable(&format!("bls-compile: cache: {what}; compiled again")));
     }
 
     /// The artifact that lies where the result belongs, if it is the result. Who else has signed
@@ -248,7 +262,8 @@ impl Search<'_> {
             Ok(path) => Ok(Some(path)),
             Err(error) if kept.is_result => Err(error.into()),
             Err(error) => {
-                note(format!("bls-compile: cache: {error}; the result is not kept there"));
+                let what = format!("bls-compile: cache: {error}; the result is not kept there");
+                note(printable(&what));
                 Ok(None)
             }
         }

@@ -7,7 +7,6 @@
 use super::cpu::machines;
 use super::obtain::{How, Kept, Wish, obtain};
 use super::{Failure, print, say};
-use crate::child::{Child, Job};
 use crate::input::artifact_name;
 use crate::pipeline::{Error, Options};
 use crate::program::cache::{Cache, CacheError};
@@ -82,16 +81,7 @@ fn artifact(run: &Run) -> Result<PathBuf, Failure> {
     }
     let options = options(run, given.label())?;
     let name = options.name.clone();
-    let cache = Cache::of_user();
-    // What is no module is refused before there is a word about folders.
-    let cache = match cache {
-        Ok(cache) => cache,
-        Err(error) => {
-            let mut child = Child::start(given, Job::Build(options), run.bounded.into())?;
-            let _ = child.read()?;
-            return Err(error.into());
-        }
-    };
+    let cache = Cache::of_user()?;
     let wish = Wish {
         given,
         options,
