@@ -95,6 +95,11 @@ pub struct Assembled {
 }
 
 impl Assembled {
+    /// What was assembled before, as [`crate::again`] found it: nobody else may call this.
+    pub(crate) fn again(manifest: Manifest, parts: Vec<Vec<u8>>) -> Self {
+        Self { manifest, parts }
+    }
+
     /// What will be signed.
     #[must_use]
     pub fn manifest(&self) -> &Manifest {

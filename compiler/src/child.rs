@@ -34,6 +34,7 @@ use crate::input::InputError;
 use crate::pipeline::{Error, Stage};
 use bls_artifact::quantity::{write_size, write_time};
 pub use serve::Child;
+use std::num::NonZero;
 use std::time::Duration;
 use std::{fmt, io};
 use wasmparser::WasmFeatures;
@@ -45,6 +46,8 @@ pub struct Limits {
     pub memory: u64,
     /// Time from its beginning to the last byte of its answer.
     pub time: Duration,
+    /// Threads that generate code; `None`: as many as the system gives.
+    pub threads: Option<NonZero<usize>>,
 }
 
 impl Default for Limits {
@@ -52,7 +55,7 @@ impl Default for Limits {
     /// memory, 2.4 GiB, and duckdb (38 MiB) most time, five minutes of a processor and more for
     /// each target; a slow machine of one core takes several times as long.
     fn default() -> Self {
-        Self { memory: 16 << 30, time: Duration::from_secs(4 * 3600) }
+        Self { memory: 16 << 30, time: Duration::from_secs(4 * 3600), threads: None }
     }
 }
 

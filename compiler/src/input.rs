@@ -109,7 +109,9 @@ impl InputError {
                 "name an existing .wasm or .wat file, or - for standard input"
             }
             Self::Read(..) => "name a file that you may read",
-            Self::Folder(_) => "name the .wasm file inside it",
+            Self::Folder(_) => {
+                "name the .wasm file inside it; or, for all that are in it, a folder for the results: -o dist/"
+            }
             Self::Empty => "did the step that writes it fail?",
             Self::TooLong => "strip debug information, or split the module",
             Self::Truncated => "fetch or build the file again",

@@ -18,6 +18,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod again;
 pub mod assemble;
 pub mod audit;
 pub mod child;
@@ -30,6 +31,7 @@ pub mod fuel_profile;
 pub mod given;
 mod hints;
 pub mod input;
+pub mod key_of;
 pub mod link;
 pub mod meter;
 pub mod nan;

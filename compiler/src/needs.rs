@@ -103,6 +103,19 @@ pub fn read(path: &Path) -> Result<Vec<Permission>, NeedsError> {
     policy::parse_needs(&text).map_err(|error| NeedsError::Form(path.to_owned(), error))
 }
 
+/// The same of needs, and of permissions, which count where the module could use them.
+///
+/// # Errors
+/// [`NeedsError`], as of [`settle`].
+pub fn wanted(
+    needs: &[Permission],
+    permissions: &[Permission],
+    may_use: &[Capability],
+) -> Result<Vec<Permission>, NeedsError> {
+    let reached = permissions.iter().filter(|one| may_use.contains(&one.capability()));
+    settle(needs.iter().chain(reached).cloned().collect(), may_use)
+}
+
 /// The needs as the manifest has them, for a module that may use `may_use`.
 ///
 /// # Errors

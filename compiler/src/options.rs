@@ -10,7 +10,7 @@ use bls_artifact::manifest::Document;
 use bls_artifact::target::{Bounds, EngineProfile, Language, Nans, Target};
 
 /// What a builder can choose.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// What to compile for: at least one, each once, in the order of an artifact's parts.
     pub machines: Vec<Machine>,
@@ -120,6 +120,25 @@ impl Options {
             return Err("a number is above 2^53-1");
         }
         Ok(())
+    }
+
+    /// What decides the code, and nothing of the release: no name, sequence, times or documents;
+    /// needs in one order.
+    #[must_use]
+    pub(crate) fn without_release(&self) -> Self {
+        let mut settings = Self {
+            name: None,
+            sequence: 0,
+            created: None,
+            expires: None,
+            documents: Vec::new(),
+            ..self.clone()
+        };
+        for list in [&mut settings.needs, &mut settings.permissions] {
+            list.sort_unstable();
+            list.dedup();
+        }
+        settings
     }
 
     /// The engine for one target. All parts come from one module, so all have

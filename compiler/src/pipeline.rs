@@ -14,11 +14,11 @@ use crate::link::{LinkError, Modules, Part, link};
 use crate::needs::{self, NeedsError};
 pub use crate::options::Options;
 use crate::ready::{ReadyError, ready};
-use crate::sign::{Artifact, SignError, sign};
+use crate::sign::{Artifact, SignError, message, seal};
 use crate::validate::{ValidateError, Validated, validate};
 use bls_artifact::capability::Permission;
 use bls_artifact::cpu::Machine;
-use bls_artifact::key::PrivateKey;
+use bls_artifact::key::{PrivateKey, PublicKey};
 use bls_artifact::limits::{INTERFACE_BYTES_MAX, TABLE_ELEMENT_BYTES};
 use bls_artifact::manifest::{Limits, Module};
 use bls_artifact::name::{self, NameError};
@@ -361,9 +361,30 @@ impl Unsigned {
         keys: &[&PrivateKey],
         observe: &mut dyn FnMut(Stage),
     ) -> Result<Built, Error> {
+        let message = self.message();
+        let signatures: Vec<(PublicKey, [u8; 64])> =
+            keys.iter().map(|key| (key.public(), key.sign(&message))).collect();
+        self.seal(&signatures, observe)
+    }
+
+    /// What each signer signs.
+    #[must_use]
+    pub fn message(&self) -> Vec<u8> {
+        message(&self.assembled)
+    }
+
+    /// Puts signatures over [`Unsigned::message`] to it, by whoever made them.
+    ///
+    /// # Errors
+    /// [`Error::Sign`].
+    pub fn seal(
+        self,
+        signatures: &[(PublicKey, [u8; 64])],
+        observe: &mut dyn FnMut(Stage),
+    ) -> Result<Built, Error> {
         let mut clock = Clock { observe, times: self.times };
         let artifact =
-            clock.run(Stage::Sign, || sign(&self.assembled, keys).map_err(Error::Sign))?;
+            clock.run(Stage::Sign, || seal(&self.assembled, signatures).map_err(Error::Sign))?;
         Ok(Built {
             artifact,
             source_bytes: self.source_bytes,
@@ -397,10 +418,7 @@ pub(crate) fn needs_of(
     description: &Description,
 ) -> Result<Vec<Permission>, Error> {
     // What it may reach, where it can.
-    let reached = options.permissions.iter();
-    let reached = reached.filter(|one| description.may_use.contains(&one.capability()));
-    let needs = options.needs.iter().chain(reached).cloned().collect();
-    needs::settle(needs, &description.may_use).map_err(Error::Needs)
+    needs::wanted(&options.needs, &options.permissions, &description.may_use).map_err(Error::Needs)
 }
 
 /// Assembles a module that passed, and the images that were made of it.

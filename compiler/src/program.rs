@@ -10,6 +10,7 @@ pub mod keystore;
 pub mod modules;
 pub mod output;
 pub mod progress;
+pub mod signer;
 
 pub use crate::sys::Memory;
 pub use cmd::main;

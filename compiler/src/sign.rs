@@ -3,14 +3,17 @@
 //! Signs only what [`crate::assemble`] made out of what [`crate::compile`]
 //! generated: there is no way to bring an image from outside. To somebody else's
 //! artifact [`countersign`] adds a signature when [`crate::rebuild`] has made the same
-//! bytes. Before it lets go of the bytes it reads them again, the way a loader does.
-//! Does not find keys, and does not judge the signatures of others.
+//! bytes. The signature may be made elsewhere, where the key is: [`message`] gives what is to be
+//! signed, and [`seal`] takes the signatures and checks each. Before it lets go of the bytes it
+//! reads them again, the way a loader does. Does not find keys, and does not judge the signatures
+//! of others.
 
+use crate::again::Again;
 use crate::assemble::Assembled;
 use crate::rebuild::Confirmed;
 use bls_artifact::artifact::{self, Contents};
 use bls_artifact::digest::Sha256;
-use bls_artifact::envelope::Envelope;
+use bls_artifact::envelope::{Envelope, EnvelopeError, PayloadType};
 use bls_artifact::key::{KeyId, PrivateKey, PublicKey};
 use bls_artifact::limits::{ARTIFACT_BYTES_MAX, ENVELOPE_BYTES_MAX, SIGNATURES_MAX};
 use bls_artifact::manifest::{Manifest, Statement};
@@ -29,6 +32,8 @@ pub enum SignError {
     Full,
     /// The artifact has a signature in this key's name that is not the key's.
     Forged(KeyId),
+    /// What was to be this key's signature is not one over what was to be signed.
+    Wrong(KeyId),
     /// What was written cannot be read: a defect of ours.
     Unreadable(String),
 }
@@ -48,6 +53,9 @@ impl fmt::Display for SignError {
             }
             Self::Full => write!(f, "it has {SIGNATURES_MAX} signatures, and room for no more"),
             Self::Forged(key) => write!(f, "its signature by your key {key} is not good"),
+            Self::Wrong(key) => {
+                write!(f, "what was to be the signature of key {key} is not one over it")
+            }
             Self::Unreadable(what) => {
                 write!(f, "internal error: the artifact cannot be read again: {what}")
             }
@@ -67,6 +75,7 @@ impl SignError {
             Self::TooLong(_) => "sign.too-long",
             Self::Full => "sign.full",
             Self::Forged(_) => "sign.forged",
+            Self::Wrong(_) => "sign.wrong",
             Self::Unreadable(_) => "sign.defect",
         }
     }
@@ -80,6 +89,7 @@ impl SignError {
             Self::TooLong(_) => "use --compress, or fewer targets",
             Self::Full => "compile the source yourself, and sign that",
             Self::Forged(_) => "somebody changed it: fetch or build the artifact again",
+            Self::Wrong(_) => "ask whoever holds the key to sign the message as it is",
             Self::Unreadable(_) => {
                 "this is a defect of bls-compile; please report it, with the module"
             }
@@ -98,6 +108,19 @@ pub struct Artifact {
 }
 
 impl Artifact {
+    /// What was signed before, as it stands in these bytes.
+    #[must_use]
+    pub fn again(again: Again<'_>, bytes: Vec<u8>) -> Self {
+        let given = again.given();
+        Self {
+            bytes,
+            manifest: given.manifest.clone(),
+            identity: given.envelope.identity(),
+            file_digest: given.file_digest,
+            key_ids: given.envelope.claims().iter().map(|claim| claim.key_id).collect(),
+        }
+    }
+
     /// The bytes of the `.bls` file.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
@@ -134,36 +157,76 @@ impl Artifact {
 /// # Errors
 /// [`SignError`].
 pub fn sign(assembled: &Assembled, keys: &[&PrivateKey]) -> Result<Artifact, SignError> {
-    if keys.is_empty() || keys.len() > SIGNATURES_MAX {
-        return Err(SignError::KeyCount(keys.len()));
-    }
+    let message = message(assembled);
+    let signatures: Vec<(PublicKey, [u8; 64])> =
+        keys.iter().map(|key| (key.public(), key.sign(&message))).collect();
+    seal(assembled, &signatures)
+}
+
+/// What each signer signs.
+#[must_use]
+pub fn message(assembled: &Assembled) -> Vec<u8> {
+    unsigned(assembled).message()
+}
+
+fn unsigned(assembled: &Assembled) -> Envelope {
     let payload = Statement::new(assembled.manifest().clone()).to_bytes();
-    let ours: Vec<PublicKey> = keys.iter().map(|key| key.public()).collect();
-    let envelope = Envelope::sign(payload, keys);
+    Envelope::unsigned(PayloadType::Statement, payload)
+}
+
+/// Puts signatures over [`message`] to it, by whoever made them.
+///
+/// # Errors
+/// [`SignError`], also when one is not what it is said to be.
+pub fn seal(
+    assembled: &Assembled,
+    signatures: &[(PublicKey, [u8; 64])],
+) -> Result<Artifact, SignError> {
+    if signatures.is_empty() || signatures.len() > SIGNATURES_MAX {
+        return Err(SignError::KeyCount(signatures.len()));
+    }
+    let mut envelope = unsigned(assembled);
+    for (key, signature) in signatures {
+        envelope.add_signature(key, *signature).map_err(|_| SignError::Wrong(key.id()))?;
+    }
+    let ours: Vec<PublicKey> = signatures.iter().map(|(key, _)| key.clone()).collect();
     write(assembled.manifest(), &assembled.parts(), &envelope, &ours)
 }
 
-/// Adds a signature to an artifact that was rebuilt to the byte. `None` where it has
-/// this key's already. Parts that the file was stripped of stay away.
+/// What a second builder signs of an artifact that was rebuilt to the byte; `None` where it has
+/// this key's signature already.
+///
+/// # Errors
+/// [`SignError::Forged`], where that is not good.
+pub fn to_countersign(
+    confirmed: Confirmed<'_>,
+    key: &PublicKey,
+) -> Result<Option<Vec<u8>>, SignError> {
+    let envelope = &confirmed.given().envelope;
+    match envelope.claims().iter().find(|claim| claim.key_id == key.id()) {
+        None => Ok(Some(envelope.message())),
+        Some(claim) if envelope.verifies(claim, key) => Ok(None),
+        Some(_) => Err(SignError::Forged(key.id())),
+    }
+}
+
+/// Adds a signature over what [`to_countersign`] gave. Parts that the file was stripped of stay
+/// away.
 ///
 /// # Errors
 /// [`SignError`].
 pub fn countersign(
     confirmed: Confirmed<'_>,
-    key: &PrivateKey,
-) -> Result<Option<Artifact>, SignError> {
+    key: &PublicKey,
+    signature: [u8; 64],
+) -> Result<Artifact, SignError> {
     let given = confirmed.given();
-    let public = key.public();
-    let claims = given.envelope.claims();
-    if let Some(claim) = claims.iter().find(|claim| claim.key_id == public.id()) {
-        return match given.envelope.verifies(claim, &public) {
-            true => Ok(None),
-            false => Err(SignError::Forged(public.id())),
-        };
-    }
     let mut envelope = given.envelope.clone();
-    envelope.sign_also(key).map_err(|_| SignError::Full)?;
-    write(&given.manifest, &given.stored(), &envelope, &[public]).map(Some)
+    envelope.add_signature(key, signature).map_err(|error| match error {
+        EnvelopeError::TooManySignatures(_) => SignError::Full,
+        _ => SignError::Wrong(key.id()),
+    })?;
+    write(&given.manifest, &given.stored(), &envelope, std::slice::from_ref(key))
 }
 
 /// Writes an artifact, and reads it again: all of it must be there, with a good

@@ -65,7 +65,9 @@ pub(crate) fn load_named(path: &Path) -> Result<Trust, TrustError> {
 
 /// The contents of such a file.
 pub(crate) fn parse_any(path: &Path, text: &[u8]) -> Result<Trust, TrustError> {
-    if text.trim_ascii_start().starts_with(b"-----BEGIN ") {
+    // A public key in PEM, or as the line of OpenSSH's; a trust file begins with a brace.
+    let begin = text.trim_ascii_start();
+    if [&b"-----BEGIN "[..], b"ssh-", b"sk-", b"ecdsa-"].iter().any(|key| begin.starts_with(key)) {
         return Ok(Trust::only(parse_key(path, text)?));
     }
     if !is_signed(text) {
@@ -182,6 +184,6 @@ fn parse(path: &Path, text: &[u8]) -> Result<Trust, TrustError> {
 fn parse_key(path: &Path, text: &[u8]) -> Result<PublicKey, TrustError> {
     std::str::from_utf8(text)
         .map_err(|_| KeyError::NotPublic)
-        .and_then(PublicKey::from_pem)
+        .and_then(PublicKey::from_text)
         .map_err(|error| TrustError::Key(path.to_owned(), error))
 }

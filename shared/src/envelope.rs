@@ -61,6 +61,8 @@ pub enum EnvelopeError {
     KeyTwice(KeyId),
     /// Key ids out of order.
     SignatureOrder,
+    /// What is to be added is not this key's signature over the payload.
+    WrongSignature(KeyId),
 }
 
 impl fmt::Display for EnvelopeError {
@@ -83,6 +85,9 @@ impl fmt::Display for EnvelopeError {
                 write!(f, "key {key} is said to have signed twice; each key counts once")
             }
             Self::SignatureOrder => write!(f, "signatures must be sorted by key id"),
+            Self::WrongSignature(key) => {
+                write!(f, "what was to be its signature is not one of key {key} over it")
+            }
         }
     }
 }
@@ -111,6 +116,7 @@ impl EnvelopeError {
             Self::SignatureLength(_) => "signature.length",
             Self::KeyTwice(_) => "signature.key-twice",
             Self::SignatureOrder => "signature.order",
+            Self::WrongSignature(_) => "signature.not-added",
         }
     }
 }
@@ -191,13 +197,51 @@ impl Envelope {
         Self { kind: PayloadType::Statement, payload, claims }
     }
 
+    /// A payload of any kind that nobody has signed yet: no file holds one.
+    #[must_use]
+    pub fn unsigned(kind: PayloadType, payload: Vec<u8>) -> Self {
+        Self { kind, payload, claims: Vec::new() }
+    }
+
+    /// What a signer signs.
+    #[must_use]
+    pub fn message(&self) -> Vec<u8> {
+        pre_authentication_encoding(self.kind, &self.payload)
+    }
+
     /// Adds the signature of one more key, or the same again.
     fn add(&mut self, key: &PrivateKey) {
-        let key_id = key.public().id();
-        let message = pre_authentication_encoding(self.kind, &self.payload);
-        self.claims.retain(|claim| claim.key_id != key_id);
-        self.claims.push(Claim { key_id, signature: key.sign(&message) });
+        let signature = key.sign(&self.message());
+        self.put(Claim { key_id: key.public().id(), signature });
+    }
+
+    fn put(&mut self, claim: Claim) {
+        self.claims.retain(|other| other.key_id != claim.key_id);
+        self.claims.push(claim);
         self.claims.sort_by_key(|claim| claim.key_id);
+    }
+
+    /// Adds a signature over [`Envelope::message`] that was made by whoever holds the key.
+    ///
+    /// # Errors
+    /// [`EnvelopeError::WrongSignature`] when it is not this key's over this payload, and
+    /// [`EnvelopeError::TooManySignatures`]; then nothing is added.
+    pub fn add_signature(
+        &mut self,
+        key: &PublicKey,
+        signature: [u8; 64],
+    ) -> Result<(), EnvelopeError> {
+        let key_id = key.id();
+        let others = self.claims.iter().filter(|claim| claim.key_id != key_id).count();
+        if others >= SIGNATURES_MAX {
+            return Err(EnvelopeError::TooManySignatures(others + 1));
+        }
+        let claim = Claim { key_id, signature };
+        if !self.verifies(&claim, key) {
+            return Err(EnvelopeError::WrongSignature(key_id));
+        }
+        self.put(claim);
+        Ok(())
     }
 
     /// Adds the signature of one more key to those that are there.
@@ -378,6 +422,26 @@ mod tests {
         }
         assert_eq!(one.sign_also(&key(99)), Err(EnvelopeError::TooManySignatures(17)));
         one.sign_also(&key(1)).unwrap();
+    }
+
+    #[test]
+    fn a_signature_made_elsewhere_is_checked_before_it_is_added() {
+        let mut envelope = Envelope::unsigned(PayloadType::Statement, b"payload".to_vec());
+        let good = key(1).sign(&envelope.message());
+        for wrong in [[0; 64], key(2).sign(&envelope.message()), key(1).sign(b"payload")] {
+            let refused = envelope.add_signature(&key(1).public(), wrong);
+            assert_eq!(refused, Err(EnvelopeError::WrongSignature(key(1).public().id())));
+        }
+        assert!(envelope.claims().is_empty());
+        envelope.add_signature(&key(1).public(), good).unwrap();
+        envelope.add_signature(&key(1).public(), good).unwrap();
+        assert_eq!(envelope, Envelope::sign(b"payload".to_vec(), &[&key(1)]));
+        for seed in 2..=SIGNATURES_MAX as u8 {
+            envelope.sign_also(&key(seed)).unwrap();
+        }
+        let one_more = key(99).sign(&envelope.message());
+        let refused = envelope.add_signature(&key(99).public(), one_more);
+        assert_eq!(refused, Err(EnvelopeError::TooManySignatures(17)));
     }
 
     #[test]

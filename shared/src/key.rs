@@ -1,11 +1,14 @@
 //! Ed25519 keys and their identities (RFC 8032), in the containers that openssl
-//! reads and writes (RFC 8410: PKCS#8 and SubjectPublicKeyInfo, PEM).
+//! reads and writes (RFC 8410: PKCS#8 and SubjectPublicKeyInfo, PEM); public ones also in the
+//! line of OpenSSH (RFC 8709).
 //!
 //! Guarantees: verification is strict (`verify_strict`: no small-order keys, no
 //! malleable signatures); a [`KeyId`] is a function of the key alone. Does not
 //! read files or make randomness.
 
 use crate::digest::Sha256;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use ed25519_dalek::pkcs8::spki::der::SecretDocument;
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::{
@@ -23,6 +26,10 @@ pub type KeyId = Sha256;
 const SPKI_PREFIX: [u8; 12] =
     [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
+/// What OpenSSH puts before the same 32 bytes (RFC 8709, section 4): two lengths, and a name
+/// between them.
+const OPENSSH_PREFIX: [u8; 19] = *b"\0\0\0\x0bssh-ed25519\0\0\0\x20";
+
 /// The order of the group, 2²⁵² + 27742317777372353535851937790883648493, little-endian
 /// (RFC 8032, section 5.1).
 const ORDER: [u8; 32] = [
@@ -39,14 +46,21 @@ pub enum KeyError {
     Encrypted,
     /// A private key of another algorithm, by its name.
     Algorithm(&'static str),
-    /// A private key in the form of OpenSSH.
+    /// A private key in the form of OpenSSH, which [`PrivateKey::from_pem`] does not read; where
+    /// somebody else does, one that is broken.
     OpenSsh,
+    /// A private key in the form of OpenSSH under a passphrase.
+    OpenSshEncrypted,
     /// A public key where a private one is wanted.
     Public,
     /// A certificate where a private key is wanted.
     Certificate,
-    /// Not a PEM file with an Ed25519 public key.
+    /// Neither a PEM file nor a line of OpenSSH's with an Ed25519 public key.
     NotPublic,
+    /// A line of OpenSSH's with a public key of another kind.
+    OtherOpenSsh,
+    /// A line of OpenSSH's with the key of a security key, which signs more than it is given.
+    SecurityKey,
     /// A key of small order, with which signatures mean nothing.
     Weak,
 }
@@ -54,13 +68,20 @@ pub enum KeyError {
 impl fmt::Display for KeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NotPrivate => "not an Ed25519 private key in PKCS#8 PEM",
+            Self::NotPrivate => "not an Ed25519 private key, in PKCS#8 PEM or in OpenSSH's form",
             Self::Encrypted => "a private key under a passphrase; this program asks for none",
             Self::Algorithm(name) => return write!(f, "a private key for {name}, not Ed25519"),
-            Self::OpenSsh => "a private key in OpenSSH's own form, not PKCS#8 PEM",
+            Self::OpenSsh => "a private key in OpenSSH's own form, and not a whole one",
+            Self::OpenSshEncrypted => {
+                "an OpenSSH private key under a passphrase; this program asks for none"
+            }
             Self::Public => "a public key, and signing takes the private one",
             Self::Certificate => "a certificate, and signing takes a private key",
-            Self::NotPublic => "not an Ed25519 public key in PEM",
+            Self::NotPublic => "not an Ed25519 public key, in PEM or as a line of OpenSSH's",
+            Self::OtherOpenSsh => "an OpenSSH key of another kind than ssh-ed25519",
+            Self::SecurityKey => {
+                "the OpenSSH key of a security key (sk-), whose signatures are no plain Ed25519"
+            }
             Self::Weak => "a small-order Ed25519 key, with which signatures mean nothing",
         })
     }
@@ -78,9 +99,10 @@ impl KeyError {
             | Self::Encrypted
             | Self::Algorithm(_)
             | Self::OpenSsh
+            | Self::OpenSshEncrypted
             | Self::Public
             | Self::Certificate => "key.not-private",
-            Self::NotPublic => "key.not-public",
+            Self::NotPublic | Self::OtherOpenSsh | Self::SecurityKey => "key.not-public",
             Self::Weak => "key.small-order",
         }
     }
@@ -110,6 +132,55 @@ impl PublicKey {
         let key = ed25519_dalek::VerifyingKey::from_public_key_pem(text.trim())
             .map_err(|_| KeyError::NotPublic)?;
         Self::checked(key)
+    }
+
+    /// Reads a public key as a file holds it: in PEM, or as the line of OpenSSH's `.pub` files.
+    ///
+    /// # Errors
+    /// [`KeyError`] by name of what the text is instead.
+    pub fn from_text(text: &str) -> Result<Self, KeyError> {
+        if text.trim_start().starts_with("-----BEGIN ") {
+            return Self::from_pem(text);
+        }
+        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        match (lines.next(), lines.next()) {
+            (Some(line), None) => Self::from_openssh(line),
+            _ => Err(KeyError::NotPublic),
+        }
+    }
+
+    /// Reads `ssh-ed25519 AAAA… comment`.
+    ///
+    /// # Errors
+    /// [`KeyError`] by name of what the line is instead.
+    pub fn from_openssh(line: &str) -> Result<Self, KeyError> {
+        let mut words = line.split_ascii_whitespace();
+        match words.next() {
+            Some("ssh-ed25519") => {}
+            Some(kind) if kind.starts_with("sk-") && kind.contains("@openssh.com") => {
+                return Err(KeyError::SecurityKey);
+            }
+            Some(kind) if kind.starts_with("ssh-") || kind.starts_with("ecdsa-sha2-") => {
+                return Err(KeyError::OtherOpenSsh);
+            }
+            _ => return Err(KeyError::NotPublic),
+        }
+        let blob = words.next().and_then(|word| BASE64.decode(word).ok());
+        blob.as_deref().and_then(Self::of_openssh_blob).unwrap_or(Err(KeyError::NotPublic))
+    }
+
+    /// The key in the bytes that such a line has in base64, and that agents speak of; `None`
+    /// where it is no Ed25519 key.
+    #[must_use]
+    pub fn of_openssh_blob(blob: &[u8]) -> Option<Result<Self, KeyError>> {
+        let key: &[u8; 32] = blob.strip_prefix(&OPENSSH_PREFIX)?.try_into().ok()?;
+        Some(Self::from_bytes(key))
+    }
+
+    /// The bytes that OpenSSH's line has in base64.
+    #[must_use]
+    pub fn to_openssh_blob(&self) -> Vec<u8> {
+        [&OPENSSH_PREFIX[..], &self.to_bytes()].concat()
     }
 
     /// Reads the 32 bytes of RFC 8032.
@@ -293,6 +364,37 @@ mod tests {
         let other = key.to_pem().replace("K2Vw", "K2Vx");
         assert_eq!(refusal(&other), KeyError::Algorithm("Ed448"));
         assert_eq!(refusal(&key.to_pem().replace("K2Vw", "K2V*")), KeyError::NotPrivate);
+    }
+
+    #[test]
+    fn a_line_of_openssh_is_a_public_key() {
+        let key = PrivateKey::from_seed(&[7; 32]).public();
+        let base64 = BASE64.encode(key.to_openssh_blob());
+        assert_eq!(base64.len(), 68);
+        for line in [
+            format!("ssh-ed25519 {base64}"),
+            format!("ssh-ed25519 {base64} ann@example.org\n"),
+            format!("\n ssh-ed25519\t{base64} a comment of words\r\n\n"),
+        ] {
+            assert_eq!(PublicKey::from_text(&line).as_ref(), Ok(&key), "{line:?}");
+        }
+        assert_eq!(PublicKey::from_text(&key.to_pem()), Ok(key.clone()));
+        let small = BASE64.encode([&OPENSSH_PREFIX[..], &[1], &[0; 31]].concat());
+        let longer = BASE64.encode([&key.to_openssh_blob()[..], &[0]].concat());
+        for (line, error) in [
+            (String::new(), KeyError::NotPublic),
+            ("ssh-ed25519".to_owned(), KeyError::NotPublic),
+            (format!("ssh-ed25519 {}", &base64[..67]), KeyError::NotPublic),
+            (format!("ssh-ed25519 {longer}"), KeyError::NotPublic),
+            (format!("ssh-ed25519 {base64}\nssh-ed25519 {base64}"), KeyError::NotPublic),
+            (base64, KeyError::NotPublic),
+            (format!("ssh-ed25519 {small}"), KeyError::Weak),
+            ("ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQ== x".to_owned(), KeyError::OtherOpenSsh),
+            ("ecdsa-sha2-nistp256 AAAA x".to_owned(), KeyError::OtherOpenSsh),
+            ("sk-ssh-ed25519@openssh.com AAAA x".to_owned(), KeyError::SecurityKey),
+        ] {
+            assert_eq!(PublicKey::from_text(&line), Err(error), "{line:?}");
+        }
     }
 
     #[test]

@@ -89,7 +89,7 @@ pub fn loader_command(name: &str) -> Option<&'static str> {
 
 /// The commands that bls-compile alone has, and how each is written, for whoever asks
 /// bls-load for one. A test of the compiler holds them to its command line.
-pub const COMPILER_COMMANDS: [(&str, &str); 9] = [
+pub const COMPILER_COMMANDS: [(&str, &str); 10] = [
     ("compile", "bls-compile app.wasm"),
     ("link", "bls-compile link math.wasm app.wasm"),
     ("check", "bls-compile check app.wasm"),
@@ -99,6 +99,7 @@ pub const COMPILER_COMMANDS: [(&str, &str); 9] = [
     ("sign", "bls-compile sign app.bls --rebuild app.wasm"),
     ("delta", "bls-compile delta old.bls new.bls"),
     ("key", "bls-compile key"),
+    ("key-of", "bls-compile key-of app.wasm"),
 ];
 
 /// How the command of bls-compile of this name is written; `None` where it has none that

@@ -24,8 +24,9 @@ fn the_compiler_explains_itself() {
         &[
             "Compile a WebAssembly module to a signed, metered native artifact.",
             "Usage: bls-compile [OPTIONS] <INPUT>",
+            "bls-compile [OPTIONS] <INPUT>... -o <FOLDER/>",
             "bls-compile <run|link|check|audit|inspect|strip|delta>",
-            "bls-compile <sign|verify|key|trust>",
+            "bls-compile <sign|verify|key|key-of|trust>",
             "-o, --output <FILE>",
             "--key <KEY>",
             "--target <TARGET>",
@@ -36,6 +37,11 @@ fn the_compiler_explains_itself() {
             "--emit <KIND>",
             "--json",
             "-q, --quiet",
+            "--if-changed",
+            "--cache <FOLDER>",
+            "--cache-size <SIZE>",
+            "-j, --jobs <N>",
+            "--keep-going",
             "--name <NAME>",
             "--sequence <N>",
             "--expires <DATE>",
@@ -91,7 +97,7 @@ fn no_help_is_wider_than_a_terminal() {
     for (program, commands) in [
         (
             &compiler,
-            &["", "run", "check", "audit", "inspect", "sign", "verify", "key", "trust"][..],
+            &["", "run", "check", "audit", "inspect", "sign", "verify", "key", "key-of", "trust"][..],
         ),
         (&loader, &["", "run", "verify", "install", "list", "remove", "gc", "trust"]),
     ] {
@@ -139,9 +145,7 @@ fn a_module_is_refused_with_the_way_to_run_it() {
 
 #[test]
 fn usage_errors() {
-    for arguments in
-        [&["--nonsense"][..], &[], &["a.wasm", "b.wasm"], &["--target", "z80", "a.wasm"]]
-    {
+    for arguments in [&["--nonsense"][..], &[], &["a", "b.wasm"], &["--target", "z80", "a.wasm"]] {
         let ended = run(Command::new(compiler()).args(arguments), b"").expect(2);
         assert!(ended.stdout.is_empty());
     }

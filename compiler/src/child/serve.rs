@@ -104,7 +104,7 @@ impl Child {
         let (pipe, results) = pipe_with(PipeFlags::CLOEXEC).map_err(no)?;
         // A smaller one does the same, in more steps.
         let _ = fcntl_setpipe_size(&pipe, PIPE_BYTES);
-        let threads = threads();
+        let threads = limits.threads.map_or_else(threads, NonZero::get);
         let parent = rustix::process::getpid();
         let process = match sys::fork().map_err(ChildError::NoProcess)? {
             Some(process) => process,

@@ -5,10 +5,12 @@
 
 pub(crate) mod help;
 pub mod run;
+#[cfg(test)]
+mod tests;
 
 use crate::assemble::{LEVEL_DEFAULT, LEVELS};
 use crate::child;
-use crate::program::keystore::DEFAULT_KEY;
+use crate::program::keystore::{DEFAULT_KEY, KeySource, Wanted};
 use bls_artifact::capability::{Permission, PermissionError};
 use bls_artifact::cpu::{Machine, MachineError};
 use bls_artifact::date;
@@ -18,10 +20,11 @@ use bls_artifact::recipe::is_module_name;
 use bls_artifact::target::{Bounds, Language, Target};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use help::{
-    HELP, HELP_AUDIT, HELP_CHECK, HELP_DELTA, HELP_INSPECT, HELP_KEY, HELP_LINK, HELP_SIGN,
-    HELP_STRIP, HELP_TRUST, HELP_VERIFY,
+    HELP, HELP_AUDIT, HELP_CHECK, HELP_DELTA, HELP_INSPECT, HELP_KEY, HELP_KEY_OF, HELP_LINK,
+    HELP_SIGN, HELP_STRIP, HELP_TRUST, HELP_VERIFY,
 };
 use std::ffi::OsString;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -57,6 +60,8 @@ pub enum Command {
     /// `bls-compile run`
     #[command(disable_help_flag = true)]
     Run(RunArguments),
+    /// `bls-compile key-of`
+    KeyOf(Box<KeyOf>),
     /// `bls-compile link`
     Link(Box<Link>),
     /// `bls-compile check`
@@ -79,18 +84,33 @@ pub enum Command {
     Trust(Trust),
 }
 
-/// `bls-compile INPUT`
+/// `bls-compile INPUT...`
 #[derive(Debug, Args)]
 pub struct Compile {
-    /// The module.
+    /// The modules, or folders that hold them.
     #[arg(value_name = "INPUT", required_unless_present = "cpu")]
-    pub input: Option<PathBuf>,
+    pub inputs: Vec<PathBuf>,
+    /// How many are compiled at once.
+    #[arg(short, long, value_name = "N")]
+    pub jobs: Option<NonZero<usize>>,
+    /// Whether one that fails keeps the others from being compiled.
+    #[arg(long)]
+    pub keep_going: bool,
     /// Modules that it imports from.
     #[arg(long, value_name = "NAME=FILE", value_parser = named_file)]
     pub module: Vec<(String, PathBuf)>,
     /// How.
     #[command(flatten)]
     pub build: Build,
+}
+
+/// `bls-compile key-of INPUT...`
+#[derive(Debug, Args)]
+#[command(override_help = HELP_KEY_OF)]
+pub struct KeyOf {
+    /// The modules, and how they would be compiled.
+    #[command(flatten)]
+    pub compile: Compile,
 }
 
 /// `bls-compile link FILE [--as NAME]... ENTRY`
@@ -114,9 +134,9 @@ pub struct Build {
     /// Where the result goes.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// The signing key.
-    #[arg(long, value_name = "KEY")]
-    pub key: Option<String>,
+    /// Who signs.
+    #[command(flatten)]
+    pub signing: Signing,
     /// The artifact's name.
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
@@ -190,6 +210,9 @@ pub struct Build {
     /// What to write.
     #[arg(long, value_name = "KIND")]
     pub emit: Option<Emit>,
+    /// Where the result may be already.
+    #[command(flatten)]
+    pub keeping: Keeping,
     /// What compiling may take.
     #[command(flatten)]
     pub bounded: Bounded,
@@ -199,6 +222,45 @@ pub struct Build {
     /// Errors only.
     #[arg(short, long)]
     pub quiet: bool,
+}
+
+/// Where a result may be already.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
+pub struct Keeping {
+    /// Leave an output that answers.
+    #[arg(long)]
+    pub if_changed: bool,
+    /// Where results are kept.
+    #[arg(long, value_name = "FOLDER")]
+    pub cache: Option<PathBuf>,
+    /// How much may be kept.
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, requires = "cache")]
+    pub cache_size: Option<u64>,
+}
+
+/// Who signs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
+pub struct Signing {
+    /// The signing key.
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+    /// The public half that it must have.
+    #[arg(long, value_name = "FILE")]
+    pub public_key: Option<PathBuf>,
+    /// How long whoever keeps it may take.
+    #[arg(long, value_name = "DURATION", value_parser = parse_time)]
+    pub max_sign_time: Option<Duration>,
+}
+
+impl From<&Signing> for Wanted {
+    fn from(signing: &Signing) -> Self {
+        let default = Self::default();
+        Self {
+            source: signing.key.as_deref().map_or(default.source, KeySource::parse),
+            public: signing.public_key.clone(),
+            time: signing.max_sign_time.unwrap_or(default.time),
+        }
+    }
 }
 
 /// What the process that compiles may take.
@@ -218,6 +280,7 @@ impl From<Bounded> for child::Limits {
         Self {
             memory: bounded.max_compile_memory.unwrap_or(default.memory),
             time: bounded.max_compile_time.unwrap_or(default.time),
+            threads: None,
         }
     }
 }
@@ -343,9 +406,9 @@ pub struct Sign {
     /// Where the result goes.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// The signing key.
-    #[arg(long, value_name = "KEY")]
-    pub key: Option<String>,
+    /// Who signs.
+    #[command(flatten)]
+    pub signing: Signing,
     /// What compiling may take.
     #[command(flatten)]
     pub bounded: Bounded,
@@ -502,8 +565,14 @@ pub struct TrustSign {
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// The root key.
-    #[arg(long, value_name = "FILE|env:V")]
-    pub key: String,
+    #[arg(long, value_name = "KEY", required = true)]
+    pub key: Option<String>,
+    /// The public half that it must have.
+    #[arg(long, value_name = "FILE")]
+    pub public_key: Option<PathBuf>,
+    /// How long whoever keeps it may take.
+    #[arg(long, value_name = "DURATION", value_parser = parse_time)]
+    pub max_sign_time: Option<Duration>,
     /// Where the signed file goes.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -570,135 +639,4 @@ fn level(text: &str) -> Result<u32, String> {
         .ok()
         .filter(|level| LEVELS.contains(level))
         .ok_or_else(|| format!("a zstd level is {} to {}", LEVELS.start(), LEVELS.end()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory as _;
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn the_version_names_what_is_built_in() {
-        use bls_artifact::{artifact::FORMAT_VERSION, fuel::MODEL, target::ENGINE_RELEASE};
-        let expected = format!(
-            "{} (wasmtime {ENGINE_RELEASE}, artifact format {FORMAT_VERSION}, fuel model {MODEL})",
-            env!("CARGO_PKG_VERSION")
-        );
-        assert_eq!(VERSION, expected);
-    }
-
-    #[test]
-    fn each_program_knows_the_commands_of_the_other() {
-        use bls_artifact::options::{COMPILER_COMMANDS, LOADER_COMMANDS};
-        let cli = Cli::command();
-        let own: Vec<&str> = cli.get_subcommands().map(clap::Command::get_name).collect();
-        for (name, words) in COMPILER_COMMANDS {
-            assert!(name == "compile" || own.contains(&name), "{name}");
-            let line = words.split(' ');
-            assert!(
-                words.starts_with("bls-compile ") && Cli::try_parse_from(line).is_ok(),
-                "{words}"
-            );
-        }
-        // What both have means something else in each.
-        for name in own {
-            let known = COMPILER_COMMANDS.iter().any(|(known, _)| *known == name);
-            assert!(known || ["run", "verify", "trust"].contains(&name), "{name}");
-            assert!(LOADER_COMMANDS.iter().all(|(theirs, _)| *theirs != name), "{name}");
-        }
-    }
-
-    /// Days are the shared crate's to read; a plain number is one of seconds here.
-    #[test]
-    fn points_in_time_are_read() {
-        for (text, seconds) in [
-            ("0", 0),
-            ("2027", 2027),
-            ("1700000000", 1_700_000_000),
-            ("2027-01-31", 1_801_353_600),
-            ("2027-01-31T12:00:01Z", 1_801_396_801),
-        ] {
-            assert_eq!(point_in_time(text), Ok(seconds), "{text}");
-        }
-        let beyond = format!("{}0", u64::MAX);
-        for wrong in ["", "soon", "-1", "+1", "2027-02-29", "2027-01-31T12:00:00+01:00", &beyond] {
-            let words = point_in_time(wrong).unwrap_err();
-            assert!(words.contains("2027-01-31T12:00:00Z"), "{words}");
-        }
-    }
-
-    #[test]
-    fn options_are_read() {
-        let cli = Cli::try_parse_from([
-            "bls-compile",
-            "--compress",
-            "--compress-window=1MiB",
-            "a.wasm",
-            "--target",
-            "pulley64,pulley32",
-            "--target",
-            "x86_64-unknown-linux-gnu",
-            "--max-memory=64MiB",
-            "--max-compile-memory=2GiB",
-            "--max-compile-time",
-            "1m30s",
-        ])
-        .unwrap();
-        assert_eq!(cli.compile.build.compress, Some(LEVEL_DEFAULT));
-        assert_eq!(cli.compile.build.compress_window, Some(1 << 20));
-        assert_eq!(cli.compile.input, Some("a.wasm".into()));
-        let targets = [Target::Pulley64, Target::Pulley32, Target::X86_64];
-        assert_eq!(cli.compile.build.target, targets.map(TargetWord::Target));
-        assert_eq!(cli.compile.build.max_memory, Some(64 << 20));
-        let limits = child::Limits::from(cli.compile.build.bounded);
-        assert_eq!((limits.memory, limits.time.as_secs()), (2 << 30, 90));
-        let cli = Cli::try_parse_from(["bls-compile", "./check"]).unwrap();
-        assert!(cli.command.is_none());
-        let cli = Cli::try_parse_from(["bls-compile", "check", "check"]).unwrap();
-        assert!(matches!(cli.command, Some(Command::Check(_))));
-        let cli = Cli::try_parse_from(["bls-compile", "a", "--target", "aarch64,x86_64"]).unwrap();
-        let targets = [Target::Aarch64, Target::X86_64];
-        assert_eq!(cli.compile.build.target, targets.map(TargetWord::Target));
-        let line = ["bls-compile", "a", "--target", "x86_64:v3,x86_64:native", "--cpu", "+lse"];
-        let cli = Cli::try_parse_from(line).unwrap();
-        let v3 = TargetWord::Machine(Machine::parse("x86_64:v3").unwrap());
-        assert_eq!(cli.compile.build.target, [v3, TargetWord::Native(Target::X86_64)]);
-        assert_eq!(cli.compile.build.cpu.as_deref(), Some("+lse"));
-        assert!(Cli::try_parse_from(["bls-compile", "--cpu", "list"]).is_ok());
-        let words = ["--help", "--dir", "a", "--", "-x"];
-        let line = ["bls-compile", "run"].into_iter().chain(words);
-        match Cli::try_parse_from(line).unwrap().command {
-            Some(Command::Run(run)) => assert_eq!(run.words, words),
-            other => panic!("{other:?}"),
-        }
-        for wrong in [
-            &["bls-compile"][..],
-            &["bls-compile", "a", "b"],
-            &["bls-compile", "check"],
-            &["bls-compile", "a", "--compress=23"],
-            &["bls-compile", "a", "--target", "sparc"],
-            &["bls-compile", "a", "--target", "x86_64:v9"],
-            &["bls-compile", "a", "--target", "x86_64:+lse"],
-            &["bls-compile", "strip", "a.bls"],
-            &["bls-compile", "a", "--max-memory", "1x"],
-            &["bls-compile", "a", "--max-compile-memory", "1x"],
-            &["bls-compile", "a", "--max-compile-time", "90"],
-            &["bls-compile", "a", "--emit", "elf"],
-            &["bls-compile", "a", "--memory", "none"],
-            &["bls-compile", "a", "--expires", "soon"],
-            &["bls-compile", "a", "--sequence", "-1"],
-            &["bls-compile", "sign", "a.bls"],
-            &["bls-compile", "verify", "a.bls"],
-            &["bls-compile", "key", "forget"],
-            &["bls-compile", "key", "--key", "k", "new"],
-            &["bls-compile", "key", "export", "a", "--key", "b"],
-        ] {
-            assert_eq!(Cli::try_parse_from(wrong).unwrap_err().exit_code(), 2, "{wrong:?}");
-        }
-    }
 }

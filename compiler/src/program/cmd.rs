@@ -12,7 +12,10 @@ mod cpu;
 mod delta;
 mod inspect;
 mod key;
+mod key_of;
 mod link;
+mod many;
+mod obtain;
 mod run;
 mod sign;
 mod strip;
@@ -25,10 +28,11 @@ use crate::given::GivenError;
 use crate::input::InputError;
 use crate::needs::NeedsError;
 use crate::pipeline;
-use crate::program::cli::{Cli, Command};
-use crate::program::keystore::{self, KeySource, KeyStoreError, SigningKey};
+use crate::program::cli::{Cli, Command, Compile};
+use crate::program::keystore::{self, KeyStoreError, SigningKey, Wanted};
 use crate::program::modules::ModulesError;
 use crate::program::output::OutputError;
+use crate::program::signer::SignerError;
 use bls_artifact::nearest::nearest;
 use bls_artifact::options::{self, Takes};
 use bls_artifact::text::{printable, printable_json, printable_lines};
@@ -36,6 +40,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, FromArgMatches as _};
 use std::ffi::OsString;
 use std::io::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// What is said when something fails.
@@ -75,7 +80,8 @@ impl Failure {
         }
     }
 
-    fn report(&self) -> ExitCode {
+    /// Everything that is said of it.
+    fn text(&self) -> String {
         let mut text = format!("bls-compile: {}: {}", self.stage, printable(&self.what));
         for line in &self.excerpt {
             text += &format!("\n  {}", printable(line));
@@ -83,8 +89,21 @@ impl Failure {
         if let Some(hint) = &self.hint {
             text += &format!("\nhint: {}", printable(hint));
         }
-        say(&format!("{text}\ncode: {}", self.code));
+        format!("{text}\ncode: {}", self.code)
+    }
+
+    fn report(&self) -> ExitCode {
+        say(&self.text());
         ExitCode::from(if self.stage == USAGE { 2 } else { 1 })
+    }
+
+    /// The same, of one input among several.
+    fn about(mut self, input: &Path) -> Self {
+        let input = input.display().to_string();
+        if !self.what.contains(&input) {
+            self.what = format!("{input}: {}", self.what);
+        }
+        self
     }
 
     /// The same for a program that asked for JSON.
@@ -139,6 +158,12 @@ impl From<KeyStoreError> for Failure {
     }
 }
 
+impl From<SignerError> for Failure {
+    fn from(error: SignerError) -> Self {
+        Self::new("sign", error.code(), &error, Some(error.hint()))
+    }
+}
+
 impl From<DocumentError> for Failure {
     fn from(error: DocumentError) -> Self {
         Self::new("documents", error.code(), &error, Some(error.hint().to_owned()))
@@ -172,7 +197,14 @@ pub fn main() -> ExitCode {
         Err(error) => return usage(&error).report(),
     };
     let result = match &cli.command {
-        None => or_json(cli.compile.build.json, compile::run(&cli.compile)),
+        None => {
+            let compiled = mistaken(&cli.compile).and_then(|()| compile::run(&cli.compile));
+            // Of many each has its own line.
+            or_json(cli.compile.build.json && !many::is_many(&cli.compile), compiled)
+        }
+        Some(Command::KeyOf(arguments)) => {
+            or_json(arguments.compile.build.json, key_of::run(arguments))
+        }
         Some(Command::Link(arguments)) => {
             // It was read of them.
             let matches = matches.subcommand_matches("link").unwrap_or(&matches);
@@ -270,23 +302,24 @@ fn usage(error: &clap::Error) -> Failure {
     {
         return failure;
     }
-    // clap takes a second word for a subcommand that nobody has.
-    if error.kind() == ErrorKind::ArgumentConflict
-        && what.iter().any(|line| line.contains("the subcommand '"))
-    {
-        let first = std::env::args().nth(1).unwrap_or_default();
-        let hint = match (options::loader_command(&first), nearest_command(&first)) {
-            (Some(words), _) => format!("{first} is a command of bls-load: {words}"),
-            _ if first == "compile" => "to compile is what it does without a command: bls-compile app.wasm".to_owned(),
-            (_, Some(near)) if near != first && !first.starts_with('-') => format!("if a command was meant: bls-compile help {near}"),
-            _ => "bls-compile app.wasm -o app.bls; bls-compile check --json app.wasm; a level is joined: --compress=3".to_owned(),
-        };
-        return Failure::usage(
-            "one INPUT at a time, and a subcommand stands before its options",
-            Some(hint),
-        );
-    }
     Failure::usage(what.join(" "), hint.or(Some(format!("see {help}"))))
+}
+
+/// Several words of which the first is no file, and may have been meant for a command.
+fn mistaken(arguments: &Compile) -> Result<(), Failure> {
+    let [first, _, ..] = &arguments.inputs[..] else { return Ok(()) };
+    let word = first.to_string_lossy();
+    if word.contains(['/', '.']) || first.exists() {
+        return Ok(());
+    }
+    let hint = match (options::loader_command(&word), nearest_command(&word)) {
+        (Some(words), _) => format!("{word} is a command of bls-load: {words}"),
+        _ if word == "compile" => "to compile is what it does without a command: bls-compile app.wasm".to_owned(),
+        (_, Some(near)) if near != word => format!("if a command was meant: bls-compile help {near}"),
+        (_, Some(_)) => "a command stands before its options: bls-compile check --json app.wasm".to_owned(),
+        _ => "bls-compile app.wasm -o app.bls; bls-compile check --json app.wasm; a level is joined: --compress=3".to_owned(),
+    };
+    Err(Failure::usage(format!("there is no file {word:?} to be compiled"), Some(hint)))
 }
 
 /// What is said of an option that bls-load has, and this program has not.
@@ -346,15 +379,9 @@ fn artifact_error(stage: &'static str) -> impl Fn(GivenError) -> Failure {
     move |error| Failure::new(stage, error.code(), &error, Some(error.hint().to_owned()))
 }
 
-/// Opens the signing key that was asked for; `None` for one that is made at first use, and
-/// is not there yet. It is made when there is something to sign.
-fn find_key(value: Option<&str>) -> Result<Option<SigningKey>, Failure> {
-    Ok(keystore::find(&value.map_or(KeySource::Default, KeySource::parse))?)
-}
-
 /// Opens the signing key that was asked for; says so when it was made just now.
-fn open_key(value: Option<&str>, quiet: bool) -> Result<SigningKey, Failure> {
-    let signing = keystore::open(&value.map_or(KeySource::Default, KeySource::parse))?;
+fn open_key(wanted: &Wanted, quiet: bool) -> Result<SigningKey, Failure> {
+    let signing = keystore::open(wanted)?;
     if let (Some(made), false) = (&signing.made, quiet) {
         say(&made.to_string());
     }

@@ -4,29 +4,35 @@
 //! database names: never in one that an environment variable names. The default key is
 //! `key.pem`; it is made at first use. The user's own trust file beside the keys gets
 //! the public half of each key that is made or imported there, so that the first run
-//! works without ceremony and is still verified. Guarantees: `file.rs`; and no key is
-//! ever overwritten or removed.
+//! works without ceremony and is still verified. A key that is kept elsewhere, by an ssh-agent
+//! or behind a program, is opened by its public half (`program/signer.rs`). Guarantees: `file.rs`;
+//! and no key is ever overwritten or removed.
 
 mod error;
 mod file;
+mod openssh;
 
 pub use error::{KeyStoreError, Place};
 
-use bls_artifact::key::{KeyId, PrivateKey};
+use crate::program::signer::{Agent, Named, Program, Signer, SignerError, TIME_DEFAULT};
+use bls_artifact::key::{KeyError, KeyId, PrivateKey, PublicKey};
 use bls_artifact::limits::{
     KEY_NAME_BYTES_MAX, KEYS_LISTED_MAX, PASSWD_BYTES_MAX, TRUST_BYTES_MAX,
 };
 use bls_artifact::passwd;
 use bls_artifact::text::{printable, printable_path};
 use bls_artifact::trust::{SYSTEM_FILE, SYSTEM_STATE, Trust, USER_FILE, USER_STATE};
-use file::{check_folder, create_private, make_folder, read_capped, read_key, read_stdin};
+use file::{
+    check_folder, create_private, make_folder, private_key, read_capped, read_key, read_public,
+    read_stdin,
+};
 use rustix::fs::{Access, FlockOperation};
 use std::ffi::OsStr;
 use std::fs::{File, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use std::{env, fmt};
 
 /// The name of the default key.
@@ -35,6 +41,10 @@ pub const DEFAULT_KEY: &str = "key";
 const EXTENSION: &str = "pem";
 /// What a value of `--key` begins with when it names a variable.
 const ENVIRONMENT: &str = "env:";
+/// The same for a key that an ssh-agent has.
+const AGENT: &str = "ssh-agent:";
+/// The same for a program that signs.
+const PROGRAM: &str = "exec:";
 
 /// Where a key comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +57,11 @@ pub enum KeySource {
     File(PathBuf),
     /// A PEM text in an environment variable that the command line names.
     Variable(String),
+    /// An ssh-agent, by what its key is called: a file with the public half, the comment, the
+    /// line itself, or the beginning of the id.
+    Agent(String),
+    /// A program that signs.
+    Program(PathBuf),
 }
 
 impl KeySource {
@@ -54,11 +69,33 @@ impl KeySource {
     /// whose name has no dot is `./NAME`.
     #[must_use]
     pub fn parse(value: &str) -> Self {
-        match value.strip_prefix(ENVIRONMENT) {
-            Some(name) => Self::Variable(name.to_owned()),
-            None if is_key_name(value) => Self::Named(value.to_owned()),
-            None => Self::File(value.into()),
+        if let Some(name) = value.strip_prefix(ENVIRONMENT) {
+            return Self::Variable(name.to_owned());
         }
+        if let Some(word) = value.strip_prefix(AGENT) {
+            return Self::Agent(word.to_owned());
+        }
+        if let Some(program) = value.strip_prefix(PROGRAM) {
+            return Self::Program(program.into());
+        }
+        if is_key_name(value) { Self::Named(value.to_owned()) } else { Self::File(value.into()) }
+    }
+}
+
+/// Which key is to sign.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Where it comes from.
+    pub source: KeySource,
+    /// A file with the public half that it must have.
+    pub public: Option<PathBuf>,
+    /// How long whoever keeps it may take to sign.
+    pub time: Duration,
+}
+
+impl Default for Wanted {
+    fn default() -> Self {
+        Self { source: KeySource::Default, public: None, time: TIME_DEFAULT }
     }
 }
 
@@ -73,12 +110,24 @@ fn is_key_name(word: &str) -> bool {
 /// A signing key, and what there is to say about it.
 #[derive(Debug)]
 pub struct SigningKey {
-    /// The key.
-    pub key: PrivateKey,
-    /// The file it is in; `None` when it is in a variable.
+    /// Who signs.
+    pub signer: Signer,
+    /// The file it is in; `None` when it is in none.
     pub path: Option<PathBuf>,
     /// Present when the key was put there just now.
     pub made: Option<Made>,
+}
+
+impl SigningKey {
+    fn of(key: PrivateKey, path: Option<PathBuf>) -> Self {
+        Self { signer: Signer::Key(key), path, made: None }
+    }
+
+    /// The public half.
+    #[must_use]
+    pub fn public(&self) -> PublicKey {
+        self.signer.public()
+    }
 }
 
 /// A key that was made or imported just now.
@@ -129,20 +178,56 @@ pub struct Listed {
 ///
 /// # Errors
 /// [`KeyStoreError`].
-pub fn open(source: &KeySource) -> Result<SigningKey, KeyStoreError> {
-    match source {
-        KeySource::Default => open_default(&user_folder()?),
-        KeySource::Named(name) => open_named(&user_folder()?, name),
-        KeySource::File(path) => {
-            let key = read_key(path)?;
-            Ok(SigningKey { key, path: Some(path.clone()), made: None })
-        }
+pub fn open(wanted: &Wanted) -> Result<SigningKey, KeyStoreError> {
+    let public = wanted.public.as_deref().map(read_public).transpose()?;
+    let signing = match &wanted.source {
+        // None is made to be another than the one that is pinned.
+        KeySource::Default if public.is_some() => open_named(&user_folder()?, DEFAULT_KEY)?,
+        KeySource::Default => open_default(&user_folder()?)?,
+        KeySource::Named(name) => open_named(&user_folder()?, name)?,
+        KeySource::File(path) => SigningKey::of(read_key(path)?, Some(path.clone())),
         KeySource::Variable(name) => {
             let text = env::var(name).map_err(|_| KeyStoreError::Variable(name.clone()))?;
-            let key = PrivateKey::from_pem(&text)
+            let key = private_key(&text)
                 .map_err(|error| KeyStoreError::Key(Place::Variable(name.clone()), error))?;
-            Ok(SigningKey { key, path: None, made: None })
+            SigningKey::of(key, None)
         }
+        KeySource::Agent(word) => {
+            let agent = Agent::find(&named(word)?, word, wanted.time)?;
+            SigningKey { signer: Signer::Agent(agent), path: None, made: None }
+        }
+        KeySource::Program(path) => {
+            let name = || path.display().to_string();
+            let public = public.clone().ok_or_else(|| SignerError::Unpinned(name()))?;
+            let program = Program::new(path.clone(), public, wanted.time)?;
+            SigningKey { signer: Signer::Program(program), path: None, made: None }
+        }
+    };
+    match public.map(|public| public.id()) {
+        Some(id) if id != signing.public().id() => {
+            Err(KeyStoreError::Pinned(signing.public().id(), id))
+        }
+        _ => Ok(signing),
+    }
+}
+
+/// What is meant by a word for an agent's key: the key in a file of that name, or in the word
+/// itself, where there is one.
+fn named(word: &str) -> Result<Named, KeyStoreError> {
+    match PublicKey::from_openssh(word) {
+        Ok(key) => return Ok(Named::Key(Box::new(key))),
+        Err(KeyError::NotPublic) => {}
+        Err(error) => return Err(KeyStoreError::PublicKey(word.into(), error)),
+    }
+    let path = Path::new(word);
+    if !path.is_file() {
+        return Ok(Named::Word(word.to_owned()));
+    }
+    match read_public(path) {
+        Ok(key) => Ok(Named::Key(Box::new(key))),
+        // A file that has the name of a comment, such as the private half.
+        Err(KeyStoreError::PublicKey(_, KeyError::NotPublic)) => Ok(Named::Word(word.to_owned())),
+        Err(error) => Err(error),
     }
 }
 
@@ -151,9 +236,10 @@ pub fn open(source: &KeySource) -> Result<SigningKey, KeyStoreError> {
 ///
 /// # Errors
 /// [`KeyStoreError`].
-pub fn find(source: &KeySource) -> Result<Option<SigningKey>, KeyStoreError> {
-    if *source != KeySource::Default {
-        return open(source).map(Some);
+pub fn find(wanted: &Wanted) -> Result<Option<SigningKey>, KeyStoreError> {
+    // One that is pinned is not made.
+    if wanted.source != KeySource::Default || wanted.public.is_some() {
+        return open(wanted).map(Some);
     }
     let folder = user_folder()?;
     match open_named(&folder, DEFAULT_KEY) {
@@ -224,7 +310,7 @@ fn open_named(folder: &Path, name: &str) -> Result<SigningKey, KeyStoreError> {
     match read_key(&path) {
         Ok(key) => {
             check_folder(folder)?;
-            Ok(SigningKey { key, path: Some(path), made: None })
+            Ok(SigningKey::of(key, Some(path)))
         }
         Err(KeyStoreError::Read(_, error)) if error.kind() == io::ErrorKind::NotFound => {
             Err(KeyStoreError::Missing(name.to_owned(), path))
@@ -282,7 +368,7 @@ fn keep(
     }
     let made =
         Made { id: key.public().id(), name: name.to_owned(), path: path.clone(), new, trusted };
-    Ok(SigningKey { key, path: Some(path), made: Some(made) })
+    Ok(SigningKey { signer: Signer::Key(key), path: Some(path), made: Some(made) })
 }
 
 fn list_in(folder: &Path) -> Result<Vec<Listed>, KeyStoreError> {
@@ -368,15 +454,20 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::MetadataExt as _;
 
+    fn of(source: KeySource) -> Wanted {
+        Wanted { source, ..Wanted::default() }
+    }
+
     #[test]
     fn the_first_use_makes_a_key_and_trusts_it() {
         let home = tempfile::tempdir().unwrap();
         let folder = home.path().join(passwd::USER_FOLDER);
         let first = open_default(&folder).unwrap();
+        let public = first.public();
         let made = first.made.unwrap();
         let again = open_default(&folder).unwrap();
         assert!(again.made.is_none());
-        assert_eq!(again.key.public(), first.key.public());
+        assert_eq!(again.public(), public);
         let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o7777;
         assert_eq!(mode(&made.path), 0o600);
         assert_eq!(mode(&folder), 0o700);
@@ -395,14 +486,14 @@ mod tests {
         let folder = home.path().join("bls");
         let path = open_default(&folder).unwrap().path.unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
-        let error = open(&KeySource::File(path.clone())).unwrap_err();
+        let error = open(&of(KeySource::File(path.clone()))).unwrap_err();
         let hint = error.hint().unwrap();
         assert!(hint.ends_with(&format!("chmod 600 {}", path.display())), "{hint}");
         fs::set_permissions(&path, Permissions::from_mode(0o400)).unwrap();
         fs::set_permissions(&folder, Permissions::from_mode(0o777)).unwrap();
         assert!(matches!(open_default(&folder), Err(KeyStoreError::Mode(..))));
         assert!(matches!(
-            open(&KeySource::File("/dev/null".into())),
+            open(&of(KeySource::File("/dev/null".into()))),
             Err(KeyStoreError::NotAFile(_))
         ));
     }
@@ -466,8 +557,35 @@ mod tests {
         for file in ["k.pem", "./k", "a/k", "", "-k"] {
             assert_eq!(KeySource::parse(file), KeySource::File(file.into()));
         }
-        let unset = open(&KeySource::Variable("BLS_TEST_UNSET".into())).unwrap_err();
+        assert_eq!(KeySource::parse("ssh-agent:a b"), KeySource::Agent("a b".into()));
+        assert_eq!(KeySource::parse("exec:./s x"), KeySource::Program("./s x".into()));
+        let unset = open(&of(KeySource::Variable("BLS_TEST_UNSET".into()))).unwrap_err();
         assert_eq!(unset.to_string(), "the variable BLS_TEST_UNSET is not set");
+    }
+
+    #[test]
+    fn a_key_is_the_one_that_is_pinned() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("bls");
+        let path = open_default(&folder).unwrap().path.unwrap();
+        let own = home.path().join("own.pub");
+        let key = open(&of(KeySource::File(path.clone()))).unwrap().public();
+        fs::write(&own, key.to_pem()).unwrap();
+        let other = home.path().join("other.pub");
+        fs::write(&other, PrivateKey::from_seed(&[3; 32]).public().to_pem()).unwrap();
+        let pinned = |source: &KeySource, public: &Path| {
+            open(&Wanted { public: Some(public.to_owned()), ..of(source.clone()) })
+        };
+        let file = KeySource::File(path.clone());
+        assert_eq!(pinned(&file, &own).unwrap().public(), key);
+        assert!(matches!(pinned(&file, &other), Err(KeyStoreError::Pinned(..))));
+        assert!(matches!(pinned(&file, &path), Err(KeyStoreError::PublicKey(..))));
+        let program = KeySource::Program("/bin/sh".into());
+        assert_eq!(pinned(&program, &own).unwrap().public(), key);
+        let unpinned = open(&of(program)).unwrap_err();
+        assert_eq!(unpinned.code(), "signer.unpinned");
+        let missing = pinned(&KeySource::Program("./no-such".into()), &own).unwrap_err();
+        assert_eq!(missing.code(), "signer.start");
     }
 
     #[test]
@@ -481,10 +599,11 @@ mod tests {
         let text = fs::read(release.path.as_ref().unwrap()).unwrap();
         let again = make_in(&folder, "release").unwrap_err();
         assert!(matches!(again, KeyStoreError::Exists(_)), "{again}");
-        let kept = keep(&folder, "release", default.key.clone(), false).unwrap_err();
+        let Signer::Key(key) = default.signer else { panic!("a key in a file") };
+        let kept = keep(&folder, "release", key, false).unwrap_err();
         assert!(matches!(kept, KeyStoreError::Exists(_)), "{kept}");
         assert_eq!(fs::read(release.path.as_ref().unwrap()).unwrap(), text);
-        assert_eq!(open_named(&folder, "release").unwrap().key.public(), release.key.public());
+        assert_eq!(open_named(&folder, "release").unwrap().public(), release.public());
 
         fs::write(folder.join("notes.pem"), "no key").unwrap();
         fs::set_permissions(folder.join("notes.pem"), Permissions::from_mode(0o600)).unwrap();

@@ -71,7 +71,9 @@ impl OutputError {
                 Some("make its folder first".to_owned())
             }
             Self::Folder(path) => {
-                Some(format!("name a file: -o {}", path.join("app.bls").display()))
+                let file = path.join("app.bls");
+                let folder = path.join("");
+                Some(format!("name a file: -o {}; or -o {}", file.display(), folder.display()))
             }
             Self::IsInput(_) => Some("name another file with -o".to_owned()),
             Self::Terminal | Self::Closed => Some("name a file with -o, or redirect".to_owned()),

@@ -207,6 +207,10 @@ impl StageError for TrustError {
             }
             Self::Contents(_, error) => error.hint().into(),
             Self::Signed(_, error) => error.hint().into(),
+            Self::Key(_, KeyError::OtherOpenSsh | KeyError::SecurityKey) => {
+                "artifacts are signed with Ed25519: ssh-keygen -t ed25519, or bls-compile key new"
+                    .into()
+            }
             Self::Key(..) => "its builder prints it with: bls-compile key export > KEY.pub".into(),
             Self::Unsigned(..) | Self::NotAccepted(_) => {
                 "if it comes from its root keys: bls-load trust install FILE checks and accepts it"

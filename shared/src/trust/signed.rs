@@ -11,7 +11,7 @@ use super::tree::{Fields, Node, read};
 use super::{Roots, Trust, TrustError};
 use crate::digest::Sha256;
 use crate::envelope::{Envelope, EnvelopeError, PayloadType};
-use crate::key::{KeyId, PrivateKey};
+use crate::key::{KeyId, PrivateKey, PublicKey};
 use std::fmt;
 
 /// Why a signed trust file is not accepted.
@@ -139,6 +139,33 @@ impl Signed {
     /// [`SignedError`] when it is none, or one that could never count.
     pub fn sign(text: Vec<u8>, key: &PrivateKey) -> Result<Self, SignedError> {
         Self::of(Envelope::sign_as(PayloadType::Trust, text, &[key]))
+    }
+
+    /// The text of a plain trust file, as it is, for a first root key to sign: without a
+    /// signature it is none yet.
+    ///
+    /// # Errors
+    /// [`SignedError`] when it is none, or one that could never count.
+    pub fn unsigned(text: Vec<u8>) -> Result<Self, SignedError> {
+        Self::of(Envelope::unsigned(PayloadType::Trust, text))
+    }
+
+    /// What a root key signs.
+    #[must_use]
+    pub fn message(&self) -> Vec<u8> {
+        self.envelope.message()
+    }
+
+    /// Adds a signature over [`Signed::message`] by whoever holds the root key.
+    ///
+    /// # Errors
+    /// [`SignedError::Envelope`] when it is not this key's, or there are too many.
+    pub fn add_signature(
+        &mut self,
+        key: &PublicKey,
+        signature: [u8; 64],
+    ) -> Result<(), SignedError> {
+        self.envelope.add_signature(key, signature).map_err(SignedError::Envelope)
     }
 
     fn of(envelope: Envelope) -> Result<Self, SignedError> {

@@ -18,7 +18,7 @@ fn options() -> Options {
 }
 
 fn limits() -> Limits {
-    Limits { memory: 1 << 24, time: Duration::from_secs(60) }
+    Limits { memory: 1 << 24, time: Duration::from_secs(60), threads: None }
 }
 
 /// The side of the process that signs, and the pipe that the other would write to.

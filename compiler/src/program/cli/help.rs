@@ -7,11 +7,13 @@ pub(super) const HELP: &str = "\
 Compile a WebAssembly module to a signed, metered native artifact.
 
 Usage: bls-compile [OPTIONS] <INPUT>
+       bls-compile [OPTIONS] <INPUT>... -o <FOLDER/>
        bls-compile <run|link|check|audit|inspect|strip|delta> ...
-       bls-compile <sign|verify|key|trust> ...
+       bls-compile <sign|verify|key|key-of|trust> ...
 
-INPUT is .wasm, .wat, a configuration (.json) that names modules, or - (stdin).
-A file called \"check\" is ./check.
+INPUT is .wasm, .wat, a configuration (.json) that names modules, or - (stdin);
+with -o FOLDER/ also a folder: every module in it. A file called \"check\" is
+./check.
 
   run       compile and run, in one step
   link      several modules become one
@@ -23,11 +25,17 @@ A file called \"check\" is ./check.
   verify    was it made from this source, to the byte?
   delta     what turns an installed artifact into the next one
   key       your signing keys
+  key-of    the digest of what decides the code, without compiling
   trust     sign a trust file
   help      the text of one of these: bls-compile help run
 
-  -o, --output <FILE>     [default: STEM.bls in this folder; - is stdout]
-      --key <KEY>         name, FILE or env:V [default: yours, made at once]
+  -o, --output <FILE>     [default: STEM.bls in this folder; - is stdout]; of
+                          several, or of a folder: where each goes
+      --key <KEY>         name, FILE (PEM or OpenSSH's), env:V, ssh-agent:WHICH
+                          or exec:PROGRAM [default: yours, made at once]:
+                          bls-compile help key
+      --public-key <FILE>  the public half that KEY must have
+      --max-sign-time <DURATION>  for an agent or a program [default: 1m]
       --module <NAME=FILE>  a module that INPUT imports from by that name, for
                           each: all become one program
       --target <TARGET>   aarch64, x86_64, riscv64gc, s390x, pulley64, pulley32,
@@ -57,8 +65,18 @@ A file called \"check\" is ./check.
                           linked (the module that several are)
       --max-compile-memory <SIZE>    what compiling may take [default: 16GiB]
       --max-compile-time <DURATION>  [default: 4h]; more ends in a refusal
-      --json              result as JSON on stdout
+      --json              result as JSON on stdout; of several a line for each
   -q, --quiet             errors only
+Not twice
+      --if-changed        leave an output that has this source, these settings,
+                          this release and your signature
+      --cache <FOLDER>    keep results there, and take them from there
+      --cache-size <SIZE>  the most of it [default: 1GiB]; what was not used for
+                          longest goes first
+Many at once
+  -j, --jobs <N>          how many [default: as there are processors, and
+                          memory for]
+      --keep-going        compile what can be, though something failed
 About the release, signed with it
       --name <NAME>       [default: STEM, with - for what no name has]
       --sequence <N>      rises with each release, against rollback
@@ -75,7 +93,30 @@ Examples:
   bls-compile app.wasm --target x86_64:v3,x86_64,aarch64,riscv64
   bls-compile app.wasm --name app --sequence 7 --expires 2027-12-31
   bls-compile app.wasm --module math=math.wasm
+  bls-compile build/ -o dist/ --cache ~/.cache/ci --key ssh-agent:ci.pub
   bls-compile key export > builder.pub
+";
+
+pub(super) const HELP_KEY_OF: &str = "\
+Print the digest of everything that decides the code of an artifact: source,
+settings, and the versions of compiler, engine and fuel model. Compiles nothing,
+and looks into no module.
+
+Usage: bls-compile key-of [OPTIONS] <INPUT>...
+
+INPUT and OPTIONS are those of compiling: bls-compile --help. Of several inputs
+each is named behind its key.
+
+      --json              as JSON on stdout
+
+The same key, the same release (--name, --sequence, --expires, documents, the
+time) and the same signer give the same artifact, to the byte. The release and
+the signer are not in the key: for them nothing has to be compiled again.
+
+Exit codes: 0 done, 1 it cannot be read, 2 usage
+Examples:
+  bls-compile key-of app.wasm
+  bls-compile key-of app.wasm --target x86_64,aarch64 --max-memory 64MiB
 ";
 
 pub(crate) const HELP_RUN: &str = "\
@@ -87,7 +128,10 @@ Usage: bls-compile run [OPTIONS] <INPUT> [ARGS]...
 INPUT is .wasm, .wat or - (stdin). Everything after INPUT belongs to the guest.
 
 Compiling
-      --key <KEY>         name, FILE or env:V [default: yours, made at once]
+      --key <KEY>         name, FILE, env:V, ssh-agent:WHICH or exec:PROGRAM
+                          [default: yours, made at once]
+      --public-key <FILE>  the public half that KEY must have
+      --max-sign-time <DURATION>  for an agent or a program [default: 1m]
       --module <NAME=FILE>  a module that INPUT imports from
       --name <NAME>       [default: STEM.local, so that no installed release of
                           that name stands in the way]
@@ -234,7 +278,10 @@ Usage: bls-compile sign [OPTIONS] --rebuild <INPUT> <ARTIFACT>
       --rebuild <INPUT>   the source: .wasm, .wat or - (stdin); of a linked one
                           each module, in any order, or their configuration
   -o, --output <FILE>     [default: ARTIFACT itself; - is stdout]
-      --key <KEY>         name, FILE or env:V [default: yours, made at once]
+      --key <KEY>         name, FILE, env:V, ssh-agent:WHICH or exec:PROGRAM
+                          [default: yours, made at once]
+      --public-key <FILE>  the public half that KEY must have
+      --max-sign-time <DURATION>  for an agent or a program [default: 1m]
       --max-compile-memory <SIZE>    what building may take [default: 16GiB]
       --max-compile-time <DURATION>  [default: 4h]
       --json              result as JSON on stdout
@@ -298,27 +345,42 @@ Usage: bls-compile key [--key <KEY>]       show one; yours is made on first use
        bls-compile key export [KEY]        print the public key in PEM
        bls-compile key import <FILE> [NAME]  keep a private key; FILE - is stdin
 
-KEY is a name, a file or env:VARIABLE; NAME is letters, digits, - and _
-[default: key].
-No key is ever overwritten. openssl reads these keys, and makes them:
+NAME is letters, digits, - and _ [default: key]. No key is ever overwritten.
+openssl reads these keys, and makes them:
 openssl genpkey -algorithm ed25519 -out key.pem
+
+KEY is
+  NAME                one of yours
+  FILE                in PKCS#8 PEM, or of OpenSSH without a passphrase
+  env:VARIABLE        the same text in a variable
+  ssh-agent:WHICH     an Ed25519 key that the agent of SSH_AUTH_SOCK has: the
+                      file of its public half, its comment, or the id
+  exec:PROGRAM        a program that signs: it gets the bytes on standard input
+                      and answers with the 64 bytes of the signature, and
+                      nothing else; no arguments, no shell; with --public-key
+What an agent or a program answers is checked before anything is written.
 
 Exit codes: 0 done, 1 no key, 2 usage
 Examples:
   bls-compile key new release
   bls-compile key export release > builder.pub
   openssl pkey -in locked.pem | bls-compile key import - release
+  bls-compile app.wasm --key ssh-agent:$HOME/.ssh/id_ed25519.pub
+  bls-compile app.wasm --key exec:./sign.sh --public-key builder.pub
 ";
 
 pub(super) const HELP_TRUST: &str = "\
 Sign a trust file with a root key.
 
-Usage: bls-compile trust sign --key <FILE|env:V> [OPTIONS] <FILE>
+Usage: bls-compile trust sign --key <KEY> [OPTIONS] <FILE>
 
 FILE is a plain trust file (bls-load trust init), or one that other roots have
 signed.
 
-      --key <FILE|env:V>  the root key
+      --key <KEY>         the root key: FILE, env:V, ssh-agent:WHICH or
+                          exec:PROGRAM, as bls-compile help key has them
+      --public-key <FILE>  the public half that it must have
+      --max-sign-time <DURATION>  for an agent or a program [default: 1m]
   -o, --output <FILE>     [default: stdout]
 
 Exit codes: 0 signed, 1 refused, 2 usage
@@ -345,6 +407,7 @@ mod tests {
             HELP_VERIFY,
             HELP_DELTA,
             HELP_KEY,
+            HELP_KEY_OF,
             HELP_TRUST,
         ];
         for line in texts.iter().flat_map(|text| text.lines()) {

@@ -3,7 +3,7 @@
 //! Guarantees that words keep their order and their bytes. Options of a run are known by
 //! name only: bls-load reads their values. Looks at no file.
 
-use super::{Bounded, Memory, named_file};
+use super::{Bounded, Memory, Signing, named_file};
 use bls_artifact::capability::Permission;
 use bls_artifact::nearest::nearest;
 use bls_artifact::options::{self, Takes};
@@ -14,9 +14,11 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::PathBuf;
 
 /// Options that say how to compile; those with a value are followed by it.
-const COMPILING: [(&str, Takes); 11] = [
+const COMPILING: [(&str, Takes); 13] = [
     ("module", Takes::Value),
     ("key", Takes::Value),
+    ("public-key", Takes::Value),
+    ("max-sign-time", Takes::Value),
     ("name", Takes::Value),
     ("needs", Takes::Value),
     ("no-fuel", Takes::Nothing),
@@ -30,7 +32,7 @@ const COMPILING: [(&str, Takes); 11] = [
 
 /// Options of compiling that mean nothing to a run: what they decide is of an artifact that is
 /// kept, or of another machine's.
-const KEEPING: [&str; 16] = [
+const KEEPING: [&str; 22] = [
     "max-fuel",
     "max-time",
     "output",
@@ -45,15 +47,21 @@ const KEEPING: [&str; 16] = [
     "wasm",
     "json",
     "quiet",
+    "if-changed",
+    "cache",
+    "cache-size",
+    "jobs",
+    "keep-going",
     "o",
     "q",
+    "j",
 ];
 
 /// What to compile, how to run it, and the guest's words.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Run {
-    /// The signing key.
-    pub key: Option<String>,
+    /// Who signs.
+    pub signing: Signing,
     /// The artifact's name.
     pub name: Option<String>,
     /// Modules that it imports from.
@@ -173,7 +181,11 @@ impl Run {
             _ => Err(wrong(format!("--{name}: the value is not UTF-8"))),
         };
         match name {
-            "key" => self.key = Some(text()?),
+            "key" => self.signing.key = Some(text()?),
+            "public-key" => self.signing.public_key = Some(text()?.into()),
+            "max-sign-time" => {
+                self.signing.max_sign_time = Some(parse_time(&text()?).map_err(wrong)?);
+            }
             "name" => self.name = Some(text()?),
             "cpu" => self.cpu = Some(text()?),
             "module" => self.modules.push(named_file(&text()?).map_err(wrong)?),
@@ -257,7 +269,7 @@ mod tests {
             run.options,
             ["--dir=data", "--fuel=1M", "--stdin=-x", "--explain", "--fuel-profile"]
         );
-        assert_eq!(run.key.as_deref(), Some("release"));
+        assert_eq!(run.signing.key.as_deref(), Some("release"));
         assert_eq!(run.needs.len(), 2);
         assert!(run.fuel_profile && run.explain && !run.no_fuel && !run.argv0);
         assert_eq!(parse(&["--memory", "checked", "a"]).unwrap().memory, Memory::Checked);

@@ -1,13 +1,16 @@
-//! `bls-compile INPUT`: read, build, write, say so. `link` does the same with several.
+//! `bls-compile INPUT`: read, build, write, say so. `link` does the same with several modules of
+//! one program, and `many` with several programs.
 
 use super::cpu::{self, machines};
-use super::{Failure, print_json};
-use crate::child::{Child, Job};
+use super::obtain::{How, Kept, Obtained, Wish, obtain, without};
+use super::{Failure, many, print_json};
+use crate::child::{Child, Job, Limits};
 use crate::compile::effort::Effort;
 use crate::documents;
 use crate::input::{Given, STDIN, Source};
 use crate::needs;
-use crate::pipeline::{Built, Options, Stage};
+use crate::pipeline::{Options, Stage};
+use crate::program::cache::{BYTES_MAX, Cache};
 use crate::program::cli::{Build, Compile, Emit};
 use crate::program::modules::{self, Inputs, ModulesError};
 use crate::program::output::{Destination, OutputError};
@@ -20,6 +23,7 @@ use bls_artifact::quantity::show_size;
 use bls_artifact::target::Nans;
 use bls_artifact::text::printable;
 use serde_json::{Value, json};
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
@@ -31,7 +35,10 @@ pub(super) fn run(arguments: &Compile) -> Result<(), Failure> {
     if arguments.build.cpu.as_deref() == Some(cpu::LIST) {
         return cpu::list(arguments.build.json);
     }
-    let Some(input) = arguments.input.as_deref() else {
+    if many::is_many(arguments) {
+        return many::run(arguments);
+    }
+    let Some(input) = arguments.inputs.first() else {
         return Err(Failure::usage("no INPUT", None));
     };
     let build = &arguments.build;
@@ -89,9 +96,22 @@ pub(super) fn make(
             Some("name those that it imports from: --module NAME=FILE".to_owned()),
         ));
     }
+    let kept = build.keeping.if_changed || build.keeping.cache.is_some();
+    if kept && emit != Emit::Artifact {
+        return Err(Failure::usage(
+            "--if-changed and --cache are about artifacts, and --emit makes none",
+            Some("drop one of the two".to_owned()),
+        ));
+    }
+    if build.keeping.if_changed && *destination == Destination::Stdout {
+        return Err(Failure::usage(
+            "--if-changed looks at the file that the result is for, and standard output is none",
+            Some("name a file with -o".to_owned()),
+        ));
+    }
     let begun = Begun { build, destination, reading, label: inputs.given.label().to_owned() };
     match emit {
-        Emit::Artifact => begun.artifact(inputs.given, options),
+        Emit::Artifact => begun.artifact(inputs, options),
         Emit::Wasm => begun.metered(inputs.given, options),
         Emit::Linked => begun.linked(inputs.given, options),
     }
@@ -115,27 +135,23 @@ impl Begun<'_> {
     }
 
     /// A signed artifact.
-    fn artifact(&self, given: Given, options: Options) -> Result<(), Failure> {
-        let (build, destination) = (self.build, self.destination);
-        let (mut child, progress) = self.child(given, Job::Build(options))?;
-        // A key that cannot be used is refused before the work; none is made for an
-        // artifact that cannot be.
-        let _ = child.read()?;
-        let read_time = self.reading.elapsed();
-        let found = super::find_key(build.key.as_deref())?;
-        let unsigned = child.build(&mut |stage| progress.stage(stage))?;
-        drop(progress);
-        let signing = match found {
-            Some(found) => found,
-            None => super::open_key(build.key.as_deref(), build.quiet)?,
-        };
-        let mut built = unsigned.sign(&[&signing.key], &mut |_| {})?;
-        built.times.insert(0, (Stage::Input, read_time));
-        destination.write(built.artifact.bytes())?;
+    fn artifact(&self, inputs: Inputs, options: Options) -> Result<(), Failure> {
+        let build = self.build;
+        let mut note = |text: String| say(build, &text);
+        let cache = cache(build, &mut note);
+        let task = Task { build, options, cache: cache.as_ref(), progress: !build.quiet };
+        let input = inputs.files.first().cloned().unwrap_or_default();
+        let given = (inputs.given, self.reading);
+        let limits = build.bounded.into();
+        let options = task.options.clone();
+        let (_, line, json) =
+            task.deliver(&input, given, options, self.destination, limits, &mut note, &mut || {
+                Ok(())
+            })?;
         if build.json {
-            return print_json(&result(&built, destination));
+            return print_json(&json);
         }
-        say(build, &line(&built, destination, self.reading));
+        say(build, &line);
         Ok(())
     }
 
@@ -193,6 +209,92 @@ impl Begun<'_> {
         let destination = printable(&self.destination.to_string());
         let time = milliseconds(self.reading);
         say(self.build, &format!("{destination}  {sizes}, {how}, {time} ms"));
+    }
+}
+
+/// What is done with each input.
+pub(super) struct Task<'a> {
+    pub(super) build: &'a Build,
+    pub(super) options: Options,
+    /// Where results are kept.
+    pub(super) cache: Option<&'a Cache>,
+    /// Whether a line shows how far it is.
+    pub(super) progress: bool,
+}
+
+impl Task<'_> {
+    /// Makes the artifact of a module that is read now, by so many threads.
+    pub(super) fn one(
+        &self,
+        input: &Path,
+        destination: &Destination,
+        threads: usize,
+        note: &mut dyn FnMut(String),
+        ready: &mut dyn FnMut() -> Result<(), OutputError>,
+    ) -> Result<(How, String, Value), Failure> {
+        let reading = Instant::now();
+        let inputs = modules::read(input, &[])?;
+        if inputs.config.is_some() {
+            return Err(Failure::usage(
+                "a configuration names the modules of one program, and is compiled alone",
+                Some(format!("bls-compile {}", input.display())),
+            ));
+        }
+        let limits = Limits { threads: NonZero::new(threads), ..self.build.bounded.into() };
+        let options = self.options.clone();
+        self.deliver(input, (inputs.given, reading), options, destination, limits, note, ready)
+    }
+
+    /// Makes an artifact, and writes it once it is `ready` to be written: how it came to be, and
+    /// the result for a person and for a program.
+    #[allow(clippy::too_many_arguments, reason = "what one artifact takes, each once")]
+    fn deliver(
+        &self,
+        input: &Path,
+        (given, reading): (Given, Instant),
+        options: Options,
+        destination: &Destination,
+        limits: Limits,
+        note: &mut dyn FnMut(String),
+        ready: &mut dyn FnMut() -> Result<(), OutputError>,
+    ) -> Result<(How, String, Value), Failure> {
+        let existing = match destination {
+            Destination::File(path) if self.build.keeping.if_changed => Some(path.as_path()),
+            _ => None,
+        };
+        let kept = |cache| Kept { cache, name: None, is_result: false };
+        let wish = Wish {
+            given,
+            options,
+            limits,
+            signing: &(&self.build.signing).into(),
+            existing,
+            cache: self.cache.map(kept),
+            progress: self.progress,
+            reading,
+        };
+        let obtained = obtain(wish, note)?;
+        // It may wait for its turn, which is no time of its own.
+        let line = line(&obtained, destination, reading);
+        ready()?;
+        if obtained.how != How::Unchanged {
+            destination.write(obtained.artifact.bytes())?;
+        }
+        Ok((obtained.how, line, result(&obtained, input, destination)))
+    }
+}
+
+/// The cache that was named. One that cannot be used is said, and no reason not to compile.
+pub(super) fn cache(build: &Build, note: &mut dyn FnMut(String)) -> Option<Cache> {
+    let folder = build.keeping.cache.clone()?;
+    let size = build.keeping.cache_size.unwrap_or(BYTES_MAX);
+    let cache = Cache::in_folder(folder, size);
+    match cache.open() {
+        Ok(()) => Some(cache),
+        Err(error) => {
+            note(without(&error));
+            None
+        }
     }
 }
 
@@ -286,8 +388,12 @@ pub(super) fn destination(arguments: &Build, input: &Path, emit: Emit) -> Destin
 }
 
 /// One line for a person.
-fn line(built: &Built, destination: &Destination, begin: Instant) -> String {
-    let artifact = &built.artifact;
+fn line(obtained: &Obtained, destination: &Destination, begin: Instant) -> String {
+    let artifact = &obtained.artifact;
+    let destination = printable(&destination.to_string());
+    if obtained.how == How::Unchanged {
+        return format!("{destination}  unchanged: source, settings, release and key are the same");
+    }
     let keys: Vec<String> =
         artifact.key_ids().iter().map(|id| format!("{}…", &id.to_string()[..12])).collect();
     let metered =
@@ -296,11 +402,11 @@ fn line(built: &Built, destination: &Destination, begin: Instant) -> String {
             (true, false) => "",
             (true, true) => "counts fuel by function, ",
         };
-    let optimised = match built.effort {
-        Effort::Full => "",
-        Effort::Least => "not optimised (that would take too long), ",
+    let made = match (obtained.how, obtained.compiled) {
+        (How::Cached, _) => "from the cache, ",
+        (_, Some((_, Effort::Least))) => "not optimised (that would take too long), ",
+        _ => "",
     };
-    let destination = printable(&destination.to_string());
     let machines: Vec<String> = match artifact.manifest().parts.as_slice() {
         [_] => Vec::new(),
         parts => parts.iter().map(Part::machine).collect(),
@@ -308,17 +414,17 @@ fn line(built: &Built, destination: &Destination, begin: Instant) -> String {
     let fat =
         if machines.is_empty() { String::new() } else { format!(" ({})", machines.join(", ")) };
     format!(
-        "{destination}  {} → {}{fat}, {} ms, {metered}{optimised}signed by {}",
-        show_size(built.source_bytes),
+        "{destination}  {} → {}{fat}, {} ms, {metered}{made}signed by {}",
+        show_size(obtained.source_bytes),
         show_size(artifact.bytes().len() as u64),
         milliseconds(begin),
         keys.join(", "),
     )
 }
 
-/// The result for a program.
-fn result(built: &Built, destination: &Destination) -> Value {
-    let artifact = &built.artifact;
+/// The result for a program (`compiler/result.schema.json`).
+fn result(obtained: &Obtained, input: &Path, destination: &Destination) -> Value {
+    let artifact = &obtained.artifact;
     let manifest = artifact.manifest();
     let parts: Vec<Value> = manifest
         .parts
@@ -338,12 +444,15 @@ fn result(built: &Built, destination: &Destination) -> Value {
         let modules = recipe.modules().iter();
         modules.map(|one| json!({ "name": one.name, "sha256": one.sha256 })).collect::<Vec<_>>()
     });
-    let times: serde_json::Map<String, Value> = built
+    let times: serde_json::Map<String, Value> = obtained
         .times
         .iter()
         .map(|(stage, time)| (stage.name().to_owned(), json!(time.as_micros() as u64)))
         .collect();
-    json!({
+    let mut result = json!({
+        "input": input.to_string_lossy(),
+        "how": obtained.how.word(),
+        "key": obtained.key,
         "name": manifest.name,
         "output": destination.to_string(),
         "identity": artifact.identity(),
@@ -353,15 +462,19 @@ fn result(built: &Built, destination: &Destination) -> Value {
         "modules": modules,
         "compiled_sha256": manifest.compiled,
         "sizes": {
-            "source": built.source_bytes,
-            "compiled": built.compiled_bytes,
+            "source": obtained.source_bytes,
             "artifact": artifact.bytes().len(),
         },
         "parts": parts,
         "fuel": manifest.fuel,
-        "optimised": built.effort == Effort::Full,
         "time_us": times,
-    })
+    });
+    // Nobody has measured what was not compiled now.
+    if let Some((bytes, effort)) = obtained.compiled {
+        result["sizes"]["compiled"] = json!(bytes);
+        result["optimised"] = json!(effort == Effort::Full);
+    }
+    result
 }
 
 /// Says what was done, on standard error.

@@ -3,19 +3,20 @@
 use super::{Failure, open_key, print, print_json, say};
 use crate::input::STDIN;
 use crate::program::cli::{Key, KeyAction};
-use crate::program::keystore::{self, SigningKey};
+use crate::program::keystore::{self, KeySource, SigningKey, Wanted};
+use crate::program::signer::Signer;
 use bls_artifact::text::{printable, printable_path};
 use serde_json::{Value, json};
 use std::path::Path;
 
 pub(super) fn run(arguments: &Key) -> Result<(), Failure> {
     match &arguments.action {
-        None => show(&open_key(arguments.key.as_deref(), false)?),
+        None => show(&open_key(&wanted(arguments.key.as_deref()), false)?),
         Some(KeyAction::New { name }) => kept(&keystore::make(name)?),
         Some(KeyAction::List { json }) => list(*json),
         Some(KeyAction::Export { named, key }) => {
-            let signing = open_key(named.as_deref().or(key.as_deref()), false)?;
-            print(&signing.key.public().to_pem())
+            let signing = open_key(&wanted(named.as_deref().or(key.as_deref())), false)?;
+            print(&signing.public().to_pem())
         }
         Some(KeyAction::Import { from, name }) => {
             let from = (from != Path::new(STDIN)).then_some(from.as_path());
@@ -24,13 +25,20 @@ pub(super) fn run(arguments: &Key) -> Result<(), Failure> {
     }
 }
 
+/// The key of this name, or this user's own.
+fn wanted(name: Option<&str>) -> Wanted {
+    let default = Wanted::default();
+    Wanted { source: name.map_or(default.source, KeySource::parse), ..default }
+}
+
 /// Prints id and place of a key.
 fn show(signing: &SigningKey) -> Result<(), Failure> {
     let place = match &signing.path {
         Some(path) => printable_path(path),
+        None if matches!(signing.signer, Signer::Agent(_)) => "in the ssh-agent".to_owned(),
         None => "in the environment".to_owned(),
     };
-    print(&format!("{}  {place}\n", signing.key.public().id()))
+    print(&format!("{}  {place}\n", signing.public().id()))
 }
 
 /// The same of one that is new here, with what that means.

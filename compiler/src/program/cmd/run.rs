@@ -5,17 +5,14 @@
 //! and streams are bls-load's.
 
 use super::cpu::machines;
+use super::obtain::{How, Kept, Wish, obtain};
 use super::{Failure, print, say};
-use crate::child::{Child, Job};
-use crate::input::{artifact_name, is_binary};
-use crate::pipeline::{Error, Options, Stage};
-use crate::program::cache::{Cache, CacheError, key};
-use crate::program::cli::VERSION;
+use crate::input::artifact_name;
+use crate::pipeline::{Error, Options};
+use crate::program::cache::{Cache, CacheError};
 use crate::program::cli::help::HELP_RUN;
 use crate::program::cli::run::{Run, RunWords};
-use crate::program::keystore::SigningKey;
-use crate::program::modules::{self, Inputs, ModulesError};
-use crate::program::progress::Progress;
+use crate::program::modules::{self, Inputs};
 use bls_artifact::name::{self, is_name};
 use bls_artifact::target::Nans;
 use std::ffi::OsString;
@@ -74,7 +71,7 @@ fn loader() -> PathBuf {
 
 /// The artifact of a module: kept from before, or compiled now.
 fn artifact(run: &Run) -> Result<PathBuf, Failure> {
-    let begin = Instant::now();
+    let reading = Instant::now();
     let Inputs { given, config, .. } = modules::read(Path::new(&run.input), &run.modules)?;
     if config.is_some() {
         return Err(Failure::usage(
@@ -82,37 +79,24 @@ fn artifact(run: &Run) -> Result<PathBuf, Failure> {
             Some(format!("bls-load run {}", Path::new(&run.input).display())),
         ));
     }
-    let label = given.label().to_owned();
-    let digest = given.digest().map_err(ModulesError::from)?;
-    let is_text = given.all().any(|(_, one)| !is_binary(&one.bytes));
-    let options = options(run, &label)?;
-    // Before there is a key, though nothing may be left to compile: the other process waits.
-    let mut child = Child::start(given, Job::Build(options.clone()), run.bounded.into())?;
-    // What is no module is refused before anything is made for it.
-    if is_text {
-        let _ = child.read()?;
-    }
-    let name = options.name.as_deref().unwrap_or_default();
-    let signing = super::find_key(run.key.as_deref())?;
+    let options = options(run, given.label())?;
+    let name = options.name.clone();
     let cache = Cache::of_user()?;
-    let key_for = |signing: &SigningKey| key(digest, &options, signing.key.public().id(), VERSION);
-    if let Some(found) = signing.as_ref().and_then(|signing| cache.find(name, key_for(signing))) {
-        drop(child);
-        explain(run, "found in", &found, begin);
-        return Ok(found);
-    }
-    let progress = Progress::start(&label, true);
-    progress.stage(Stage::Input);
-    let unsigned = child.build(&mut |stage| progress.stage(stage))?;
-    drop(progress);
-    // Not before: nobody gets a key for what cannot be compiled.
-    let signing = match signing {
-        Some(found) => found,
-        None => super::open_key(run.key.as_deref(), false)?,
+    let wish = Wish {
+        given,
+        options,
+        limits: run.bounded.into(),
+        signing: &(&run.signing).into(),
+        existing: None,
+        cache: Some(Kept { cache: &cache, name: name.as_deref(), is_result: true }),
+        progress: true,
+        reading,
     };
-    let built = unsigned.sign(&[&signing.key], &mut |_| {})?;
-    let kept = cache.keep(name, key_for(&signing), built.artifact.bytes())?;
-    explain(run, "compiled to", &kept, begin);
+    let obtained = obtain(wish, &mut |text| say(&text))?;
+    let what = if obtained.how == How::Compiled { "compiled to" } else { "found in" };
+    // It is the entry that is run.
+    let kept = obtained.kept.unwrap_or_default();
+    explain(run, what, &kept, reading);
     Ok(kept)
 }
 

@@ -8,7 +8,7 @@ use crate::given::{self, Given};
 use crate::pipeline;
 use crate::program::cli::Sign;
 use crate::program::output::Destination;
-use crate::sign::countersign;
+use crate::sign::{countersign, to_countersign};
 use bls_artifact::key::KeyId;
 use bls_artifact::text::{printable, printable_path};
 use serde_json::json;
@@ -38,9 +38,17 @@ pub(super) fn run(arguments: &Sign) -> Result<(), Failure> {
     };
 
     // Not before: nobody gets a key for an artifact that they do not sign.
-    let signing = open_key(arguments.key.as_deref(), arguments.quiet)?;
-    let id = signing.key.public().id();
-    let signed = countersign(confirmed, &signing.key).map_err(pipeline::Error::Sign)?;
+    let signing = open_key(&(&arguments.signing).into(), arguments.quiet)?;
+    let public = signing.public();
+    let id = public.id();
+    let signed = match to_countersign(confirmed, &public).map_err(pipeline::Error::Sign)? {
+        None => None,
+        Some(message) => {
+            let signature = signing.signer.sign(&message)?;
+            let added = countersign(confirmed, &public, signature);
+            Some(added.map_err(pipeline::Error::Sign)?)
+        }
+    };
     // Where nothing was added, the file that was asked for is there all the same.
     match &signed {
         Some(artifact) => destination.write(artifact.bytes())?,

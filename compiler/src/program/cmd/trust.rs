@@ -8,7 +8,7 @@
 
 use super::{Failure, print, say};
 use crate::program::cli::{Trust, TrustAction};
-use crate::program::keystore::{self, KeySource};
+use crate::program::keystore::{self, KeySource, Wanted};
 use crate::program::output::Destination;
 use bls_artifact::limits::TRUST_BYTES_MAX;
 use bls_artifact::trust::signed::{Signed, SignedError, is_signed};
@@ -34,19 +34,23 @@ pub(super) fn run(arguments: &Trust) -> Result<(), Failure> {
         Failure::new("trust", error.code(), what, Some(error.hint().to_owned()))
     };
     // The user's own key is a compiler's: a root key is another, and is named.
-    let signing = keystore::open(&KeySource::parse(&sign.key))?;
-    let signed = if is_signed(&text) {
-        let mut signed = Signed::parse(&text).map_err(wrong)?;
-        signed.sign_also(&signing.key).map_err(wrong)?;
-        signed
-    } else {
-        Signed::sign(text, &signing.key).map_err(wrong)?
+    let default = Wanted::default();
+    let signing = keystore::open(&Wanted {
+        source: sign.key.as_deref().map_or(default.source, KeySource::parse),
+        public: sign.public_key.clone(),
+        time: sign.max_sign_time.unwrap_or(default.time),
+    })?;
+    let mut signed = match is_signed(&text) {
+        true => Signed::parse(&text).map_err(wrong)?,
+        false => Signed::unsigned(text).map_err(wrong)?,
     };
+    let signature = signing.signer.sign(&signed.message())?;
+    signed.add_signature(&signing.public(), signature).map_err(wrong)?;
     match &sign.output {
         Some(path) => Destination::File(path.clone()).write(&signed.to_bytes())?,
         None => print(&String::from_utf8_lossy(&signed.to_bytes()))?,
     }
-    let id = signing.key.public().id();
+    let id = signing.public().id();
     if !signed.roots().hold(id) {
         say(&format!(
             "bls-compile: trust: the key {id} is none of the roots that the file names: right for a root that it replaces"

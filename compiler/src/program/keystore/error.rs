@@ -3,7 +3,8 @@
 //! Each refusal of a key names what it is instead, and the command that converts it
 //! where one can.
 
-use bls_artifact::key::KeyError;
+use crate::program::signer::SignerError;
+use bls_artifact::key::{KeyError, KeyId};
 use bls_artifact::limits::{KEY_BYTES_MAX, KEY_NAME_BYTES_MAX};
 use bls_artifact::passwd;
 use std::path::PathBuf;
@@ -63,6 +64,18 @@ pub enum KeyStoreError {
     Name(String),
     /// The system gives no randomness.
     Randomness(String),
+    /// A file that was named for a public key, and holds none.
+    PublicKey(PathBuf, KeyError),
+    /// The key is another one than `--public-key` says: the key, and the one that is wanted.
+    Pinned(KeyId, KeyId),
+    /// Whoever keeps the key does not sign.
+    Signer(SignerError),
+}
+
+impl From<SignerError> for KeyStoreError {
+    fn from(error: SignerError) -> Self {
+        Self::Signer(error)
+    }
 }
 
 impl fmt::Display for KeyStoreError {
@@ -99,6 +112,11 @@ impl fmt::Display for KeyStoreError {
             }
             Self::Name(name) => write!(f, "{name:?} cannot be the name of a key"),
             Self::Randomness(what) => write!(f, "the system gives no randomness: {what}"),
+            Self::PublicKey(path, error) => write!(f, "{} is {error}", path.display()),
+            Self::Pinned(found, wanted) => {
+                write!(f, "the key is {found}, and --public-key says {wanted}")
+            }
+            Self::Signer(error) => error.fmt(f),
         }
     }
 }
@@ -116,7 +134,7 @@ impl KeyStoreError {
             Self::NotAFile(_) => "keystore.not-a-file",
             Self::Owner(..) => "keystore.owner",
             Self::Mode(..) => "keystore.mode",
-            Self::Key(_, error) => error.code(),
+            Self::Key(_, error) | Self::PublicKey(_, error) => error.code(),
             Self::TooLong(_) => "keystore.too-long",
             Self::Binary(_) => "keystore.binary",
             Self::Variable(_) => "keystore.variable",
@@ -124,6 +142,8 @@ impl KeyStoreError {
             Self::Missing(..) => "keystore.missing",
             Self::Name(_) => "keystore.name",
             Self::Randomness(_) => "keystore.randomness",
+            Self::Pinned(..) => "keystore.pinned",
+            Self::Signer(error) => error.code(),
         }
     }
 
@@ -132,7 +152,7 @@ impl KeyStoreError {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::NoHome(_) | Self::Folder(..) => {
-                "name a key with --key FILE or --key env:NAME; openssl genpkey -algorithm ed25519 makes one".to_owned()
+                "name a key with --key FILE, env:NAME, ssh-agent:KEY or exec:PROGRAM; openssl genpkey -algorithm ed25519 makes one".to_owned()
             }
             Self::Read(..) => {
                 "see that it exists and that you may read it".to_owned()
@@ -143,7 +163,7 @@ impl KeyStoreError {
             Self::Mode(path, _) if path.is_dir() => format!("chmod 700 {}", path.display()),
             Self::Mode(path, _) => {
                 format!(
-                    "a public key is for bls-load trust add; if it is your private key: chmod 600 {}",
+                    "a public key is for bls-load trust add, and for --key ssh-agent:FILE; if it is your private key: chmod 600 {}",
                     path.display()
                 )
             }
@@ -161,6 +181,11 @@ impl KeyStoreError {
             Self::Missing(name, _) => format!(
                 "make it: bls-compile key new {name}; a file of that name here is --key ./{name}"
             ),
+            Self::PublicKey(..) => {
+                "name the public half: bls-compile key export KEY > builder.pub, or a .pub file of OpenSSH's".to_owned()
+            }
+            Self::Pinned(..) => "name the key that you mean, or its own public half".to_owned(),
+            Self::Signer(error) => error.hint(),
             Self::Name(_) => format!(
                 "the name of a key is 1 to {KEY_NAME_BYTES_MAX} letters, digits, - and _, not beginning with -"
             ),
@@ -175,12 +200,18 @@ fn key_hint(place: &Place, error: KeyError) -> String {
         KeyError::Encrypted => format!(
             "take the passphrase off a copy, which then needs mode 0600: openssl pkey -in {file} -out plain.pem"
         ),
-        KeyError::Public => {
-            "name the file of the private key; bls-load takes public ones".to_owned()
+        KeyError::OpenSshEncrypted => {
+            format!("let an ssh-agent hold it: ssh-add {file}, and --key ssh-agent:{file}.pub")
         }
-        KeyError::Algorithm(_) | KeyError::OpenSsh => {
+        KeyError::Public => format!(
+            "name the file of the private key; bls-load takes public ones; where an ssh-agent has its private half: --key ssh-agent:{file}"
+        ),
+        KeyError::Algorithm(_) => {
             "it cannot be converted; make one: openssl genpkey -algorithm ed25519 -out key.pem"
                 .to_owned()
+        }
+        KeyError::OpenSsh => {
+            "copy it again, all of it; ssh-keygen -y -f FILE shows whether it is whole".to_owned()
         }
         _ => "openssl genpkey -algorithm ed25519 -out key.pem makes a key of this form".to_owned(),
     }

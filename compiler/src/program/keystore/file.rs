@@ -5,7 +5,8 @@
 //! in the place of another. Does not know where keys are.
 
 use super::error::{KeyStoreError, Place};
-use bls_artifact::key::PrivateKey;
+use super::openssh;
+use bls_artifact::key::{KeyError, PrivateKey, PublicKey};
 use bls_artifact::limits::KEY_BYTES_MAX;
 use rustix::fs::{AtFlags, CWD};
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
@@ -84,12 +85,30 @@ pub(super) fn read_stdin() -> Result<PrivateKey, KeyStoreError> {
     parse_key(text, Place::Stdin)
 }
 
+/// The private key in a text: in PKCS#8 PEM, or in OpenSSH's form.
+pub(super) fn private_key(text: &str) -> Result<PrivateKey, KeyError> {
+    match PrivateKey::from_pem(text) {
+        Err(KeyError::OpenSsh) => openssh::parse(text),
+        Err(KeyError::NotPrivate) if PublicKey::from_text(text).is_ok() => Err(KeyError::Public),
+        other => other,
+    }
+}
+
+/// Reads a public key, which anybody may see.
+pub(super) fn read_public(path: &Path) -> Result<PublicKey, KeyStoreError> {
+    let text = read_capped(path, KEY_BYTES_MAX)
+        .map_err(|error| KeyStoreError::Read(path.to_owned(), error))?;
+    let text = String::from_utf8(text).map_err(|_| KeyError::NotPublic);
+    text.and_then(|text| PublicKey::from_text(&text))
+        .map_err(|error| KeyStoreError::PublicKey(path.to_owned(), error))
+}
+
 fn parse_key(text: Vec<u8>, place: Place) -> Result<PrivateKey, KeyStoreError> {
     if text.len() as u64 > KEY_BYTES_MAX {
         return Err(KeyStoreError::TooLong(place));
     }
     match String::from_utf8(text) {
-        Ok(text) => PrivateKey::from_pem(&text).map_err(|error| KeyStoreError::Key(place, error)),
+        Ok(text) => private_key(&text).map_err(|error| KeyStoreError::Key(place, error)),
         Err(_) => Err(KeyStoreError::Binary(place)),
     }
 }

@@ -1,0 +1,42 @@
+//! Names this very compiler: the digest of the sources and of the releases of other crates that
+//! it is built of, for the key of what it makes (`key_of.rs`).
+//!
+//! The same files give the same digest, in any folder and on any machine.
+
+use sha2::{Digest as _, Sha256};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn main() {
+    let own = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo says where"));
+    let above = own.parent().expect("a workspace").to_owned();
+    let mut files = Vec::new();
+    for folder in [own.join("src"), above.join("shared/src")] {
+        println!("cargo::rerun-if-changed={}", folder.display());
+        collect(&folder, &mut files);
+    }
+    let lock = above.join("Cargo.lock");
+    println!("cargo::rerun-if-changed={}", lock.display());
+    files.extend(lock.is_file().then_some(lock));
+    files.sort();
+    let mut digest = Sha256::new();
+    for file in files {
+        let name = file.strip_prefix(&above).expect("a file of the workspace").to_string_lossy();
+        let bytes = fs::read(&file).expect("a file that can be read");
+        digest.update(format!("{} {}\n{}\n", name.len(), bytes.len(), name));
+        digest.update(bytes);
+    }
+    let hex: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    println!("cargo::rustc-env=BLS_BUILD={hex}");
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("a folder of sources") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+}
