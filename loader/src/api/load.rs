@@ -29,7 +29,7 @@ impl Trust {
         Ok(Self(trusting::load(None)?))
     }
 
-    /// By a file: a trust file, signed or not, or a public key in PEM.
+    /// By a file: a trust file, signed or not, or a public key, in PEM or as OpenSSH's line.
     ///
     /// # Errors
     /// It cannot be read, is damaged, or others could have written it.

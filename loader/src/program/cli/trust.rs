@@ -25,8 +25,9 @@ Usage: bls-load trust add <KEY> [OPTIONS]
        bls-load trust install [--system] [--replace] <FILE>
        bls-load trust verify [--system] <FILE>
 
-KEY is the file of a public key, - for standard input, or, of a key that the
-file knows, its id: 8 of its digits are enough where no other begins so.
+KEY is the file of a public key (PEM, or OpenSSH's .pub), - for standard input,
+or, of a key that the file knows, its id: 8 of its digits are enough where no
+other begins so.
 add, remove, revoke and init change your own file.
       --system                /etc/bls/trust.json, which decides for everybody
       --file <FILE>           the one that is named
