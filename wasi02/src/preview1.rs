@@ -149,27 +149,27 @@ pub(crate) struct FileStat {
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Subscription {
     userdata: u64,
-    /// 0: a clock; 1: something to read.
-    tag: u8,
+    /// 0: a clock; 1: something to read. What is shorter there is as long here: zeros follow it.
+    tag: u64,
     /// The clock, or the descriptor.
-    what: u32,
+    what: u64,
     time: u64,
     precision: u64,
     /// 1: the time is a point on the clock.
-    flags: u16,
+    flags: u64,
 }
 
 impl Subscription {
     pub(crate) fn until(time: u64) -> Self {
-        Self { tag: 0, what: MONOTONIC, time, flags: 1, ..Self::default() }
+        Self { tag: 0, what: u64::from(MONOTONIC), time, flags: 1, ..Self::default() }
     }
 
     pub(crate) fn at_once() -> Self {
-        Self { tag: 0, what: MONOTONIC, ..Self::default() }
+        Self { tag: 0, what: u64::from(MONOTONIC), ..Self::default() }
     }
 
     pub(crate) fn readable(fd: u32) -> Self {
-        Self { tag: 1, what: fd, ..Self::default() }
+        Self { tag: 1, what: u64::from(fd), ..Self::default() }
     }
 
     /// Whether it is for something to read.
