@@ -9,8 +9,8 @@
 //! Instances begin in the component's order, and their start functions run in it. `_start` is
 //! made of `wasi:cli/run`: its error is exit code 1. WASI 0.2 is a module of this program
 //! (`wasi02`), in terms of preview 1, with a memory of its own: the one that the host works on.
-//! Functions that only call through a table which nothing changes are left out, and so is what
-//! nothing reaches.
+//! Functions that only call through a table which nothing changes are left out (`collapse`), a
+//! preview 1 adapter where nothing else needs WASI 0.2 (`adapter`), and all that nothing reaches.
 //!
 //! May assume nothing about the bytes. Guarantees that the same component gives the same bytes,
 //! and that what it does in the linked module is what the component does, with WASI 0.2 as
@@ -24,10 +24,13 @@ use super::write;
 use crate::input::{Component, Source};
 use bls_artifact::limits::MODULE_BYTES_MAX;
 pub use error::ComponentError;
+use flat::Def;
 use wasmtime_environ::ScopeVec;
 pub use world::{World, world};
 
+mod adapter;
 mod closed;
+mod collapse;
 mod error;
 mod flat;
 mod glue;
@@ -50,7 +53,7 @@ pub fn link_component(component: Component) -> Result<Source, LinkError> {
 
 fn linked(component: &[u8]) -> Result<Vec<u8>, LinkError> {
     let scope = ScopeVec::new();
-    let flat = flat::flatten(component, &scope)?;
+    let flat = adapter::without_adapter(flat::flatten(component, &scope)?)?;
     // A module may be there many times.
     let together: u64 = flat.instances.iter().map(|one| one.wasm.len() as u64).sum();
     if together > MODULE_BYTES_MAX {
@@ -59,7 +62,14 @@ fn linked(component: &[u8]) -> Result<Vec<u8>, LinkError> {
     let names = names(&flat);
     let mut modules = Vec::with_capacity(flat.instances.len() + 2);
     for (instance, name) in flat.instances.iter().zip(&names) {
-        modules.push(Module::read(name, instance.wasm)?);
+        let mut module = Module::read(name, instance.wasm)?;
+        for (import, argument) in module.imports.iter_mut().zip(&instance.arguments) {
+            if *argument == Def::Host {
+                // The tools write " [v2]" behind a name that is imported twice.
+                import.name = import.name.split(' ').next().unwrap_or(import.name);
+            }
+        }
+        modules.push(module);
     }
     modules.push(Module::read(WASI_NAME, WASI)?);
     let glued = glue::glue(&flat, &modules)?;
@@ -85,6 +95,7 @@ fn linked(component: &[u8]) -> Result<Vec<u8>, LinkError> {
         numbers.push(types.add_module(&module.groups)?);
     }
     let mut program = Program::wired(modules, types, numbers, origins)?;
+    collapse::collapse(&mut program)?;
     program.prune()?;
     let layout = program.layout()?;
     write::write(&mut program, &layout)

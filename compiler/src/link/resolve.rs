@@ -130,9 +130,9 @@ impl<'a> Program<'a> {
         Ok(program)
     }
 
-    /// Says of functions that they do nothing but call another one.
-    pub(super) fn alias(&mut self, aliases: HashMap<Item, Item>) {
-        self.aliases = aliases;
+    /// Says of a function that it does nothing but call another one, which does not lead to it.
+    pub(super) fn alias(&mut self, function: Item, other: Item) {
+        self.aliases.insert(function, other);
     }
 
     /// Leaves out what nothing reaches.

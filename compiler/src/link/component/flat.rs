@@ -37,12 +37,22 @@ const RUN: (&str, &str) = ("wasi:cli/run@0.2", "run");
 pub(super) struct Flat<'a> {
     /// In the order in which they begin.
     pub(super) instances: Vec<Instance<'a>>,
-    /// The function that is the command.
-    pub(super) run: Def,
-    /// What is called with its result afterwards.
-    pub(super) after_run: Option<Def>,
+    /// What runs.
+    pub(super) run: Run,
     /// Of each table of handles, where it is of anything.
     pub(super) handles: Vec<Option<Handles>>,
+}
+
+/// The command.
+pub(super) enum Run {
+    /// `wasi:cli/run`.
+    Component {
+        run: Def,
+        /// What is called with its result afterwards.
+        after: Option<Def>,
+    },
+    /// A program for preview 1, and the memory that it works on.
+    Program { start: Item, memory: Option<Item> },
 }
 
 /// An instance of a module.
@@ -68,6 +78,8 @@ pub(super) struct Handles {
 pub(super) enum Def {
     /// Of an earlier instance, by its number.
     Core(Item),
+    /// A function of the host's preview 1, by its own name there.
+    Host,
     /// Whether an instance of a component may call out of it.
     MayLeave(u32),
     /// A function of ours.
@@ -179,9 +191,10 @@ pub(super) fn flatten<'a>(
             _ => {}
         }
     }
-    let (run, after_run) = reader.run()?;
+    let (run, after) = reader.run()?;
     let handles = (0..tables).map(|at| reader.handles(TypeResourceTableIndex::new(at)));
-    Ok(Flat { instances, run, after_run, handles: handles.collect() })
+    let run = Run::Component { run, after };
+    Ok(Flat { instances, run, handles: handles.collect() })
 }
 
 /// Whether any module of a component has a tag: without one nothing is thrown.

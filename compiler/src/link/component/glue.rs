@@ -17,7 +17,7 @@
 //! while an allocator runs that it has called.
 
 use super::error::ComponentError;
-use super::flat::{Caller, Def, Flat, Handles, Import, Ours};
+use super::flat::{Caller, Def, Flat, Handles, Import, Ours, Run};
 use crate::link::module::{Kind, Module};
 use crate::link::resolve::Item;
 use std::collections::HashMap;
@@ -90,6 +90,7 @@ impl Glued {
     pub(super) fn item(&self, def: &Def, own: usize) -> Option<Item> {
         match def {
             Def::Core(item) => Some(*item),
+            Def::Host => None,
             Def::MayLeave(instance) => {
                 let index = self.instances.iter().position(|one| one == instance)?;
                 Some(Item { module: own, kind: Kind::Global, index: index as u32 })
@@ -132,7 +133,7 @@ pub(super) fn glue(flat: &Flat<'_>, modules: &[Module<'_>]) -> Result<Glued, Com
     };
     for def in flat.instances.iter().flat_map(|instance| &instance.arguments) {
         match def {
-            Def::Core(_) => {}
+            Def::Core(_) | Def::Host => {}
             Def::MayLeave(instance) => {
                 glue.may_leave(*instance);
             }
@@ -141,12 +142,23 @@ pub(super) fn glue(flat: &Flat<'_>, modules: &[Module<'_>]) -> Result<Glued, Com
             }
         }
     }
-    glue.make(Make::Start);
-    for make in [Make::Read, Make::Write, Make::Realloc] {
-        glue.make(make);
+    match flat.run {
+        Run::Component { .. } => {
+            glue.make(Make::Start);
+        }
+        Run::Program { start, memory } => {
+            glue.import(Some(start), (vec![], vec![]));
+            memory.map(|memory| glue.memory(memory));
+        }
     }
-    // Once to find all that is imported, which stands before what is defined; then again.
+    // To find all that is imported, which stands before what is defined.
     glue.bodies(0)?;
+    if glue.uses_wasi() {
+        for make in [Make::Read, Make::Write, Make::Realloc] {
+            glue.make(make);
+        }
+        glue.bodies(0)?;
+    }
     if !glue.missing.is_empty() {
         glue.missing.sort();
         glue.missing.dedup();
@@ -164,6 +176,10 @@ pub(super) fn glue(flat: &Flat<'_>, modules: &[Module<'_>]) -> Result<Glued, Com
 impl Glue<'_> {
     fn wasi(&self) -> usize {
         self.modules.len() - 1
+    }
+
+    fn uses_wasi(&self) -> bool {
+        self.functions.iter().flatten().any(|item| item.module == self.wasi())
     }
 
     /// The number of a function among those that are made.
@@ -235,8 +251,8 @@ impl Glue<'_> {
         match def {
             Def::Core(item) => self.import(Some(*item), (parameters.to_vec(), results.to_vec())),
             Def::Ours(ours) => base + self.make(Make::Ours(ours.as_ref().clone())),
-            // No function; the module will not be valid.
-            Def::MayLeave(_) => u32::MAX,
+            // No function of a component: what is made is not valid.
+            Def::MayLeave(_) | Def::Host => u32::MAX,
         }
     }
 
@@ -571,9 +587,13 @@ impl Glue<'_> {
 
     /// The command: its result is 0 or 1, and 1 is the program's exit code then.
     fn start(&mut self, base: u32) -> (Signature, Function) {
-        let (run, after) = (self.flat.run.clone(), self.flat.after_run.clone());
-        let run = self.guest_function(&run, &[], &[I32], base);
-        let after = after.map(|after| self.guest_function(&after, &[I32], &[], base));
+        let Run::Component { run, after } = &self.flat.run else {
+            let mut body = Function::new([]);
+            body.instructions().end();
+            return ((vec![], vec![]), body);
+        };
+        let run = self.guest_function(run, &[], &[I32], base);
+        let after = after.as_ref().map(|one| self.guest_function(one, &[I32], &[], base));
         let exit = self.import(None, (vec![I32], vec![]));
         let mut body = Function::new([(1, I32)]);
         let mut code = body.instructions();
@@ -617,14 +637,23 @@ impl Glue<'_> {
             let ty = GlobalType { val_type: I32, mutable: true, shared: false };
             globals.global(ty, &ConstExpr::i32_const(1));
         }
-        let uses_wasi = self.functions.iter().flatten().any(|item| item.module == self.wasi());
+        let uses_wasi = self.uses_wasi();
         let mut exports = ExportSection::new();
-        if let Some(start) = self.numbers.get(&Make::Start) {
-            exports.export("_start", ExportKind::Func, imported + start);
-        }
-        if uses_wasi {
-            // The first one: what is copied goes there, or comes from it.
-            exports.export("memory", ExportKind::Memory, self.own_memory());
+        let start = match self.numbers.get(&Make::Start) {
+            Some(start) => imported + start,
+            // The one function that is imported then.
+            None => 0,
+        };
+        exports.export("_start", ExportKind::Func, start);
+        let memory = match self.flat.run {
+            Run::Program { memory, .. } => memory,
+            Run::Component { .. } => {
+                let own = Item { module: self.wasi(), kind: Kind::Memory, index: 0 };
+                uses_wasi.then_some(own)
+            }
+        };
+        if let Some(at) = self.memories.iter().position(|one| Some(*one) == memory) {
+            exports.export("memory", ExportKind::Memory, at as u32);
         }
         let mut names = NameMap::new();
         for (at, make) in self.makes.iter().enumerate() {
@@ -644,11 +673,6 @@ impl Glue<'_> {
             instances: self.instances,
             imported,
         }
-    }
-
-    fn own_memory(&self) -> u32 {
-        let own = Item { module: self.wasi(), kind: Kind::Memory, index: 0 };
-        self.memories.iter().position(|one| *one == own).unwrap_or(0) as u32
     }
 }
 
