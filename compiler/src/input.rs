@@ -141,6 +141,7 @@ pub struct Source {
     given: Sha256,
     given_bytes: u64,
     recipe: Option<Recipe>,
+    world: Option<String>,
 }
 
 impl Source {
@@ -153,16 +154,20 @@ impl Source {
         Binary::new(bytes, label)?.module()
     }
 
-    /// The module that a component became.
+    /// The module that a component became, whose world has this text.
     ///
     /// # Errors
     /// [`InputError::TooLong`].
-    pub(crate) fn of_component(wasm: Vec<u8>, component: Component) -> Result<Self, InputError> {
+    pub(crate) fn of_component(
+        wasm: Vec<u8>,
+        component: Component,
+        world: String,
+    ) -> Result<Self, InputError> {
         if wasm.len() as u64 > MODULE_BYTES_MAX {
             return Err(InputError::TooLong);
         }
         let Component { name, given, given_bytes, .. } = component;
-        Ok(Self { name, wasm, given, given_bytes, recipe: None })
+        Ok(Self { name, wasm, given, given_bytes, recipe: None, world: Some(world) })
     }
 
     /// A module that was linked of several, which had so many bytes together.
@@ -178,7 +183,8 @@ impl Source {
         if wasm.len() as u64 > MODULE_BYTES_MAX {
             return Err(InputError::TooLong);
         }
-        Ok(Self { name, wasm, given: recipe.digest(), given_bytes, recipe: Some(recipe) })
+        let given = recipe.digest();
+        Ok(Self { name, wasm, given, given_bytes, recipe: Some(recipe), world: None })
     }
 
     /// Reads a file, or standard input where `path` is `-`.
@@ -226,6 +232,13 @@ impl Source {
     #[must_use]
     pub fn recipe(&self) -> Option<&Recipe> {
         self.recipe.as_ref()
+    }
+
+    /// What the component imported and exported that it was made of, a line each; `None` where a
+    /// module was given.
+    #[must_use]
+    pub fn world(&self) -> Option<&str> {
+        self.world.as_deref()
     }
 
     /// SHA-256 of the bytes that were given: of the text, where it was text; of the recipe's,
@@ -293,7 +306,8 @@ impl Binary {
         let name = artifact_name(label);
         Ok(match layer(&wasm)? {
             Layer::Module => {
-                Self::Module(Source { name, wasm, given, given_bytes, recipe: None })
+                let (recipe, world) = (None, None);
+                Self::Module(Source { name, wasm, given, given_bytes, recipe, world })
             }
             Layer::Component => Self::Component(Component { name, wasm, given, given_bytes }),
         })

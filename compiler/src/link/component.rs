@@ -26,7 +26,7 @@ use bls_artifact::limits::MODULE_BYTES_MAX;
 pub use error::ComponentError;
 use flat::Def;
 use wasmtime_environ::ScopeVec;
-pub use world::{World, world};
+use world::world;
 
 mod adapter;
 mod closed;
@@ -48,7 +48,8 @@ const WASI_NAME: &str = "wasi";
 pub fn link_component(component: Component) -> Result<Source, LinkError> {
     let wasm = linked(component.wasm())?;
     let bytes = wasm.len() as u64;
-    Source::of_component(wasm, component).map_err(|_| LinkError::TooLong(bytes))
+    let world = world(component.wasm()).to_text();
+    Source::of_component(wasm, component, world).map_err(|_| LinkError::TooLong(bytes))
 }
 
 fn linked(component: &[u8]) -> Result<Vec<u8>, LinkError> {
