@@ -112,9 +112,9 @@ extern "C" fn directories(caller: Caller, to: u32) {
 /// A stream's file: no folder.
 fn file_of(caller: Caller, this: u32) -> Result<Rc<File>, Errno> {
     let file = descriptor(caller, this);
-    const BADF: Errno = 8;
+    const ISDIR: Errno = 31;
     match preview1::fd_stat(file.fd())?.kind {
-        DIRECTORY => Err(BADF),
+        DIRECTORY => Err(ISDIR),
         _ => Ok(file),
     }
 }

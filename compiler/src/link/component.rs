@@ -34,6 +34,8 @@ mod collapse;
 mod error;
 mod flat;
 mod glue;
+#[cfg(test)]
+mod tests;
 mod world;
 
 /// WASI 0.2 in terms of preview 1 (`wasi02/README.md`).

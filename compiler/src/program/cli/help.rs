@@ -4,14 +4,15 @@
 //! at most 80 columns.
 
 pub(super) const HELP: &str = "\
-Compile a WebAssembly module to a signed, metered native artifact.
+Compile a WebAssembly module or component to a signed, metered native artifact.
 
 Usage: bls-compile [OPTIONS] <INPUT>
        bls-compile <run|link|check|audit|inspect|strip|delta> ...
        bls-compile <sign|verify|key|trust> ...
 
 INPUT is .wasm, .wat, a configuration (.json) that names modules, or - (stdin).
-A file called \"check\" is ./check.
+A component (WASI 0.2) becomes one module first. A file called \"check\" is
+./check.
 
   run       compile and run, in one step
   link      several modules become one
@@ -52,7 +53,7 @@ A file called \"check\" is ./check.
                           exceptions, typed references, atomics: for a
                           minimal bls-load
       --emit <KIND>       artifact | wasm (the metered module, for any engine) |
-                          linked (the module that several are)
+                          linked (the module that several or a component are)
       --max-compile-memory <SIZE>    what compiling may take [default: 16GiB]
       --max-compile-time <DURATION>  [default: 4h]; more ends in a refusal
       --json              result as JSON on stdout
@@ -151,7 +152,8 @@ Examples:
 ";
 
 pub(super) const HELP_CHECK: &str = "\
-Say what a module is and needs, and whether it would compile; write nothing.
+Say what a module or component is and needs, and whether it would compile;
+write nothing.
 
 Usage: bls-compile check [OPTIONS] <INPUT>
 
