@@ -1,10 +1,11 @@
-//! Stage *link*: several modules become one, a [`Source`] like any other.
+//! Stage *link*: several modules, or those of a component, become one, a [`Source`] like any other.
 //!
 //! Imports of one module are resolved by exports of another: functions, tables, memories,
 //! globals and tags. Each keeps the memory that it has; what no module provides stays an import,
 //! and is the host's. Modules begin in order (`begin`); of a library `_initialize` runs then
 //! too. The linked module exports what the entry exports. `blockless.mcall` and
-//! `blockless.register` become calls in generated code (`mcall`).
+//! `blockless.register` become calls in generated code (`mcall`). Of a component (`component`) the
+//! imports are resolved by what it says itself, and what nothing reaches is left out (`reach`).
 //!
 //! May assume nothing about the modules: each is validated first. Guarantees that a module does
 //! what it would do by itself, instantiated after those it imports; that the same modules give

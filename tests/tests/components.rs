@@ -70,7 +70,8 @@ fn files_are_there_by_wasi_alone() {
 #[test]
 fn an_error_is_exit_code_1_and_no_other_result_is_one() {
     let home = Home::new();
-    let last = "(call $is (call $value (i32.const 1)) (i32.const 3)) ;; LAST\n        (i32.const 0)";
+    let last =
+        "(call $is (call $value (i32.const 1)) (i32.const 3)) ;; LAST\n        (i32.const 0)";
     for (result, code) in [("(i32.const 1)", 1), ("(i32.const 2)", 134)] {
         let component = changed(&home, "resources.wat", last, result);
         let _ = ran(&home, &component, b"").expect(code);
@@ -85,13 +86,25 @@ fn what_breaks_a_rule_of_components_traps() {
         ("resources.wat", "(call $drop (local.get 0)) ;; DROP", ""),
         // One that is not there, one that was given away, one of another type.
         ("resources.wat", "(call $drop (local.get $b))", "(call $drop (i32.const 7))"),
-        ("resources.wat", "(call $value (i32.const 1)) (i32.const 3)", "(call $value (i32.const 2)) (i32.const 3)"),
-        ("streams.wat", "(call $drop-input (local.get $in))", "(call $drop-input (local.get $out))"),
+        (
+            "resources.wat",
+            "(call $value (i32.const 1)) (i32.const 3)",
+            "(call $value (i32.const 2)) (i32.const 3)",
+        ),
+        (
+            "streams.wat",
+            "(call $drop-input (local.get $in))",
+            "(call $drop-input (local.get $out))",
+        ),
         // More is written than was allowed, a stream goes before what waits for it, a list of
         // nothing is waited for, a place is not aligned.
         ("streams.wat", "(i64.const 4) (i32.const 0))", "(i64.const 1000000) (i32.const 0))"),
         ("streams.wat", "(call $drop-pollable (local.get $wait)) ;; CHILD", ""),
-        ("streams.wat", "(call $poll (i32.const 64) (i32.const 2)", "(call $poll (i32.const 64) (i32.const 0)"),
+        (
+            "streams.wat",
+            "(call $poll (i32.const 64) (i32.const 2)",
+            "(call $poll (i32.const 64) (i32.const 0)",
+        ),
         ("hello.wat", "(i32.const 23) (i32.const 0))", "(i32.const 23) (i32.const 2))"),
         // Bytes outside of the memory, and more than waits at once.
         ("hello.wat", "(i32.const 23) (i32.const 0))", "(i32.const 65536) (i32.const 0))"),
@@ -178,12 +191,20 @@ fn what_cannot_be_linked_is_refused_by_its_code() {
     );
     // Another version is another interface.
     refused(
-        &with(&of("wasi:random/random@0.3.0", "get-random-u64", "(result u64)"), &lowered("get-random-u64"), "(result i64)"),
+        &with(
+            &of("wasi:random/random@0.3.0", "get-random-u64", "(result u64)"),
+            &lowered("get-random-u64"),
+            "(result i64)",
+        ),
         "link.component-import",
         &["wasi:random/random@0.3.0#get-random-u64"],
     );
     refused(
-        &with(&of("wasi:random/random@0.2.0", "get-random-u64", "(result u32)"), &lowered("get-random-u64"), "(result i32)"),
+        &with(
+            &of("wasi:random/random@0.2.0", "get-random-u64", "(result u32)"),
+            &lowered("get-random-u64"),
+            "(result i32)",
+        ),
         "link.component-import-type",
         &["wasi:random/random#get-random-u64"],
     );
@@ -214,7 +235,10 @@ fn where_a_module_must_be_a_component_is_named() {
     let home = Home::new();
     let component = fixture("hello.wat");
     let component = component.to_str().unwrap();
-    for words in [&["audit", component][..], &["link", "--as", "x", component, "--as", "y", component, component]] {
+    for words in [
+        &["audit", component][..],
+        &["link", "--as", "x", component, "--as", "y", component, component],
+    ] {
         let ended = compile(&home, words).expect(1);
         let _ = ended.says(&["component", "code: input.component"]);
     }

@@ -91,7 +91,12 @@ fn real_programs() {
 /// What a component prints where it prints the name of its file, which here is the artifact's.
 fn same_but_for_names(recorded: &Run, ended: &Ended) {
     let expected = String::from_utf8_lossy(recorded.stdout.as_deref().unwrap_or(b""));
-    assert_eq!(ended.text(), expected.replace(".component.wasm", ".component.bls"), "{}", recorded.name);
+    assert_eq!(
+        ended.text(),
+        expected.replace(".component.wasm", ".component.bls"),
+        "{}",
+        recorded.name
+    );
 }
 
 #[test]

@@ -165,7 +165,8 @@ const DATA_SYNC: u32 = 1 << 3;
 const REQUESTED_SYNC: u32 = 1 << 4;
 const MUTATE: u32 = 1 << 5;
 /// The same of preview 1's `fdflags`.
-const SYNC_FLAGS: [(u32, u32); 3] = [(FILE_SYNC, 1 << 4), (DATA_SYNC, 1 << 1), (REQUESTED_SYNC, 1 << 3)];
+const SYNC_FLAGS: [(u32, u32); 3] =
+    [(FILE_SYNC, 1 << 4), (DATA_SYNC, 1 << 1), (REQUESTED_SYNC, 1 << 3)];
 
 #[unsafe(export_name = "wasi:filesystem/types#[method]descriptor.get-flags")]
 extern "C" fn get_flags(caller: Caller, this: u32, to: u32) {
@@ -346,8 +347,7 @@ fn lookup(flags: u32) -> u32 {
 
 fn give_stat(caller: Caller, to: u32, stat: Result<FileStat, Errno>) {
     answer_with::<104, _>(caller, to, 8, stat, |record, stat| {
-        let record =
-            record.u8(8, type_of(stat.kind)).u64(16, stat.links).u64(24, stat.size);
+        let record = record.u8(8, type_of(stat.kind)).u64(16, stat.links).u64(24, stat.size);
         let times = [(32, stat.accessed), (56, stat.modified), (80, stat.changed)];
         times.into_iter().fold(record, |record, (at, time)| {
             let record = record.u8(at, 1).u64(at + 8, time / SECOND);

@@ -16,9 +16,17 @@ const HANDLES_MAX: usize = 1 << 28;
 enum Slot {
     /// The next free one.
     Free(u32),
-    Own { ty: u32, rep: u32, lends: u32 },
+    Own {
+        ty: u32,
+        rep: u32,
+        lends: u32,
+    },
     /// Of the call of this depth.
-    Borrow { ty: u32, rep: u32, scope: u32 },
+    Borrow {
+        ty: u32,
+        rep: u32,
+        scope: u32,
+    },
 }
 
 #[derive(Default)]

@@ -358,17 +358,7 @@ pub(crate) fn open(fd: u32, path: &str, opening: Opening) -> Result<u32, Errno> 
     let mut opened = 0;
     // SAFETY: a path of that length, and a place for the number.
     done(unsafe {
-        path_open(
-            fd,
-            lookup,
-            path.as_ptr(),
-            path.len(),
-            how,
-            rights,
-            RIGHTS,
-            flags,
-            &mut opened,
-        )
+        path_open(fd, lookup, path.as_ptr(), path.len(), how, rights, RIGHTS, flags, &mut opened)
     })?;
     Ok(opened)
 }
@@ -407,14 +397,7 @@ pub(crate) fn read_link(fd: u32, path: &str, buffer: &mut [u8]) -> Result<usize,
     let mut used = 0;
     // SAFETY: a path and a place of their lengths.
     done(unsafe {
-        path_readlink(
-            fd,
-            path.as_ptr(),
-            path.len(),
-            buffer.as_mut_ptr(),
-            buffer.len(),
-            &mut used,
-        )
+        path_readlink(fd, path.as_ptr(), path.len(), buffer.as_mut_ptr(), buffer.len(), &mut used)
     })?;
     Ok((used as usize).min(buffer.len()))
 }
@@ -439,8 +422,6 @@ pub(crate) fn poll(wanted: &[Subscription], happened: &mut [Event]) -> Result<us
     let mut count = 0;
     let most = wanted.len().min(happened.len());
     // SAFETY: as many of both.
-    done(unsafe {
-        poll_oneoff(wanted.as_ptr(), happened.as_mut_ptr(), most as u32, &mut count)
-    })?;
+    done(unsafe { poll_oneoff(wanted.as_ptr(), happened.as_mut_ptr(), most as u32, &mut count) })?;
     Ok((count as usize).min(most))
 }

@@ -271,7 +271,13 @@ extern "C" fn blocking_write_zeroes(caller: Caller, this: u32, length: u64, to: 
     answer(caller, to, output.write_zeroes(length));
 }
 
-fn splice_some(caller: Caller, this: u32, from: u32, most: u64, may_wait: bool) -> Result<u64, Stop> {
+fn splice_some(
+    caller: Caller,
+    this: u32,
+    from: u32,
+    most: u64,
+    may_wait: bool,
+) -> Result<u64, Stop> {
     let output = handles::rep_of(caller, Kind::Output, this);
     let bytes = input(caller, from).read(most, may_wait)?;
     let Object::Output(output) = objects::get(output) else { trap() };

@@ -29,11 +29,13 @@ use wasmtime_environ::ScopeVec;
 use world::world;
 
 mod adapter;
+mod choose;
 mod closed;
 mod collapse;
 mod error;
 mod flat;
 mod glue;
+mod make;
 #[cfg(test)]
 mod tests;
 mod world;

@@ -1,9 +1,9 @@
 //! Conversations with a process that is none: what a taken-over one could say.
 
 use super::*;
-use crate::input::Source;
 use crate::compile::effort::Effort;
 use crate::compile::generate;
+use crate::input::Source;
 use crate::pipeline;
 use crate::ready::ready;
 use crate::validate::validate;

@@ -94,14 +94,17 @@ fn rewired<'a>(
         if !is_kept[at] {
             // What is left out changes nothing of what stays.
             let mut others = module.imports.iter().zip(&instance.arguments);
-            let reaches = others.any(|(import, argument)| match argument {
-                Def::Core(item) => {
-                    let is_state = matches!(import.kind(), Kind::Table | Kind::Global);
-                    is_state && is_kept[program.follow(*item).module]
-                }
-                _ => false,
+            let reaches = others.any(|(import, argument)| {
+                let is_state = match import.kind() {
+                    Kind::Table | Kind::Global => true,
+                    // An adapter has its stack in the program's.
+                    Kind::Memory => at != adapter,
+                    Kind::Function | Kind::Tag => false,
+                };
+                let Def::Core(item) = argument else { return false };
+                is_state && is_kept[program.follow(*item).module]
             });
-            if at != adapter && (reaches || module.start.is_some()) {
+            if reaches || (at != adapter && module.start.is_some()) {
                 return None;
             }
             continue;

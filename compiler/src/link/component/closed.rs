@@ -15,12 +15,13 @@ const CLOSED: [&str; 3] = ["wasi:sockets/", "wasi:http/", "wasi:clocks/timezone"
 const DENIED: [&str; 5] =
     ["access-denied", "HTTP-request-denied", "not-supported", "forbidden", "access"];
 
-/// Whether an interface, without its version, is known and closed.
+/// Whether an interface is known and closed. It has no version where that is 0.2.
 pub(super) fn is_closed(interface: &str) -> bool {
-    CLOSED.iter().any(|name| match name.ends_with('/') {
+    let is_of = |name: &&str| match name.ends_with('/') {
         true => interface.starts_with(name),
         false => interface == *name,
-    })
+    };
+    !interface.contains('@') && CLOSED.iter().any(is_of)
 }
 
 /// What a closed function does with its parameters, and what it answers.
@@ -139,7 +140,8 @@ impl Image<'_> {
             }
             InterfaceType::Variant(variant) => {
                 let variant = &types[*variant];
-                let best = DENIED.iter().find_map(|name| variant.cases.keys().position(|one| one == name));
+                let best =
+                    DENIED.iter().find_map(|name| variant.cases.keys().position(|one| one == name));
                 let best = best.unwrap_or(0);
                 let size = u32::from(variant.info.size).min(4) as usize;
                 self.put(at, best as u32, size);

@@ -16,7 +16,7 @@ use super::super::error::LinkError;
 use super::super::module::{Kind, Module};
 use super::super::resolve::{Item, Program};
 use std::collections::{HashMap, HashSet};
-use wasmparser::{CompositeInnerType, ElementItems, ElementKind, FunctionBody, Operator};
+use wasmparser::{ElementItems, ElementKind, FunctionBody, Operator};
 
 /// The longest body that is looked into: all parameters that a function of a component's border
 /// has, and the call.
@@ -63,17 +63,13 @@ fn forwarded(
     index: u32,
     body: &FunctionBody<'_>,
 ) -> Result<Option<(u32, u32, u32)>, LinkError> {
-    let module = &program.modules[at];
     let number = |ty: u32| program.numbers[at].get(ty as usize).copied();
-    let Some(own) = module.functions.get(index as usize) else { return Ok(None) };
-    let mut types = module.groups.iter().flat_map(|group| group.types());
-    let Some(CompositeInnerType::Func(function)) =
-        types.nth(*own as usize).map(|ty| &ty.composite_type.inner)
-    else {
+    let own = program.modules[at].functions.get(index as usize).and_then(|ty| number(*ty));
+    let Some(parameters) = own.and_then(|own| program.types.parameters(own)) else {
         return Ok(None);
     };
     let mut operators = body.get_operators_reader()?;
-    for parameter in 0..function.params().len() as u32 {
+    for parameter in 0..parameters {
         match operators.read()? {
             Operator::LocalGet { local_index } if local_index == parameter => {}
             _ => return Ok(None),
@@ -85,9 +81,9 @@ fn forwarded(
         | Operator::ReturnCallIndirect { table_index, type_index } => (table_index, type_index),
         _ => return Ok(None),
     };
-    let (own, called) = (number(*own), number(called));
     let is_end = operators.is_end_then_eof();
-    Ok(called.filter(|_| is_end && own == called).map(|ty| (table, value.cast_unsigned(), ty)))
+    let same = own.filter(|own| is_end && number(called) == Some(*own));
+    Ok(same.map(|ty| (table, value.cast_unsigned(), ty)))
 }
 
 /// What is in a table, by place; nothing where that is not plain.

@@ -391,7 +391,8 @@ impl<'t> Reader<'t> {
             Trampoline::EnterSyncCall => Ours::Enter,
             Trampoline::ExitSyncCall => Ours::Exit,
             Trampoline::Trap => Ours::Trap,
-            Trampoline::Transcoder { from64: true, .. } | Trampoline::Transcoder { to64: true, .. } => {
+            Trampoline::Transcoder { from64: true, .. }
+            | Trampoline::Transcoder { to64: true, .. } => {
                 return Err(wide_memory());
             }
             Trampoline::Transcoder { op, from, to, .. } => {

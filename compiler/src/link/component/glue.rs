@@ -16,8 +16,10 @@
 //! (`guest`). May assume valid instances. Guarantees that nothing of the WASI module is called
 //! while an allocator runs that it has called.
 
+use super::choose::{choose, key_is_context, key_is_parameter};
 use super::error::ComponentError;
 use super::flat::{Caller, Def, Flat, Handles, Import, Ours, Run};
+use super::make::Make;
 use crate::link::module::{Kind, Module};
 use crate::link::resolve::Item;
 use std::collections::HashMap;
@@ -31,7 +33,7 @@ use wasmparser::CompositeInnerType;
 
 /// The most instances of components, and of memories with their allocators.
 const INSTANCES_MAX: u32 = 1 << 16;
-const CONTEXTS_MAX: usize = 1 << 14;
+pub(super) const CONTEXTS_MAX: usize = 1 << 14;
 /// What preview 1 is imported from.
 pub(super) const HOST: &str = "wasi_snapshot_preview1";
 /// What the WASI module imports from this one.
@@ -39,21 +41,6 @@ const GUEST: &str = "guest";
 
 /// Parameters and results.
 type Signature = (Vec<ValType>, Vec<ValType>);
-
-/// A function that is made here.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Make {
-    Ours(Ours),
-    /// Of a table of handles its instance, its type, and whether that instance defines it.
-    InstanceOf,
-    TypeOf,
-    IsDefiner,
-    /// The caller's memory and allocator.
-    Read,
-    Write,
-    Realloc,
-    Start,
-}
 
 /// What is made.
 pub(super) struct Glue<'p> {
@@ -676,31 +663,6 @@ impl Glue<'_> {
     }
 }
 
-impl Make {
-    /// What it is called in the linked module.
-    fn name(&self) -> String {
-        match self {
-            Self::Ours(Ours::Import(import)) => format!("{}#{}", import.interface, import.function),
-            Self::Ours(Ours::New(..)) => "component::resource.new".to_owned(),
-            Self::Ours(Ours::Rep(..)) => "component::resource.rep".to_owned(),
-            Self::Ours(Ours::Drop(..)) => "component::resource.drop".to_owned(),
-            Self::Ours(Ours::TransferOwn) => "component::transfer-own".to_owned(),
-            Self::Ours(Ours::TransferBorrow) => "component::transfer-borrow".to_owned(),
-            Self::Ours(Ours::Enter) => "component::enter".to_owned(),
-            Self::Ours(Ours::Exit) => "component::exit".to_owned(),
-            Self::Ours(Ours::Trap) => "component::trap".to_owned(),
-            Self::Ours(Ours::Transcode(name, ..)) => format!("component::{name}"),
-            Self::InstanceOf => "component::instance-of".to_owned(),
-            Self::TypeOf => "component::type-of".to_owned(),
-            Self::IsDefiner => "component::is-definer".to_owned(),
-            Self::Read => "component::read".to_owned(),
-            Self::Write => "component::write".to_owned(),
-            Self::Realloc => "component::realloc".to_owned(),
-            Self::Start => "_start".to_owned(),
-        }
-    }
-}
-
 /// The signature of a function of numbers.
 fn signature(module: &Module<'_>, index: u32) -> Option<Signature> {
     let ty = *module.functions.get(index as usize)?;
@@ -717,46 +679,4 @@ fn signature(module: &Module<'_>, index: u32) -> Option<Signature> {
     };
     let values = |all: &[wasmparser::ValType]| all.iter().map(value).collect::<Option<Vec<_>>>();
     Some((values(function.params())?, values(function.results())?))
-}
-
-/// The key is the first parameter.
-fn key_is_parameter(body: &mut Function) {
-    body.instructions().local_get(0);
-}
-
-/// The key is the context in the first parameter.
-fn key_is_context(body: &mut Function) {
-    body.instructions()
-        .local_get(0)
-        .i32_const(2)
-        .i32_shr_u()
-        .i32_const(CONTEXTS_MAX as i32 - 1)
-        .i32_and();
-}
-
-/// Code that does what the key says: a tree of comparisons, where choices differ. The first
-/// choice has the key `first`.
-fn choose<T: PartialEq>(
-    choices: &[T],
-    first: usize,
-    block: BlockType,
-    key: &dyn Fn(&mut Function),
-    emit: &mut dyn FnMut(&T, &mut Function),
-    body: &mut Function,
-) {
-    let Some(one) = choices.first() else {
-        body.instructions().unreachable();
-        return;
-    };
-    if choices.iter().all(|other| other == one) {
-        return emit(one, body);
-    }
-    let half = choices.len() / 2;
-    let (low, high) = choices.split_at(half);
-    key(body);
-    body.instructions().i32_const((first + half) as i32).i32_lt_u().if_(block);
-    choose(low, first, block, key, emit, body);
-    body.instructions().else_();
-    choose(high, first + half, block, key, emit, body);
-    body.instructions().end();
 }

@@ -75,7 +75,8 @@ fn what_is_cut_off_is_refused() {
 fn what_is_damaged_is_refused_or_linked_and_never_a_panic() {
     let mut state = 7_u64;
     let mut below = |bound: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as usize % bound
     };
     let mut linked = 0;
