@@ -28,6 +28,8 @@ use zstd::zstd_safe::CParameter;
 pub const LEVELS: std::ops::RangeInclusive<u32> = 1..=ZSTD_LEVEL_MAX;
 /// The level when none is given.
 pub const LEVEL_DEFAULT: u32 = 19;
+/// The extension of a manifest that says what a component imported and exported.
+pub const COMPONENT_EXTENSION: &str = "component";
 
 /// Why parts cannot be assembled.
 #[derive(Debug)]
@@ -135,6 +137,9 @@ pub fn assemble(
     let mut extensions = extensions(audited, &records);
     if let Some(recipe) = module.source().recipe() {
         extensions.insert(recipe::EXTENSION.to_owned(), recipe.to_text());
+    }
+    if let Some(world) = module.source().world() {
+        extensions.insert(COMPONENT_EXTENSION.to_owned(), world.to_owned());
     }
     if let Some(unlisted) = unlist_exports(&mut module_from_outside) {
         extensions.insert(EXPORTS_EXTENSION.to_owned(), unlisted);

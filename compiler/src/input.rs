@@ -1,9 +1,9 @@
-//! Stage *input*: bytes become a [`Source`], or are refused by name.
+//! Stage *input*: bytes become a [`Source`] or a [`Component`], or are refused by name.
 //!
-//! Text (WAT) is encoded here, so that later stages see binary modules only. May
-//! assume nothing about the bytes. Guarantees: a [`Source`] begins with the magic
-//! and version of a core module, and has at most [`MODULE_BYTES_MAX`] bytes. Does
-//! not validate: what is inside may still be nonsense.
+//! Text (WAT) is encoded here, so that later stages see binaries only. May assume nothing about
+//! the bytes. Guarantees: a [`Source`] begins with the magic and version of a core module, a
+//! [`Component`] with the magic and layer of one, and both have at most [`MODULE_BYTES_MAX`]
+//! bytes. Does not validate: what is inside may still be nonsense.
 
 use bls_artifact::artifact::{Foreign, MAGIC, foreign_kind};
 use bls_artifact::digest::Sha256;
@@ -36,7 +36,7 @@ pub enum InputError {
     Version(u32),
     /// Something else that can be named.
     Foreign(&'static str),
-    /// A component, in text or binary.
+    /// A component, where only a core module can be.
     Component,
     /// Neither a module nor text that begins like one.
     NotWebAssembly,
@@ -62,7 +62,7 @@ impl fmt::Display for InputError {
             ),
             Self::Foreign(kind) => write!(f, "this is {kind}, not a WebAssembly module"),
             Self::Component => {
-                write!(f, "this is a WebAssembly component, not a core module")
+                write!(f, "this is a WebAssembly component, and here only a core module can be")
             }
             Self::NotWebAssembly => {
                 write!(f, "this is neither a WebAssembly module nor its text format")
@@ -117,7 +117,7 @@ impl InputError {
             Self::Truncated => "fetch or build the file again",
             Self::Version(_) => "use a newer bls-compile, or build for WebAssembly 1.0 binaries",
             Self::Component => {
-                "components are not supported yet; build a core module, such as target wasm32-wasip1"
+                "compile it by itself: bls-compile app.component.wasm; its modules are linked then"
             }
             Self::Foreign("a .bls artifact") => {
                 "it is compiled already: bls-load app.bls runs it, bls-compile inspect app.bls shows it"
@@ -143,6 +143,7 @@ pub struct Source {
     given: Sha256,
     given_bytes: u64,
     recipe: Option<Recipe>,
+    world: Option<String>,
 }
 
 impl Source {
@@ -152,29 +153,23 @@ impl Source {
     /// # Errors
     /// [`InputError`], by name of what the bytes are.
     pub fn new(bytes: Vec<u8>, label: &str) -> Result<Self, InputError> {
-        if bytes.len() as u64 > MODULE_BYTES_MAX {
-            return Err(InputError::TooLong);
-        }
-        let given = Sha256::of(&bytes);
-        let given_bytes = bytes.len() as u64;
-        let wasm = if is_binary(&bytes) { binary(bytes)? } else { encoded(&bytes, label)? };
+        Binary::new(bytes, label)?.module()
+    }
+
+    /// The module that a component became, whose world has this text.
+    ///
+    /// # Errors
+    /// [`InputError::TooLong`].
+    pub(crate) fn of_component(
+        wasm: Vec<u8>,
+        component: Component,
+        world: String,
+    ) -> Result<Self, InputError> {
         if wasm.len() as u64 > MODULE_BYTES_MAX {
             return Err(InputError::TooLong);
         }
-        Ok(Self { name: artifact_name(label), wasm, given, given_bytes, recipe: None })
-    }
-
-    /// The same where somebody else has encoded the text that was given: what it says is
-    /// believed to be what the text says.
-    ///
-    /// # Errors
-    /// [`InputError`].
-    pub(crate) fn encoded(text: &[u8], label: &str, wasm: Vec<u8>) -> Result<Self, InputError> {
-        if !is_binary(&wasm) {
-            return Err(InputError::NotWebAssembly);
-        }
-        let source = Self::new(wasm, label)?;
-        Ok(Self { given: Sha256::of(text), given_bytes: text.len() as u64, ..source })
+        let Component { name, given, given_bytes, .. } = component;
+        Ok(Self { name, wasm, given, given_bytes, recipe: None, world: Some(world) })
     }
 
     /// A module that was linked of several, which had so many bytes together.
@@ -190,7 +185,8 @@ impl Source {
         if wasm.len() as u64 > MODULE_BYTES_MAX {
             return Err(InputError::TooLong);
         }
-        Ok(Self { name, wasm, given: recipe.digest(), given_bytes, recipe: Some(recipe) })
+        let given = recipe.digest();
+        Ok(Self { name, wasm, given, given_bytes, recipe: Some(recipe), world: None })
     }
 
     /// Reads a file, or standard input where `path` is `-`.
@@ -240,6 +236,13 @@ impl Source {
         self.recipe.as_ref()
     }
 
+    /// What the component imported and exported that it was made of, a line each; `None` where a
+    /// module was given.
+    #[must_use]
+    pub fn world(&self) -> Option<&str> {
+        self.world.as_deref()
+    }
+
     /// SHA-256 of the bytes that were given: of the text, where it was text; of the recipe's,
     /// where it was linked.
     #[must_use]
@@ -251,6 +254,109 @@ impl Source {
     #[must_use]
     pub fn given_bytes(&self) -> u64 {
         self.given_bytes
+    }
+}
+
+/// A component in binary form, not validated.
+#[derive(Clone, Debug)]
+pub struct Component {
+    name: String,
+    wasm: Vec<u8>,
+    given: Sha256,
+    given_bytes: u64,
+}
+
+impl Component {
+    /// A name for the artifact, from the name of the input.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The binary component.
+    #[must_use]
+    pub fn wasm(&self) -> &[u8] {
+        &self.wasm
+    }
+}
+
+/// What can be compiled: a module or a component.
+#[derive(Clone, Debug)]
+pub enum Binary {
+    /// A core module.
+    Module(Source),
+    /// A component, which becomes one.
+    Component(Component),
+}
+
+impl Binary {
+    /// Takes the bytes of a module or a component in binary or text form. `label` is what an
+    /// error in text calls them, usually a file's name.
+    ///
+    /// # Errors
+    /// [`InputError`], by name of what the bytes are.
+    pub fn new(bytes: Vec<u8>, label: &str) -> Result<Self, InputError> {
+        if bytes.len() as u64 > MODULE_BYTES_MAX {
+            return Err(InputError::TooLong);
+        }
+        let given = Sha256::of(&bytes);
+        let given_bytes = bytes.len() as u64;
+        let wasm = if is_binary(&bytes) { bytes } else { encoded(&bytes, label)? };
+        if wasm.len() as u64 > MODULE_BYTES_MAX {
+            return Err(InputError::TooLong);
+        }
+        let name = artifact_name(label);
+        Ok(match layer(&wasm)? {
+            Layer::Module => {
+                let (recipe, world) = (None, None);
+                Self::Module(Source { name, wasm, given, given_bytes, recipe, world })
+            }
+            Layer::Component => Self::Component(Component { name, wasm, given, given_bytes }),
+        })
+    }
+
+    /// The same where somebody else has encoded the text that was given: what it says is
+    /// believed to be what the text says.
+    ///
+    /// # Errors
+    /// [`InputError`].
+    pub(crate) fn encoded(text: &[u8], label: &str, wasm: Vec<u8>) -> Result<Self, InputError> {
+        if !is_binary(&wasm) {
+            return Err(InputError::NotWebAssembly);
+        }
+        let (given, given_bytes) = (Sha256::of(text), text.len() as u64);
+        Ok(match Self::new(wasm, label)? {
+            Self::Module(source) => Self::Module(Source { given, given_bytes, ..source }),
+            Self::Component(one) => Self::Component(Component { given, given_bytes, ..one }),
+        })
+    }
+
+    /// The module, where only one can be.
+    ///
+    /// # Errors
+    /// [`InputError::Component`].
+    pub(crate) fn module(self) -> Result<Source, InputError> {
+        match self {
+            Self::Module(source) => Ok(source),
+            Self::Component(_) => Err(InputError::Component),
+        }
+    }
+
+    /// Itself, where it may be: among several only a module.
+    ///
+    /// # Errors
+    /// [`InputError::Component`].
+    pub(crate) fn among(self, several: bool) -> Result<Self, InputError> {
+        if several { self.module().map(Self::Module) } else { Ok(self) }
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn wasm(&self) -> &[u8] {
+        match self {
+            Self::Module(source) => source.wasm(),
+            Self::Component(component) => component.wasm(),
+        }
     }
 }
 
@@ -337,12 +443,18 @@ pub(crate) fn is_binary(bytes: &[u8]) -> bool {
     bytes.starts_with(b"\0asm")
 }
 
-/// Bytes that begin with the magic of WebAssembly.
-fn binary(bytes: Vec<u8>) -> Result<Vec<u8>, InputError> {
+/// What a binary is, by its head.
+enum Layer {
+    Module,
+    Component,
+}
+
+/// What bytes are that begin with the magic of WebAssembly.
+fn layer(bytes: &[u8]) -> Result<Layer, InputError> {
     let Some(version) = bytes.get(4..8) else { return Err(InputError::Truncated) };
     match *version {
-        [1, 0, 0, 0] => Ok(bytes),
-        [_, _, 1, 0] => Err(InputError::Component),
+        [1, 0, 0, 0] => Ok(Layer::Module),
+        [_, _, 1, 0] => Ok(Layer::Component),
         [a, b, c, d] => Err(InputError::Version(u32::from_le_bytes([a, b, c, d]))),
         _ => Err(InputError::Truncated),
     }
@@ -364,15 +476,23 @@ fn encoded(bytes: &[u8], label: &str) -> Result<Vec<u8>, InputError> {
     }
     let text = std::str::from_utf8(bytes).map_err(|_| InputError::NotWebAssembly)?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    match first_keyword(text) {
-        Some("component") => return Err(InputError::Component),
-        Some(_) => {}
-        None => return Err(InputError::NotWebAssembly),
+    if first_keyword(text).is_none() {
+        return Err(InputError::NotWebAssembly);
     }
     let wasm = wat::parse_str(text)
         .map_err(|error| InputError::Text(TextError::new(error, label, text)))?;
     // `(module binary "…")` can say anything.
-    if is_binary(&wasm) { binary(wasm) } else { Err(InputError::NotWebAssembly) }
+    if is_binary(&wasm) { Ok(wasm) } else { Err(InputError::NotWebAssembly) }
+}
+
+/// Whether bytes begin as a component does, in text or binary.
+pub(crate) fn is_component(bytes: &[u8]) -> bool {
+    match is_binary(bytes) {
+        true => matches!(layer(bytes), Ok(Layer::Component)),
+        false => std::str::from_utf8(bytes).is_ok_and(|text| {
+            first_keyword(text.trim_start_matches('\u{feff}')) == Some("component")
+        }),
+    }
 }
 
 /// What people mistake for a module.

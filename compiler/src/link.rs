@@ -1,10 +1,11 @@
-//! Stage *link*: several modules become one, a [`Source`] like any other.
+//! Stage *link*: several modules, or those of a component, become one, a [`Source`] like any other.
 //!
 //! Imports of one module are resolved by exports of another: functions, tables, memories,
 //! globals and tags. Each keeps the memory that it has; what no module provides stays an import,
 //! and is the host's. Modules begin in order (`begin`); of a library `_initialize` runs then
 //! too. The linked module exports what the entry exports. `blockless.mcall` and
-//! `blockless.register` become calls in generated code (`mcall`).
+//! `blockless.register` become calls in generated code (`mcall`). Of a component (`component`) the
+//! imports are resolved by what it says itself, and what nothing reaches is left out (`reach`).
 //!
 //! May assume nothing about the modules: each is validated first. Guarantees that a module does
 //! what it would do by itself, instantiated after those it imports; that the same modules give
@@ -13,11 +14,12 @@
 //! called, and keeps of custom sections the names only: others hold positions in code that has
 //! moved.
 
-use crate::input::{Given, Source, Unread};
+use crate::input::{Binary, Component, Given, Source, Unread};
 use crate::validate::{Validated, validate};
 use bls_artifact::limits::MODULE_BYTES_MAX;
 use bls_artifact::recipe::{Ingredient, Recipe};
 use bls_artifact::target::EngineProfile;
+pub use component::{ComponentError, link_component};
 pub use error::LinkError;
 use module::{Import, Module};
 use resolve::Program;
@@ -26,10 +28,12 @@ use std::fmt;
 use types::Types;
 
 mod begin;
+mod component;
 mod error;
 mod mcall;
 mod module;
 mod names;
+mod reach;
 mod resolve;
 #[cfg(test)]
 mod tests;
@@ -52,6 +56,8 @@ pub enum Modules {
     One(Source),
     /// Several, the entry last, that become one.
     Several(Vec<Part>),
+    /// A component, whose modules become one.
+    Component(Component),
 }
 
 impl From<Source> for Modules {
@@ -60,18 +66,26 @@ impl From<Source> for Modules {
     }
 }
 
+impl From<Binary> for Modules {
+    fn from(binary: Binary) -> Self {
+        match binary {
+            Binary::Module(source) => Self::One(source),
+            Binary::Component(component) => Self::Component(component),
+        }
+    }
+}
+
 impl Modules {
     /// What was given, each module read; `None` where that is not one for each.
-    pub(crate) fn of(given: &Given, read: Vec<Source>) -> Option<Self> {
+    pub(crate) fn of(given: &Given, read: Vec<Binary>) -> Option<Self> {
         match given {
-            Given::One(_) => <[Source; 1]>::try_from(read).ok().map(|[one]| Self::One(one)),
+            Given::One(_) => <[Binary; 1]>::try_from(read).ok().map(|[one]| one.into()),
             Given::Several(all) if all.len() == read.len() => {
                 let parts = all.iter().zip(read);
-                let part = |((name, _), source): (&(String, Unread), Source)| Part {
-                    name: name.clone(),
-                    source,
+                let part = |((name, _), one): (&(String, Unread), Binary)| {
+                    one.module().ok().map(|source| Part { name: name.clone(), source })
                 };
-                Some(Self::Several(parts.map(part).collect()))
+                parts.map(part).collect::<Option<_>>().map(Self::Several)
             }
             Given::Several(_) => None,
         }
@@ -83,6 +97,7 @@ impl Modules {
         match self {
             Self::One(source) => source.name(),
             Self::Several(parts) => parts.last().map_or("", |entry| entry.source.name()),
+            Self::Component(component) => component.name(),
         }
     }
 }

@@ -9,8 +9,8 @@ use crate::compile::effort::Effort;
 use crate::compile::{CompileError, Image, compile};
 use crate::describe::{Description, describe};
 use crate::fuel_profile::{ProfileError, fuel_profile};
-use crate::input::{InputError, Source};
-use crate::link::{LinkError, Modules, Part, link};
+use crate::input::{Binary, InputError, Source};
+use crate::link::{LinkError, Modules, Part, link, link_component};
 use crate::needs::{self, NeedsError};
 pub use crate::options::Options;
 use crate::ready::{ReadyError, ready};
@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 pub enum Stage {
     /// Bytes become a module.
     Input,
-    /// Several modules become one.
+    /// Several modules, or those of a component, become one.
     Link,
     /// The module is judged.
     Validate,
@@ -281,7 +281,7 @@ pub struct Built {
     pub times: Vec<(Stage, Duration)>,
 }
 
-/// Builds an artifact from the bytes of a module, binary or text. `label` is the
+/// Builds an artifact from the bytes of a module or a component, binary or text. `label` is the
 /// name of the input: the artifact's name is made from it.
 ///
 /// # Errors
@@ -292,11 +292,11 @@ pub fn build(
     options: &Options,
     keys: &[&PrivateKey],
 ) -> Result<Artifact, Error> {
-    let source = Source::new(bytes, label).map_err(Error::Input)?;
-    build_source(source, options, keys, &mut |_| {}).map(|built| built.artifact)
+    let read = Binary::new(bytes, label).map_err(Error::Input)?;
+    build_source(read, options, keys, &mut |_| {}).map(|built| built.artifact)
 }
 
-/// Builds an artifact from what was read, a [`Source`] or several modules; `observe` is told of
+/// Builds an artifact from what was read, a module, several, or a component; `observe` is told of
 /// each stage when it begins.
 ///
 /// # Errors
@@ -479,7 +479,7 @@ pub fn link_parts(parts: Vec<Part>, options: &Options) -> Result<Source, Error> 
     one_module(Modules::Several(parts), options, &mut Clock::new(&mut |_| {}))
 }
 
-/// The module that several are, or that there is.
+/// The module that several or a component become, or that there is.
 pub(crate) fn one_module(
     modules: Modules,
     options: &Options,
@@ -490,6 +490,9 @@ pub(crate) fn one_module(
         Modules::One(source) => Ok(source),
         Modules::Several(parts) => {
             clock.run(Stage::Link, || link(parts, &options.first_profile()).map_err(Error::Link))
+        }
+        Modules::Component(component) => {
+            clock.run(Stage::Link, || link_component(component).map_err(Error::Link))
         }
     }
 }

@@ -145,13 +145,12 @@ pub fn modules() -> Vec<PathBuf> {
     found
 }
 
-/// The runs of the modules in a `guests.json`; and the components, which must be
-/// refused.
+/// The runs of the modules in a `guests.json`, and those of the components.
 ///
 /// # Panics
 /// When the file is not what its README says.
 #[must_use]
-pub fn guests(shared: &Path) -> (Vec<Run>, Vec<PathBuf>) {
+pub fn guests(shared: &Path) -> (Vec<Run>, Vec<Run>) {
     let folder = shared.join("guests");
     let inputs: Vec<(String, Vec<u8>)> = std::fs::read_dir(folder.join("inputs"))
         .expect("inputs")
@@ -164,10 +163,7 @@ pub fn guests(shared: &Path) -> (Vec<Run>, Vec<PathBuf>) {
     let (mut runs, mut components) = (Vec::new(), Vec::new());
     for (name, guest) in read(&folder.join("guests.json")).as_object().expect("guests") {
         let file = folder.join(text(&guest["file"]));
-        if guest["kind"] == "component" {
-            components.push(file);
-            continue;
-        }
+        let is_component = guest["kind"] == "component";
         let run = &guest["run"];
         if run.is_null() {
             continue;
@@ -177,7 +173,8 @@ pub fn guests(shared: &Path) -> (Vec<Run>, Vec<PathBuf>) {
             (None, Some(text)) => text.into(),
             (None, None) => Vec::new(),
         };
-        runs.push(Run {
+        let of_its_kind = if is_component { &mut components } else { &mut runs };
+        of_its_kind.push(Run {
             name: name.clone(),
             file,
             args: strings(&run["args"]),

@@ -13,7 +13,7 @@ const TEXT_BYTES_MAX: usize = 64 << 10;
 const LINES_MAX: usize = 8;
 
 /// Every code that may come from the other process, and the stage that says it.
-const KNOWN: [(&str, &str); 48] = [
+const KNOWN: [(&str, &str); 56] = [
     ("input.empty", "input"),
     ("input.too-long", "input"),
     ("input.truncated", "input"),
@@ -29,6 +29,14 @@ const KNOWN: [(&str, &str); 48] = [
     ("link.export-type", "link"),
     ("link.initializer", "link"),
     ("link.table-initial", "link"),
+    ("link.component-invalid", "link"),
+    ("link.component-async", "link"),
+    ("link.component-threads", "link"),
+    ("link.component-feature", "link"),
+    ("link.component-import", "link"),
+    ("link.component-import-type", "link"),
+    ("link.component-no-run", "link"),
+    ("link.component-too-many", "link"),
     ("link.too-long", "link"),
     ("link.defect", "link"),
     ("validate.invalid", "validate"),

@@ -6,7 +6,7 @@ use super::{ChildError, Ending, Job, Limits, work};
 use crate::audit::{Findings, audit};
 use crate::compile::Image;
 use crate::fuel_profile;
-use crate::input::{Given, Source, Unread, is_binary};
+use crate::input::{Binary, Given, Unread, is_binary};
 use crate::link::Modules;
 use crate::pipeline::{
     Clock, Error, Front, Options, Stage, Unsigned, assemble_images, judge, one_module,
@@ -137,21 +137,22 @@ impl Child {
             let given = std::mem::replace(&mut self.given, Given::Several(Vec::new()));
             let mut read = Vec::new();
             for (name, Unread { bytes, label }) in given.all() {
-                let source = match is_binary(bytes) {
-                    true => Source::new(bytes.clone(), label),
+                let one = match is_binary(bytes) {
+                    true => Binary::new(bytes.clone(), label),
                     false => match self.next()? {
-                        Message::Encoded(wasm) => Source::encoded(bytes, label, wasm),
+                        Message::Encoded(wasm) => Binary::encoded(bytes, label, wasm),
                         _ => return Err(out_of_turn()),
                     },
                 };
-                read.push(source.map_err(|error| Error::of_input(name, error))?);
+                let one = one.and_then(|one| one.among(name.is_some()));
+                read.push(one.map_err(|error| Error::of_input(name, error))?);
             }
             self.modules = Modules::of(&given, read);
         }
         self.modules.as_ref().ok_or_else(out_of_turn)
     }
 
-    /// The module that several are: as the other process says it, for nothing is signed.
+    /// The module that several or a component become: as the other process says it, for nothing is signed.
     ///
     /// # Errors
     /// [`ChildError`].

@@ -8,7 +8,7 @@ use super::{Job, Limits, Refusal, wall, wire};
 use crate::audit::{audit, examine};
 use crate::compile::generate;
 use crate::fuel_profile::fuel_profile;
-use crate::input::{Given, Source, Unread, is_binary};
+use crate::input::{Binary, Given, InputError, Unread, is_binary};
 use crate::link::Modules;
 use crate::pipeline::{Clock, Error, Options, Stage, judge, needs_of, one_module};
 use crate::ready::ready;
@@ -88,12 +88,12 @@ fn work(task: &Task<'_>) -> Result<(), Stop> {
     wire::stage(&mut Pipe, Stage::Input)?;
     let mut read = Vec::new();
     for (name, Unread { bytes, label }) in task.given.all() {
-        let source = Source::new(bytes.clone(), label);
-        let source = source.map_err(|error| Error::of_input(name, error))?;
+        let one = Binary::new(bytes.clone(), label).and_then(|one| one.among(name.is_some()));
+        let one = one.map_err(|error| Error::of_input(name, error))?;
         if !is_binary(bytes) {
-            wire::encoded(&mut Pipe, source.wasm())?;
+            wire::encoded(&mut Pipe, one.wasm())?;
         }
-        read.push(source);
+        read.push(one);
     }
     let modules = Modules::of(task.given, read).ok_or(Stop::Nobody)?;
     // The other process reads keys, and looks whether there is anything to do.
@@ -111,7 +111,11 @@ fn work(task: &Task<'_>) -> Result<(), Stop> {
         }
         Job::Examine(features) => {
             wire::stage(&mut Pipe, Stage::Audit)?;
-            let Modules::One(source) = modules else { return Err(Stop::Nobody) };
+            let source = match modules {
+                Modules::One(source) => source,
+                Modules::Component(_) => return Err(Error::Input(InputError::Component).into()),
+                Modules::Several(_) => return Err(Stop::Nobody),
+            };
             match examine(source.wasm(), *features) {
                 Ok(found) => Ok(wire::findings(&mut Pipe, &found)?),
                 Err(error) => Err(Stop::Refused(Box::new(error.into()))),

@@ -10,7 +10,8 @@
 //! copying.
 
 use super::error::LinkError;
-use super::module::{Kind, Module};
+use super::module::Kind;
+use super::reach;
 use super::resolve::{Item, Layout, Program};
 use super::write::Mover;
 use wasm_encoder::Function;
@@ -48,7 +49,7 @@ impl Begin {
         let mut begin = Self { steps: Vec::new(), is_deferred: vec![false; program.modules.len()] };
         let mut has_run = false;
         for (at, module) in program.modules.iter().enumerate().take(program.entry + 1) {
-            if has_run && !is_quiet(module)? {
+            if has_run && !is_quiet(program, at)? {
                 begin.is_deferred[at] = true;
                 begin.steps.push(Step::Segments(at));
             }
@@ -58,9 +59,11 @@ impl Begin {
                 has_run = true;
             };
             module.start.into_iter().for_each(&mut call);
-            // The entry's is called by whoever calls the entry.
+            // The entry's is called by whoever calls the entry; a component calls its modules'
+            // itself.
             let initialize = module.exported("_initialize", Kind::Function);
-            let Some(index) = initialize.filter(|_| at != program.entry) else { continue };
+            let is_ours = at != program.entry && !program.is_component;
+            let Some(index) = initialize.filter(|_| is_ours) else { continue };
             let ty = module.functions.get(index as usize);
             let ty = ty.and_then(|ty| program.numbers[at].get(*ty as usize));
             if !ty.is_some_and(|ty| program.types.is_subtype(*ty, plain)) {
@@ -89,7 +92,7 @@ impl Begin {
                     function.instructions().call(*number);
                 }
                 Step::Segments(at) => {
-                    copy_segments(&program.modules[*at], &mut movers[*at], &mut function)?;
+                    copy_segments(program, *at, &mut movers[*at], &mut function)?;
                 }
             }
         }
@@ -100,12 +103,17 @@ impl Begin {
 
 /// Copies all active segments of a module, as the engine would: elements, then data.
 fn copy_segments(
-    module: &Module<'_>,
+    program: &Program<'_>,
+    at: usize,
     mover: &mut Mover<'_>,
     function: &mut Function,
 ) -> Result<(), LinkError> {
+    let module = &program.modules[at];
     for (element, nth) in module.elements.iter().zip(0..) {
         let ElementKind::Active { table_index, offset_expr } = &element.kind else { continue };
+        if !reach::keeps_segment(program, at, element) {
+            continue;
+        }
         let table = mover.number(Kind::Table, table_index.unwrap_or(0));
         let count = match &element.items {
             ElementItems::Functions(items) => items.count(),
@@ -131,9 +139,13 @@ fn copy_segments(
 
 /// Whether nobody but the module itself can see that its segments are copied: they go into what
 /// it defines, and fit.
-fn is_quiet(module: &Module<'_>) -> Result<bool, LinkError> {
+fn is_quiet(program: &Program<'_>, at: usize) -> Result<bool, LinkError> {
+    let module = &program.modules[at];
     for element in &module.elements {
         let ElementKind::Active { table_index, offset_expr } = &element.kind else { continue };
+        if !reach::keeps_segment(program, at, element) {
+            continue;
+        }
         let at = table_index.unwrap_or(0) as usize;
         let count = match &element.items {
             ElementItems::Functions(items) => items.count(),

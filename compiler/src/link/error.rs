@@ -1,5 +1,6 @@
 //! Why modules do not become one.
 
+use super::component::ComponentError;
 use crate::validate::ValidateError;
 use bls_artifact::limits::MODULE_BYTES_MAX;
 use bls_artifact::recipe::RecipeError;
@@ -54,6 +55,8 @@ pub enum LinkError {
     /// A table of this module that begins with something of another module which is no plain
     /// reference.
     TableInitial(String),
+    /// A component that does not become a module.
+    Component(ComponentError),
     /// All together are longer than one module may be.
     TooLong(u64),
     /// A valid module cannot be read again, or what is made of it is none: a defect of ours.
@@ -63,6 +66,12 @@ pub enum LinkError {
 impl From<wasmparser::Error> for LinkError {
     fn from(error: wasmparser::Error) -> Self {
         Self::Defect(error.to_string())
+    }
+}
+
+impl From<ComponentError> for LinkError {
+    fn from(error: ComponentError) -> Self {
+        Self::Component(error)
     }
 }
 
@@ -94,6 +103,7 @@ impl fmt::Display for LinkError {
                 f,
                 "a table of {name:?} begins with a global of another module that is no plain reference"
             ),
+            Self::Component(error) => error.fmt(f),
             Self::TooLong(bytes) => write!(
                 f,
                 "the linked module has {bytes} bytes; at most {MODULE_BYTES_MAX} are allowed"
@@ -127,6 +137,7 @@ impl LinkError {
             Self::ExportType { .. } => "link.export-type",
             Self::Initializer(_) => "link.initializer",
             Self::TableInitial(_) => "link.table-initial",
+            Self::Component(error) => error.code(),
             Self::TooLong(_) => "link.too-long",
             Self::Defect(_) => "link.defect",
         }
@@ -169,6 +180,7 @@ impl LinkError {
                     .to_owned()
             }
             Self::TableInitial(_) => "fill the table by an element segment or by code".to_owned(),
+            Self::Component(error) => error.hint().to_owned(),
             Self::TooLong(_) => "strip debug information: wasm-opt --strip-debug".to_owned(),
             Self::Defect(_) => "please report this, with the modules".to_owned(),
         })

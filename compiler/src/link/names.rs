@@ -74,7 +74,7 @@ impl Place<'_> {
 
     /// A name as it is from outside the module.
     fn full(&self, name: &str) -> String {
-        match self.at == self.program.entry {
+        match self.at == self.program.entry || self.module().name.is_empty() {
             true => name.to_owned(),
             false => format!("{}{BETWEEN}{name}", self.module().name),
         }
@@ -84,7 +84,7 @@ impl Place<'_> {
     /// name.
     fn number(&self, kind: Kind, index: u32) -> Option<u32> {
         let item = Item { module: self.at, kind, index };
-        if index >= self.module().count(kind) || self.program.follow(item) != item {
+        if index >= self.module().count(kind) || !self.program.keeps(item) {
             return None;
         }
         Some(self.layout.number(item))

@@ -6,6 +6,7 @@
 
 use super::error::LinkError;
 use super::module::{ByKind, Import, Kind, Module};
+use super::reach::Reach;
 use super::types::Types;
 use crate::describe;
 use bls_artifact::nearest::nearest;
@@ -19,7 +20,7 @@ use wasmparser::TypeRef;
 const EXPORTS_SHOWN: usize = 8;
 
 /// Where something is that a module defines, or imports and nobody has resolved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Item {
     pub(super) module: usize,
     pub(super) kind: Kind,
@@ -37,6 +38,13 @@ pub(super) struct Program<'a> {
     pub(super) numbers: Vec<Vec<u32>>,
     /// For each module and each import what it is; `None` where the host's.
     origins: Vec<Vec<Option<Item>>>,
+    /// Functions that do nothing but call another one, and which.
+    aliases: HashMap<Item, Item>,
+    /// What is kept of it; `None` where everything is.
+    reach: Option<Reach>,
+    /// Whether it is a component: then all host functions work on one memory, the one that the
+    /// entry exports, and nothing runs at the beginning but start functions.
+    pub(super) is_component: bool,
 }
 
 /// In which order libraries begin: as given, but for those that import later ones.
@@ -88,6 +96,62 @@ pub(super) fn order(modules: &[Module<'_>]) -> Result<Vec<usize>, LinkError> {
 pub(super) type Sources<'a> = dyn Fn(usize, &Import<'_>) -> Option<(usize, String)> + 'a;
 
 impl<'a> Program<'a> {
+    fn of(
+        modules: Vec<Module<'a>>,
+        entry: usize,
+        types: Types,
+        numbers: Vec<Vec<u32>>,
+        origins: Vec<Vec<Option<Item>>>,
+        is_component: bool,
+    ) -> Self {
+        let (aliases, reach) = (HashMap::new(), None);
+        Self { modules, entry, types, numbers, origins, aliases, reach, is_component }
+    }
+
+    /// The modules of a component, the entry last, whose imports somebody else has resolved:
+    /// for each module and each import what it is, `None` where the host's. No import leads to
+    /// itself.
+    pub(super) fn wired(
+        modules: Vec<Module<'a>>,
+        types: Types,
+        numbers: Vec<Vec<u32>>,
+        origins: Vec<Vec<Option<Item>>>,
+    ) -> Result<Self, LinkError> {
+        let entry = modules.len().saturating_sub(1);
+        let program = Self::of(modules, entry, types, numbers, origins, true);
+        for at in 0..program.modules.len() {
+            if program.origins[at].len() != program.modules[at].imports.len() {
+                return Err(super::defect("an import that nobody has resolved"));
+            }
+            for import in 0..program.modules[at].imports.len() {
+                program.check(at, import)?;
+            }
+        }
+        Ok(program)
+    }
+
+    /// Says of a function that it does nothing but call another one, which does not lead to it.
+    pub(super) fn alias(&mut self, function: Item, other: Item) {
+        self.aliases.insert(function, other);
+    }
+
+    /// Leaves out what nothing reaches.
+    pub(super) fn prune(&mut self) -> Result<(), LinkError> {
+        self.reach = Some(Reach::of(self)?);
+        Ok(())
+    }
+
+    /// What is kept, where something is left out.
+    pub(super) fn reach(&self) -> Option<&Reach> {
+        self.reach.as_ref()
+    }
+
+    /// Whether an item is one of the linked module: nothing else stands for it, and something
+    /// reaches it.
+    pub(super) fn keeps(&self, item: Item) -> bool {
+        self.follow(item) == item && self.reach.as_ref().is_none_or(|reach| reach.has(item))
+    }
+
     /// Resolves every import. `modules` are in the order in which they begin; `source` says of
     /// each import from which module it comes, and by which name.
     pub(super) fn resolve(
@@ -97,7 +161,7 @@ impl<'a> Program<'a> {
         numbers: Vec<Vec<u32>>,
         source: &Sources<'_>,
     ) -> Result<Self, LinkError> {
-        let mut program = Self { modules, entry, types, numbers, origins: Vec::new() };
+        let mut program = Self::of(modules, entry, types, numbers, Vec::new(), false);
         // First all origins: what is checked may lead through several modules.
         for (at, module) in program.modules.iter().enumerate() {
             let origins = module.imports.iter().map(|import| {
@@ -161,10 +225,11 @@ impl<'a> Program<'a> {
         // No circle: modules have an order, and what was generated only defines.
         loop {
             let imported = &self.modules[item.module].imported[item.kind as usize];
-            let import = imported.get(item.index as usize);
-            match import
-                .and_then(|import| self.origins[item.module].get(*import).copied().flatten())
-            {
+            let next = match imported.get(item.index as usize) {
+                Some(import) => self.origins[item.module].get(*import).copied().flatten(),
+                None => self.aliases.get(&item).copied(),
+            };
+            match next {
                 Some(next) => item = next,
                 None => return item,
             }
@@ -276,10 +341,10 @@ impl<'a> Program<'a> {
         let mut next = 0;
         for (at, module) in self.modules.iter().enumerate() {
             for nth in &module.imported[kind as usize] {
-                if self.origins[at][*nth].is_some() {
+                let import = &module.imports[*nth];
+                if !self.keeps(Item { module: at, kind, index: import.index }) {
                     continue;
                 }
-                let import = &module.imports[*nth];
                 let from = module_name(at, import);
                 let entity = self.renumber(at).entity_type(import.ty).map_err(super::defect)?;
                 let mut one = ImportSection::new();
@@ -297,17 +362,23 @@ impl<'a> Program<'a> {
         layout.imported[kind as usize] = next;
         for (at, module) in self.modules.iter().enumerate() {
             let imported = module.imported[kind as usize].len();
-            for number in &mut layout.spaces[at][kind as usize][imported..] {
-                *number = next;
-                next += 1;
+            let own = layout.spaces[at][kind as usize].iter_mut().enumerate().skip(imported);
+            for (index, number) in own {
+                if self.keeps(Item { module: at, kind, index: index as u32 }) {
+                    *number = next;
+                    next += 1;
+                }
             }
         }
         layout.counts[kind as usize] = next;
         for (at, module) in self.modules.iter().enumerate() {
-            for index in 0..module.imported[kind as usize].len() as u32 {
-                let item = self.follow(Item { module: at, kind, index });
-                let number = layout.number(item);
-                layout.spaces[at][kind as usize][index as usize] = number;
+            for index in 0..module.count(kind) {
+                let item = Item { module: at, kind, index };
+                let found = self.follow(item);
+                if found != item {
+                    let number = layout.number(found);
+                    layout.spaces[at][kind as usize][index as usize] = number;
+                }
             }
         }
         Ok(())
@@ -335,7 +406,7 @@ impl std::fmt::Display for NoSuchType {
     }
 }
 
-/// Where everything comes to be.
+/// Where everything comes to be; nowhere, for what is left out.
 #[derive(Default)]
 pub(super) struct Layout {
     /// What the host has: module, name and type.
@@ -351,7 +422,7 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// The new number of an item. Every item of a valid module has one.
+    /// The new number of an item. Every item of a valid module that is kept has one.
     pub(super) fn number(&self, item: Item) -> u32 {
         let space = &self.spaces[item.module][item.kind as usize];
         space.get(item.index as usize).copied().unwrap_or(u32::MAX)
@@ -403,7 +474,7 @@ impl Memories {
 
     /// What the module that an import comes from is called in the linked module.
     fn module_name(&mut self, program: &Program<'_>, at: usize, import: &Import<'_>) -> String {
-        if at == program.entry {
+        if at == program.entry || program.is_component {
             return import.module.to_owned();
         }
         let module = &program.modules[at];

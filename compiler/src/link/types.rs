@@ -106,6 +106,14 @@ impl Types {
         &self.section
     }
 
+    /// How many parameters a function type has.
+    pub(super) fn parameters(&self, ty: u32) -> Option<u32> {
+        match &self.types.get(ty as usize)?.composite_type.inner {
+            CompositeInnerType::Func(function) => Some(function.params().len() as u32),
+            _ => None,
+        }
+    }
+
     /// Whether a function, or an object, of type `has` is one of type `wants`.
     pub(super) fn is_subtype(&self, has: u32, wants: u32) -> bool {
         let mut at = Some(has);

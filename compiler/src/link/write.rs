@@ -4,6 +4,7 @@ use super::begin::{Begin, Start};
 use super::error::LinkError;
 use super::module::Kind;
 use super::names::names;
+use super::reach;
 use super::resolve::{Item, Layout, Program, export_kind};
 use bls_artifact::recipe::memory_export;
 use std::borrow::Cow;
@@ -119,12 +120,15 @@ pub(super) fn write(program: &mut Program<'_>, layout: &Layout) -> Result<Vec<u8
 
     let mut functions = FunctionSection::new();
     let mut code = CodeSection::new();
-    for (module, mover) in program.modules.iter().zip(&mut movers) {
-        for ty in &module.functions[module.imported[Kind::Function as usize].len()..] {
-            functions.function(mover.type_index(*ty).map_err(super::defect)?);
-        }
-        for body in &module.bodies {
-            mover.parse_function_body(&mut code, body.clone()).map_err(super::defect)?;
+    for (at, (module, mover)) in program.modules.iter().zip(&mut movers).enumerate() {
+        let imported = module.imported[Kind::Function as usize].len();
+        let own = module.functions.iter().enumerate().skip(imported).zip(&module.bodies);
+        for ((index, ty), body) in own {
+            let index = index as u32;
+            if program.keeps(Item { module: at, kind: Kind::Function, index }) {
+                functions.function(mover.type_index(*ty).map_err(super::defect)?);
+                mover.parse_function_body(&mut code, body.clone()).map_err(super::defect)?;
+            }
         }
     }
     let start = match start {
@@ -199,7 +203,11 @@ fn tables(
 ) -> Result<TableSection, LinkError> {
     let mut section = TableSection::new();
     for (at, module) in program.modules.iter().enumerate() {
-        for table in &module.own_tables {
+        let imported = module.imported[Kind::Table as usize].len();
+        for (table, index) in module.own_tables.iter().zip(imported as u32..) {
+            if !program.keeps(Item { module: at, kind: Kind::Table, index }) {
+                continue;
+            }
             let ty = movers[at].table_type(table.ty).map_err(super::defect)?;
             match &table.init {
                 TableInit::RefNull => section.table(ty),
@@ -311,6 +319,11 @@ fn elements(
     let mut section = ElementSection::new();
     for (at, module) in program.modules.iter().enumerate() {
         for element in &module.elements {
+            if !reach::keeps_segment(program, at, element) {
+                // It keeps its number.
+                section.declared(Elements::Functions(Cow::Borrowed(&[])));
+                continue;
+            }
             let mut element = element.clone();
             if begin.is_deferred[at] && matches!(element.kind, ElementKind::Active { .. }) {
                 element.kind = ElementKind::Passive;
@@ -322,7 +335,10 @@ fn elements(
     // libraries export is exported no more.
     let exported = exported_by_libraries(program, layout);
     let referred = movers.iter().flat_map(|mover| &mover.referred).copied();
-    let declared: BTreeSet<u32> = referred.filter(|number| exported.contains(number)).collect();
+    // Of what is left out segments declare nothing any more.
+    let is_pruned = program.reach().is_some();
+    let declared: BTreeSet<u32> =
+        referred.filter(|number| is_pruned || exported.contains(number)).collect();
     if !declared.is_empty() {
         let declared: Vec<u32> = declared.into_iter().collect();
         section.declared(Elements::Functions(Cow::Owned(declared)));

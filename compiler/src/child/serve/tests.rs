@@ -3,6 +3,7 @@
 use super::*;
 use crate::compile::effort::Effort;
 use crate::compile::generate;
+use crate::input::Source;
 use crate::pipeline;
 use crate::ready::ready;
 use crate::validate::validate;

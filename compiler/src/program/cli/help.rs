@@ -4,7 +4,7 @@
 //! at most 80 columns.
 
 pub(super) const HELP: &str = "\
-Compile a WebAssembly module to a signed, metered native artifact.
+Compile a WebAssembly module or component to a signed, metered native artifact.
 
 Usage: bls-compile [OPTIONS] <INPUT>
        bls-compile [OPTIONS] <INPUT>... -o <FOLDER/>
@@ -12,7 +12,8 @@ Usage: bls-compile [OPTIONS] <INPUT>
        bls-compile <sign|verify|key|key-of|trust> ...
 
 INPUT is .wasm, .wat, a configuration (.json) that names modules, or - (stdin);
-with -o FOLDER/ also a folder: every module in it. A file called \"check\" is
+with -o FOLDER/ also a folder: every module in it. A component (WASI 0.2)
+becomes one module first. A file called \"check\" is
 ./check.
 
   run       compile and run, in one step
@@ -62,7 +63,7 @@ with -o FOLDER/ also a folder: every module in it. A file called \"check\" is
                           exceptions, typed references, atomics: for a
                           minimal bls-load
       --emit <KIND>       artifact | wasm (the metered module, for any engine) |
-                          linked (the module that several are)
+                          linked (the module that several or a component are)
       --max-compile-memory <SIZE>    what compiling may take [default: 16GiB]
       --max-compile-time <DURATION>  [default: 4h]; more ends in a refusal
       --json              result as JSON on stdout; of several a line for each
@@ -197,7 +198,8 @@ Examples:
 ";
 
 pub(super) const HELP_CHECK: &str = "\
-Say what a module is and needs, and whether it would compile; write nothing.
+Say what a module or component is and needs, and whether it would compile;
+write nothing.
 
 Usage: bls-compile check [OPTIONS] <INPUT>
 

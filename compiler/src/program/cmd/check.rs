@@ -51,6 +51,7 @@ fn accepted(front: &Front, description: &Description, options: &Options) -> serd
         "name": source.name(),
         "source_sha256": source.given(),
         "sizes": { "source": source.given_bytes(), "metered": front.audited.wasm().len() },
+        "component": source.world().map(|world| world.lines().collect::<Vec<_>>()),
         "functions": description.functions,
         "module": description.module,
         "may_use": description.may_use,
@@ -79,6 +80,9 @@ fn table(front: &Front, description: &Description) -> String {
     let _ = writeln!(text, "name       {}", source.name());
     let _ = writeln!(text, "size       {} ({given} bytes)", show_size(given));
     let _ = writeln!(text, "sha256     {}", source.given());
+    for line in source.world().iter().flat_map(|world| world.lines()) {
+        let _ = writeln!(text, "component  {line}");
+    }
     let _ = writeln!(text, "functions  {}", description.functions);
     write_module(&mut text, &description.module, None, &description.may_use, &[]);
     write_unprovided(&mut text, &description.module);

@@ -7,7 +7,7 @@ use super::{Failure, many, print_json};
 use crate::child::{Child, Job, Limits};
 use crate::compile::effort::Effort;
 use crate::documents;
-use crate::input::{Given, STDIN, Source};
+use crate::input::{Given, STDIN, Source, is_component};
 use crate::needs;
 use crate::pipeline::{Options, Stage};
 use crate::program::cache::{BYTES_MAX, Cache};
@@ -89,10 +89,13 @@ pub(super) fn make(
 ) -> Result<(), Failure> {
     let files = inputs.files.iter().filter(|file| *file != Path::new(STDIN));
     files.clone().try_for_each(|file| destination.check(Some(file)))?;
-    let is_several = matches!(inputs.given, Given::Several(_));
-    if emit == Emit::Linked && !is_several {
+    let is_linked = match &inputs.given {
+        Given::One(one) => is_component(&one.bytes),
+        Given::Several(_) => true,
+    };
+    if emit == Emit::Linked && !is_linked {
         return Err(Failure::usage(
-            "--emit linked writes what several modules become, and there is one",
+            "--emit linked writes what several modules or a component become, and there is one module",
             Some("name those that it imports from: --module NAME=FILE".to_owned()),
         ));
     }
@@ -177,7 +180,7 @@ impl Begun<'_> {
         Ok(())
     }
 
-    /// The module that several are.
+    /// The module that several or a component become.
     fn linked(&self, given: Given, options: Options) -> Result<(), Failure> {
         let source = given.digest().map_err(ModulesError::from)?;
         let modules: Vec<Value> = given
@@ -199,8 +202,11 @@ impl Begun<'_> {
                 "sizes": { "source": given_bytes, "linked": wasm.len() },
             }));
         }
-        let count = modules.len();
-        self.say_sizes(given_bytes, wasm.len() as u64, &format!("linked of {count} modules"));
+        let how = match modules.len() {
+            1 => "linked of a component".to_owned(),
+            count => format!("linked of {count} modules"),
+        };
+        self.say_sizes(given_bytes, wasm.len() as u64, &how);
         Ok(())
     }
 

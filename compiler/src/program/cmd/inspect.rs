@@ -5,6 +5,7 @@
 
 use super::check::write_module;
 use super::{Failure, print, print_json};
+use crate::assemble::COMPONENT_EXTENSION;
 use crate::given::{self, Given};
 use crate::program::cli::Inspect;
 use bls_artifact::artifact::FORMAT_VERSION;
@@ -17,6 +18,9 @@ use bls_artifact::target::{Bounds, Language, Target};
 use object::{Object as _, ObjectSection as _};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
+
+/// Extensions that have lines of their own.
+const SHOWN: [&str; 2] = [recipe::EXTENSION, COMPONENT_EXTENSION];
 
 /// One artifact, and what is in its images.
 struct Inspected<'a> {
@@ -122,6 +126,9 @@ impl Inspected<'_> {
         for module in manifest.recipe().iter().flat_map(Recipe::modules) {
             let _ = writeln!(text, "linked     {} {}", module.sha256, module.name.escape_default());
         }
+        for line in manifest.extensions.get(COMPONENT_EXTENSION).iter().flat_map(|it| it.lines()) {
+            let _ = writeln!(text, "component  {}", line.escape_default());
+        }
         let _ = writeln!(text, "compiled   {}", manifest.compiled);
         for document in &manifest.documents {
             let (label, name) = (document.kind.word(), document.name.escape_default());
@@ -162,7 +169,7 @@ impl Inspected<'_> {
         let unlisted = manifest.unlisted_exports().map(|(count, _)| count);
         write_module(&mut text, &manifest.module, unlisted, &manifest.may_use, &manifest.needs);
         for (name, value) in
-            manifest.extensions.iter().filter(|(name, _)| *name != recipe::EXTENSION)
+            manifest.extensions.iter().filter(|(name, _)| !SHOWN.contains(&name.as_str()))
         {
             let _ =
                 writeln!(text, "extension  {} {}", name.escape_default(), value.escape_default());

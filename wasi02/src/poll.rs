@@ -1,0 +1,127 @@
+//! `wasi:io/poll`: waiting for points in time and for standard input, by `poll_oneoff`.
+
+use crate::guest::Caller;
+use crate::objects::{self, Kind, Object};
+use crate::preview1::{self, Event, MONOTONIC, Subscription};
+use crate::{handles, trap};
+use alloc::vec::Vec;
+
+/// Something that is waited for.
+#[derive(Clone, Copy)]
+pub(crate) struct Pollable {
+    wait: Wait,
+    /// The stream it is of, which must outlive it.
+    pub(crate) of: Option<u32>,
+}
+
+#[derive(Clone, Copy)]
+enum Wait {
+    /// It is ready.
+    Over,
+    /// A point on the monotonic clock.
+    Until(u64),
+    /// Standard input.
+    Input,
+}
+
+impl Pollable {
+    /// A handle of one that is ready at a point in time.
+    pub(crate) fn until(caller: Caller, time: u64) -> u32 {
+        Self { wait: Wait::Until(time), of: None }.handle(caller)
+    }
+
+    /// A handle of a stream's.
+    pub(crate) fn of_stream(caller: Caller, stream: u32, waits: bool) -> u32 {
+        objects::need(stream);
+        let wait = if waits { Wait::Input } else { Wait::Over };
+        Self { wait, of: Some(stream) }.handle(caller)
+    }
+
+    fn handle(self, caller: Caller) -> u32 {
+        handles::own(caller, Kind::Pollable, objects::insert(Object::Pollable(self)))
+    }
+}
+
+/// Whether a read of standard input would not wait: there is something, or its end.
+pub(crate) fn input_is_ready() -> bool {
+    input_within(Subscription::at_once())
+}
+
+/// Whether standard input is ready when this has happened, or before.
+fn input_within(alarm: Subscription) -> bool {
+    let mut happened = [Event::default(); 2];
+    match preview1::poll(&[Subscription::readable(0), alarm], &mut happened) {
+        Ok(count) => happened.iter().take(count).any(|event| Subscription::is_read(event.kind)),
+        // Then a read says what is wrong.
+        Err(_) => true,
+    }
+}
+
+/// Which of these are ready; does not wait.
+fn ready(waits: &[Wait]) -> Vec<bool> {
+    let has_clock = waits.iter().any(|wait| matches!(wait, Wait::Until(_)));
+    let now = if has_clock { preview1::time(MONOTONIC) } else { 0 };
+    let mut input = None;
+    let is_ready = |wait: &Wait| match wait {
+        Wait::Over => true,
+        Wait::Until(time) => *time <= now,
+        Wait::Input => *input.get_or_insert_with(input_is_ready),
+    };
+    waits.iter().map(is_ready).collect()
+}
+
+/// Waits until one is ready; which are.
+fn wait(waits: &[Wait]) -> Vec<bool> {
+    loop {
+        let found = ready(waits);
+        if found.contains(&true) {
+            return found;
+        }
+        let alarm = waits.iter().filter_map(|wait| match wait {
+            Wait::Until(time) => Some(*time),
+            _ => None,
+        });
+        let alarm = alarm.min().map(Subscription::until);
+        let input = waits.iter().any(|wait| matches!(wait, Wait::Input));
+        let input = input.then(|| Subscription::readable(0));
+        let wanted: Vec<Subscription> = alarm.into_iter().chain(input).collect();
+        let mut happened = [Event::default(); 2];
+        if preview1::poll(&wanted, &mut happened).is_err() {
+            trap();
+        }
+    }
+}
+
+fn wait_of(caller: Caller, handle: u32) -> Wait {
+    match objects::get(handles::rep_of(caller, Kind::Pollable, handle)) {
+        Object::Pollable(pollable) => pollable.wait,
+        _ => trap(),
+    }
+}
+
+#[unsafe(export_name = "wasi:io/poll#[method]pollable.ready")]
+extern "C" fn is_ready(caller: Caller, this: u32) -> u32 {
+    u32::from(ready(&[wait_of(caller, this)]).contains(&true))
+}
+
+#[unsafe(export_name = "wasi:io/poll#[method]pollable.block")]
+extern "C" fn block(caller: Caller, this: u32) {
+    let _ = wait(&[wait_of(caller, this)]);
+}
+
+#[unsafe(export_name = "wasi:io/poll#poll")]
+extern "C" fn poll(caller: Caller, from: u32, count: u32, to: u32) {
+    // By the interface's own rule.
+    if count == 0 {
+        trap();
+    }
+    let handles = caller.words(from, count);
+    let waits: Vec<Wait> = handles.into_iter().map(|handle| wait_of(caller, handle)).collect();
+    let found = wait(&waits);
+    let ready = (0_u32..).zip(found).filter(|(_, is_ready)| *is_ready);
+    let bytes: Vec<u8> = ready.flat_map(|(at, _)| at.to_le_bytes()).collect();
+    let place = caller.room(4, bytes.len());
+    caller.put(place, &bytes);
+    let record = crate::guest::Record::<8>::new().list(0, (place, bytes.len() as u32 / 4));
+    caller.record(to, 4, &record);
+}

@@ -1,0 +1,296 @@
+//! `wasi:io/streams`: of files, and of standard input, output and error.
+//!
+//! Nothing is kept back: what was written is written, so flushing has nothing to do. A file's
+//! stream has an offset of its own. What must not wait asks first whether there is anything to
+//! read; files never wait.
+
+use crate::files::File;
+use crate::guest::{Caller, Record};
+use crate::objects::{self, Kind, Object};
+use crate::poll::{self, Pollable};
+use crate::preview1::{self, Errno};
+use crate::{handles, trap};
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+
+/// The most bytes that are read or written at once.
+pub(crate) const PIECE: usize = 65536;
+/// The most bytes of a write that waits, by the interface's own rule.
+const BLOCKING_MAX: u32 = 4096;
+
+/// Something to read.
+pub(crate) enum Input {
+    Standard,
+    /// From an offset.
+    File(Rc<File>, u64),
+}
+
+/// Something to write to.
+pub(crate) struct Output {
+    pub(crate) to: To,
+    /// How many bytes the caller was told that it may write.
+    permit: u64,
+}
+
+/// Where it goes.
+pub(crate) enum To {
+    /// Standard output or error, by its number.
+    Standard(u32),
+    /// To an offset.
+    File(Rc<File>, u64),
+    /// To the end of a file.
+    End(Rc<File>),
+}
+
+impl Output {
+    pub(crate) fn new(to: To) -> Self {
+        Self { to, permit: 0 }
+    }
+}
+
+/// Why a stream does not go on.
+enum Stop {
+    Failed(Errno),
+    Closed,
+}
+
+impl From<Errno> for Stop {
+    fn from(errno: Errno) -> Self {
+        // Nobody reads it any more.
+        if errno == preview1::PIPE { Self::Closed } else { Self::Failed(errno) }
+    }
+}
+
+/// Writes a `stream-error` into a result: its case at `at`, its error behind it.
+fn stopped<const SIZE: usize>(caller: Caller, stop: Stop, at: usize) -> Record<SIZE> {
+    let record = Record::new().u8(0, 1);
+    match stop {
+        Stop::Closed => record.u8(at, 1),
+        Stop::Failed(errno) => {
+            let error = handles::own(caller, Kind::Error, objects::insert(Object::Error(errno)));
+            record.u32(at + 4, error)
+        }
+    }
+}
+
+/// `result<_, stream-error>`
+fn answer(caller: Caller, to: u32, done: Result<(), Stop>) {
+    let record: Record<12> = match done {
+        Ok(()) => Record::new(),
+        Err(stop) => stopped(caller, stop, 4),
+    };
+    caller.record(to, 4, &record);
+}
+
+/// `result<u64, stream-error>`
+fn answer_count(caller: Caller, to: u32, done: Result<u64, Stop>) {
+    let record: Record<16> = match done {
+        Ok(count) => Record::new().u64(8, count),
+        Err(stop) => stopped(caller, stop, 8),
+    };
+    caller.record(to, 8, &record);
+}
+
+/// `result<list<u8>, stream-error>`
+fn answer_bytes(caller: Caller, to: u32, done: Result<Vec<u8>, Stop>) {
+    let record: Record<12> = match done {
+        Ok(bytes) => Record::new().list(4, (caller.give(&bytes), bytes.len() as u32)),
+        Err(stop) => stopped(caller, stop, 4),
+    };
+    caller.record(to, 4, &record);
+}
+
+fn input(caller: Caller, handle: u32) -> &'static mut Input {
+    match objects::get(handles::rep_of(caller, Kind::Input, handle)) {
+        Object::Input(input) => input,
+        _ => trap(),
+    }
+}
+
+fn output(caller: Caller, handle: u32) -> &'static mut Output {
+    match objects::get(handles::rep_of(caller, Kind::Output, handle)) {
+        Object::Output(output) => output,
+        _ => trap(),
+    }
+}
+
+impl Input {
+    /// Reads at most so many bytes; waits for the first one, where it may.
+    fn read(&mut self, most: u64, may_wait: bool) -> Result<Vec<u8>, Stop> {
+        let most = most.min(PIECE as u64) as usize;
+        if most == 0 || (!may_wait && matches!(self, Self::Standard) && !poll::input_is_ready()) {
+            return Ok(Vec::new());
+        }
+        let mut bytes = alloc::vec![0; most];
+        let count = match self {
+            Self::Standard => preview1::read(0, &mut bytes, None)?,
+            Self::File(file, offset) => {
+                let count = preview1::read(file.fd(), &mut bytes, Some(*offset))?;
+                *offset += count as u64;
+                count
+            }
+        };
+        if count == 0 {
+            return Err(Stop::Closed);
+        }
+        bytes.truncate(count);
+        Ok(bytes)
+    }
+}
+
+impl Output {
+    /// Writes all of it.
+    fn write(&mut self, mut bytes: &[u8]) -> Result<(), Stop> {
+        while !bytes.is_empty() {
+            let count = match &mut self.to {
+                To::Standard(fd) => preview1::write(*fd, bytes, None)?,
+                To::File(file, offset) => {
+                    let count = preview1::write(file.fd(), bytes, Some(*offset))?;
+                    *offset += count as u64;
+                    count
+                }
+                To::End(file) => {
+                    let end = preview1::file_stat(file.fd())?.size;
+                    preview1::write(file.fd(), bytes, Some(end))?
+                }
+            };
+            if count == 0 {
+                return Err(Stop::Closed);
+            }
+            bytes = bytes.get(count..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// Takes so much of what the caller was told that it may write.
+    fn spend(&mut self, length: u64) {
+        match self.permit.checked_sub(length) {
+            Some(left) => self.permit = left,
+            None => trap(),
+        }
+    }
+
+    fn write_zeroes(&mut self, mut length: u64) -> Result<(), Stop> {
+        let zeroes = alloc::vec![0; length.min(PIECE as u64) as usize];
+        while length > 0 {
+            let piece = zeroes.get(..length.min(PIECE as u64) as usize).unwrap_or_default();
+            self.write(piece)?;
+            length -= piece.len() as u64;
+        }
+        Ok(())
+    }
+}
+
+#[unsafe(export_name = "wasi:io/streams#[method]input-stream.read")]
+extern "C" fn read(caller: Caller, this: u32, most: u64, to: u32) {
+    let read = input(caller, this).read(most, false);
+    answer_bytes(caller, to, read);
+}
+
+#[unsafe(export_name = "wasi:io/streams#[method]input-stream.blocking-read")]
+extern "C" fn blocking_read(caller: Caller, this: u32, most: u64, to: u32) {
+    let read = input(caller, this).read(most, true);
+    answer_bytes(caller, to, read);
+}
+
+#[unsafe(export_name = "wasi:io/streams#[method]input-stream.skip")]
+extern "C" fn skip(caller: Caller, this: u32, most: u64, to: u32) {
+    let read = input(caller, this).read(most, false);
+    answer_count(caller, to, read.map(|bytes| bytes.len() as u64));
+}
+
+#[unsafe(export_name = "wasi:io/streams#[method]input-stream.blocking-skip")]
+extern "C" fn blocking_skip(caller: Caller, this: u32, most: u64, to: u32) {
+    let read = input(caller, this).read(most, true);
+    answer_count(caller, to, read.map(|bytes| bytes.len() as u64));
+}
+
+#[unsafe(export_name = "wasi:io/streams#[method]input-stream.subscribe")]
+extern "C" fn subscribe_input(caller: Caller, this: u32) -> u32 {
+    let stream = handles::rep_of(caller, Kind::Input, this);
+    let waits = matches!(objects::get(stream), Object::Input(Input::Standard));
+    Pollable::of_stream(caller, stream, waits)
+}
+
+#[unsafe(export_name = "wasi:io/streams#[method]output-stream.check-write")]
+extern "C" fn check_write(caller: Caller, this: u32, to: u32) {
+    let output = output(caller, this);
+    output.permit = PIECE as u64;
+    answer_count(caller, to, Ok(PIECE as u64));
+}
+
+#[unsafe(export_name = "wasi:io/streams#[method]output-stream.write")]
+extern "C" fn write(caller: Caller, this: u32, from: u32, length: u32, to: u32) {
+    let output = output(caller, this);
+    output.spend(u64::from(length));
+    let bytes = caller.bytes(from, length as usize);
+    answer(caller, to, output.write(&bytes));
+}
+
+#[unsafe(export_name = "wasi:io/streams#[method]output-stream.blocking-write-and-flush")]
+extern "C" fn blocking_write(caller: Caller, this: u32, from: u32, length: u32, to: u32) {
+    let output = output(caller, this);
+    if length > BLOCKING_MAX {
+        trap();
+    }
+    let bytes = caller.bytes(from, length as usize);
+    answer(caller, to, output.write(&bytes));
+}
+
+#[unsafe(export_name = "wasi:io/streams#[method]output-stream.flush")]
+extern "C" fn flush(caller: Caller, this: u32, to: u32) {
+    let _ = output(caller, this);
+    answer(caller, to, Ok(()));
+}
+
+#[unsafe(export_name = "wasi:io/streams#[method]output-stream.blocking-flush")]
+extern "C" fn blocking_flush(caller: Caller, this: u32, to: u32) {
+    let _ = output(caller, this);
+    answer(caller, to, Ok(()));
+}
+
+#[unsafe(export_name = "wasi:io/streams#[method]output-stream.subscribe")]
+extern "C" fn subscribe_output(caller: Caller, this: u32) -> u32 {
+    let stream = handles::rep_of(caller, Kind::Output, this);
+    Pollable::of_stream(caller, stream, false)
+}
+
+#[unsafe(export_name = "wasi:io/streams#[method]output-stream.write-zeroes")]
+extern "C" fn write_zeroes(caller: Caller, this: u32, length: u64, to: u32) {
+    let output = output(caller, this);
+    output.spend(length);
+    answer(caller, to, output.write_zeroes(length));
+}
+
+#[unsafe(export_name = "wasi:io/streams#[method]output-stream.blocking-write-zeroes-and-flush")]
+extern "C" fn blocking_write_zeroes(caller: Caller, this: u32, length: u64, to: u32) {
+    let output = output(caller, this);
+    if length > u64::from(BLOCKING_MAX) {
+        trap();
+    }
+    answer(caller, to, output.write_zeroes(length));
+}
+
+fn splice_some(
+    caller: Caller,
+    this: u32,
+    from: u32,
+    most: u64,
+    may_wait: bool,
+) -> Result<u64, Stop> {
+    let output = handles::rep_of(caller, Kind::Output, this);
+    let bytes = input(caller, from).read(most, may_wait)?;
+    let Object::Output(output) = objects::get(output) else { trap() };
+    output.write(&bytes)?;
+    Ok(bytes.len() as u64)
+}
+
+#[unsafe(export_name = "wasi:io/streams#[method]output-stream.splice")]
+extern "C" fn splice(caller: Caller, this: u32, from: u32, most: u64, to: u32) {
+    answer_count(caller, to, splice_some(caller, this, from, most, false));
+}
+
+#[unsafe(export_name = "wasi:io/streams#[method]output-stream.blocking-splice")]
+extern "C" fn blocking_splice(caller: Caller, this: u32, from: u32, most: u64, to: u32) {
+    answer_count(caller, to, splice_some(caller, this, from, most, true));
+}
