@@ -82,7 +82,7 @@ impl Glued {
                 let index = self.instances.iter().position(|one| one == instance)?;
                 Some(Item { module: own, kind: Kind::Global, index: index as u32 })
             }
-            Def::Ours(ours) => self.function(&Make::Ours(ours.as_ref().clone()), own),
+            Def::Ours(ours) => self.function(&Make::Ours(ours.clone()), own),
         }
     }
 
@@ -125,7 +125,7 @@ pub(super) fn glue(flat: &Flat<'_>, modules: &[Module<'_>]) -> Result<Glued, Com
                 glue.may_leave(*instance);
             }
             Def::Ours(ours) => {
-                glue.make(Make::Ours(ours.as_ref().clone()));
+                glue.make(Make::Ours(ours.clone()));
             }
         }
     }
@@ -237,7 +237,7 @@ impl Glue<'_> {
     ) -> u32 {
         match def {
             Def::Core(item) => self.import(Some(*item), (parameters.to_vec(), results.to_vec())),
-            Def::Ours(ours) => base + self.make(Make::Ours(ours.as_ref().clone())),
+            Def::Ours(ours) => base + self.make(Make::Ours(ours.clone())),
             // No function of a component: what is made is not valid.
             Def::MayLeave(_) | Def::Host => u32::MAX,
         }
@@ -277,39 +277,8 @@ impl Glue<'_> {
     }
 
     fn body(&mut self, make: &Make, base: u32) -> Result<(Signature, Function), ComponentError> {
-        let three = || vec![I32; 3];
         Ok(match make {
-            Make::Ours(Ours::Import(import)) => self.imported(import)?,
-            Make::Ours(Ours::New(instance, ty)) => {
-                let mut body = Function::new([]);
-                self.check_may_leave(*instance, &mut body);
-                self.handle_call("resource#new", *instance, *ty, &mut body);
-                body.instructions().end();
-                ((vec![I32], vec![I32]), body)
-            }
-            Make::Ours(Ours::Rep(instance, ty)) => {
-                let mut body = Function::new([]);
-                self.handle_call("resource#rep", *instance, *ty, &mut body);
-                body.instructions().end();
-                ((vec![I32], vec![I32]), body)
-            }
-            Make::Ours(Ours::Drop(instance, ty, destructor)) => {
-                self.dropping(*instance, *ty, destructor.as_ref(), base)
-            }
-            Make::Ours(Ours::TransferOwn) => {
-                ((three(), vec![I32]), self.transfer("resource#transfer-own", false, base))
-            }
-            Make::Ours(Ours::TransferBorrow) => {
-                ((three(), vec![I32]), self.transfer("resource#transfer-borrow", true, base))
-            }
-            Make::Ours(Ours::Enter) => ((three(), vec![]), self.plain("resource#enter")),
-            Make::Ours(Ours::Exit) => ((vec![], vec![]), self.plain("resource#exit")),
-            Make::Ours(Ours::Trap) => {
-                let mut body = Function::new([]);
-                body.instructions().unreachable().end();
-                ((vec![I32], vec![]), body)
-            }
-            Make::Ours(Ours::Transcode(name, from, to)) => self.transcode(name, *from, *to)?,
+            Make::Ours(ours) => self.ours(ours, base)?,
             Make::InstanceOf => self.by_table(|handles| handles.instance),
             Make::TypeOf => self.by_table(|handles| handles.ty),
             Make::IsDefiner => self.by_table(|handles| u32::from(handles.is_definer)),
@@ -317,6 +286,43 @@ impl Glue<'_> {
             Make::Write => self.copy(false),
             Make::Realloc => self.realloc(base),
             Make::Start => self.start(base),
+        })
+    }
+
+    fn ours(&mut self, ours: &Ours, base: u32) -> Result<(Signature, Function), ComponentError> {
+        let three = || vec![I32; 3];
+        Ok(match ours {
+            Ours::Import(import) => self.imported(import)?,
+            Ours::New(instance, ty) => {
+                let mut body = Function::new([]);
+                self.check_may_leave(*instance, &mut body);
+                self.handle_call("resource#new", *instance, *ty, &mut body);
+                body.instructions().end();
+                ((vec![I32], vec![I32]), body)
+            }
+            Ours::Rep(instance, ty) => {
+                let mut body = Function::new([]);
+                self.handle_call("resource#rep", *instance, *ty, &mut body);
+                body.instructions().end();
+                ((vec![I32], vec![I32]), body)
+            }
+            Ours::Drop(instance, ty, destructor) => {
+                self.dropping(*instance, *ty, destructor.as_ref(), base)
+            }
+            Ours::TransferOwn => {
+                ((three(), vec![I32]), self.transfer("resource#transfer-own", false, base))
+            }
+            Ours::TransferBorrow => {
+                ((three(), vec![I32]), self.transfer("resource#transfer-borrow", true, base))
+            }
+            Ours::Enter => ((three(), vec![]), self.plain("resource#enter")),
+            Ours::Exit => ((vec![], vec![]), self.plain("resource#exit")),
+            Ours::Trap => {
+                let mut body = Function::new([]);
+                body.instructions().unreachable().end();
+                ((vec![I32], vec![]), body)
+            }
+            Ours::Transcode(name, from, to) => self.transcode(name, *from, *to)?,
         })
     }
 

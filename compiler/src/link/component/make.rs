@@ -5,7 +5,7 @@ use super::flat::Ours;
 /// A function that is made here.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Make {
-    Ours(Ours),
+    Ours(Box<Ours>),
     /// Of a table of handles its instance, its type, and whether that instance defines it.
     InstanceOf,
     TypeOf,
@@ -20,24 +20,32 @@ pub(super) enum Make {
 impl Make {
     /// What it is called in the linked module.
     pub(super) fn name(&self) -> String {
-        match self {
-            Self::Ours(Ours::Import(import)) => format!("{}#{}", import.interface, import.function),
-            Self::Ours(Ours::New(..)) => "component::resource.new".to_owned(),
-            Self::Ours(Ours::Rep(..)) => "component::resource.rep".to_owned(),
-            Self::Ours(Ours::Drop(..)) => "component::resource.drop".to_owned(),
-            Self::Ours(Ours::TransferOwn) => "component::transfer-own".to_owned(),
-            Self::Ours(Ours::TransferBorrow) => "component::transfer-borrow".to_owned(),
-            Self::Ours(Ours::Enter) => "component::enter".to_owned(),
-            Self::Ours(Ours::Exit) => "component::exit".to_owned(),
-            Self::Ours(Ours::Trap) => "component::trap".to_owned(),
-            Self::Ours(Ours::Transcode(name, ..)) => format!("component::{name}"),
-            Self::InstanceOf => "component::instance-of".to_owned(),
-            Self::TypeOf => "component::type-of".to_owned(),
-            Self::IsDefiner => "component::is-definer".to_owned(),
-            Self::Read => "component::read".to_owned(),
-            Self::Write => "component::write".to_owned(),
-            Self::Realloc => "component::realloc".to_owned(),
-            Self::Start => "_start".to_owned(),
-        }
+        let name = match self {
+            Self::Ours(ours) => return ours_name(ours),
+            Self::InstanceOf => "component::instance-of",
+            Self::TypeOf => "component::type-of",
+            Self::IsDefiner => "component::is-definer",
+            Self::Read => "component::read",
+            Self::Write => "component::write",
+            Self::Realloc => "component::realloc",
+            Self::Start => "_start",
+        };
+        name.to_owned()
     }
+}
+
+fn ours_name(ours: &Ours) -> String {
+    let name = match ours {
+        Ours::Import(import) => return format!("{}#{}", import.interface, import.function),
+        Ours::Transcode(name, ..) => return format!("component::{name}"),
+        Ours::New(..) => "component::resource.new",
+        Ours::Rep(..) => "component::resource.rep",
+        Ours::Drop(..) => "component::resource.drop",
+        Ours::TransferOwn => "component::transfer-own",
+        Ours::TransferBorrow => "component::transfer-borrow",
+        Ours::Enter => "component::enter",
+        Ours::Exit => "component::exit",
+        Ours::Trap => "component::trap",
+    };
+    name.to_owned()
 }
