@@ -127,7 +127,7 @@ fn identities() -> Vec<Defect> {
             up.parts[0].1 = 31;
             up.bytes()
         }),
-        row("delta-signature", "signature.invalid", "signature", |bases| {
+        row("delta-signature", "signature.wrong", "is not good", |bases| {
             let mut up = Up::good(bases);
             up.signatures[0].1[63] ^= 1;
             up.bytes()
@@ -135,13 +135,13 @@ fn identities() -> Vec<Defect> {
         row("delta-signature-by-another", "signature.unknown-key", "key", |bases| {
             Up::of(bases, &next(bases), &stranger()).bytes()
         }),
-        row("delta-signatures-swapped", "signature.invalid", "signature", |bases| {
+        row("delta-signatures-swapped", "signature.wrong", "is not good", |bases| {
             let mut up = Up::good(bases);
             let base = Envelope::sign(bases.hello.envelope.payload().to_vec(), &[&builder()]);
             up.signatures = signatures(&base);
             up.bytes()
         }),
-        row("delta-no-manifest", "manifest.syntax", "", |bases| {
+        row("delta-no-manifest", "manifest.truncated", "it ends early", |bases| {
             Up::of(bases, b"{", &builder()).bytes()
         }),
     ]
