@@ -15,9 +15,11 @@ fn main() {
         println!("cargo::rerun-if-changed={}", folder.display());
         collect(&folder, &mut files);
     }
-    let lock = above.join("Cargo.lock");
-    println!("cargo::rerun-if-changed={}", lock.display());
-    files.extend(lock.is_file().then_some(lock));
+    // And WASI 0.2, which is linked into components.
+    for file in [above.join("Cargo.lock"), above.join("wasi02/wasi02.wasm")] {
+        println!("cargo::rerun-if-changed={}", file.display());
+        files.extend(file.is_file().then_some(file));
+    }
     files.sort();
     let mut digest = Sha256::new();
     for file in files {

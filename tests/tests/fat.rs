@@ -207,7 +207,8 @@ fn another_machine_gets_what_it_would_run() {
     let _ = shelf.install(&home, &artifact).expect(0);
     let refused = shelf.load(&home, &["verify", "--target", "s390x:z15", path]).expect(125);
     let _ = refused.says(&["and not for s390x", "code: compatibility.architecture\n"]);
-    let rich = home.compile(&hello(), &["--target", "aarch64:v8.4"]);
+    let elsewhere = Home::new();
+    let rich = elsewhere.compile(&hello(), &["--target", "aarch64:v8.4"]);
     let words = ["verify", "--target", "aarch64:v8.1", text(&rich)];
     let _ = shelf.load(&home, &words).expect(125).says(&[
         "aarch64:v8.1 lacks what its part for aarch64:v8.4 needs: dotprod, pauth",
