@@ -2,9 +2,12 @@
 //! and nothing is written behind one that failed.
 
 use bls_tests::programs::{Ended, Home, compiler, fixtures, run};
+use bls_tests::users::{FreshUser, may_make_users};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// A folder `in/` with these modules, and in a folder below it one more.
 fn scene(names: &[&str]) -> Home {
@@ -91,9 +94,10 @@ fn inputs_are_named_in_several_ways() {
     let quiet = compile(&home, &["in/a.wat", "in/b.wat", "-q"]).expect(0);
     assert_eq!(quiet.stderr, "");
     assert!(home.path("a.bls").exists() && home.path("b.bls").exists());
-    // A name that begins as a command's does is a file where there is one.
-    fs::copy(home.path("in/a.wat"), home.path("check")).unwrap();
-    let _ = compile(&home, &["./check", "in/b.wat", "-o", "z/", "--if-changed"]).expect(1);
+    // A word that is a command's is a file where there is one.
+    fs::copy(home.path("in/a.wat"), home.path("compile")).unwrap();
+    let _ = compile(&home, &["compile", "in/b.wat", "-o", "z/"]).expect(0).says(&["z/compile.bls"]);
+    fs::remove_file(home.path("compile")).unwrap();
 
     for (words, code, said) in [
         (&["in/a.wat", "./in/a.wat", "-o", "o/"][..], 1, "would both become o/a.bls"),
@@ -108,7 +112,7 @@ fn inputs_are_named_in_several_ways() {
         (&["instal", "in/a.wat"], 2, "there is no file \"instal\""),
         (&["install", "in/a.wat"], 2, "a command of bls-load"),
         (&["compile", "in/a.wat"], 2, "without a command"),
-        (&["-q", "check", "in/nothing.wat", "in/a.wat"], 1, "nothing.wat"),
+        (&["-q", "audit", "in/a.wat"], 2, "a command stands before its options"),
     ] {
         let ended = compile(&home, words).expect(code).says(&[said, "hint: "]);
         assert!(ended.stdout.is_empty(), "{words:?}");
@@ -218,4 +222,59 @@ fn a_process_that_ends_without_a_word_has_failed() {
         "2 of 2 failed",
     ]);
     assert_eq!(files(&home, "out"), Vec::<String>::new());
+}
+
+/// Whoever is killed leaves nothing half done, and nobody who goes on with it.
+#[test]
+fn when_it_is_killed_those_who_work_for_it_end() {
+    let home = scene(&["a.wat", "b.wat"]);
+    let script = home.path("sign.sh");
+    fs::write(&script, "#!/bin/sh\necho $PPID $$ >> pids\nexec sleep 1000\n").unwrap();
+    let _ = run(Command::new("chmod").arg("+x").arg(&script), b"").expect(0);
+    let mut command = Command::new(compiler());
+    command.current_dir(home.path("")).args(["in", "-o", "out/", "--jobs", "2"]);
+    command.args(["--key", "exec:./sign.sh", "--public-key", "test.pub"]);
+    let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = quiet.spawn().unwrap();
+    let pids = || {
+        let text = fs::read_to_string(home.path("pids")).unwrap_or_default();
+        text.split_ascii_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    while pids().len() < 4 {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child.kill().unwrap();
+    let _ = child.wait().unwrap();
+    for pair in pids().chunks(2) {
+        let state = || {
+            let text = fs::read_to_string(format!("/proc/{}/stat", pair[0])).unwrap_or_default();
+            text.rsplit(") ").next().and_then(|rest| rest.chars().next())
+        };
+        while !matches!(state(), None | Some('Z' | 'X')) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        // Who signs is the user's own, and is asked for nothing any more.
+        let _ = Command::new("kill").arg(&pair[1]).output();
+    }
+    assert_eq!(files(&home, "out"), Vec::<String>::new());
+}
+
+/// A key that is made at first use is made once, however many need it.
+#[test]
+fn many_make_one_key() {
+    if !may_make_users() {
+        return;
+    }
+    let user = FreshUser::new("bls-many", 64_611);
+    fs::create_dir(user.home.join("in")).unwrap();
+    for name in ["a", "b", "c", "d", "e", "f"] {
+        let text = format!("(module (func (export \"_start\")) (data \"{name}\") (memory 1))");
+        fs::write(user.home.join(format!("in/{name}.wat")), text).unwrap();
+    }
+    let mut command = user.command(&compiler());
+    let ended = run(command.args(["in", "-o", "out/", "--jobs", "6"]), b"").expect(0);
+    assert_eq!(ended.stderr.matches("made your signing key").count(), 1, "{}", ended.stderr);
+    let signed = |line: &str| line.split_once("signed by ").map(|(_, key)| key.to_owned());
+    let keys: BTreeSet<String> = ended.stderr.lines().filter_map(signed).collect();
+    assert_eq!(keys.len(), 1, "{}", ended.stderr);
 }
