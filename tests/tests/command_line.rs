@@ -22,7 +22,7 @@ fn the_compiler_explains_itself() {
     in_order(
         &help,
         &[
-            "Compile a WebAssembly module to a signed, metered native artifact.",
+            "Compile a WebAssembly module or component to a signed, metered native artifact.",
             "Usage: bls-compile [OPTIONS] <INPUT>",
             "bls-compile <run|link|check|audit|inspect|strip|delta>",
             "bls-compile <sign|verify|key|trust>",
