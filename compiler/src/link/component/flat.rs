@@ -381,7 +381,7 @@ impl<'t> Reader<'t> {
                 let Handles { instance, ty, .. } = self.table(*table)?;
                 let number = self.types[*table].unwrap_concrete_ty().as_u32();
                 let destructor = match self.destructors.get(&number).copied() {
-                    Some((def, definer)) => Some((self.def(def)?, definer)),
+                    Some((def, definer)) => Some((of_module(def)?, definer)),
                     None => None,
                 };
                 Ours::Drop(instance, ty, destructor)
@@ -436,7 +436,7 @@ impl<'t> Reader<'t> {
         Ok(Caller {
             instance: options.instance.as_u32(),
             memory: data.memory.map(|memory| self.memory(memory)).transpose()?,
-            realloc: realloc.map(|def| self.def(def)).transpose()?,
+            realloc: realloc.map(of_module).transpose()?,
             encoding: match options.string_encoding {
                 StringEncoding::Utf8 => 0,
                 StringEncoding::Utf16 => 1,
@@ -481,6 +481,17 @@ impl<'t> Reader<'t> {
         }
         let after = options.post_return.and_then(|one| self.after.get(&one.as_u32()).copied());
         Ok((self.def(func)?, after.map(|def| self.def(def)).transpose()?))
+    }
+}
+
+/// An allocator or a destructor: a function of a module, as all tools make them. One of ours could
+/// stand on another one, and so on without end.
+fn of_module(def: &CoreDef) -> Result<Def, ComponentError> {
+    match def {
+        CoreDef::Export(export) => Ok(Def::Core(item(export)?)),
+        _ => Err(ComponentError::Feature(
+            "an allocator or a destructor that is no function of a module".to_owned(),
+        )),
     }
 }
 
