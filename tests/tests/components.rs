@@ -62,7 +62,7 @@ fn files_are_there_by_wasi_alone() {
     fs::write(folder.path().join("given"), "0123456789").expect("a file");
     let grant = format!("--dir={}::/data", folder.path().display());
     let _ = run(&mut home.load_command(&[grant], &artifact), b"").expect(0);
-    assert_eq!(fs::read(folder.path().join("sub/new")).expect("a file"), b"345\0\0\0678");
+    assert_eq!(fs::read(folder.path().join("sub/new")).expect("a file"), b"345\x00\x00\x00678");
     assert!(!folder.path().join("gone").exists());
     assert_eq!(fs::read_link(folder.path().join("link")).expect("a link"), Path::new("given"));
 }
