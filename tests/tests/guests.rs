@@ -2,7 +2,7 @@
 
 use bls_artifact::digest::Sha256;
 use bls_tests::peer::on_loader;
-use bls_tests::programs::{Ended, Home, run, shared};
+use bls_tests::programs::{Ended, Home, shared};
 use bls_tests::runs::{self, Run};
 use std::path::Path;
 
