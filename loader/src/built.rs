@@ -9,7 +9,8 @@ use std::fmt;
 
 /// The network's interfaces, listeners, extensions, bls-broker.
 pub(crate) const NETWORK: bool = cfg!(feature = "network");
-/// Configurations, the network's command line, modules that are compiled at their first run.
+/// Configurations, the network's command line, modules that are compiled at their first run,
+/// accounts of runs.
 pub(crate) const NODE: bool = cfg!(feature = "node");
 /// What of WebAssembly is beyond its core.
 pub(crate) const OBJECTS: bool = cfg!(feature = "objects");
@@ -37,7 +38,7 @@ impl fmt::Display for NotBuilt {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self {
             Self::Network => "the network, listeners and extensions",
-            Self::Node => "configurations and the command line of bls-runtime",
+            Self::Node => "configurations, the command line of bls-runtime, metrics and receipts",
             Self::Objects => "objects, exceptions, typed references and atomic operations",
             Self::Store => "installing, and running what is installed",
             Self::Zstd => "compressed code",

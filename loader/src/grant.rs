@@ -157,6 +157,7 @@ pub(crate) fn grant(
         output_max: limits.output,
         descriptors_max: limits.descriptors,
         determinism: request.determinism,
+        accounting: None,
     };
     let (declared, asking) = (needs.clone(), beyond.asking);
     Ok(Granted { grants, permissions, kept_back, declared, asking })

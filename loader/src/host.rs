@@ -12,6 +12,7 @@
 //! | `disk` | what counts as output |
 //! | `holding` | memory that is held for the guest between calls |
 //! | `limit`, `observed`, `state` | what the guest may have, how far it is, what its store owns |
+//! | `accounted` | what is kept for a run's account |
 //! | `determinism` | what takes the place of clocks, randomness and file numbers |
 //! | `errno` | what a call answers when it cannot do what it was asked |
 //!
@@ -24,6 +25,7 @@
 
 #![forbid(unsafe_code)]
 
+pub(crate) mod accounted;
 mod blockless;
 mod determinism;
 mod disk;
@@ -43,6 +45,8 @@ mod wiring;
 
 use crate::built;
 use crate::sys;
+pub use accounted::Accounting;
+use accounted::{Account, Accounted};
 use blockless::Blockless;
 pub use blockless::{Aliases, Reach};
 use bls_artifact::capability::Capability;
@@ -99,6 +103,8 @@ pub struct Grants {
     pub withheld: Vec<Capability>,
     /// Rules in the place of chance.
     pub determinism: Option<Determinism>,
+    /// What is kept for the run's account. The default: nothing.
+    pub accounting: Option<Accounting>,
 }
 
 impl Default for Grants {
@@ -115,6 +121,7 @@ impl Default for Grants {
             descriptors_max: DESCRIPTORS_DEFAULT,
             withheld: Vec::new(),
             determinism: None,
+            accounting: None,
         }
     }
 }
@@ -179,6 +186,7 @@ pub struct Host {
     holding: Holding,
     input: Input,
     blockless: Blockless,
+    accounted: Accounted,
     /// Which edition of it the call at hand is one of.
     edition: Edition,
 }
@@ -206,7 +214,8 @@ impl Host {
             clockwork: grants.determinism.map(Clockwork::new),
             purse: Purse::default(),
             holding: Holding::default(),
-            input: Input::new(input),
+            input: Input::new(input).accounted(grants.accounting),
+            accounted: Accounted::new(grants.accounting, rows().count()),
             blockless: Blockless::new(grants.reach, grants.listed),
             edition: Edition::default(),
         }
@@ -242,6 +251,12 @@ impl Host {
         self.purse.charged()
     }
 
+    /// What is to be in the account of the run.
+    pub(crate) fn account(&self) -> Account {
+        let names = rows().map(|row| (row.interface, row.name));
+        Account::of(&self.accounted, self.input.seen(), names)
+    }
+
     /// `perm` when a default grant was kept back.
     fn check(&self, capability: Capability) -> Outcome<()> {
         match self.withheld.contains(&capability) {
@@ -259,7 +274,7 @@ fn call(
     caller: &mut Caller<'_, State>,
     edition: Edition,
     memory: u32,
-    run: Run,
+    (index, run): (usize, Run),
     given: &[u64],
 ) -> Result<u32, wasmtime::Error> {
     let counter = caller.data().counter;
@@ -271,6 +286,7 @@ fn call(
     host.purse.open(left);
     host.holding.open(limiter.left_for_host());
     host.edition = edition;
+    host.accounted.call(index);
     let outcome = match caller.data().memory(memory) {
         Some(memory) => {
             let (bytes, state) = memory.data_and_store_mut(&mut *caller);
@@ -311,13 +327,19 @@ pub fn has_type(module: &str, name: &str, ty: &FuncType) -> Option<bool> {
     Some(fit(function.parameters, &mut ty.params()) && fit(results, &mut ty.results()))
 }
 
-/// The row of the function that an import asks for, if there is one.
-fn row(module: &str, name: &str) -> Option<(&'static host_table::Function, &'static Row)> {
-    let function = host_table::function(module, name)?;
+/// All functions that this loader has.
+fn rows() -> impl Iterator<Item = &'static Row> {
     let beyond: &[Row] = if built::NETWORK { blockless::ROWS } else { &[] };
-    let mut rows = preview1::ROWS.iter().chain(beyond);
-    let row = rows.find(|row| (row.interface, row.name) == (function.interface, function.name))?;
-    Some((function, row))
+    preview1::ROWS.iter().chain(beyond)
+}
+
+/// The row of the function that an import asks for, and its place, if there is one.
+fn row(module: &str, name: &str) -> Option<(&'static host_table::Function, usize, &'static Row)> {
+    let function = host_table::function(module, name)?;
+    let is_it =
+        |(_, row): &(usize, &Row)| (row.interface, row.name) == (function.interface, function.name);
+    let (index, row) = rows().enumerate().find(is_it)?;
+    Some((function, index, row))
 }
 
 /// Gives `linker` the host function that an import asks for; `false` when there is no such
@@ -326,9 +348,9 @@ fn row(module: &str, name: &str) -> Option<(&'static host_table::Function, &'sta
 /// # Errors
 /// The engine's, when there is no memory for it.
 pub fn define(linker: &mut Linker<State>, module: &str, name: &str) -> wasmtime::Result<bool> {
-    let Some((function, row)) = row(module, name) else { return Ok(false) };
+    let Some((function, index, row)) = row(module, name) else { return Ok(false) };
     let (interface, memory) = host_module(module);
-    let (edition, run) = (Edition::of(interface), row.run);
+    let (edition, run) = (Edition::of(interface), (index, row.run));
     sys::function::define(linker, (module, name), function, move |caller, given| {
         call(caller, edition, memory, run, given)
     })?;

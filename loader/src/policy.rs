@@ -10,6 +10,7 @@ use crate::error::{Cause, StageError};
 use crate::guarded::{GuardError, read, read_place};
 use crate::request::AskedLimits;
 use bls_artifact::capability::Permission;
+use bls_artifact::digest::Sha256;
 use bls_artifact::fuel::BUDGET_MAX;
 use bls_artifact::limits::{
     DESCRIPTORS_DEFAULT, DESCRIPTORS_MAX, DESCRIPTORS_MIN, MEMORY_BYTES_DEFAULT, POLICY_BYTES_MAX,
@@ -17,7 +18,7 @@ use bls_artifact::limits::{
 };
 use bls_artifact::manifest;
 use bls_artifact::policy::{
-    self, Bound, Bounds, FolderGrant, Log, Policy, Requirement, SYSTEM_FILE,
+    self, Account, Bound, Bounds, FolderGrant, Log, Policy, Requirement, SYSTEM_FILE,
 };
 use bls_artifact::quantity;
 use std::fmt;
@@ -292,6 +293,16 @@ impl Rules {
     /// Where the policies say that a run is logged.
     pub(crate) fn logs(&self) -> impl Iterator<Item = &Log> {
         self.files.iter().filter_map(|(_, policy)| policy.log.as_ref())
+    }
+
+    /// The account that the first policy which says something about it demands of every run.
+    pub(crate) fn account(&self) -> Option<&Account> {
+        self.files.iter().find_map(|(_, policy)| policy.account.as_ref())
+    }
+
+    /// SHA-256 of each file.
+    pub(crate) fn digests(&self) -> impl Iterator<Item = Sha256> {
+        self.files.iter().filter_map(|(_, policy)| policy.digest)
     }
 
     /// The compiler that a policy names, and the key that it signs with.

@@ -4,6 +4,7 @@
 //! One user of the library among others: it asks the stages, in their order
 //! (`cmd/run.rs`), and says what came of it. Nothing outside this folder may use it.
 
+mod account;
 pub(crate) mod cli;
 mod cmd;
 mod compile;

@@ -11,6 +11,7 @@ pub(crate) mod outcome;
 
 use crate::confine::Confined;
 use crate::error::{Cause, Failure, printable_name};
+use crate::host::accounted::Account;
 use crate::host::limit::Exceeded;
 use crate::host::observed::Observed;
 use crate::host::state::State;
@@ -46,6 +47,8 @@ pub(crate) struct Ended {
     pub(crate) limits_met: Vec<&'static str>,
     /// What the call gave.
     pub(crate) results: Vec<Val>,
+    /// What is to be in its account.
+    pub(crate) account: Account,
 }
 
 impl Ended {
@@ -58,6 +61,7 @@ impl Ended {
             memory_peak: 0,
             limits_met: Vec::new(),
             results: Vec::new(),
+            account: Account::default(),
         }
     }
 }
@@ -224,6 +228,7 @@ impl Guest {
                 Err(Box::new(Ended {
                     memory_peak: store.data().limiter.memory_peak(),
                     limits_met,
+                    account: store.data().host.account(),
                     ..Ended::before(outcome, consumption)
                 }))
             }
@@ -322,6 +327,7 @@ impl Guest {
             memory_peak: self.store.data().limiter.memory_peak(),
             limits_met,
             results: result.unwrap_or_default(),
+            account: self.store.data().host.account(),
         }
     }
 }

@@ -19,7 +19,7 @@ pub enum Takes {
 use Takes::{MaybeValue, Nothing, Value};
 
 /// Every option that a run of any artifact can have, without its dashes.
-pub const RUN: [(&str, Takes); 42] = [
+pub const RUN: [(&str, Takes); 46] = [
     ("dir", Value),
     ("dir-ro", Value),
     ("env", Value),
@@ -46,6 +46,10 @@ pub const RUN: [(&str, Takes); 42] = [
     ("epoch", Value),
     ("unknown-imports", Value),
     ("report", Value),
+    ("receipt", Value),
+    ("receipt-key", Value),
+    ("metrics", Value),
+    ("account", Value),
     ("log", Value),
     ("fuel-profile", MaybeValue),
     ("explain", Nothing),

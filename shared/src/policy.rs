@@ -6,6 +6,7 @@
 //! bound. Reads no file and grants nothing: the programs do.
 
 use crate::capability::{Capability, Permission};
+use crate::digest::Sha256;
 use crate::quantity::{parse_count, parse_size, parse_time};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, Visitor};
@@ -117,6 +118,25 @@ impl TryFrom<String> for Log {
     fn try_from(word: String) -> Result<Self, Self::Error> {
         Self::from_word(&word).ok_or("log takes stderr, syslog, or the path of a socket")
     }
+}
+
+/// The account that is kept of every run: paths of this machine. Receipts and the key that signs
+/// them come together.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Account {
+    /// The file of counters.
+    #[serde(default)]
+    pub metrics: Option<String>,
+    /// The folder that gets a signed receipt of each run.
+    #[serde(default)]
+    pub receipts: Option<String>,
+    /// The file of the key that signs receipts.
+    #[serde(default)]
+    pub key: Option<String>,
+    /// bls-account, by its path; where it is absent, the one beside bls-load.
+    #[serde(default)]
+    pub program: Option<String>,
 }
 
 /// A default for those who do not ask, and a bound for those who do.
@@ -273,6 +293,12 @@ pub struct Policy {
     /// Where the line goes that says which artifact ran.
     #[serde(default)]
     pub log: Option<Log>,
+    /// The account that is kept of every run.
+    #[serde(default)]
+    pub account: Option<Account>,
+    /// SHA-256 of the file that it was read from.
+    #[serde(skip)]
+    pub digest: Option<Sha256>,
     /// The bls-compile that compiles a module which is not installed, by its path.
     #[serde(default, rename = "compile-with")]
     pub compile_with: Option<String>,
@@ -290,7 +316,12 @@ impl Policy {
         let policy: Self = serde_json::from_slice(text).map_err(json)?;
         check_version(policy.version)?;
         policy.limits.check()?;
-        Ok(policy)
+        let is_half = |account: &Account| account.receipts.is_some() != account.key.is_some();
+        if policy.account.as_ref().is_some_and(is_half) {
+            let what = "an account's receipts and the key that signs them come together";
+            return Err(PolicyError::Json(what.to_owned()));
+        }
+        Ok(Self { digest: Some(Sha256::of(text)), ..policy })
     }
 
     /// Whether this may be granted.

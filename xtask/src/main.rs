@@ -2,7 +2,7 @@
 //!
 //! Needs only cargo. Cargo unifies features over all members of one invocation:
 //! a plain `cargo build --workspace` would link the compiler into the loader. So
-//! the three programs and the C library are built by separate invocations here, in the
+//! the programs and the C library are built by separate invocations here, in the
 //! right order, and the tests are told where they are (`BLS_COMPILE`, `BLS_LOAD`,
 //! `BLS_BROKER`, `BLS_LIBRARY`).
 
@@ -18,7 +18,7 @@ The verbs of this repository.
 
 Usage: cargo xtask <VERB>
 
-  build    the three programs, into target/bls/
+  build    the four programs, into target/bls/
            build minimal: a small bls-load, into target/bls/minimal/: core WebAssembly, preview 1,
            raw parts; no store, no network, no configurations (loader/Cargo.toml)
   library  the library for C and its header, into target/bls/
@@ -112,7 +112,8 @@ fn cargo(arguments: &[&str], variables: &[(&str, &OsStr)]) -> Step {
     }
 }
 
-/// Builds the compiler (profile release), the loader and the broker (profile dist, static).
+/// Builds the compiler (profile release), and the loader with the programs that it starts (profile
+/// dist, static).
 fn build() -> Step {
     cargo(&["build", "--release", "--package", "bls-compiler"], &[])?;
     install(&target().join("release/bls-compile"), "bls-compile")?;
@@ -121,12 +122,15 @@ fn build() -> Step {
     loader(&host, &[])?;
     install(&target().join(&host).join("dist/bls-load"), "bls-load")?;
 
-    // Static too: it opens no library, so its rules allow it none. At an address that nobody
-    // knows, unlike the loader: it speaks with strangers.
+    // Static too: the broker opens no library, so its rules allow it none. At an address that
+    // nobody knows, unlike the loader: it speaks with strangers.
     let flags = format!("target.{host}.rustflags=[\"-Ctarget-feature=+crt-static\"]");
-    let common = ["build", "--profile", "dist", "--package", "bls-broker", "--target", &host];
-    cargo(&[&common[..], &["--config", &flags]].concat(), &[])?;
-    install(&target().join(&host).join("dist/bls-broker"), "bls-broker")
+    for program in ["bls-broker", "bls-account"] {
+        let common = ["build", "--profile", "dist", "--package", program, "--target", &host];
+        cargo(&[&common[..], &["--config", &flags]].concat(), &[])?;
+        install(&target().join(&host).join("dist").join(program), program)?;
+    }
+    Ok(())
 }
 
 /// Builds the static loader, with these features.

@@ -5,7 +5,7 @@
 //! process.
 
 use crate::receipt::{self, BYTES_MAX, Receipt};
-use crate::record::{MetricsTarget, Wanted, record};
+use crate::record::{MetricsTarget, Place, Wanted, record};
 use crate::run::Run;
 use crate::{Defect, Failure, place, sys};
 use bls_artifact::artifact::Contents;
@@ -96,15 +96,22 @@ fn say(text: &str) -> Result<ExitCode, Failure> {
 
 fn keep(parser: &mut Parser) -> Result<ExitCode, Failure> {
     let mut wanted = Wanted::default();
+    let mut place = None;
     while let Some(argument) = parser.next().map_err(malformed)? {
         match argument {
-            Arg::Long("receipt") => wanted.receipt = Some(path(parser)?),
-            Arg::Long("receipts") => wanted.receipts = Some(path(parser)?),
-            Arg::Long("key") => wanted.key = Some(path(parser)?),
-            Arg::Long("metrics") => wanted.metrics = Some(metrics(path(parser)?)?),
+            Arg::Long("receipt") => place = Some(Place::File(path(parser)?)),
+            Arg::Long("receipts") => place = Some(Place::Folder(path(parser)?)),
+            Arg::Long("key") => {
+                let place = place.take().ok_or_else(|| usage("--key is of a --receipt"))?;
+                wanted.receipts.push((place, path(parser)?));
+            }
+            Arg::Long("metrics") => wanted.metrics.push(metrics(path(parser)?)?),
             Arg::Long("help") | Arg::Short('h') => return say(HELP),
             other => return Err(malformed(other.unexpected())),
         }
+    }
+    if place.is_some() {
+        return Err(usage("a receipt is to be signed: --key FILE behind it"));
     }
     sys::block_signals();
     let no_socket = |_| {

@@ -23,6 +23,7 @@ use crate::run::Run;
 use crate::{Defect, Failure, sys};
 use bls_artifact::key::PrivateKey;
 use bls_artifact::text::printable;
+use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -45,72 +46,85 @@ pub enum MetricsTarget {
 /// What is to be written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
-    /// The file of the receipt.
-    pub receipt: Option<PathBuf>,
-    /// A folder that gets each receipt under a name of its own.
-    pub receipts: Option<PathBuf>,
-    /// The private key that signs it.
-    pub key: Option<PathBuf>,
+    /// Receipts, each with the file of the private key that signs it.
+    pub receipts: Vec<(Place, PathBuf)>,
     /// Where metrics go.
-    pub metrics: Option<MetricsTarget>,
+    pub metrics: Vec<MetricsTarget>,
+}
+
+/// Where a receipt goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// This file, in the place of an earlier one.
+    File(PathBuf),
+    /// A file of its own in this folder.
+    Folder(PathBuf),
 }
 
 /// Everything that is needed at the end, open.
 #[derive(Debug)]
 struct Books {
-    wanted: Wanted,
-    key: Option<PrivateKey>,
-    descriptor: Option<std::fs::File>,
+    receipts: Vec<(Place, PrivateKey)>,
+    metrics: Vec<Counters>,
+}
+
+/// Where metrics go, open.
+#[derive(Debug)]
+enum Counters {
+    File(PathBuf),
+    Descriptor(u32, File),
 }
 
 impl Books {
     fn open(wanted: &Wanted) -> Result<Self, Failure> {
-        let key = wanted.key.as_deref().map(place::private_key).transpose()?;
-        let is_receipt = wanted.receipt.is_some() || wanted.receipts.is_some();
-        if is_receipt && key.is_none() {
-            let hint = "name the key that signs it: --receipt-key FILE";
-            return Err(Failure::new(Defect::Usage, "a receipt is to be signed", hint));
-        }
-        if let Some(path) = &wanted.receipt {
-            place::check_writable(path)?;
-            place::remove(path)?;
-        }
-        if let Some(folder) = &wanted.receipts {
-            place::check_writable(&folder.join("receipt"))?;
-        }
-        let descriptor = match &wanted.metrics {
-            None => None,
-            Some(MetricsTarget::File(path)) => {
-                place::check_writable(path)?;
-                metrics::read_file(path).map(|_| None)?
+        let mut receipts = Vec::new();
+        for (place, key) in &wanted.receipts {
+            let key = place::private_key(key)?;
+            match place {
+                Place::File(path) => {
+                    place::check_writable(path)?;
+                    place::remove(path)?;
+                }
+                Place::Folder(folder) => place::check_writable(&folder.join("receipt"))?,
             }
-            Some(MetricsTarget::Descriptor(number)) => {
-                Some(sys::descriptor(*number).map_err(|error| lost(*number, error))?)
+            receipts.push((place.clone(), key));
+        }
+        let open = |target: &MetricsTarget| match target {
+            MetricsTarget::File(path) => {
+                place::check_writable(path)?;
+                metrics::read_file(path)?;
+                Ok(Counters::File(path.clone()))
+            }
+            MetricsTarget::Descriptor(number) => {
+                let file = sys::descriptor(*number).map_err(|error| lost(*number, error))?;
+                Ok(Counters::Descriptor(*number, file))
             }
         };
-        Ok(Self { wanted: wanted.clone(), key, descriptor })
+        let metrics = wanted.metrics.iter().map(open).collect::<Result<_, _>>()?;
+        Ok(Self { receipts, metrics })
     }
 
-    fn write(&mut self, run: Run) -> Result<(), Failure> {
+    /// Writes all of it, whatever becomes of one; the first failure.
+    fn write(self, run: &Run) -> Result<(), Failure> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let metrics = Metrics::of(&run, now);
-        match (&self.wanted.metrics, &mut self.descriptor) {
-            (Some(MetricsTarget::File(path)), _) => metrics.add_to_file(path)?,
-            (Some(MetricsTarget::Descriptor(number)), Some(file)) => file
-                .write_all(metrics.to_text().as_bytes())
-                .map_err(|error| lost(*number, error))?,
-            _ => {}
-        }
-        let Some(key) = &self.key else { return Ok(()) };
-        let name = run.text("artifact/name").unwrap_or_default().to_owned();
-        let Some(bytes) = receipt::sign(run, now, key) else { return Ok(()) };
-        if let Some(path) = &self.wanted.receipt {
-            place::replace(path, &bytes)?;
-        }
-        match &self.wanted.receipts {
-            Some(folder) => write_in(folder, &name, now, &bytes),
-            None => Ok(()),
-        }
+        let counted = Metrics::of(run, now);
+        let counters = self.metrics.into_iter().map(|counters| match counters {
+            Counters::File(path) => counted.clone().add_to_file(&path),
+            Counters::Descriptor(number, mut file) => {
+                let written = file.write_all(counted.to_text().as_bytes());
+                written.map_err(|error| lost(number, error))
+            }
+        });
+        let name = run.text("artifact/name").unwrap_or_default();
+        let receipts = self.receipts.into_iter().map(|(place, key)| {
+            let Some(bytes) = receipt::sign(run.clone(), now, &key) else { return Ok(()) };
+            match place {
+                Place::File(path) => place::replace(&path, &bytes),
+                Place::Folder(folder) => write_in(&folder, name, now, &bytes),
+            }
+        });
+        let all: Vec<_> = counters.chain(receipts).collect();
+        all.into_iter().collect()
     }
 }
 
@@ -138,7 +152,7 @@ fn write_in(folder: &Path, name: &str, now: u64, bytes: &[u8]) -> Result<(), Fai
 /// What could not be written at the end. (What is wrong at the beginning the host is told.)
 pub fn record(socket: &UnixStream, wanted: &Wanted) -> Result<(), Failure> {
     let answer = |line: &str| (&mut &*socket).write_all(line.as_bytes());
-    let mut books = match Books::open(wanted) {
+    let books = match Books::open(wanted) {
         Ok(books) => books,
         Err(failure) => {
             let line = format!("{}\t{}\n", printable(&failure.what), failure.hint);
@@ -162,7 +176,7 @@ pub fn record(socket: &UnixStream, wanted: &Wanted) -> Result<(), Failure> {
             },
         }
     };
-    books.write(end)?;
+    books.write(&end)?;
     let _ = answer(".");
     // Until the host has seen it, and ends.
     let _ = lines.read(&mut [0]);
@@ -201,25 +215,23 @@ mod tests {
     const BEGIN: &str = r#"{"version":1,"outcome":{"kind":"unfinished"},"artifact":{"name":"app",
         "identity":"239f59ed55e737c77147cf55ad0c1b030b6d7ee748a7426952f9b852d5a935e5"}}"#;
 
-    struct Place {
+    struct Scene {
         folder: tempfile::TempDir,
         key: PrivateKey,
         wanted: Wanted,
     }
 
-    fn place() -> Place {
+    fn scene() -> Scene {
         let folder = tempfile::tempdir().unwrap();
         let key = PrivateKey::from_seed(&[9; 32]);
         let file = folder.path().join("key.pem");
         std::fs::write(&file, key.to_pem()).unwrap();
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
         let wanted = Wanted {
-            receipt: Some(folder.path().join("receipt.json")),
-            receipts: None,
-            key: Some(file),
-            metrics: Some(MetricsTarget::File(folder.path().join("metrics.prom"))),
+            receipts: vec![(Place::File(folder.path().join("receipt.json")), file)],
+            metrics: vec![MetricsTarget::File(folder.path().join("metrics.prom"))],
         };
-        Place { folder, key, wanted }
+        Scene { folder, key, wanted }
     }
 
     /// What the account of a host that says this is, and what the host hears.
@@ -240,52 +252,54 @@ mod tests {
 
     #[test]
     fn a_run_from_its_beginning_to_its_end() {
-        let place = place();
-        std::fs::write(place.wanted.receipt.as_ref().unwrap(), "an earlier one").unwrap();
+        let scene = scene();
+        std::fs::write(scene.folder.path().join("receipt.json"), "an earlier one").unwrap();
         let end = BEGIN.replace("unfinished", "exited");
-        let (outcome, heard) = told(&place.wanted, &[line(BEGIN), line(&end)]);
+        let (outcome, heard) = told(&scene.wanted, &[line(BEGIN), line(&end)]);
         outcome.unwrap();
         assert_eq!(heard, "ready\n.");
-        let bytes = std::fs::read(place.folder.path().join("receipt.json")).unwrap();
-        let receipt = receipt::verify(&bytes, &place.key.public()).unwrap();
+        let bytes = std::fs::read(scene.folder.path().join("receipt.json")).unwrap();
+        let receipt = receipt::verify(&bytes, &scene.key.public()).unwrap();
         assert_eq!(receipt.run.text("outcome/kind"), Some("exited"));
-        let text = std::fs::read_to_string(place.folder.path().join("metrics.prom")).unwrap();
+        let text = std::fs::read_to_string(scene.folder.path().join("metrics.prom")).unwrap();
         assert!(text.contains("bls_runs_total{outcome=\"exited\"} 1\n"), "{text}");
     }
 
     #[test]
     fn a_host_that_is_killed_has_its_account() {
-        let place = place();
-        let (outcome, heard) = told(&place.wanted, &[line(BEGIN), "{\"version\":1,".into()]);
+        let scene = scene();
+        let (outcome, heard) = told(&scene.wanted, &[line(BEGIN), "{\"version\":1,".into()]);
         outcome.unwrap();
         assert_eq!(heard, "ready\n.");
-        let bytes = std::fs::read(place.folder.path().join("receipt.json")).unwrap();
-        let receipt = receipt::verify(&bytes, &place.key.public()).unwrap();
+        let bytes = std::fs::read(scene.folder.path().join("receipt.json")).unwrap();
+        let receipt = receipt::verify(&bytes, &scene.key.public()).unwrap();
         assert!(receipt.run.is_unfinished());
-        let nothing = told(&place.wanted, &[]);
+        let nothing = told(&scene.wanted, &[]);
         assert!(nothing.0.is_ok() && nothing.1 == "ready\n");
     }
 
     #[test]
     fn what_was_settled_cannot_be_told_anew() {
-        let place = place();
+        let scene = scene();
         let other = BEGIN.replace("unfinished", "exited").replace("\"app\"", "\"other\"");
-        let (outcome, heard) = told(&place.wanted, &[line(BEGIN), line(&other)]);
+        let (outcome, heard) = told(&scene.wanted, &[line(BEGIN), line(&other)]);
         let failure = outcome.unwrap_err();
         assert_eq!((failure.defect, &*heard), (Defect::Run, "ready\n"));
         assert!(failure.what.contains("artifact differs"), "{failure}");
-        assert!(!place.folder.path().join("receipt.json").exists());
+        assert!(!scene.folder.path().join("receipt.json").exists());
     }
 
     #[test]
     fn what_is_wrong_is_said_before_there_is_a_run() {
-        let place = place();
-        let nowhere = Some(place.folder.path().join("missing/receipt.json"));
+        let scene = scene();
+        let missing = scene.folder.path().join("missing");
+        let (file, key) = (Place::File(missing.join("file")), scene.folder.path().join("key.pem"));
+        let of =
+            |place: Place, key: PathBuf| Wanted { receipts: vec![(place, key)], metrics: vec![] };
         let cases = [
-            (Wanted { key: None, ..place.wanted.clone() }, "is to be signed"),
-            (Wanted { key: nowhere.clone(), ..place.wanted.clone() }, "No such file"),
-            (Wanted { receipt: nowhere.clone(), ..place.wanted.clone() }, "cannot write to"),
-            (Wanted { receipts: nowhere, ..place.wanted.clone() }, "cannot write to"),
+            (of(file.clone(), missing.clone()), "No such file"),
+            (of(file, key.clone()), "cannot write to"),
+            (of(Place::Folder(missing), key), "cannot write to"),
         ];
         for (wanted, words) in cases {
             let (outcome, heard) = told(&wanted, &[]);
@@ -295,11 +309,12 @@ mod tests {
 
     #[test]
     fn in_a_folder_each_receipt_has_its_own_name() {
-        let place = place();
-        let folder = place.folder.path().join("receipts");
+        let scene = scene();
+        let folder = scene.folder.path().join("receipts");
         std::fs::create_dir(&folder).unwrap();
-        let wanted =
-            Wanted { receipt: None, receipts: Some(folder.clone()), ..place.wanted.clone() };
+        let key = scene.folder.path().join("key.pem");
+        let receipts = vec![(Place::Folder(folder.clone()), key)];
+        let wanted = Wanted { receipts, ..scene.wanted };
         for _ in 0..3 {
             told(&wanted, &[line(BEGIN)]).0.unwrap();
         }

@@ -7,6 +7,7 @@
 //! the guest's memory: without room for it, descriptor 0 goes on, and there is no start to be had
 //! any more. Decides nothing about whether the guest may read.
 
+use super::accounted::{Accounting, Seen};
 use super::errno::{Failure, Outcome};
 use super::holding::Holding;
 use super::stream::{End, Stream};
@@ -30,12 +31,32 @@ pub(crate) struct Input {
     kept: Vec<u8>,
     /// Up to where descriptor 0 has given what is kept.
     given: usize,
+    /// What was read of the system, for the account of the run.
+    seen: Option<Seen>,
 }
 
 impl Input {
     /// Reads from `source`.
     pub(crate) fn new(source: Option<Stream>) -> Self {
         Self { source, ..Self::default() }
+    }
+
+    /// The same, and what is read is seen, where an account asks for it.
+    pub(crate) fn accounted(self, accounting: Option<Accounting>) -> Self {
+        let sees = accounting == Some(Accounting::CallsAndStreams);
+        Self { seen: sees.then(Seen::default), ..self }
+    }
+
+    /// So many bytes were read into these buffers, and not by [`Input::read`].
+    pub(crate) fn see(&mut self, buffers: &[IoSliceMut<'_>], length: usize) {
+        if let Some(seen) = &mut self.seen {
+            seen.add(buffers, length);
+        }
+    }
+
+    /// What was read.
+    pub(crate) fn seen(&self) -> Option<&Seen> {
+        self.seen.as_ref()
     }
 
     /// From here on what is read is kept. (What stands in memory is kept as it is.)
@@ -119,6 +140,9 @@ impl Input {
         self.kept.resize(begin + STEP, 0);
         let read = until_ready(system, PollFlags::IN, || read(system, &mut self.kept[begin..]));
         self.kept.truncate(begin + *read.as_ref().unwrap_or(&0));
+        if let Some(seen) = &mut self.seen {
+            seen.add(&[&self.kept[begin..]], self.kept.len() - begin);
+        }
         self.ended = read? == 0;
         Ok(true)
     }

@@ -119,6 +119,8 @@ pub(crate) enum Command {
     Trust(Box<Trust>),
     /// Become bls-broker, with these words.
     Extensions(Vec<OsString>),
+    /// Become bls-account, with these words.
+    VerifyReceipt(Vec<OsString>),
     /// What the network's runtime does with these words.
     Node(Vec<OsString>),
     /// Print this text.
@@ -198,6 +200,7 @@ pub(crate) struct Options {
     pub(crate) delta: Option<PathBuf>,
     pub(crate) base: Option<PathBuf>,
     pub(crate) report: Option<ReportTarget>,
+    pub(crate) account: AccountOptions,
     /// Where it is said which artifact ran.
     pub(crate) log_run: Option<Log>,
     /// Whether fuel by function is shown; in this file, or on stderr.
@@ -218,6 +221,31 @@ pub(crate) struct Options {
     pub(crate) log: Option<String>,
 }
 
+/// The account that is to be kept of a run.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct AccountOptions {
+    pub(crate) metrics: Option<ReportTarget>,
+    pub(crate) receipt: Option<PathBuf>,
+    pub(crate) receipt_key: Option<PathBuf>,
+    /// The bls-account that keeps it.
+    pub(crate) program: Option<PathBuf>,
+}
+
+impl AccountOptions {
+    fn check(&self) -> Result<(), UsageError> {
+        match (&self.receipt, &self.receipt_key) {
+            (Some(_), None) => Err(usage("--receipt is to be signed: --receipt-key FILE")),
+            (None, Some(_)) => Err(usage("--receipt-key signs what --receipt FILE writes")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether something is to be kept.
+    pub(crate) fn is_any(&self) -> bool {
+        self.metrics.is_some() || self.receipt.is_some()
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -234,6 +262,7 @@ impl Default for Options {
             delta: None,
             base: None,
             report: None,
+            account: AccountOptions::default(),
             log_run: None,
             fuel_profile: None,
             explain: false,
@@ -357,6 +386,11 @@ fn read(mut words: Words, all: impl IntoIterator<Item = OsString>) -> Result<Com
                 let asks = words.first().is_none_or(|word| word == "--help" || word == "-h");
                 return Ok(if asks { print(help::EXT) } else { Command::Extensions(words) });
             }
+            Arg::Value(word) if word == "verify-receipt" => {
+                let words: Vec<OsString> = parser.raw_args().map_err(malformed)?.collect();
+                let asks = words.first().is_none_or(|word| word == "--help" || word == "-h");
+                return Ok(if asks { print(help::RECEIPT) } else { Command::VerifyReceipt(words) });
+            }
             Arg::Value(word) if word == "node" => {
                 let all: Vec<OsString> = parser.raw_args().map_err(malformed)?.collect();
                 let asks = all.first().is_some_and(|word| word == "--help" || word == "-h");
@@ -442,6 +476,7 @@ impl Words {
         }
         self.options.artifact = Artifact::from_word(self.artifact.take().unwrap_or(word))?;
         self.check_digest()?;
+        self.options.account.check()?;
         self.options.take_words(parser.raw_args().map_err(malformed)?.collect());
         let determinism = determinism(self.deterministic, self.seed, self.epoch)?;
         if determinism.is_some() {
@@ -536,6 +571,12 @@ fn run_option(name: &str, options: &mut Options, parser: &mut Parser) -> Result<
         "argv0" => options.argv0 = Some(parser.value().map_err(malformed)?),
         "unknown-imports" => request.unknown_imports = unknown_imports(&text(parser, name)?)?,
         "fuel-profile" => options.fuel_profile = Some(parser.optional_value().map(PathBuf::from)),
+        "metrics" => options.account.metrics = Some(report(parser.value().map_err(malformed)?)?),
+        "receipt" => options.account.receipt = Some(parser.value().map_err(malformed)?.into()),
+        "receipt-key" => {
+            options.account.receipt_key = Some(parser.value().map_err(malformed)?.into());
+        }
+        "account" => options.account.program = Some(parser.value().map_err(malformed)?.into()),
         "report" => options.report = Some(report(parser.value().map_err(malformed)?)?),
         "log" => {
             let log = Log::from_word(&text(parser, name)?);

@@ -5,6 +5,7 @@ mod ext;
 mod gc;
 mod install;
 mod list;
+mod receipt;
 mod remove;
 mod rollback;
 pub(crate) mod run;
@@ -66,6 +67,7 @@ fn carry_out(command: Command, words: Vec<OsString>) -> u8 {
         Command::Print(text) => print(&text),
         Command::Node(words) if built::NODE => return node::main(words.into_iter()),
         Command::Extensions(words) if built::NETWORK => ext::hand_over(&words),
+        Command::VerifyReceipt(words) if built::NODE => receipt::hand_over(&words),
         other if built::STORE => with_store(other),
         // Refused before.
         _ => Ok(()),
@@ -104,7 +106,7 @@ fn missing(command: &Command) -> Option<NotBuilt> {
         | Command::List(..)
         | Command::Remove(..)
         | Command::Collect(_) => [true, false, false],
-        Command::Node(_) => [false, true, false],
+        Command::Node(_) | Command::VerifyReceipt(_) => [false, true, false],
         Command::Extensions(_) => [false, false, true],
         Command::Binfmt(_) | Command::Trust(_) | Command::Print(_) => [false; 3],
     };

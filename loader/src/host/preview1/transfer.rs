@@ -40,12 +40,19 @@ pub(crate) fn fd_read(
             let kept = host.input.read(&mut buffers, whole, &mut host.holding)?;
             match (kept, stream.system()) {
                 (Some(moved), _) => moved,
-                (None, None) => stream.read(&mut buffers),
-                (None, Some(input)) => {
+                (None, None) => {
+                    let moved = stream.read(&mut buffers);
+                    host.input.see(&buffers, moved);
+                    moved
+                }
+                (None, Some(system)) => {
                     let mut rest = &mut buffers[..];
+                    let input = &mut host.input;
                     transfer(whole, |done| {
                         IoSliceMut::advance_slices(&mut rest, done);
-                        until_ready(input, PollFlags::IN, || readv(input, rest))
+                        let moved = until_ready(system, PollFlags::IN, || readv(system, rest))?;
+                        input.see(rest, moved);
+                        Ok(moved)
                     })?
                 }
             }
@@ -105,9 +112,19 @@ pub(crate) fn fd_write(
         }
         Descriptor::Stream(stream) if stream.direction != Direction::Input => {
             let whole = host.clockwork.is_some();
+            let seen = match stream.direction {
+                Direction::Error => &mut host.accounted.error,
+                _ => &mut host.accounted.output,
+            };
+            let mut see = |buffers: &[IoSlice<'_>], length| {
+                if let Some(seen) = seen {
+                    seen.add(buffers, length);
+                }
+            };
             match stream.system() {
                 None => {
                     let kept = stream.write(&gathered.buffers);
+                    see(&gathered.buffers, kept);
                     // A sink that is full is a limit on output like the other.
                     gathered.cut_at(kept as u64);
                     kept
@@ -116,7 +133,9 @@ pub(crate) fn fd_write(
                     let mut rest = &mut gathered.buffers[..];
                     transfer(whole, |done| {
                         IoSlice::advance_slices(&mut rest, done);
-                        until_ready(output, PollFlags::OUT, || writev(output, rest))
+                        let moved = until_ready(output, PollFlags::OUT, || writev(output, rest))?;
+                        see(rest, moved);
+                        Ok(moved)
                     })?
                 }
             }

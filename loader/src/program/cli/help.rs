@@ -7,7 +7,7 @@ pub(crate) use crate::program::node::HELP as NODE;
 use bls_artifact::{nearest, options};
 
 /// The commands, with what `bls-load help COMMAND` prints.
-pub(crate) const COMMANDS: [(&str, &str); 12] = [
+pub(crate) const COMMANDS: [(&str, &str); 13] = [
     ("run", HELP),
     ("verify", VERIFY),
     ("install", INSTALL),
@@ -18,6 +18,7 @@ pub(crate) const COMMANDS: [(&str, &str); 12] = [
     ("binfmt", BINFMT),
     ("trust", super::trust::HELP),
     ("ext", EXT),
+    ("verify-receipt", RECEIPT),
     ("node", NODE),
     ("help", HELP),
 ];
@@ -49,6 +50,7 @@ Commands
   binfmt    have the kernel run artifacts as programs: ./app.bls
   trust     whose signatures count
   ext       extensions, programs beside a guest: bls-load ext --help
+  verify-receipt  what a receipt of a run says, where its signature is good
   node      the command line of the Blockless network's runtime
   help      the text of one of these: bls-load help install
   run       the same as no command
@@ -106,6 +108,10 @@ The run
                                 [default: 1600000000, September 2020]
       --unknown-imports <HOW>   refuse | trap [default: refuse]
       --report <FILE|-|fd:N>    outcome as JSON; - is standard output
+      --receipt <FILE>          a signed receipt of the run; bls-account writes it
+      --receipt-key <FILE>      the key that signs it: PEM, this user's alone
+      --metrics <FILE|fd:N>     count this run in FILE, for Prometheus
+      --account <PROGRAM>       [default: bls-account beside bls-load]
       --log <WHERE>             a line that says which artifact ran: stderr |
                                 syslog | a socket's path
       --fuel-profile[=FILE]     fuel by function, on stderr; compile with
@@ -137,6 +143,19 @@ bls-broker ext --help says which commands there are.
 Examples:
   bls-load ext add /usr/lib/bls/search
   bls-load --extensions extensions.json --allow-extension search app.bls
+";
+
+pub(super) const RECEIPT: &str = "\
+What a receipt of a run says, where its signature is good.
+
+Usage: bls-load verify-receipt [OPTIONS] <RECEIPT> --key <PUBLIC KEY>
+
+This is bls-account's, which is looked for beside bls-load and gets the words:
+bls-account --help says all of them.
+
+Examples:
+  bls-load --receipt receipt.json --receipt-key node.pem app.bls
+  bls-load verify-receipt receipt.json --key node.pub --artifact app.bls
 ";
 
 const VERIFY: &str = "\

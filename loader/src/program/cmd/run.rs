@@ -5,15 +5,17 @@
 //! grant, map, link, broker, confine, run.
 
 use super::Named;
-use crate::built;
+use crate::built::{self, NotBuilt};
 use crate::clock::clock;
 use crate::confine::{self, Beside, Sandbox};
 use crate::error::{Cause, Failure, printable};
 use crate::grant::Granted;
+use crate::host::Accounting;
 use crate::link::{Linked, value};
 use crate::map::{Guests, map_for};
 use crate::outside::{Broker, beside};
 use crate::policy::{self, Limits, Rules};
+use crate::program::account::Account;
 use crate::program::cli::{Artifact, Input, Options, ReportTarget};
 use crate::program::explain::{Stage, Stages, passed_over};
 use crate::program::log;
@@ -70,7 +72,12 @@ fn keep_what_is_read(options: &Options) -> Result<(), Failure> {
         Some(ReportTarget::File(path)) => Some(path),
         _ => None,
     };
-    let written = [report, options.fuel_profile.as_ref().and_then(Option::as_ref)];
+    let profile = options.fuel_profile.as_ref().and_then(Option::as_ref);
+    let metrics = match &options.account.metrics {
+        Some(ReportTarget::File(path)) => Some(path),
+        _ => None,
+    };
+    let written = [report, profile, metrics, options.account.receipt.as_ref()];
     let artifact = match &options.artifact {
         Artifact::File(path) | Artifact::Executed(path, _) => Some(path),
         Artifact::Installed(_) => None,
@@ -79,7 +86,8 @@ fn keep_what_is_read(options: &Options) -> Result<(), Failure> {
         Input::File(path) => Some(path),
         _ => None,
     };
-    let read = [artifact, options.trust.as_ref(), options.policy.as_ref(), stdin];
+    let key = options.account.receipt_key.as_ref();
+    let read = [artifact, options.trust.as_ref(), options.policy.as_ref(), stdin, key];
     for written in written.into_iter().flatten() {
         let Ok(target) = std::fs::metadata(written) else { continue };
         // A terminal or a pipe may well be both.
@@ -109,7 +117,8 @@ fn prepared(options: &Options, recorder: &Arc<Recorder>) -> Result<Outcome, Fail
     rules.check_clock(options.clock_unset)?;
     let limits = rules.limits(&options.request.limits)?;
     stages.done(Stage::Policy, || explain_rules(&rules));
-    let watcher = match limits.timeout.is_some() || options.report.is_some() {
+    let account = keep_account(options, &rules, recorder)?;
+    let watcher = match limits.timeout.is_some() || options.report.is_some() || account {
         true => Some(watch::start(Arc::clone(recorder), limits.timeout)?),
         false => None,
     };
@@ -117,6 +126,32 @@ fn prepared(options: &Options, recorder: &Arc<Recorder>) -> Result<Outcome, Fail
         pipeline(options, &rules, &limits, (recorder, watcher), &mut stages)
             .unwrap_or_else(Outcome::Failed)
     })
+}
+
+/// Starts who keeps the account of this run, where one is asked for; whether.
+fn keep_account(options: &Options, rules: &Rules, recorder: &Recorder) -> Result<bool, Failure> {
+    if !built::NODE {
+        return match options.account.is_any() || rules.account().is_some() {
+            true => Err(NotBuilt::Node.into()),
+            false => Ok(false),
+        };
+    }
+    let account = Account::start(&options.account, rules)?;
+    let has_account = account.is_some();
+    account.into_iter().for_each(|account| recorder.account_by(account));
+    Ok(has_account)
+}
+
+/// What is kept of a guest for its account.
+fn accounting(options: &Options, rules: &Rules) -> Option<Accounting> {
+    let policy = rules.account();
+    let has_receipt = options.account.receipt.is_some()
+        || policy.is_some_and(|account| account.receipts.is_some());
+    match has_receipt {
+        true => Some(Accounting::CallsAndStreams),
+        false if options.account.is_any() || policy.is_some() => Some(Accounting::Calls),
+        false => None,
+    }
 }
 
 fn pipeline(
@@ -152,7 +187,11 @@ fn pipeline(
     let mut granted = grant::grant(&options.request, rules, limits, verified.facts())?;
     redirect(&options.stdin)?;
     streams::redirect(&options.outputs, options.root.as_deref())?;
+    granted.grants.accounting = accounting(options, rules);
     recorder.granted(&granted, options.request.determinism);
+    if granted.grants.accounting == Some(Accounting::CallsAndStreams) {
+        recorder.given(&granted, rules);
+    }
     let is_own = options.manner == Manner::Own;
     if is_own && let Some(notice) = granted.notice(&printable(&verified.facts().name)) {
         say(&notice);

@@ -17,7 +17,7 @@ const TEXT_BYTES_MAX: usize = 1024;
 const LIST_BYTES_MAX: usize = 6 << 10;
 
 /// A text of at most 1024 bytes; one that was longer has `…` in its middle.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 #[serde(transparent)]
 #[cfg_attr(test, derive(JsonSchema), schemars(inline, extend("maxLength" = TEXT_BYTES_MAX)))]
 pub(super) struct Text(String);

@@ -10,15 +10,17 @@ use super::form;
 use crate::confine::{Piece, Sandbox};
 use crate::error::{Cause, Failure, printable_name};
 use crate::grant::Granted;
-use crate::host::Determinism;
+use crate::host::accounted::{Account, StreamDigest};
+use crate::host::{Determinism, Grants};
 use crate::link::Linked;
 use crate::link::value;
-use crate::policy::Limits;
+use crate::policy::{Limits, Rules};
 use crate::program::explain::Stage;
 use crate::run::fuel_profile::FuelProfile;
 use crate::run::outcome::{Frame, Limit, Outcome, TrapReport};
 use crate::run::{Burned, Consumption, Ended};
 use crate::verify::{Facts, Integrity};
+use bls_artifact::digest::Hasher;
 use bls_artifact::fuel;
 use std::path::Path;
 use wasmtime::Val;
@@ -110,6 +112,27 @@ impl Recorder {
         });
     }
 
+    /// What is in a receipt and in no other report, as far as it is settled before the guest runs.
+    pub(crate) fn given(&self, granted: &Granted, rules: &Rules) {
+        if !self.has_account() {
+            return;
+        }
+        let Grants { args, env, .. } = &granted.grants;
+        let digest = |pieces: &mut dyn Iterator<Item = &[u8]>| {
+            let mut hasher = Hasher::default();
+            pieces.for_each(|piece| hasher.update(piece));
+            Text::new(&hasher.finish().to_string())
+        };
+        let variables = env.iter().flat_map(|(name, value)| [name, &b"="[..], value, b"\0"]);
+        let digests = form::Digests {
+            arguments: digest(&mut args.iter().flat_map(|one| [&**one, b"\0"])),
+            environment: digest(&mut { variables }),
+            policies: rules.digests().map(|digest| Text::new(&digest.to_string())).collect(),
+            ..form::Digests::default()
+        };
+        self.note(|report| report.digests = Some(digests));
+    }
+
     /// The program that answers what the guest asks for.
     pub(crate) fn broker(&self, program: &Path) {
         if self.is_on() {
@@ -164,17 +187,30 @@ impl Recorder {
         let fuel_profile = ended.fuel_profile.as_ref().map(Into::into);
         let limits_met = texts(&ended.limits_met);
         let results = List::new(ended.results.iter().map(Into::into));
+        let Account { calls, streams } = &ended.account;
+        let calls = self.has_account().then(|| form::HostCalls(calls.clone()));
+        let streams = streams.map(|all| all.map(|one| Some(one.into())));
         self.note(|report| {
             if fuel.is_some() {
                 report.fuel = fuel;
             }
             report.fuel_profile = fuel_profile;
             report.limits_met = Some(limits_met);
+            report.host_calls = calls;
+            if let (Some(digests), Some(streams)) = (&mut report.digests, streams) {
+                [digests.stdin, digests.stdout, digests.stderr] = streams;
+            }
             report.peak_memory_bytes.get_or_insert_default().guest = Some(ended.memory_peak);
             if !ended.results.is_empty() {
                 report.results = Some(results);
             }
         });
+    }
+}
+
+impl From<StreamDigest> for form::StreamDigest {
+    fn from(StreamDigest { bytes, sha256 }: StreamDigest) -> Self {
+        Self { bytes, sha256: Text::new(&sha256.to_string()) }
     }
 }
 

@@ -6,9 +6,10 @@
 //! ([`Text`], [`List`]). Knows nothing of how a run goes: `convert.rs` does.
 
 use super::bounded::{List, Text};
+use crate::host::accounted::Calls;
 #[cfg(test)]
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// The report of one run of `bls-load --report FILE`. What was not known when the run ended
 /// is left out.
@@ -22,9 +23,16 @@ pub(super) struct Report {
     /// was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) broker: Option<Text>,
+    /// Processor time of the whole process; where an account is kept (`--metrics`, `--receipt`),
+    /// and not with `--deterministic`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cpu_microseconds: Option<CpuTime>,
     /// The rules in the place of chance, with `--deterministic`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) deterministic: Option<Deterministic>,
+    /// Digests of what the guest was given and what it gave, with `--receipt`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) digests: Option<Digests>,
     /// What was consumed, as well as it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) fuel: Option<Fuel>,
@@ -36,6 +44,10 @@ pub(super) struct Report {
     /// `fs.read:/data`; once that is decided.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) granted: Option<List<Text>>,
+    /// How often the guest called each function of the host, by `INTERFACE.NAME`; where an account
+    /// is kept (`--metrics`, `--receipt`) and the run ended by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) host_calls: Option<HostCalls>,
     /// What holds that the code which runs is the code that was signed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) integrity: Option<Integrity>,
@@ -107,6 +119,65 @@ pub(super) struct Artifact {
     /// The target of the code that runs, as a triple; not with `--deterministic`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) target: Option<Text>,
+}
+
+/// How often functions of the host were called: only those that were.
+#[derive(Debug)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(transparent))]
+pub(super) struct HostCalls(
+    #[cfg_attr(test, schemars(with = "std::collections::BTreeMap<String, u64>"))]
+    pub(super)  Vec<Calls>,
+);
+
+impl Serialize for HostCalls {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let called =
+            self.0.iter().map(|one| (format!("{}.{}", one.interface, one.name), one.calls));
+        serializer.collect_map(called)
+    }
+}
+
+/// Processor time, in microseconds.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub(super) struct CpuTime {
+    /// In the kernel.
+    pub(super) system: u64,
+    /// In the guest and the loader.
+    pub(super) user: u64,
+}
+
+/// Digests of what the guest was given and what it gave. Files are not among them.
+#[derive(Debug, Default, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub(super) struct Digests {
+    /// SHA-256 of the guest's arguments, argument 0 first, each with a zero byte behind it.
+    pub(super) arguments: Text,
+    /// The same of its variables, each as `NAME=VALUE`, in the order that the guest sees them in.
+    pub(super) environment: Text,
+    /// SHA-256 of each policy file that holds: the machine's, then that of `--policy`.
+    pub(super) policies: Vec<Text>,
+    /// What it wrote to standard error; where the run ended by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) stderr: Option<StreamDigest>,
+    /// What was read of standard input for it; where the run ended by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) stdin: Option<StreamDigest>,
+    /// What it wrote to standard output; where the run ended by itself. (What `--invoke` printed
+    /// is in `results`.)
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) stdout: Option<StreamDigest>,
+}
+
+/// What went through a standard stream.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub(super) struct StreamDigest {
+    /// How many bytes.
+    pub(super) bytes: u64,
+    /// Their SHA-256, 64 hexadecimal digits.
+    pub(super) sha256: Text,
 }
 
 /// The rules in the place of chance.

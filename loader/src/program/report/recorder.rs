@@ -3,12 +3,14 @@
 //! One value, so that whoever ends the run, the main thread, the watcher or a panic, writes
 //! the same form. Guarantees that only one of them does ([`Recorder::claim`]), and that
 //! nobody waits for a thread that may have stopped: what the guest did last is read from
-//! atomics ([`Observed`]). Without `--report` it collects nothing.
+//! atomics ([`Observed`]). Without a report and without an account it collects nothing.
 
 use super::ReportError;
 use super::form::{self, Artifact, Fuel, LeftOut, Report};
 use super::form::{PeakMemory, Trap};
+use crate::error::Failure;
 use crate::host::observed::Observed;
+use crate::program::account::Account;
 use crate::program::cli::ReportTarget;
 use crate::program::deliver::Destination;
 use crate::program::manner::Manner;
@@ -26,8 +28,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// What is collected, and where it goes.
 #[derive(Debug)]
 struct Collected {
-    destination: Destination,
-    place: String,
+    /// Where the report is written, and what that is called.
+    destination: Option<(Destination, String)>,
+    /// Who keeps the account of the run.
+    account: OnceLock<Account>,
     report: Mutex<Report>,
     /// From the moment the guest runs.
     running: OnceLock<Running>,
@@ -40,9 +44,9 @@ struct Running {
     observed: Arc<Observed>,
 }
 
-/// A report that only needs to be written.
+/// A report that only needs to be written: the text, and for the account the same in a line.
 #[derive(Debug)]
-pub(crate) struct Composed<'a>(Option<(&'a Collected, Vec<u8>)>);
+pub(crate) struct Composed<'a>(Option<(&'a Collected, Vec<u8>, Vec<u8>)>);
 
 /// What is known about a run.
 #[derive(Debug)]
@@ -56,33 +60,38 @@ pub(crate) struct Recorder {
     manner: Manner,
     /// The file that is told how the run ended.
     log: Option<OwnedFd>,
-    collected: Option<Collected>,
+    collected: OnceLock<Collected>,
 }
 
 impl Recorder {
     /// Opens `target`, so that a report which cannot be written stops the run
     /// before it begins.
     pub(crate) fn open(target: Option<&ReportTarget>, by_rule: bool) -> Result<Self, ReportError> {
-        let collected = match target {
-            None => None,
-            Some(target) => {
-                let place = match target {
-                    ReportTarget::File(path) => path.display().to_string(),
-                    ReportTarget::Descriptor(number) => format!("descriptor {number}"),
-                };
-                match Destination::open(target) {
-                    Ok(destination) => Some(Collected {
-                        destination,
-                        place,
-                        report: Mutex::default(),
-                        running: OnceLock::new(),
-                    }),
-                    Err(error) => return Err(ReportError { place, error }),
-                }
-            }
-        };
+        let collected = OnceLock::new();
+        if let Some(target) = target {
+            let place = match target {
+                ReportTarget::File(path) => path.display().to_string(),
+                ReportTarget::Descriptor(number) => format!("descriptor {number}"),
+            };
+            let destination = match Destination::open(target) {
+                Ok(destination) => Some((destination, place)),
+                Err(error) => return Err(ReportError { place, error }),
+            };
+            let _ = collected.set(Collected { destination, ..Collected::default() });
+        }
         let (ended, guest) = (AtomicU32::new(0), AtomicI32::new(0));
         Ok(Self { ended, guest, by_rule, manner: Manner::Own, log: None, collected })
+    }
+
+    /// Collects for an account too. Before anything is noted.
+    pub(crate) fn account_by(&self, account: Account) {
+        // A run has one.
+        let _ = self.collected.get_or_init(Collected::default).account.set(account);
+    }
+
+    /// Whether somebody keeps an account of the run.
+    pub(super) fn has_account(&self) -> bool {
+        self.collected.get().is_some_and(|collected| collected.account.get().is_some())
     }
 
     /// The same, which ends in this manner, and tells this file.
@@ -116,41 +125,50 @@ impl Recorder {
 
     /// Descriptors that the report needs.
     pub(crate) fn descriptors(&self) -> Vec<RawFd> {
-        let report = self.collected.as_ref().map(|report| report.destination.descriptors());
-        let mut all = report.unwrap_or_default();
+        let collected = self.collected.get();
+        let destination = collected.and_then(|collected| collected.destination.as_ref());
+        let mut all = destination.map(|(report, _)| report.descriptors()).unwrap_or_default();
+        let account = collected.and_then(|collected| collected.account.get());
+        all.extend(account.map(Account::descriptor));
         all.extend(self.log.as_ref().map(AsRawFd::as_raw_fd));
         all
     }
 
     /// Writes what is known by now, where the report is a file: what is there when nobody
-    /// lives to write more.
-    pub(crate) fn begin(&self) -> Result<(), ReportError> {
-        let Some(collected) = &self.collected else { return Ok(()) };
+    /// lives to write more. Tells it whoever keeps the account.
+    pub(crate) fn begin(&self) -> Result<(), Failure> {
+        let Some(collected) = self.collected.get() else { return Ok(()) };
         let mut report = collected.report.lock().unwrap_or_else(PoisonError::into_inner);
         report.outcome = form::Outcome { kind: form::Kind::Unfinished, ..Default::default() };
         report.left_out = LeftOut::of(&report);
         let text = as_text(&report);
         drop(report);
-        let begun = collected.destination.begin(&text);
-        begun.map_err(|error| ReportError { place: collected.place.clone(), error })
+        if let Some(account) = collected.account.get() {
+            account.begin(&as_line(&text))?;
+        }
+        if let Some((destination, place)) = &collected.destination {
+            let begun = destination.begin(&text);
+            begun.map_err(|error| ReportError { place: place.clone(), error })?;
+        }
+        Ok(())
     }
 
     /// Whether anybody will read what is noted.
     pub(crate) fn is_on(&self) -> bool {
-        self.collected.is_some()
+        self.collected.get().is_some()
     }
 
     /// Fills something in, if there is a report. What is filled in is made before this: the
     /// lock is held for moments, and by nothing that could panic.
     pub(super) fn note(&self, fill_in: impl FnOnce(&mut Report)) {
-        if let Some(collected) = &self.collected {
+        if let Some(collected) = self.collected.get() {
             fill_in(&mut collected.report.lock().unwrap_or_else(PoisonError::into_inner));
         }
     }
 
     /// Says that from now on the guest runs on this thread, and where is seen how far it is.
     pub(crate) fn guest_begins(&self, observed: &Arc<Observed>) {
-        if let Some(collected) = &self.collected {
+        if let Some(collected) = self.collected.get() {
             let running = Running { since: Instant::now(), observed: Arc::clone(observed) };
             // A run has one guest.
             let _ = collected.running.set(running);
@@ -189,7 +207,7 @@ impl Recorder {
 
     /// Makes the report. For the one who holds the claim.
     pub(crate) fn compose(&self, outcome: &Outcome) -> Composed<'_> {
-        let Some(collected) = &self.collected else { return Composed(None) };
+        let Some(collected) = self.collected.get() else { return Composed(None) };
         // Taken, not copied: nobody makes another. Without what was being noted when a panic
         // came, if need be.
         let report = wait(&collected.report).map(|mut report| std::mem::take(&mut *report));
@@ -202,12 +220,18 @@ impl Recorder {
         } else {
             let memory = report.peak_memory_bytes.get_or_insert_default();
             memory.process = sys::usage::resident_peak_bytes();
+            if collected.account.get().is_some() {
+                let (user, system) = sys::usage::cpu_microseconds();
+                report.cpu_microseconds = Some(form::CpuTime { system, user });
+            }
             if let Some(running) = collected.running.get() {
                 running.fill_in(&mut report);
             }
         }
         report.left_out = LeftOut::of(&report);
-        Composed(Some((collected, as_text(&report))))
+        let text = as_text(&report);
+        let line = as_line(&text);
+        Composed(Some((collected, text, line)))
     }
 }
 
@@ -258,13 +282,45 @@ impl LeftOut {
 }
 
 impl Composed<'_> {
-    /// Writes it, if there is one; the guest can run no more. Waits for a reader a
-    /// little, and for nothing else.
-    pub(crate) fn write(&self) -> Result<(), ReportError> {
-        let Some((collected, text)) = &self.0 else { return Ok(()) };
-        let written = collected.destination.write(text);
-        written.map_err(|error| ReportError { place: collected.place.clone(), error })
+    /// Writes it, if there is one; the guest can run no more. Waits for a reader and for who
+    /// keeps the account a little, and for nothing else.
+    pub(crate) fn write(&self) -> Result<(), Failure> {
+        let Some((collected, text, line)) = &self.0 else { return Ok(()) };
+        let written = match &collected.destination {
+            Some((destination, _)) => destination.write(text),
+            None => Ok(()),
+        };
+        // Both get what there is, whatever becomes of the other.
+        if let Some(account) = collected.account.get() {
+            account.finish(line).map_err(|error| account.unwritten(error))?;
+        }
+        match (written, &collected.destination) {
+            (Err(error), Some((_, place))) => {
+                Err(ReportError { place: place.clone(), error }.into())
+            }
+            _ => Ok(()),
+        }
     }
+}
+
+impl Default for Collected {
+    /// For nobody yet.
+    fn default() -> Self {
+        Self {
+            destination: None,
+            account: OnceLock::new(),
+            report: Mutex::default(),
+            running: OnceLock::new(),
+        }
+    }
+}
+
+/// The same in one line: no text in JSON has the end of a line in it.
+fn as_line(text: &[u8]) -> Vec<u8> {
+    let mut line: Vec<u8> =
+        text.iter().map(|byte| if *byte == b'\n' { b' ' } else { *byte }).collect();
+    line.push(b'\n');
+    line
 }
 
 /// A report as it is written.
