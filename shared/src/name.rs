@@ -9,7 +9,7 @@ use crate::limits::NAME_BYTES_MAX;
 use std::fmt;
 
 /// The words that a loader's command line has, or keeps for later: never names.
-pub const COMMANDS: [&str; 27] = [
+pub const COMMANDS: [&str; 28] = [
     "binfmt",
     "check",
     "delta",
@@ -36,6 +36,7 @@ pub const COMMANDS: [&str; 27] = [
     "update",
     "upgrade",
     "verify",
+    "verify-receipt",
     "version",
 ];
 

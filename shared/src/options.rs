@@ -73,7 +73,7 @@ pub const FILE_ONLY: &str = "digest";
 
 /// The commands that bls-load alone has, and how each is written, for whoever asks
 /// bls-compile for one. A test of the loader holds them to its command line.
-pub const LOADER_COMMANDS: [(&str, &str); 8] = [
+pub const LOADER_COMMANDS: [(&str, &str); 9] = [
     ("install", "bls-load install app.bls"),
     ("rollback", "bls-load rollback app"),
     ("list", "bls-load list"),
@@ -81,6 +81,7 @@ pub const LOADER_COMMANDS: [(&str, &str); 8] = [
     ("gc", "bls-load gc"),
     ("binfmt", "bls-load binfmt"),
     ("ext", "bls-load ext"),
+    ("verify-receipt", "bls-load verify-receipt receipt.json --key node.pub"),
     ("node", "bls-load node app.wasm"),
 ];
 

@@ -154,6 +154,10 @@ pub fn private_key(path: &Path) -> Result<PrivateKey, Failure> {
     if !metadata.is_file() {
         return Err(refuse(&"it is no file", readable));
     }
+    let mut text = String::new();
+    file.take(KEY_BYTES_MAX).read_to_string(&mut text).map_err(unreadable)?;
+    let key = PrivateKey::from_pem(&text)
+        .map_err(|error| refuse(&error, "openssl genpkey -algorithm ed25519 makes one"))?;
     if metadata.uid() != own && metadata.uid() != 0 {
         return Err(refuse(&"it belongs to another user", "take a key of your own, or of root's"));
     }
@@ -162,10 +166,7 @@ pub fn private_key(path: &Path) -> Result<PrivateKey, Failure> {
     if metadata.mode() & others != 0 {
         return Err(refuse(&"others may read or write it", "chmod 600 makes it yours alone"));
     }
-    let mut text = String::new();
-    file.take(KEY_BYTES_MAX).read_to_string(&mut text).map_err(unreadable)?;
-    PrivateKey::from_pem(&text)
-        .map_err(|error| refuse(&error, "openssl genpkey -algorithm ed25519 makes one"))
+    Ok(key)
 }
 
 #[cfg(test)]

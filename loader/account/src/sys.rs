@@ -10,11 +10,10 @@ use std::ptr;
 /// all of a service, still gets its account.
 pub(crate) fn block_signals() {
     let mut all = MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: the set is filled before it is read; nobody is told the mask from before.
-    unsafe {
-        libc::sigfillset(all.as_mut_ptr());
-        libc::pthread_sigmask(libc::SIG_BLOCK, all.as_ptr(), ptr::null_mut());
-    }
+    // SAFETY: a pointer to room for a set, which is filled.
+    let _ = unsafe { libc::sigfillset(all.as_mut_ptr()) };
+    // SAFETY: the set was filled; nobody is told the mask from before.
+    let _ = unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, all.as_ptr(), ptr::null_mut()) };
 }
 
 /// Another descriptor for what the one of this number is open for.

@@ -571,13 +571,15 @@ fn run_option(name: &str, options: &mut Options, parser: &mut Parser) -> Result<
         "argv0" => options.argv0 = Some(parser.value().map_err(malformed)?),
         "unknown-imports" => request.unknown_imports = unknown_imports(&text(parser, name)?)?,
         "fuel-profile" => options.fuel_profile = Some(parser.optional_value().map(PathBuf::from)),
-        "metrics" => options.account.metrics = Some(report(parser.value().map_err(malformed)?)?),
+        "metrics" => {
+            options.account.metrics = Some(report(parser.value().map_err(malformed)?, name)?);
+        }
         "receipt" => options.account.receipt = Some(parser.value().map_err(malformed)?.into()),
         "receipt-key" => {
             options.account.receipt_key = Some(parser.value().map_err(malformed)?.into());
         }
         "account" => options.account.program = Some(parser.value().map_err(malformed)?.into()),
-        "report" => options.report = Some(report(parser.value().map_err(malformed)?)?),
+        "report" => options.report = Some(report(parser.value().map_err(malformed)?, name)?),
         "log" => {
             let log = Log::from_word(&text(parser, name)?);
             let wrong = || usage("--log takes stderr, syslog, or the path of a socket");

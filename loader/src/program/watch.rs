@@ -151,7 +151,7 @@ pub(crate) fn end(recorder: &Recorder, outcome: Outcome, patience: Option<Durati
         tell(message, patience);
     }
     if let Err(error) = written {
-        let failed = manner.message(&Outcome::Failed(error.into())).map(|message| message + "\n");
+        let failed = manner.message(&Outcome::Failed(error)).map(|message| message + "\n");
         // It may be just what ended the run.
         if failed != message {
             tell(&failed.unwrap_or_default(), patience);

@@ -1,6 +1,8 @@
 //! Reports of every kind of end are what `loader/report.schema.json` says, by a validator
 //! that is not ours; and what a report says after time or a signal is as much as is known.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use bls_schema_tests::programs::{Home, loader, maps_of_a_running_guest, run};
 use jsonschema::Validator;
 use rustix::process::{Pid, Signal, kill_process};
@@ -17,7 +19,12 @@ struct Schema {
 
 impl Schema {
     fn new() -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../loader/report.schema.json");
+        Self::of("report.schema.json")
+    }
+
+    /// The schema in this file of the loader's.
+    fn of(name: &str) -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../loader").join(name);
         let mut schema: Value =
             serde_json::from_slice(&std::fs::read(path).expect("a schema")).expect("JSON");
         assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
@@ -28,8 +35,18 @@ impl Schema {
     }
 
     #[track_caller]
+    fn check_open(&self, value: &Value) {
+        self.check_by(&[&self.open], value);
+    }
+
+    #[track_caller]
     fn check(&self, report: &Value) {
-        for validator in [&self.open, &self.closed] {
+        self.check_by(&[&self.open, &self.closed], report);
+    }
+
+    #[track_caller]
+    fn check_by(&self, validators: &[&Validator], report: &Value) {
+        for validator in validators {
             let errors: Vec<String> = validator
                 .iter_errors(report)
                 .map(|error| format!("{}: {error}", error.instance_path()))
@@ -175,6 +192,34 @@ fn every_kind_of_end_is_as_the_schema_says() {
 
     let kinds = ["exited", "failed", "limit", "out-of-fuel", "refused", "signal", "trap"];
     assert_eq!(seen.iter().map(String::as_str).collect::<Vec<_>>(), kinds);
+}
+
+#[test]
+fn a_receipt_is_as_its_schema_says_and_the_report_in_it_too() {
+    let (home, report, statement) =
+        (Home::new(), Schema::new(), Schema::of("account/receipt.schema.json"));
+    let hello = fixture(&home, "wat/hello.wat");
+    let key = home.key();
+    for (options, kind) in
+        [(&[][..], "exited"), (&["--deterministic"], "exited"), (&["--fuel=1"], "out-of-fuel")]
+    {
+        let receipt = home.path("receipt.json");
+        let mut command = home.load_command(options, &hello);
+        let words = command.get_args().map(ToOwned::to_owned).collect::<Vec<_>>();
+        command = Command::new(loader());
+        command.current_dir(home.path("")).arg("--receipt").arg(&receipt);
+        let _ = run(command.arg("--receipt-key").arg(&key).args(words), b"");
+        let envelope: Value =
+            serde_json::from_slice(&std::fs::read(&receipt).expect("a receipt")).expect("JSON");
+        let payload = envelope["payload"].as_str().expect("a payload");
+        let payload = BASE64.decode(payload).expect("base64");
+        let signed: Value = serde_json::from_slice(&payload).expect("JSON");
+        statement.check_open(&signed);
+        report.check(&signed["predicate"]["report"]);
+        assert_eq!(signed["predicate"]["report"]["outcome"]["kind"], kind);
+        assert!(signed["predicate"]["report"]["digests"].is_object(), "{signed:#}");
+        assert_eq!(signed["predicate"].get("finished").is_none(), options == ["--deterministic"]);
+    }
 }
 
 #[test]

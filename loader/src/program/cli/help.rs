@@ -108,7 +108,7 @@ The run
                                 [default: 1600000000, September 2020]
       --unknown-imports <HOW>   refuse | trap [default: refuse]
       --report <FILE|-|fd:N>    outcome as JSON; - is standard output
-      --receipt <FILE>          a signed receipt of the run; bls-account writes it
+      --receipt <FILE>          a signed receipt of the run, by bls-account
       --receipt-key <FILE>      the key that signs it: PEM, this user's alone
       --metrics <FILE|fd:N>     count this run in FILE, for Prometheus
       --account <PROGRAM>       [default: bls-account beside bls-load]

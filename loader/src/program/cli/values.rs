@@ -105,7 +105,7 @@ pub(super) fn variable(
 }
 
 /// `-` for standard output, `fd:N` or a file.
-pub(super) fn report(value: OsString) -> Result<ReportTarget, UsageError> {
+pub(super) fn report(value: OsString, option: &str) -> Result<ReportTarget, UsageError> {
     if value == "-" {
         return Ok(ReportTarget::Descriptor(1));
     }
@@ -113,7 +113,7 @@ pub(super) fn report(value: OsString) -> Result<ReportTarget, UsageError> {
         None => Ok(ReportTarget::File(value.into())),
         Some(number) => match number.parse() {
             Ok(number) if number >= 0 => Ok(ReportTarget::Descriptor(number)),
-            _ => Err(usage("--report fd:N takes the number of an open descriptor")),
+            _ => Err(usage(&format!("--{option} fd:N takes the number of an open descriptor"))),
         },
     }
 }

@@ -4,7 +4,7 @@ use super::*;
 use bls_artifact::options::{FILE_ONLY, RUN, Takes};
 
 /// A value for each option that takes one.
-const VALUES: [(&str, &str); 33] = [
+const VALUES: [(&str, &str); 37] = [
     ("dir", "/srv::/data"),
     ("dir-ro", "/etc::/etc"),
     ("env", "A=1"),
@@ -24,6 +24,10 @@ const VALUES: [(&str, &str); 33] = [
     ("epoch", "7"),
     ("unknown-imports", "trap"),
     ("report", "fd:1"),
+    ("receipt", "receipt.json"),
+    ("receipt-key", "node.pem"),
+    ("metrics", "runs.prom"),
+    ("account", "/usr/libexec/bls-account"),
     ("log", "syslog"),
     ("fuel-profile", "fuel.txt"),
     ("store", "/store"),
@@ -60,6 +64,8 @@ fn every_option_says_the_same_in_a_configuration() {
     // What some options mean nothing without.
     let with = |option: &str| match option {
         "seed" | "epoch" => (vec!["--deterministic".to_owned()], ", \"deterministic\": true"),
+        "receipt" => (vec!["--receipt-key=k".to_owned()], ", \"receipt_key\": \"k\""),
+        "receipt-key" => (vec!["--receipt=r".to_owned()], ", \"receipt\": \"r\""),
         _ => (Vec::new(), ""),
     };
     for (option, takes) in RUN {

@@ -99,7 +99,8 @@ impl Default for Version {
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 pub(super) struct Artifact {
-    /// SHA-256 of the whole file, 64 hexadecimal digits; null where not all of it was read.
+    /// SHA-256 of the whole file, 64 hexadecimal digits; null where not all of it was read, and
+    /// in the receipt of a deterministic run.
     pub(super) file_sha256: Option<Text>,
     /// SHA-256 of the signed payload, 64 hexadecimal digits: what identifies the artifact.
     pub(super) identity: Text,
