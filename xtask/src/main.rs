@@ -238,9 +238,9 @@ fn test(rest: &[String]) -> Step {
     cargo(&[&["test", "--release", "--package", "bls-compiler"][..], &rest].concat(), &[])?;
     let library = ["test", "--release", "--package", "bls-loader", "--features", "pool"];
     cargo(&[&library[..], &rest].concat(), &[])?;
-    cargo(&[&["test", "--release", "--package", "bls-broker"][..], &rest].concat(), &[])?;
-    cargo(&[&["test", "--release", "--package", "bls-capi"][..], &rest].concat(), &[])?;
-    cargo(&[&["test", "--release", "--package", "bls-header"][..], &rest].concat(), &[])?;
+    for package in ["bls-broker", "bls-account", "bls-capi", "bls-header"] {
+        cargo(&[&["test", "--release", "--package", package][..], &rest].concat(), &[])?;
+    }
     with_programs(&[&["test", "--release", "--package", "bls-tests"][..], &rest].concat())?;
     with_programs(&[&["test", "--release", "--package", "bls-schema-tests"][..], &rest].concat())?;
     if rest.is_empty() { fuzz::run_if_installed() } else { Ok(()) }
@@ -251,8 +251,15 @@ fn check() -> Step {
     cargo(&["fmt", "--all", "--check"], &[])?;
     let deny = OsStr::new("-Dwarnings");
     // One invocation for each member, as they are built.
-    let libraries =
-        ["bls-artifact", "bls-confine", "bls-compiler", "bls-loader", "bls-broker", "bls-capi"];
+    let libraries = [
+        "bls-artifact",
+        "bls-confine",
+        "bls-compiler",
+        "bls-loader",
+        "bls-broker",
+        "bls-account",
+        "bls-capi",
+    ];
     let others = ["bls-tests", "bls-header", "bls-schema-tests", "xtask"];
     for package in libraries.into_iter().chain(others) {
         let clippy = ["clippy", "--release", "--package", package, "--all-targets"];

@@ -15,6 +15,7 @@ use crate::map::MapError;
 use crate::open::{Irregular, OpenError};
 use crate::outside::BrokerError;
 use crate::policy::PolicyError;
+use crate::program::account::AccountError;
 use crate::program::module::ModuleError;
 use crate::program::profile::ProfileError;
 use crate::program::stdin::StdinError;
@@ -94,6 +95,9 @@ fn all() -> Vec<Failure> {
         GrantError::ByRule("listeners").into(),
         GrantError::Alias(name()).into(),
         GrantError::Listeners.into(),
+        AccountError::Refused(name(), name()).into(),
+        AccountError::Silent(path(), Errno::PIPE.into()).into(),
+        AccountError::Unwritten(path(), Errno::PIPE.into()).into(),
         BrokerError::Setup(name()).into(),
         BrokerError::Refused(name()).into(),
         BrokerError::Silent(path(), Errno::PIPE.into()).into(),
@@ -139,6 +143,7 @@ fn all() -> Vec<Failure> {
             GrantError::Folder(path(), io(), None).into(),
             GrantError::Extensions(path(), io()).into(),
             GrantError::Listen(name(), io()).into(),
+            AccountError::Start(path(), io()).into(),
             BrokerError::Start(path(), io()).into(),
             StdinError(path(), io()).into(),
             ModuleError::Unreadable(name(), io()).into(),
