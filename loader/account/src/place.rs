@@ -1,7 +1,7 @@
 //! Files that appear whole or not at all, and keys that are their owner's alone.
 //!
-//! Guarantees that a file which is written is there with all of its bytes, on the disk, or as it
-//! was; that a link is replaced and never followed; and that a key is used only where the file it
+//! Guarantees that a file which is written is there with all of its bytes, or as it was (a power cut
+//! may undo it: waiting for the disk would take most of the time of a run); that a link is replaced and never followed; and that a key is used only where the file it
 //! is read from belongs to this user and nobody else may read it.
 
 use crate::{Defect, Failure};
@@ -89,11 +89,7 @@ fn put(
     let folder = folder_of(path);
     let written = temporary(folder).and_then(|mut file| {
         file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        place(file)?;
-        // Where a folder cannot be synchronised, the file is as durable as its filesystem makes it.
-        let _ = File::open(folder).and_then(|folder| folder.sync_all());
-        Ok(())
+        place(file)
     });
     written.map_err(|error| unwritable(path, error))
 }
