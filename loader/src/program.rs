@@ -38,7 +38,6 @@ use std::path::Path;
 #[must_use]
 pub fn main() -> u8 {
     use std::io::Write as _;
-    sys::environment::without_backtraces();
     sys::signal::begin();
     sys::crash::begin();
     // Before it could be taken for a standard stream.

@@ -1,4 +1,5 @@
-//! What of the C library a static `bls-load` does without: a sixth of its size.
+//! What of the C library and of the unwinder a static `bls-load` does without: a quarter of its
+//! size.
 //!
 //! A function of the C library that the program never calls, or never with what it is good for,
 //! can stand at the beginning of a long chain. A failed assertion has its message translated,
@@ -8,12 +9,17 @@
 //! those chains begin are defined here, and the linker leaves the chains out: the program sets no
 //! locale, resolves no name, and prints nothing through the C library.
 //!
+//! Rust's standard library walks the stack where a panic is to be shown with its frames
+//! (`RUST_BACKTRACE`), and reads debug information for their names. This program has neither
+//! (`no-unwind.ld`), and a panic of it is a sentence and an exit code (`program/watch.rs`). So the
+//! walk ends where it begins, and what follows on it is left out.
+//!
 //! The names are those of the GNU C library (2.36 and others). They are weak symbols: where a C
 //! library brings the same object for another reason, its own function counts, and the program is
 //! only larger. Defined in a static program alone: elsewhere they would stand in the place of the
 //! shared library's.
 
-#![allow(unsafe_code, reason = "defines functions under names of the C library")]
+#![allow(unsafe_code, reason = "defines functions under names of the C library and the unwinder")]
 
 use std::ffi::{CStr, c_char};
 
@@ -30,6 +36,18 @@ extern "C" fn bls_assertion_failed(what: *const c_char) -> ! {
         let _ = unsafe { libc::write(2, bytes.as_ptr().cast(), bytes.len()) };
     }
     std::process::abort()
+}
+
+/// Walks the stack for a backtrace (the unwinder's interface, Itanium C++ ABI, level I): there is
+/// nothing to walk by, for the tables are left out (`no-unwind.ld`). In Rust, so that the compiler
+/// sees that nobody is ever called with a frame: what would find its name, and read debug
+/// information for that, is left out with it.
+// SAFETY: nothing else in the program has this name: what the unwinder's own object is asked for
+// beside it is defined below.
+#[unsafe(no_mangle)]
+extern "C-unwind" fn _Unwind_Backtrace(_visit: *const (), _argument: *mut ()) -> i32 {
+    const END_OF_STACK: i32 = 5;
+    END_OF_STACK
 }
 
 /// Defines a weak symbol in this section, of this type, by what the assembler makes of the rest.
@@ -119,6 +137,22 @@ returns! {
     // Name resolution does not begin, and has nothing to end.
     "__res_vinit": "-1",
     "__res_iclose": "0",
+    // Nothing unwinds, so that there are no frames to ask about and none to make known.
+    "__gcc_personality_v0": "8",
+    "__register_frame": "0",
+    "__deregister_frame": "0",
+    "_Unwind_FindEnclosingFunction": "0",
+    "_Unwind_ForcedUnwind": "5",
+    "_Unwind_GetCFA": "0",
+    "_Unwind_GetDataRelBase": "0",
+    "_Unwind_GetGR": "0",
+    "_Unwind_GetIP": "0",
+    "_Unwind_GetIPInfo": "0",
+    "_Unwind_GetLanguageSpecificData": "0",
+    "_Unwind_GetRegionStart": "0",
+    "_Unwind_GetTextRelBase": "0",
+    "_Unwind_SetGR": "0",
+    "_Unwind_SetIP": "0",
     // How many heaps the allocator may make (`sys/allocator.rs` says one anyway), and what
     // `sysconf` would read from files.
     "__get_nprocs": "1",
@@ -138,6 +172,7 @@ weak!(".data.bls_slim,\"aw\"", "object", "stderr": null!());
 mod of_this_machine {
     use super::{back, result};
     function!("__assert_fail": "jmp bls_assertion_failed");
+    function!("_Unwind_Resume": "jmp abort");
     function!("__dcgettext": "mov rax, rsi", back!());
     function!("__snprintf": "mov byte ptr [rdi], 0", result!("0"), back!());
     function!("strtol": "mov [rsi], rdi", result!("0"), back!());
@@ -146,6 +181,7 @@ mod of_this_machine {
 mod of_this_machine {
     use super::{back, result};
     function!("__assert_fail": "b bls_assertion_failed");
+    function!("_Unwind_Resume": "b abort");
     function!("__dcgettext": "mov x0, x1", back!());
     function!("__snprintf": "strb wzr, [x0]", result!("0"), back!());
     function!("strtol": "str x0, [x1]", result!("0"), back!());
@@ -154,6 +190,7 @@ mod of_this_machine {
 mod of_this_machine {
     use super::{back, result};
     function!("__assert_fail": "tail bls_assertion_failed");
+    function!("_Unwind_Resume": "tail abort");
     function!("__dcgettext": "mv a0, a1", back!());
     function!("__snprintf": "sb zero, 0(a0)", result!("0"), back!());
     function!("strtol": "sd a0, 0(a1)", result!("0"), back!());
@@ -162,6 +199,7 @@ mod of_this_machine {
 mod of_this_machine {
     use super::{back, result};
     function!("__assert_fail": "b bls_assertion_failed");
+    function!("_Unwind_Resume": "b abort");
     function!("__dcgettext": "mov r0, r1", back!());
     function!("__snprintf": "mov r1, #0", "strb r1, [r0]", result!("0"), back!());
     function!("strtol": "str r0, [r1]", result!("0"), back!());
@@ -170,6 +208,7 @@ mod of_this_machine {
 mod of_this_machine {
     use super::{back, result};
     function!("__assert_fail": "jg bls_assertion_failed");
+    function!("_Unwind_Resume": "jg abort");
     function!("__dcgettext": "lgr %r2, %r3", back!());
     function!("__snprintf": "mvi 0(%r2), 0", result!("0"), back!());
     function!("strtol": "stg %r2, 0(%r3)", result!("0"), back!());

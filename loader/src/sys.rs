@@ -8,7 +8,6 @@ pub(crate) mod code;
 pub(crate) mod cpu;
 pub(crate) mod crash;
 pub(crate) mod descriptor;
-pub(crate) mod environment;
 pub(crate) mod filter;
 pub(crate) mod function;
 pub(crate) mod interrupt;

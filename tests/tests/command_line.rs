@@ -292,7 +292,7 @@ fn unknown_imports_are_refused_or_trap() {
     let _ = home.load(&["--unknown-imports", "trap"], &called, &[]).expect(134).says(&["mystery"]);
 }
 
-/// The loader has no tables for unwinding: an error that captured a backtrace would end it.
+/// The loader has no tables for unwinding, and nothing in it that would read them.
 #[test]
 fn variables_that_ask_for_backtraces_change_nothing() {
     let home = Home::new();
