@@ -11,8 +11,14 @@ fn root() -> &'static Path {
 }
 
 /// The sources of both programs, of the C API, and of what they share.
-const ALL: [&str; 5] =
-    ["compiler/src", "loader/src", "loader/broker/src", "loader/capi/src", "shared/src"];
+const ALL: [&str; 6] = [
+    "compiler/src",
+    "loader/src",
+    "loader/broker/src",
+    "loader/capi/src",
+    "registry/src",
+    "shared/src",
+];
 
 /// Every code in these folders, with the files that say it.
 fn codes(folders: &[&str]) -> BTreeMap<String, Vec<String>> {
@@ -98,7 +104,8 @@ fn every_code_is_documented() {
     // What is shared is said by the loader, and by the compiler of what it is given.
     let [loader, compiler] = sections();
     for (section, folders) in [
-        (loader, &["loader/src", "loader/broker/src", "loader/capi/src", "shared/src"][..]),
+        (loader, &["loader/src", "loader/broker/src", "loader/capi/src", "registry/src", "shared/src"][..],
+        ),
         (compiler, &["compiler/src"]),
     ] {
         let said: BTreeSet<String> = codes(folders).into_keys().collect();

@@ -2,7 +2,7 @@
 //!
 //! Needs only cargo. Cargo unifies features over all members of one invocation:
 //! a plain `cargo build --workspace` would link the compiler into the loader. So
-//! the three programs and the C library are built by separate invocations here, in the
+//! the four programs and the C library are built by separate invocations here, in the
 //! right order, and the tests are told where they are (`BLS_COMPILE`, `BLS_LOAD`,
 //! `BLS_BROKER`, `BLS_LIBRARY`).
 
@@ -18,7 +18,7 @@ The verbs of this repository.
 
 Usage: cargo xtask <VERB>
 
-  build    the three programs, into target/bls/
+  build    the four programs, into target/bls/
            build minimal: a small bls-load, into target/bls/minimal/: core WebAssembly, preview 1,
            raw parts; no store, no network, no configurations (loader/Cargo.toml)
   library  the library for C and its header, into target/bls/
@@ -112,10 +112,13 @@ fn cargo(arguments: &[&str], variables: &[(&str, &OsStr)]) -> Step {
     }
 }
 
-/// Builds the compiler (profile release), the loader and the broker (profile dist, static).
+/// Builds the compiler and bls-registry (profile release), the loader and the broker (profile
+/// dist, static).
 fn build() -> Step {
-    cargo(&["build", "--release", "--package", "bls-compiler"], &[])?;
-    install(&target().join("release/bls-compile"), "bls-compile")?;
+    for (package, program) in [("bls-compiler", "bls-compile"), ("bls-registry", "bls-registry")] {
+        cargo(&["build", "--release", "--package", package], &[])?;
+        install(&target().join("release").join(program), program)?;
+    }
 
     let host = host()?;
     loader(&host, &[])?;
@@ -235,6 +238,7 @@ fn test(rest: &[String]) -> Step {
     let library = ["test", "--release", "--package", "bls-loader", "--features", "pool"];
     cargo(&[&library[..], &rest].concat(), &[])?;
     cargo(&[&["test", "--release", "--package", "bls-broker"][..], &rest].concat(), &[])?;
+    cargo(&[&["test", "--release", "--package", "bls-registry"][..], &rest].concat(), &[])?;
     cargo(&[&["test", "--release", "--package", "bls-capi"][..], &rest].concat(), &[])?;
     cargo(&[&["test", "--release", "--package", "bls-header"][..], &rest].concat(), &[])?;
     with_programs(&[&["test", "--release", "--package", "bls-tests"][..], &rest].concat())?;
@@ -247,8 +251,15 @@ fn check() -> Step {
     cargo(&["fmt", "--all", "--check"], &[])?;
     let deny = OsStr::new("-Dwarnings");
     // One invocation for each member, as they are built.
-    let libraries =
-        ["bls-artifact", "bls-confine", "bls-compiler", "bls-loader", "bls-broker", "bls-capi"];
+    let libraries = [
+        "bls-artifact",
+        "bls-confine",
+        "bls-compiler",
+        "bls-loader",
+        "bls-broker",
+        "bls-capi",
+        "bls-registry",
+    ];
     let others = ["bls-tests", "bls-header", "bls-schema-tests", "xtask"];
     for package in libraries.into_iter().chain(others) {
         let clippy = ["clippy", "--release", "--package", package, "--all-targets"];
