@@ -219,8 +219,9 @@ fn an_image_runs_under_containerd_with_nothing_but_what_is_in_it() {
 
     // A trust file that is mounted counts in the place of the one inside.
     let trust = home.path("trust.json");
+    let stranger = Home::with_seed(3);
     let mut add = Command::new(loader());
-    add.args(["trust", "add", "--file"]).arg(&trust).arg(Home::with_seed(3).public_key());
+    add.args(["trust", "add", "--file"]).arg(&trust).arg(stranger.public_key());
     let _ = run(&mut add, b"").expect(0);
     let mount =
         format!("type=bind,src={},dst=/etc/bls/trust.json,options=rbind:ro", trust.display());

@@ -104,7 +104,9 @@ fn every_code_is_documented() {
     // What is shared is said by the loader, and by the compiler of what it is given.
     let [loader, compiler] = sections();
     for (section, folders) in [
-        (loader, &["loader/src", "loader/broker/src", "loader/capi/src", "registry/src", "shared/src"][..],
+        (
+            loader,
+            &["loader/src", "loader/broker/src", "loader/capi/src", "registry/src", "shared/src"][..],
         ),
         (compiler, &["compiler/src"]),
     ] {

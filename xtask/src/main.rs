@@ -1,4 +1,4 @@
-//! The verbs of this repository: build, library, cross, test, check, bench, fuzz.
+//! The verbs of this repository: build, library, deb, cross, test, check, bench, fuzz.
 //!
 //! Needs only cargo. Cargo unifies features over all members of one invocation:
 //! a plain `cargo build --workspace` would link the compiler into the loader. So
@@ -7,6 +7,7 @@
 //! `BLS_BROKER`, `BLS_LIBRARY`).
 
 mod cross;
+mod deb;
 mod fuzz;
 
 use std::ffi::OsStr;
@@ -22,6 +23,7 @@ Usage: cargo xtask <VERB>
            build minimal: a small bls-load, into target/bls/minimal/: core WebAssembly, preview 1,
            raw parts; no store, no network, no configurations (loader/Cargo.toml)
   library  the library for C and its header, into target/bls/
+  deb      build, then a package for Debian of the programs, into target/deb/
   cross    bls-load for aarch64, riscv64, armv7 and s390x, into target/bls/cross/, and what runs
            there: cargo xtask cross --help
   test     build, build minimal and library, then every test; then the fuzz targets, where cargo-fuzz and
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         "build" => build(),
         "library" => library(),
         "cross" => cross::run(rest),
+        "deb" => deb::run(),
         "test" => build_all().and_then(|()| test(rest)),
         "check" => check(),
         "ci" => check().and_then(|()| build_all()).and_then(|()| test(rest)),

@@ -159,7 +159,8 @@ fn said(program: &Path, words: &mut File) -> PullError {
     let read = words.rewind().and_then(|()| words.take(WORDS_BYTES_MAX).read_to_end(&mut bytes));
     let text = String::from_utf8_lossy(&bytes);
     let find = |start: &str| text.lines().find_map(|line| line.strip_prefix(start));
-    match (read, find("bls-registry: "), find("code: ").and_then(Defect::from_code)) {
+    let kind = find("code:").and_then(|code| Defect::from_code(code.trim()));
+    match (read, find("bls-registry: "), kind) {
         (Ok(_), Some(what), Some(defect)) => {
             let hint = find("hint: ").unwrap_or(defect.hint());
             PullError::Said(defect, what.to_owned(), hint.to_owned())

@@ -11,6 +11,8 @@ use base64::engine::general_purpose::STANDARD;
 use bls_artifact::registry::Defect;
 use docker_credential::{CredentialRetrievalError, DockerCredential, get_credential};
 use std::collections::BTreeMap;
+use std::env;
+use std::path::{Path, PathBuf};
 use ureq::http::{HeaderMap, StatusCode};
 
 /// The most bytes of an answer with a token.
@@ -178,6 +180,9 @@ impl Client {
             NoCredentialConfigured,
         };
         let account = self.reference.account();
+        if !is_configured() {
+            return Ok(None);
+        }
         // What a helper prints may be a secret: none of it is repeated.
         let what = match get_credential(account) {
             Ok(credential) => return Ok(Some(credential)),
@@ -197,6 +202,13 @@ impl Client {
         let what = format!("docker's configuration gives no credentials for {account}: {what}");
         Err(Error::new(Defect::Credentials, what))
     }
+}
+
+/// Whether docker has a configuration at all: without one nothing is kept.
+fn is_configured() -> bool {
+    let home = || env::var_os("HOME").map(|home| Path::new(&home).join(".docker"));
+    let folder = env::var_os("DOCKER_CONFIG").map(PathBuf::from).or_else(home);
+    folder.is_some_and(|folder| folder.join("config.json").exists())
 }
 
 fn basic(name: &str, password: &str) -> String {
