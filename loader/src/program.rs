@@ -16,6 +16,7 @@ pub(crate) mod manner;
 mod module;
 mod node;
 mod profile;
+mod pull;
 mod report;
 mod stdin;
 mod streams;

@@ -45,6 +45,7 @@ pub mod policy;
 pub mod preview1;
 pub mod quantity;
 pub mod recipe;
+pub mod registry;
 pub mod sparse;
 pub mod target;
 pub mod text;

@@ -9,7 +9,7 @@ use crate::limits::NAME_BYTES_MAX;
 use std::fmt;
 
 /// The words that a loader's command line has, or keeps for later: never names.
-pub const COMMANDS: [&str; 28] = [
+pub const COMMANDS: [&str; 29] = [
     "binfmt",
     "check",
     "delta",
@@ -23,6 +23,7 @@ pub const COMMANDS: [&str; 28] = [
     "list",
     "node",
     "policy",
+    "pull",
     "remove",
     "revoke",
     "rollback",

@@ -73,8 +73,9 @@ pub const FILE_ONLY: &str = "digest";
 
 /// The commands that bls-load alone has, and how each is written, for whoever asks
 /// bls-compile for one. A test of the loader holds them to its command line.
-pub const LOADER_COMMANDS: [(&str, &str); 9] = [
+pub const LOADER_COMMANDS: [(&str, &str); 10] = [
     ("install", "bls-load install app.bls"),
+    ("pull", "bls-load pull ghcr.io/ann/app:1.2"),
     ("rollback", "bls-load rollback app"),
     ("list", "bls-load list"),
     ("remove", "bls-load remove app"),
@@ -94,7 +95,7 @@ pub fn loader_command(name: &str) -> Option<&'static str> {
 
 /// The commands that bls-compile alone has, and how each is written, for whoever asks
 /// bls-load for one. A test of the compiler holds them to its command line.
-pub const COMPILER_COMMANDS: [(&str, &str); 10] = [
+pub const COMPILER_COMMANDS: [(&str, &str); 12] = [
     ("compile", "bls-compile app.wasm"),
     ("link", "bls-compile link math.wasm app.wasm"),
     ("check", "bls-compile check app.wasm"),
@@ -103,6 +104,8 @@ pub const COMPILER_COMMANDS: [(&str, &str); 10] = [
     ("strip", "bls-compile strip app.bls --target aarch64"),
     ("sign", "bls-compile sign app.bls --rebuild app.wasm"),
     ("delta", "bls-compile delta old.bls new.bls"),
+    ("push", "bls-compile push ghcr.io/ann/app:1.2 app.bls"),
+    ("image", "bls-compile image app.bls"),
     ("key", "bls-compile key"),
     ("key-of", "bls-compile key-of app.wasm"),
 ];

@@ -37,6 +37,7 @@ pub mod parts;
 pub mod peer;
 pub mod preview1;
 pub mod programs;
+pub mod registries;
 pub mod runs;
 pub mod sabotage;
 pub mod scene;

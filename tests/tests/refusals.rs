@@ -11,18 +11,25 @@ fn root() -> &'static Path {
 }
 
 /// The sources of both programs, of the C API, and of what they share.
-const ALL: [&str; 6] = [
+const ALL: [&str; 7] = [
     "compiler/src",
     "loader/src",
     "loader/account/src",
     "loader/broker/src",
     "loader/capi/src",
+    "registry/src",
     "shared/src",
 ];
 /// Those whose codes the first table has: what is shared is said by the loader, and by the
 /// compiler of what it is given.
-const OF_LOADER: [&str; 5] =
-    ["loader/src", "loader/account/src", "loader/broker/src", "loader/capi/src", "shared/src"];
+const OF_LOADER: [&str; 6] = [
+    "loader/src",
+    "loader/account/src",
+    "loader/broker/src",
+    "loader/capi/src",
+    "registry/src",
+    "shared/src",
+];
 
 /// Every code in these folders, with the files that say it.
 fn codes(folders: &[&str]) -> BTreeMap<String, Vec<String>> {

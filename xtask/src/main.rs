@@ -1,4 +1,4 @@
-//! The verbs of this repository: build, library, cross, test, check, bench, fuzz.
+//! The verbs of this repository: build, library, deb, cross, test, check, bench, fuzz.
 //!
 //! Needs only cargo. Cargo unifies features over all members of one invocation:
 //! a plain `cargo build --workspace` would link the compiler into the loader. So
@@ -7,6 +7,7 @@
 //! `BLS_BROKER`, `BLS_LIBRARY`).
 
 mod cross;
+mod deb;
 mod fuzz;
 
 use std::ffi::OsStr;
@@ -18,10 +19,11 @@ The verbs of this repository.
 
 Usage: cargo xtask <VERB>
 
-  build    the four programs, into target/bls/
+  build    the five programs, into target/bls/
            build minimal: a small bls-load, into target/bls/minimal/: core WebAssembly, preview 1,
            raw parts; no store, no network, no configurations (loader/Cargo.toml)
   library  the library for C and its header, into target/bls/
+  deb      build, then a package for Debian of the programs, into target/deb/
   cross    bls-load for aarch64, riscv64, armv7 and s390x, into target/bls/cross/, and what runs
            there: cargo xtask cross --help
   test     build, build minimal and library, then every test; then the fuzz targets, where cargo-fuzz and
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         "build" => build(),
         "library" => library(),
         "cross" => cross::run(rest),
+        "deb" => deb::run(),
         "test" => build_all().and_then(|()| test(rest)),
         "check" => check(),
         "ci" => check().and_then(|()| build_all()).and_then(|()| test(rest)),
@@ -112,11 +115,13 @@ fn cargo(arguments: &[&str], variables: &[(&str, &OsStr)]) -> Step {
     }
 }
 
-/// Builds the compiler (profile release), and the loader with the programs that it starts (profile
-/// dist, static).
+/// Builds the compiler and bls-registry (profile release), and the loader with the programs that it
+/// starts (profile dist, static).
 fn build() -> Step {
-    cargo(&["build", "--release", "--package", "bls-compiler"], &[])?;
-    install(&target().join("release/bls-compile"), "bls-compile")?;
+    for (package, program) in [("bls-compiler", "bls-compile"), ("bls-registry", "bls-registry")] {
+        cargo(&["build", "--release", "--package", package], &[])?;
+        install(&target().join("release").join(program), program)?;
+    }
 
     let host = host()?;
     loader(&host, &[])?;
@@ -238,7 +243,7 @@ fn test(rest: &[String]) -> Step {
     cargo(&[&["test", "--release", "--package", "bls-compiler"][..], &rest].concat(), &[])?;
     let library = ["test", "--release", "--package", "bls-loader", "--features", "pool"];
     cargo(&[&library[..], &rest].concat(), &[])?;
-    for package in ["bls-broker", "bls-account", "bls-capi", "bls-header"] {
+    for package in ["bls-broker", "bls-account", "bls-registry", "bls-capi", "bls-header"] {
         cargo(&[&["test", "--release", "--package", package][..], &rest].concat(), &[])?;
     }
     with_programs(&[&["test", "--release", "--package", "bls-tests"][..], &rest].concat())?;
@@ -259,6 +264,7 @@ fn check() -> Step {
         "bls-broker",
         "bls-account",
         "bls-capi",
+        "bls-registry",
     ];
     let others = ["bls-tests", "bls-header", "bls-schema-tests", "xtask"];
     for package in libraries.into_iter().chain(others) {

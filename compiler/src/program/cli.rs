@@ -78,6 +78,12 @@ pub enum Command {
     Verify(Verify),
     /// `bls-compile delta`
     Delta(Delta),
+    /// `bls-compile push`
+    #[command(disable_help_flag = true)]
+    Push(RunArguments),
+    /// `bls-compile image`
+    #[command(disable_help_flag = true)]
+    Image(RunArguments),
     /// `bls-compile key`
     Key(Key),
     /// `bls-compile trust`
@@ -326,7 +332,7 @@ impl From<Wasm> for Language {
 /// `bls-compile run [OPTIONS] INPUT [ARGS]`
 #[derive(Debug, Args)]
 pub struct RunArguments {
-    /// All of them: [`run::Run`] reads them, for most are not ours.
+    /// All of them: [`run::Run`] reads them, for most are not ours; or bls-registry does.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub words: Vec<OsString>,
 }

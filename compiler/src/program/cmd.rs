@@ -16,6 +16,7 @@ mod key_of;
 mod link;
 mod many;
 mod obtain;
+mod registry;
 mod run;
 mod sign;
 mod strip;
@@ -211,6 +212,8 @@ pub fn main() -> ExitCode {
             or_json(arguments.build.json, link::run(arguments, matches))
         }
         Some(Command::Run(arguments)) => run::run(&arguments.words),
+        Some(Command::Push(arguments)) => registry::hand_over("push", &arguments.words),
+        Some(Command::Image(arguments)) => registry::hand_over("image", &arguments.words),
         Some(Command::Check(arguments)) => check::run(arguments),
         Some(Command::Audit(arguments)) => audit::run(arguments),
         Some(Command::Inspect(arguments)) => or_json(arguments.json, inspect::run(arguments)),

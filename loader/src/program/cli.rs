@@ -109,6 +109,15 @@ pub(crate) enum Command {
     },
     /// Print what is installed, as JSON or not.
     List(Option<PathBuf>, bool),
+    /// Fetch from a registry, and install.
+    Pull {
+        /// Whom to trust, where to, and how the registry is spoken with.
+        options: Box<Options>,
+        /// What is to be fetched.
+        reference: String,
+        /// Whether nothing is written.
+        dry: bool,
+    },
     /// Remove something that is installed.
     Remove(Option<PathBuf>, Wanted),
     /// Remove what no name refers to.
@@ -136,7 +145,12 @@ pub(crate) enum Artifact {
     Executed(PathBuf, RawFd),
     /// Something in a store.
     Installed(Wanted),
+    /// Something in a registry, as bls-registry reads it.
+    Registry(String),
 }
+
+/// What begins a reference to a registry.
+const REGISTRY: &[u8] = b"oci://";
 
 impl Artifact {
     /// What a word means: a file where it holds a `/` or ends as files do, whatever files
@@ -144,11 +158,20 @@ impl Artifact {
     pub(crate) fn from_word(word: OsString) -> Result<Self, UsageError> {
         const FILES: [&[u8]; 4] = [b".bls", b".wasm", b".wat", b".json"];
         let bytes = word.as_bytes();
+        if bytes.starts_with(REGISTRY) {
+            return reference(&word).map(Self::Registry);
+        }
         if word == STDIN || bytes.contains(&b'/') || FILES.iter().any(|end| bytes.ends_with(end)) {
             return Ok(Self::File(word.into()));
         }
         wanted(&word).map(Self::Installed)
     }
+}
+
+/// A reference to a registry. Its form is bls-registry's to judge.
+fn reference(word: &OsStr) -> Result<String, UsageError> {
+    let text = word.to_str().filter(|text| !text.is_empty());
+    text.map(str::to_owned).ok_or_else(|| usage(&format!("{} is no reference", word.display())))
 }
 
 /// A name or an identity.
@@ -199,6 +222,8 @@ pub(crate) struct Options {
     /// not installed.
     pub(crate) delta: Option<PathBuf>,
     pub(crate) base: Option<PathBuf>,
+    /// Whether a registry may be spoken with without TLS, wherever it is.
+    pub(crate) plain_http: bool,
     pub(crate) report: Option<ReportTarget>,
     pub(crate) account: AccountOptions,
     /// Where it is said which artifact ran.
@@ -261,6 +286,7 @@ impl Default for Options {
             target: None,
             delta: None,
             base: None,
+            plain_http: false,
             report: None,
             account: AccountOptions::default(),
             log_run: None,
@@ -284,7 +310,7 @@ impl Options {
             Artifact::File(path) => {
                 Some(path).filter(|path| path.as_os_str().as_bytes().ends_with(b".json"))
             }
-            Artifact::Executed(..) | Artifact::Installed(_) => None,
+            Artifact::Executed(..) | Artifact::Installed(_) | Artifact::Registry(_) => None,
         }
     }
 
@@ -298,6 +324,12 @@ impl Options {
                 path.file_name().unwrap_or_default().to_owned()
             }
             (None, Artifact::Installed(wanted)) => wanted.to_string().into(),
+            // The repository's last word.
+            (None, Artifact::Registry(reference)) => {
+                let place = reference.split('@').next().unwrap_or_default();
+                let last = place.rsplit('/').next().unwrap_or_default();
+                last.split(':').next().unwrap_or_default().into()
+            }
         };
         (request.values, request.arguments) = match &request.invoke {
             None => (Vec::new(), words),
@@ -322,6 +354,8 @@ struct Words {
     all: bool,
     json: bool,
     dry: bool,
+    /// Whether `--authorities` was given: it is of runs and of registries.
+    authorities: bool,
     deterministic: bool,
     seed: Option<u64>,
     epoch: Option<u64>,
@@ -444,6 +478,11 @@ impl Words {
             "delta" => options.delta = Some(parser.value().map_err(malformed)?.into()),
             "base" => options.base = Some(parser.value().map_err(malformed)?.into()),
             "dry-run" => self.dry = true,
+            "plain-http" => options.plain_http = true,
+            "authorities" => {
+                run_option(&name, options, parser)?;
+                self.authorities = true;
+            }
             "trust" | "digest" | "explain" | "clock-unset" | "target" => {
                 match name.as_str() {
                     "trust" => options.trust = Some(parser.value().map_err(malformed)?.into()),
@@ -471,6 +510,7 @@ impl Words {
     fn run(mut self, word: OsString, parser: &mut Parser) -> Result<Command, UsageError> {
         self.check_all_and_json(None)?;
         self.check_delta(None, None)?;
+        self.check_registry(None)?;
         if self.options.target.is_some() {
             return Err(usage("--target is for verify and install; a run is on this machine"));
         }
@@ -494,8 +534,19 @@ impl Words {
         if self.json && verb != Some(Verb::List) {
             return Err(usage("--json is for list"));
         }
-        if self.dry && !matches!(verb, Some(Verb::Install | Verb::Rollback)) {
-            return Err(usage("--dry-run is for install and rollback"));
+        if self.dry && !matches!(verb, Some(Verb::Install | Verb::Pull | Verb::Rollback)) {
+            return Err(usage("--dry-run is for install, pull and rollback"));
+        }
+        Ok(())
+    }
+
+    /// Options about a registry are for what may come from one.
+    fn check_registry(&self, verb: Option<Verb>) -> Result<(), UsageError> {
+        if self.options.plain_http && verb != Some(Verb::Pull) {
+            return Err(usage("--plain-http is for pull"));
+        }
+        if self.authorities && !matches!(verb, None | Some(Verb::Pull | Verb::Verify)) {
+            return Err(usage("--authorities means nothing to this command"));
         }
         Ok(())
     }
@@ -518,6 +569,9 @@ impl Words {
         if self.options.digest.is_some() && matches!(self.options.artifact, Artifact::Installed(_))
         {
             return Err(usage("--digest is of a file; what is installed is named by sha256:HEX"));
+        }
+        if self.options.digest.is_some() && matches!(self.options.artifact, Artifact::Registry(_)) {
+            return Err(usage("--digest is of a file; in a registry: oci://HOST/NAME@sha256:HEX"));
         }
         Ok(())
     }

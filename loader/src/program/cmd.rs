@@ -17,7 +17,7 @@ use crate::error::{Cause, Failure, printable_path};
 use crate::open::{OpenError, Opened};
 use crate::program::cli::{self, Artifact, Command, Options};
 use crate::program::explain::{Stage, Stages};
-use crate::program::{config, node, say};
+use crate::program::{config, node, pull, say};
 use crate::request::Beyond;
 use crate::run::outcome::FAILED;
 use crate::store::{Installed, StoreError, Stores, Wanted};
@@ -79,6 +79,9 @@ fn with_store(command: Command) -> Result<(), Failure> {
     match command {
         Command::VerifyAll(options) => verify::verify_all(&options),
         Command::Install { options, files, dry } => install::install(&options, &files, dry),
+        Command::Pull { options, reference, dry } => {
+            install::install_pulled(&options, reference, dry)
+        }
         Command::Rollback { options, name, to, dry } => {
             rollback::rollback(&options, &name, to.as_ref(), dry)
         }
@@ -93,7 +96,8 @@ fn with_store(command: Command) -> Result<(), Failure> {
 fn missing(command: &Command) -> Option<NotBuilt> {
     let asked = match command {
         Command::Run(options) | Command::Verify(options) => {
-            let is_installed = matches!(options.artifact, Artifact::Installed(_));
+            let is_installed =
+                matches!(options.artifact, Artifact::Installed(_) | Artifact::Registry(_));
             [
                 is_installed || options.store.is_some(),
                 options.config().is_some() || options.compile_with.is_some(),
@@ -102,6 +106,7 @@ fn missing(command: &Command) -> Option<NotBuilt> {
         }
         Command::VerifyAll(_)
         | Command::Install { .. }
+        | Command::Pull { .. }
         | Command::Rollback { .. }
         | Command::List(..)
         | Command::Remove(..)
@@ -144,13 +149,19 @@ enum Named<'a> {
 }
 
 impl<'a> Named<'a> {
-    /// Opens it, if it is a file.
-    fn open(artifact: &'a Artifact, stages: &mut Stages<'_>) -> Result<Self, Failure> {
+    /// Opens it, if it is a file; what is in a registry is fetched.
+    fn open(
+        artifact: &'a Artifact,
+        options: &Options,
+        stages: &mut Stages<'_>,
+    ) -> Result<Self, Failure> {
         let opened = match artifact {
             Artifact::Installed(wanted) => return Ok(Self::Installed(wanted)),
             Artifact::File(path) if path.as_os_str() == cli::STDIN => Opened::from_stdin()?,
             Artifact::File(path) => Opened::open(path)?,
             Artifact::Executed(path, descriptor) => executed_file(path, *descriptor)?,
+            Artifact::Registry(_) if !built::STORE => return Err(NotBuilt::Store.into()),
+            Artifact::Registry(reference) => pull::fetch(reference, options)?,
         };
         stages.done(Stage::Open, || format!("{}: framing fits", opened.name()));
         Ok(Self::File(opened))
@@ -285,7 +296,7 @@ fn stores(explicit: Option<&Path>) -> Result<Stores, StoreError> {
 }
 
 /// What is said before waiting for a store's lock.
-fn wait_for(store: &Path) {
+pub(super) fn wait_for(store: &Path) {
     let store = printable_path(store);
     say(&format_args!("bls-load: store: waiting for another that writes to {store}"));
 }

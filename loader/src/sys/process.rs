@@ -12,6 +12,15 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::ptr;
 
+/// The variables that a program finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Environment {
+    /// None.
+    Empty,
+    /// Those of this process.
+    Own,
+}
+
 /// A process that this one started.
 #[derive(Debug)]
 pub(crate) struct Process(Pid);
@@ -22,6 +31,16 @@ impl Process {
     /// other descriptors it has those that stay open on exec. That the program cannot be executed
     /// is seen by its end.
     pub(crate) fn start(
+        program: &Path,
+        arguments: &[&OsStr],
+        streams: &[BorrowedFd<'_>],
+    ) -> io::Result<Self> {
+        Self::start_in(Environment::Empty, program, arguments, streams)
+    }
+
+    /// The same with these variables.
+    pub(crate) fn start_in(
+        environment: Environment,
         program: &Path,
         arguments: &[&OsStr],
         streams: &[BorrowedFd<'_>],
@@ -40,9 +59,15 @@ impl Process {
                     are_placed &= unsafe { libc::dup2(stream.as_raw_fd(), number) } == number;
                 }
                 if are_placed {
-                    // SAFETY: C strings that live in `words`, and lists of them that end with
-                    // a null pointer.
-                    unsafe { libc::execve(words.program(), argv.as_ptr(), envp.as_ptr()) };
+                    match environment {
+                        // SAFETY: C strings that live in `words`, and lists of them that end
+                        // with a null pointer.
+                        Environment::Empty => unsafe {
+                            libc::execve(words.program(), argv.as_ptr(), envp.as_ptr())
+                        },
+                        // SAFETY: the same.
+                        Environment::Own => unsafe { libc::execv(words.program(), argv.as_ptr()) },
+                    };
                 }
                 // SAFETY: ends this process at once.
                 unsafe { libc::_exit(127) }
@@ -126,6 +151,19 @@ mod tests {
         ours.read_to_string(&mut text).unwrap();
         assert_eq!(text, "hello a b c none\n");
         assert_eq!(process.wait(), Some(0));
+    }
+
+    #[test]
+    fn a_program_may_get_the_environment() {
+        let (mut ours, theirs) = UnixStream::pair().unwrap();
+        let words = [OsStr::new("-c"), OsStr::new("echo \"${PATH-none}\" >&0")];
+        let shell = Path::new("/bin/sh");
+        let started = Process::start_in(Environment::Own, shell, &words, &[theirs.as_fd()]);
+        drop(theirs);
+        let mut text = String::new();
+        ours.read_to_string(&mut text).unwrap();
+        assert_eq!(started.unwrap().wait(), Some(0));
+        assert_eq!(text.trim_end(), std::env::var("PATH").unwrap());
     }
 
     #[test]

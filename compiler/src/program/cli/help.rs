@@ -9,7 +9,7 @@ Compile a WebAssembly module or component to a signed, metered native artifact.
 Usage: bls-compile [OPTIONS] <INPUT>
        bls-compile [OPTIONS] <INPUT>... -o <FOLDER/>
        bls-compile <run|link|check|audit|inspect|strip|delta> ...
-       bls-compile <sign|verify|key|key-of|trust> ...
+       bls-compile <sign|verify|push|image|key|key-of|trust> ...
 
 INPUT is .wasm, .wat, a configuration (.json) that names modules, or - (stdin);
 with -o FOLDER/ also a folder: every module in it. A component (WASI 0.2)
@@ -25,6 +25,8 @@ becomes one module first. A file called \"check\" is
   sign      add your signature to what you have rebuilt
   verify    was it made from this source, to the byte?
   delta     what turns an installed artifact into the next one
+  push      put an artifact, or an image, into a registry
+  image     a container image of bls-load and an artifact
   key       your signing keys
   key-of    the digest of what decides the code, without compiling
   trust     sign a trust file

@@ -42,7 +42,7 @@ pub(super) fn run(words: &[OsString]) -> Result<(), Failure> {
         }
     };
     let artifact = artifact(&run)?;
-    let mut command = Command::new(loader());
+    let mut command = Command::new(sibling(LOADER));
     command.args(&run.options);
     if !run.argv0 {
         command.arg("--argv0").arg(Path::new(&run.input).file_name().unwrap_or(&run.input));
@@ -63,10 +63,10 @@ pub(super) fn run(words: &[OsString]) -> Result<(), Failure> {
     })
 }
 
-/// The loader beside this program; else whichever PATH has.
-fn loader() -> PathBuf {
-    let beside = env::current_exe().ok().map(|program| program.with_file_name(LOADER));
-    beside.filter(|path| path.is_file()).unwrap_or_else(|| LOADER.into())
+/// The program of this name beside this one; else whichever PATH has.
+pub(super) fn sibling(name: &str) -> PathBuf {
+    let beside = env::current_exe().ok().map(|program| program.with_file_name(name));
+    beside.filter(|path| path.is_file()).unwrap_or_else(|| name.into())
 }
 
 /// The artifact of a module: kept from before, or compiled now.

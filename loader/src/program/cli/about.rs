@@ -1,7 +1,8 @@
 //! The commands about artifacts, other than to run one: options, and words behind them.
 
 use super::{
-    Artifact, Command, STDIN, UsageError, Words, help, malformed, print, show, usage, wanted,
+    Artifact, Command, STDIN, UsageError, Words, help, malformed, print, reference, show, usage,
+    wanted,
 };
 use crate::store::Wanted;
 use lexopt::{Arg, Parser};
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 pub(super) enum Verb {
     Verify,
     Install,
+    Pull,
     Rollback,
     List,
     Remove,
@@ -24,6 +26,7 @@ impl Verb {
         Some(match word.to_str()? {
             "verify" => Self::Verify,
             "install" => Self::Install,
+            "pull" => Self::Pull,
             "rollback" => Self::Rollback,
             "list" => Self::List,
             "remove" => Self::Remove,
@@ -37,6 +40,7 @@ impl Verb {
         let name = match self {
             Self::Verify => "verify",
             Self::Install => "install",
+            Self::Pull => "pull",
             Self::Rollback => "rollback",
             Self::List => "list",
             Self::Remove => "remove",
@@ -75,7 +79,7 @@ impl Words {
         let most = match verb {
             Verb::Install => usize::MAX,
             Verb::Rollback => 2,
-            Verb::Verify | Verb::List | Verb::Remove | Verb::Collect => 1,
+            Verb::Verify | Verb::Pull | Verb::List | Verb::Remove | Verb::Collect => 1,
         };
         let mut words = Vec::new();
         while let Some(argument) = parser.next().map_err(malformed)? {
@@ -97,7 +101,7 @@ impl Words {
             }
         }
         let misplaced = match verb {
-            Verb::Verify | Verb::Install | Verb::Rollback => self.run_only.as_ref(),
+            Verb::Verify | Verb::Install | Verb::Pull | Verb::Rollback => self.run_only.as_ref(),
             Verb::List | Verb::Remove | Verb::Collect => {
                 self.run_only.as_ref().or(self.judging.as_ref())
             }
@@ -107,9 +111,11 @@ impl Words {
         }
         self.check_all_and_json(Some(verb))?;
         self.check_delta(Some(verb), words.first())?;
+        self.check_registry(Some(verb))?;
         match verb {
             Verb::Verify => self.verify(words.pop()),
             Verb::Install => self.install(words),
+            Verb::Pull => self.pull(words.pop()),
             Verb::Rollback => self.rollback(&words),
             Verb::List => nothing(&words).map(|()| Command::List(self.options.store, self.json)),
             Verb::Collect => nothing(&words).map(|()| Command::Collect(self.options.store)),
@@ -146,6 +152,16 @@ impl Words {
         }
         let files = words.into_iter().map(PathBuf::from).collect();
         Ok(Command::Install { options: Box::new(self.options), files, dry: self.dry })
+    }
+
+    fn pull(self, word: Option<OsString>) -> Result<Command, UsageError> {
+        self.check_target()?;
+        if self.options.digest.is_some() {
+            return Err(usage("--digest is of a file; in a registry: HOST/NAME@sha256:HEX"));
+        }
+        let word = word.ok_or_else(|| usage("pull needs a reference: ghcr.io/ann/app:1.2"))?;
+        let reference = reference(&word)?;
+        Ok(Command::Pull { options: Box::new(self.options), reference, dry: self.dry })
     }
 
     fn rollback(self, words: &[OsString]) -> Result<Command, UsageError> {

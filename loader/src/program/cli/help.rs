@@ -7,10 +7,11 @@ pub(crate) use crate::program::node::HELP as NODE;
 use bls_artifact::{nearest, options};
 
 /// The commands, with what `bls-load help COMMAND` prints.
-pub(crate) const COMMANDS: [(&str, &str); 13] = [
+pub(crate) const COMMANDS: [(&str, &str); 14] = [
     ("run", HELP),
     ("verify", VERIFY),
     ("install", INSTALL),
+    ("pull", PULL),
     ("rollback", ROLLBACK),
     ("list", LIST),
     ("remove", REMOVE),
@@ -24,7 +25,7 @@ pub(crate) const COMMANDS: [(&str, &str); 13] = [
 ];
 
 /// Options that a run does not have, or only with a file, without their dashes.
-const BESIDE_RUN: [&str; 6] = ["digest", "all", "json", "dry-run", "help", "version"];
+const BESIDE_RUN: [&str; 7] = ["digest", "all", "json", "dry-run", "plain-http", "help", "version"];
 
 /// What `bls-load --help` prints.
 pub(crate) const HELP: &str = "\
@@ -35,14 +36,16 @@ Usage: bls-load [OPTIONS] <ARTIFACT> [ARGS]...
 
 ARTIFACT is a file where it holds a / or ends in .bls, .wasm, .wat or .json;
 else the name of what is installed, or its identity, sha256:HEX, of which 8
-digits are enough where no other begins so; - is standard input. A .json file is
-a configuration, which has a field for every option; options win.
+digits are enough where no other begins so; - is standard input; oci://REF is
+fetched from a registry, and installed first. A .json file is a configuration,
+which has a field for every option; options win.
 Everything after ARTIFACT belongs to the guest.
 Granted by default: arguments, stdin, stdout, stderr, clocks, random.
 
 Commands
   verify    check an artifact, or all that is installed; run nothing
   install   keep artifacts, to be run by their names
+  pull      fetch an artifact from a registry, and install it
   rollback  go back to a release that was there before
   list      what is installed
   remove    an installed name
@@ -209,6 +212,34 @@ Examples:
   curl -fsS https://example.org/app.bls | sudo bls-load install -
   bls-load install --delta up.blsd
   bls-load install --store rootfs/var/lib/bls --target aarch64 app.bls
+";
+
+const PULL: &str = "\
+Fetch an artifact from an OCI registry, verify it as any file, and install it.
+
+Usage: bls-load pull [OPTIONS] <REF>
+
+REF is HOST[:PORT]/NAME[:TAG][@sha256:HEX]; the tag is latest where none is said,
+and where there is a digest, it decides. Nothing that a registry says is
+believed: bls-registry, which is looked for beside bls-load and speaks with it,
+checks digests and lengths, and who must have signed is asked as ever.
+
+      --dry-run                 say what would be done; install nothing
+      --plain-http              without TLS; to this machine that is the default
+      --authorities <FILE>      certificates (PEM) to trust beside Mozilla's
+      --store <DIR>             [default: /var/lib/bls, or ~/.local/share/bls]
+      --trust <FILE>            trust file or public key
+      --target <TARGET[:CPU]>   for that machine, into a --store
+      --clock-unset             though this machine's clock was never set
+      --explain                 say what was checked, on stderr
+
+Credentials are docker's: ~/.docker/config.json, or what DOCKER_CONFIG names.
+
+Exit codes: 0 it is installed, 125 refused
+Examples:
+  bls-load pull ghcr.io/ann/app:1.2 && bls-load app arg1
+  bls-load oci://ghcr.io/ann/app:1.2 arg1
+  bls-load pull --store rootfs/var/lib/bls --target aarch64 localhost:5000/app
 ";
 
 const ROLLBACK: &str = "\

@@ -71,6 +71,38 @@ fn what_is_installed() {
 }
 
 #[test]
+fn what_is_in_a_registry() {
+    let options = run(&["--fuel", "7", "oci://r.example/a/app:1@sha256:0", "x"]);
+    assert_eq!(options.artifact, Artifact::Registry("oci://r.example/a/app:1@sha256:0".into()));
+    assert_eq!(
+        (options.request.program, options.request.arguments),
+        ("app".into(), vec!["x".into()])
+    );
+    let pull = parse_words(&["pull", "--plain-http", "--authorities", "a.pem", "r.example/app"]);
+    match pull {
+        Ok(Command::Pull { options, reference, dry: false }) => {
+            assert!(options.plain_http && reference == "r.example/app");
+            assert_eq!(options.request.beyond.authorities, Some("a.pem".into()));
+        }
+        other => panic!("{other:?}"),
+    }
+    let verify = parse_words(&["verify", "--authorities", "a.pem", "oci://r.example/app"]);
+    assert!(matches!(verify, Ok(Command::Verify(_))), "{verify:?}");
+    for wrong in [
+        &["pull"][..],
+        &["pull", "a", "b"],
+        &["pull", "--fuel", "1", "r.example/app"],
+        &["pull", "--digest", "sha256:00", "r.example/app"],
+        &["pull", "--target", "aarch64", "r.example/app"],
+        &["--plain-http", "oci://r.example/app"],
+        &["install", "--authorities", "a.pem", "app.bls"],
+        &["list", "--plain-http"],
+    ] {
+        assert!(parse_words(wrong).is_err(), "{wrong:?}");
+    }
+}
+
+#[test]
 fn everything_after_the_artifact_is_the_guests() {
     let options = run(&["--fuel", "7", "app.bls", "--help", "-x", "--", "--fuel=9"]);
     assert_eq!(options.artifact, file("app.bls"));

@@ -1,5 +1,6 @@
 //! `bls-load install FILE|-...`: verifies artifacts and puts them into a store. `--delta FILE|-`
-//! makes one of what is installed there.
+//! makes one of what is installed there. `bls-load pull REF` does the same with what a registry
+//! has.
 //!
 //! Guarantees that only what was verified here and now is installed, that no older
 //! release takes the place of a newer one, and that each is on the disk when it says so.
@@ -57,11 +58,23 @@ fn install_each(options: &Options, files: &[PathBuf], dry: bool) -> Result<(), F
 }
 
 fn install_one(options: &Options, file: &Path, dry: bool) -> Result<(), Failure> {
+    // Only files are installed: no rule is needed to tell them from names.
+    install_artifact(options, &Artifact::File(file.to_owned()), dry)
+}
+
+/// Installs what is in a registry.
+pub(super) fn install_pulled(
+    options: &Options,
+    reference: String,
+    dry: bool,
+) -> Result<(), Failure> {
+    install_artifact(options, &Artifact::Registry(reference), dry)
+}
+
+fn install_artifact(options: &Options, artifact: &Artifact, dry: bool) -> Result<(), Failure> {
     let recorder = Recorder::open(None, false)?;
     let mut stages = Stages::new(&recorder, options.explain);
-    // Only files are installed: no rule is needed to tell them from names.
-    let artifact = Artifact::File(file.to_owned());
-    let named = Named::open(&artifact, &mut stages)?;
+    let named = Named::open(artifact, options, &mut stages)?;
     let trusted = trust::load(options.trust.as_deref())?;
     let policy = policy(options, &trusted);
     // Which releases were seen is asked under the lock of the store that remembers.

@@ -22,6 +22,7 @@ use crate::program::log;
 use crate::program::manner::Manner;
 use crate::program::module::ModuleError;
 use crate::program::profile::Sink;
+use crate::program::pull;
 use crate::program::report::{Recorder, trusts};
 use crate::program::say;
 use crate::program::stdin::redirect;
@@ -80,7 +81,7 @@ fn keep_what_is_read(options: &Options) -> Result<(), Failure> {
     let written = [report, profile, metrics, options.account.receipt.as_ref()];
     let artifact = match &options.artifact {
         Artifact::File(path) | Artifact::Executed(path, _) => Some(path),
-        Artifact::Installed(_) => None,
+        Artifact::Installed(_) | Artifact::Registry(_) => None,
     };
     let stdin = match &options.stdin {
         Input::File(path) => Some(path),
@@ -163,7 +164,14 @@ fn pipeline(
 ) -> Result<Outcome, Failure> {
     let recorder = stages.recorder();
 
-    let named = Named::open(&options.artifact, stages)?;
+    let installed = match &options.artifact {
+        Artifact::Registry(reference) if built::STORE => {
+            Some(Artifact::Installed(pull::install(reference, options)?))
+        }
+        _ => None,
+    };
+    let artifact = installed.as_ref().unwrap_or(&options.artifact);
+    let named = Named::open(artifact, options, stages)?;
     let trusted = super::trusted_for(&named, options)?;
     let stores = super::stores(options.store.as_deref())?;
     let policy = Policy {

@@ -26,7 +26,7 @@ use bls_artifact::trust::Trust;
 pub(super) fn verify(options: &Options) -> Result<(), Failure> {
     let recorder = Recorder::open(None, false)?;
     let mut stages = Stages::new(&recorder, options.explain);
-    let named = Named::open(&options.artifact, &mut stages)?;
+    let named = Named::open(&options.artifact, options, &mut stages)?;
     let trusted = super::trusted_for(&named, options)?;
     let stores = super::stores(options.store.as_deref())?;
     let policy = policy(options, &trusted.trust, Some(&stores));
