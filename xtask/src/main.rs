@@ -239,6 +239,7 @@ fn test(rest: &[String]) -> Step {
     cargo(&[&["test", "--release", "--package", "bls-header"][..], &rest].concat(), &[])?;
     with_programs(&[&["test", "--release", "--package", "bls-tests"][..], &rest].concat())?;
     with_programs(&[&["test", "--release", "--package", "bls-schema-tests"][..], &rest].concat())?;
+    with_programs(&[&["test", "--release", "--package", "bls-adapted-tests"][..], &rest].concat())?;
     if rest.is_empty() { fuzz::run_if_installed() } else { Ok(()) }
 }
 
@@ -249,7 +250,7 @@ fn check() -> Step {
     // One invocation for each member, as they are built.
     let libraries =
         ["bls-artifact", "bls-confine", "bls-compiler", "bls-loader", "bls-broker", "bls-capi"];
-    let others = ["bls-tests", "bls-header", "bls-schema-tests", "xtask"];
+    let others = ["bls-tests", "bls-header", "bls-schema-tests", "bls-adapted-tests", "xtask"];
     for package in libraries.into_iter().chain(others) {
         let clippy = ["clippy", "--release", "--package", package, "--all-targets"];
         let end = ["--", "-Dwarnings"];
