@@ -6,6 +6,7 @@
 //! time and memory: the drivers bound those.
 
 pub use crate::broker::broker;
+pub use crate::components::component;
 pub use crate::deltas::delta;
 pub use crate::installs::install;
 use crate::modules;
@@ -29,7 +30,7 @@ use bls_loader::verify::{self, Verified, VerifyError, verify};
 pub type Entrance = fn(&[u8]) -> bool;
 
 /// Every entrance, by the name of its fuzz target.
-pub const ENTRANCES: [(&str, Entrance); 8] = [
+pub const ENTRANCES: [(&str, Entrance); 9] = [
     ("framing", framing),
     ("envelope", envelope),
     ("trust", trust),
@@ -37,6 +38,7 @@ pub const ENTRANCES: [(&str, Entrance); 8] = [
     ("delta", delta),
     ("broker", broker),
     ("compile", compile),
+    ("component", component),
     ("smith", smith),
 ];
 

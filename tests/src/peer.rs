@@ -4,6 +4,7 @@
 //! of the line that the project is built on. Guarantees that both programs get the same
 //! arguments, variables, input and files. Does not judge what came out; the tests do.
 
+pub use crate::programs::wasmtime;
 use crate::programs::{Ended, Home, run};
 use crate::runs::Run;
 use std::collections::BTreeMap;
@@ -15,19 +16,6 @@ use std::process::Command;
 const PROPOSALS: &str = "exceptions=y,gc=y,function-references=y,tail-call=y,multi-memory=y";
 /// The highest exit code that wasmtime passes on; what is above it becomes 1.
 const EXIT_CODE_MAX: i64 = 125;
-
-/// wasmtime's program, or nothing, which is said.
-#[must_use]
-pub fn wasmtime() -> Option<PathBuf> {
-    let named = std::env::var_os("BLS_WASMTIME").map(PathBuf::from);
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).map(|folder| folder.join("wasmtime"));
-    let program = named.into_iter().chain(found).find(|program| program.is_file());
-    if program.is_none() {
-        println!("SKIPPED: no wasmtime on PATH, and BLS_WASMTIME names none: nothing compared");
-    }
-    program
-}
 
 /// Runs a recorded run by bls-load, as often as it says; what all of these printed. The
 /// last one's report is in `report`.

@@ -69,13 +69,30 @@ fn named(variable: &str) -> PathBuf {
 /// The folder `fixtures/`.
 #[must_use]
 pub fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures")
+    // This source is one of several crates.
+    let mut above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    above
+        .find_map(|folder| Some(folder.join("fixtures")).filter(|it| it.is_dir()))
+        .expect("fixtures")
 }
 
 /// More guests, where there are some (`BLS_SHARED`).
 #[must_use]
 pub fn shared() -> Option<PathBuf> {
     std::env::var_os("BLS_SHARED").map(PathBuf::from).filter(|path| path.is_dir())
+}
+
+/// wasmtime's program, or nothing, which is said.
+#[must_use]
+pub fn wasmtime() -> Option<PathBuf> {
+    let named = std::env::var_os("BLS_WASMTIME").map(PathBuf::from);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|folder| folder.join("wasmtime"));
+    let program = named.into_iter().chain(found).find(|program| program.is_file());
+    if program.is_none() {
+        println!("SKIPPED: no wasmtime on PATH, and BLS_WASMTIME names none: nothing compared");
+    }
+    program
 }
 
 /// How a program ended.

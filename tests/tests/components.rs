@@ -67,6 +67,97 @@ fn files_are_there_by_wasi_alone() {
     assert_eq!(fs::read_link(folder.path().join("link")).expect("a link"), Path::new("given"));
 }
 
+/// Where nothing may be changed, each way to write is refused by an error, and none is a system
+/// call that nobody may make there.
+#[test]
+fn a_read_only_folder_refuses_streams_and_writes() {
+    let home = Home::new();
+    let first =
+        "(call $write-via-stream (local.get $file) (i64.const 0) (i32.const 0)) ;; TO WRITE";
+    let refused = "(call $write-via-stream (local.get $file) (i64.const 0) (i32.const 0))
+      (call $fails (i32.const 4) (i32.const 31)) ;; not-permitted
+      (call $append-via-stream (local.get $file) (i32.const 0))
+      (call $fails (i32.const 4) (i32.const 31))
+      (call $write (local.get $file) (i32.const 1064) (i32.const 2) (i64.const 0) (i32.const 0))
+      (call $fails (i32.const 8) (i32.const 3)) ;; bad-descriptor
+      (return (i32.const 0))";
+    let component = changed(&home, "files.wat", first, refused);
+    let artifact = home.compile(&component, &[]);
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("given"), "0123456789").expect("a file");
+    let grant = format!("--dir-ro={}::/data", folder.path().display());
+    let _ = run(&mut home.load_command(&[grant], &artifact), b"").expect(0);
+    assert_eq!(fs::read(folder.path().join("given")).expect("a file"), b"0123456789");
+}
+
+/// A program calls `insecure-seed` twice, and looks up a name.
+#[test]
+fn a_seed_stays_and_a_name_is_not_found() {
+    let home = Home::new();
+    let seed = r#"(component
+        (import "wasi:random/insecure-seed@0.2.0" (instance $x
+          (export "insecure-seed" (func (result (tuple u64 u64))))))
+        (core module $memory (memory (export "memory") 1))
+        (core instance $memory (instantiate $memory))
+        (core func $seed (canon lower (func $x "insecure-seed") (memory $memory "memory")))
+        (core module $m
+          (import "" "memory" (memory 1))
+          (import "" "seed" (func $seed (param i32)))
+          (func (export "run") (result i32)
+            (call $seed (i32.const 0))
+            (call $seed (i32.const 16))
+            (i32.or
+              (i64.ne (i64.load (i32.const 0)) (i64.load (i32.const 16)))
+              (i64.ne (i64.load (i32.const 8)) (i64.load (i32.const 24))))))
+        (core instance $i (instantiate $m (with "" (instance
+          (export "memory" (memory $memory "memory")) (export "seed" (func $seed))))))
+        (func $run (result (result)) (canon lift (core func $i "run")))
+        (instance $e (export "run" (func $run)))
+        (export "wasi:cli/run@0.2.0" (instance $e)))"#;
+    fs::write(home.path("seed.wat"), seed).expect("a file");
+    assert_eq!(ran(&home, &home.path("seed.wat"), b"").expect(0).text(), "");
+    let lookup = r#"(component
+        (import "wasi:sockets/network@0.2.0" (instance $net
+          (export "network" (type (sub resource)))
+          (type $codes (enum "unknown" "access-denied" "not-supported" "permanent-resolver-failure"))
+          (export "error-code" (type (eq $codes)))))
+        (alias export $net "network" (type $network))
+        (alias export $net "error-code" (type $code))
+        (import "wasi:sockets/instance-network@0.2.0" (instance $own
+          (alias outer 1 $network (type $n))
+          (export "network" (type $network (eq $n)))
+          (export "instance-network" (func (result (own $network))))))
+        (import "wasi:sockets/ip-name-lookup@0.2.0" (instance $names
+          (alias outer 1 $network (type $n))
+          (alias outer 1 $code (type $c))
+          (export "network" (type $network (eq $n)))
+          (export "error-code" (type $code (eq $c)))
+          (export "resolve-address-stream" (type $stream (sub resource)))
+          (export "resolve-addresses" (func (param "network" (borrow $network))
+            (param "name" string) (result (result (own $stream) (error $code)))))))
+        (core module $memory (memory (export "memory") 1))
+        (core instance $memory (instantiate $memory))
+        (core func $network (canon lower (func $own "instance-network")))
+        (core func $resolve
+          (canon lower (func $names "resolve-addresses") (memory $memory "memory")))
+        (core module $m
+          (import "" "memory" (memory 1))
+          (import "" "network" (func $network (result i32)))
+          (import "" "resolve" (func $resolve (param i32 i32 i32 i32)))
+          (func (export "run") (result i32)
+            (call $resolve (call $network) (i32.const 64) (i32.const 1) (i32.const 0))
+            (i32.or (i32.ne (i32.load8_u (i32.const 0)) (i32.const 1))
+              (i32.ne (i32.load8_u (i32.const 4)) (i32.const 3)))))
+        (core instance $i (instantiate $m (with "" (instance
+          (export "memory" (memory $memory "memory"))
+          (export "network" (func $network)) (export "resolve" (func $resolve))))))
+        (func $run (result (result)) (canon lift (core func $i "run")))
+        (instance $e (export "run" (func $run)))
+        (export "wasi:cli/run@0.2.0" (instance $e)))"#;
+    fs::write(home.path("lookup.wat"), lookup).expect("a file");
+    assert_eq!(ran(&home, &home.path("lookup.wat"), b"").expect(0).text(), "");
+}
+
 #[test]
 fn an_error_is_exit_code_1_and_no_other_result_is_one() {
     let home = Home::new();

@@ -135,15 +135,22 @@ fn delta() {
 /// with `BLS_SEEDS=write`.
 #[test]
 fn seeds_of_deltas_are_of_this_format() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds/delta");
+    seeds_are("delta", bls_tests::deltas::seeds());
+}
+
+/// The seeds of a target are these, or become them.
+fn seeds_are<S: AsRef<Path>>(target: &str, seeds: impl IntoIterator<Item = (S, Vec<u8>)>) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds").join(target);
     let is_writing = std::env::var_os("BLS_SEEDS").is_some_and(|how| how == "write");
-    for (name, bytes) in bls_tests::deltas::seeds() {
+    for (name, bytes) in seeds {
+        let name = name.as_ref();
         let path = folder.join(name);
         if is_writing {
             std::fs::create_dir_all(&folder).unwrap();
             std::fs::write(&path, &bytes).unwrap();
         }
-        assert!(std::fs::read(&path).unwrap() == bytes, "{name}: see the head of this test");
+        let found = std::fs::read(&path).unwrap_or_default();
+        assert!(found == bytes, "{}: see the head of this test", name.display());
     }
 }
 
@@ -155,6 +162,21 @@ fn broker() {
 #[test]
 fn compile() {
     drive("compile", "compile", MUTANTS);
+}
+
+/// Inputs that are made of seeds where each is a component, which takes long.
+const MUTANTS_OF_COMPONENTS: u64 = 4_000;
+
+#[test]
+fn component() {
+    drive("component", "component", MUTANTS_OF_COMPONENTS);
+}
+
+/// The seeds of `component` are of the fixtures that there are now; written anew with
+/// `BLS_SEEDS=write`.
+#[test]
+fn seeds_of_components_are_of_these_fixtures() {
+    seeds_are("component", bls_tests::components::seeds());
 }
 
 #[test]

@@ -57,7 +57,7 @@ extern "C" fn exit_with_code(_: Caller, code: u32) {
 
 #[unsafe(export_name = "wasi:cli/stdin#get-stdin")]
 extern "C" fn stdin(caller: Caller) -> u32 {
-    handles::own(caller, Kind::Input, objects::insert(Object::Input(Input::Standard)))
+    handles::own(caller, Kind::Input, objects::insert(Object::Input(Input::standard())))
 }
 
 fn standard_output(caller: Caller, fd: u32) -> u32 {

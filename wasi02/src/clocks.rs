@@ -1,5 +1,6 @@
 //! `wasi:clocks` and `wasi:random`.
 
+use crate::Only;
 use crate::guest::{Caller, Record};
 use crate::poll::Pollable;
 use crate::preview1::{self, MONOTONIC, REALTIME};
@@ -84,8 +85,12 @@ extern "C" fn insecure_u64(_: Caller) -> u64 {
     random_number()
 }
 
+/// The seed of the program, once it was asked for.
+static SEED: Only<Option<(u64, u64)>> = Only::new(None);
+
 #[unsafe(export_name = "wasi:random/insecure-seed#insecure-seed")]
 extern "C" fn insecure_seed(caller: Caller, to: u32) {
-    let record = Record::<16>::new().u64(0, random_number()).u64(8, random_number());
+    let seed = *SEED.get().get_or_insert_with(|| (random_number(), random_number()));
+    let record = Record::<16>::new().u64(0, seed.0).u64(8, seed.1);
     caller.record(to, 8, &record);
 }

@@ -5,7 +5,8 @@ use crate::errors::Code;
 use crate::guest::{Caller, Record};
 use crate::objects::{self, Kind, Object};
 use crate::preview1::{
-    self, DIRECTORY, Errno, FileStat, ILSEQ, INVAL, Opening, RIGHT_READ, RIGHT_WRITE, RIGHTS, Times,
+    self, BADF, DIRECTORY, Errno, FileStat, ILSEQ, INVAL, Opening, PERM, RIGHT_READ, RIGHT_WRITE,
+    RIGHTS, Times,
 };
 use crate::streams::{Input, Output, PIECE, To};
 use crate::{handles, trap};
@@ -109,32 +110,50 @@ extern "C" fn directories(caller: Caller, to: u32) {
     caller.record(to, 4, &Record::<8>::new().list(0, (list, granted.len() as u32)));
 }
 
-/// A stream's file: no folder.
-fn file_of(caller: Caller, this: u32) -> Result<Rc<File>, Errno> {
+/// A stream's file; `folder` where it is a folder.
+fn file_of(caller: Caller, this: u32, folder: Errno) -> Result<Rc<File>, Errno> {
     let file = descriptor(caller, this);
-    const ISDIR: Errno = 31;
     match preview1::fd_stat(file.fd())?.kind {
-        DIRECTORY => Err(ISDIR),
+        DIRECTORY => Err(folder),
         _ => Ok(file),
     }
 }
 
+/// A file to be written. Whether one that was not opened for it may be changed at all is said
+/// here; that it was not, by the first write.
+fn file_to_write(caller: Caller, this: u32) -> Result<Rc<File>, Errno> {
+    let file = file_of(caller, this, BADF)?;
+    if preview1::fd_stat(file.fd())?.rights & RIGHT_WRITE == 0 && is_read_only(&file) {
+        return Err(PERM);
+    }
+    Ok(file)
+}
+
+/// Whether nothing may change what a descriptor is of: so says who is asked to set no time.
+fn is_read_only(file: &File) -> bool {
+    let none = Times { accessed: 0, modified: 0, which: 0 };
+    preview1::set_times(file.fd(), none) == Err(PERM)
+}
+
 #[unsafe(export_name = "wasi:filesystem/types#[method]descriptor.read-via-stream")]
 extern "C" fn read_via_stream(caller: Caller, this: u32, offset: u64, to: u32) {
-    let stream = file_of(caller, this).map(|file| Object::Input(Input::File(file, offset)));
+    const ISDIR: Errno = 31;
+    let file = file_of(caller, this, ISDIR);
+    let stream = file.map(|file| Object::Input(Input::of_file(file, offset)));
     answer_handle(caller, to, Kind::Input, stream);
 }
 
 #[unsafe(export_name = "wasi:filesystem/types#[method]descriptor.write-via-stream")]
 extern "C" fn write_via_stream(caller: Caller, this: u32, offset: u64, to: u32) {
-    let stream =
-        file_of(caller, this).map(|file| Object::Output(Output::new(To::File(file, offset))));
+    let file = file_to_write(caller, this);
+    let stream = file.map(|file| Object::Output(Output::new(To::File(file, offset))));
     answer_handle(caller, to, Kind::Output, stream);
 }
 
 #[unsafe(export_name = "wasi:filesystem/types#[method]descriptor.append-via-stream")]
 extern "C" fn append_via_stream(caller: Caller, this: u32, to: u32) {
-    let stream = file_of(caller, this).map(|file| Object::Output(Output::new(To::End(file))));
+    let file = file_to_write(caller, this);
+    let stream = file.map(|file| Object::Output(Output::new(To::End(file))));
     answer_handle(caller, to, Kind::Output, stream);
 }
 
@@ -171,6 +190,7 @@ const SYNC_FLAGS: [(u32, u32); 3] =
 #[unsafe(export_name = "wasi:filesystem/types#[method]descriptor.get-flags")]
 extern "C" fn get_flags(caller: Caller, this: u32, to: u32) {
     let flags = preview1::fd_stat(descriptor(caller, this).fd()).map(|stat| {
+        // Whether a folder is read-only nobody says who could not change it.
         if stat.kind == DIRECTORY {
             return READ | MUTATE;
         }

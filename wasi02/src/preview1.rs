@@ -98,8 +98,10 @@ unsafe extern "C" {
 /// An error number of preview 1; never 0.
 pub(crate) type Errno = u32;
 
+pub(crate) const BADF: Errno = 8;
 pub(crate) const INVAL: Errno = 28;
 pub(crate) const ILSEQ: Errno = 25;
+pub(crate) const PERM: Errno = 63;
 pub(crate) const PIPE: Errno = 64;
 
 /// Clocks.

@@ -2,7 +2,7 @@
 //!
 //! Nothing is kept back: what was written is written, so flushing has nothing to do. A file's
 //! stream has an offset of its own. What must not wait asks first whether there is anything to
-//! read; files never wait.
+//! read; files never wait. A stream that failed or came to its end is closed from then on.
 
 use crate::files::File;
 use crate::guest::{Caller, Record};
@@ -19,7 +19,13 @@ pub(crate) const PIECE: usize = 65536;
 const BLOCKING_MAX: u32 = 4096;
 
 /// Something to read.
-pub(crate) enum Input {
+pub(crate) struct Input {
+    from: From,
+    is_closed: bool,
+}
+
+/// Where it comes from.
+enum From {
     Standard,
     /// From an offset.
     File(Rc<File>, u64),
@@ -30,6 +36,7 @@ pub(crate) struct Output {
     pub(crate) to: To,
     /// How many bytes the caller was told that it may write.
     permit: u64,
+    is_closed: bool,
 }
 
 /// Where it goes.
@@ -44,7 +51,7 @@ pub(crate) enum To {
 
 impl Output {
     pub(crate) fn new(to: To) -> Self {
-        Self { to, permit: 0 }
+        Self { to, permit: 0, is_closed: false }
     }
 }
 
@@ -54,7 +61,7 @@ enum Stop {
     Closed,
 }
 
-impl From<Errno> for Stop {
+impl core::convert::From<Errno> for Stop {
     fn from(errno: Errno) -> Self {
         // Nobody reads it any more.
         if errno == preview1::PIPE { Self::Closed } else { Self::Failed(errno) }
@@ -115,33 +122,60 @@ fn output(caller: Caller, handle: u32) -> &'static mut Output {
 }
 
 impl Input {
+    pub(crate) fn standard() -> Self {
+        Self { from: From::Standard, is_closed: false }
+    }
+
+    pub(crate) fn of_file(file: Rc<File>, offset: u64) -> Self {
+        Self { from: From::File(file, offset), is_closed: false }
+    }
+
+    fn is_standard(&self) -> bool {
+        matches!(self.from, From::Standard)
+    }
+
     /// Reads at most so many bytes; waits for the first one, where it may.
     fn read(&mut self, most: u64, may_wait: bool) -> Result<Vec<u8>, Stop> {
+        if self.is_closed {
+            return Err(Stop::Closed);
+        }
         let most = most.min(PIECE as u64) as usize;
-        if most == 0 || (!may_wait && matches!(self, Self::Standard) && !poll::input_is_ready()) {
+        if most == 0 || (!may_wait && self.is_standard() && !poll::input_is_ready()) {
             return Ok(Vec::new());
         }
         let mut bytes = alloc::vec![0; most];
-        let count = match self {
-            Self::Standard => preview1::read(0, &mut bytes, None)?,
-            Self::File(file, offset) => {
-                let count = preview1::read(file.fd(), &mut bytes, Some(*offset))?;
-                *offset += count as u64;
-                count
+        let read = match &mut self.from {
+            From::Standard => preview1::read(0, &mut bytes, None),
+            From::File(file, offset) => {
+                let read = preview1::read(file.fd(), &mut bytes, Some(*offset));
+                *offset += *read.as_ref().unwrap_or(&0) as u64;
+                read
             }
         };
-        if count == 0 {
-            return Err(Stop::Closed);
-        }
-        bytes.truncate(count);
+        let count = match read {
+            Ok(0) => Err(Stop::Closed),
+            read => read.map_err(Stop::from),
+        };
+        self.is_closed = count.is_err();
+        bytes.truncate(count?);
         Ok(bytes)
     }
 }
 
 impl Output {
     /// Writes all of it.
-    fn write(&mut self, mut bytes: &[u8]) -> Result<(), Stop> {
-        while !bytes.is_empty() {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Stop> {
+        if self.is_closed {
+            return Err(Stop::Closed);
+        }
+        let done = self.write_open(bytes);
+        self.is_closed = done.is_err();
+        done
+    }
+
+    fn write_open(&mut self, mut bytes: &[u8]) -> Result<(), Stop> {
+        // Of nothing too it is asked whether it could be written.
+        loop {
             let count = match &mut self.to {
                 To::Standard(fd) => preview1::write(*fd, bytes, None)?,
                 To::File(file, offset) => {
@@ -154,18 +188,25 @@ impl Output {
                     preview1::write(file.fd(), bytes, Some(end))?
                 }
             };
-            if count == 0 {
-                return Err(Stop::Closed);
-            }
             bytes = bytes.get(count..).unwrap_or_default();
+            match (count, bytes.is_empty()) {
+                (_, true) => return Ok(()),
+                (0, false) => return Err(Stop::Closed),
+                _ => {}
+            }
         }
-        Ok(())
+    }
+
+    /// Nothing, while it is open.
+    fn check(&self) -> Result<(), Stop> {
+        if self.is_closed { Err(Stop::Closed) } else { Ok(()) }
     }
 
     /// Takes so much of what the caller was told that it may write.
     fn spend(&mut self, length: u64) {
         match self.permit.checked_sub(length) {
             Some(left) => self.permit = left,
+            None if self.is_closed => {}
             None => trap(),
         }
     }
@@ -208,15 +249,19 @@ extern "C" fn blocking_skip(caller: Caller, this: u32, most: u64, to: u32) {
 #[unsafe(export_name = "wasi:io/streams#[method]input-stream.subscribe")]
 extern "C" fn subscribe_input(caller: Caller, this: u32) -> u32 {
     let stream = handles::rep_of(caller, Kind::Input, this);
-    let waits = matches!(objects::get(stream), Object::Input(Input::Standard));
+    let waits = match objects::get(stream) {
+        Object::Input(input) => input.is_standard() && !input.is_closed,
+        _ => false,
+    };
     Pollable::of_stream(caller, stream, waits)
 }
 
 #[unsafe(export_name = "wasi:io/streams#[method]output-stream.check-write")]
 extern "C" fn check_write(caller: Caller, this: u32, to: u32) {
     let output = output(caller, this);
-    output.permit = PIECE as u64;
-    answer_count(caller, to, Ok(PIECE as u64));
+    let open = output.check();
+    output.permit = if open.is_ok() { PIECE as u64 } else { 0 };
+    answer_count(caller, to, open.map(|()| PIECE as u64));
 }
 
 #[unsafe(export_name = "wasi:io/streams#[method]output-stream.write")]
@@ -239,14 +284,14 @@ extern "C" fn blocking_write(caller: Caller, this: u32, from: u32, length: u32, 
 
 #[unsafe(export_name = "wasi:io/streams#[method]output-stream.flush")]
 extern "C" fn flush(caller: Caller, this: u32, to: u32) {
-    let _ = output(caller, this);
-    answer(caller, to, Ok(()));
+    let open = output(caller, this).check();
+    answer(caller, to, open);
 }
 
 #[unsafe(export_name = "wasi:io/streams#[method]output-stream.blocking-flush")]
 extern "C" fn blocking_flush(caller: Caller, this: u32, to: u32) {
-    let _ = output(caller, this);
-    answer(caller, to, Ok(()));
+    let open = output(caller, this).check();
+    answer(caller, to, open);
 }
 
 #[unsafe(export_name = "wasi:io/streams#[method]output-stream.subscribe")]

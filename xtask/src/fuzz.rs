@@ -8,7 +8,7 @@ use crate::{Failed, Step, root};
 use std::process::{Command, Stdio};
 
 /// The targets, as `fuzz/Cargo.toml` names them.
-const TARGETS: [&str; 9] = [
+const TARGETS: [&str; 10] = [
     "framing",
     "envelope",
     "trust",
@@ -16,6 +16,7 @@ const TARGETS: [&str; 9] = [
     "delta",
     "broker",
     "compile",
+    "component",
     "smith",
     "host_calls",
 ];

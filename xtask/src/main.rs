@@ -248,6 +248,7 @@ fn test(rest: &[String]) -> Step {
     }
     with_programs(&[&["test", "--release", "--package", "bls-tests"][..], &rest].concat())?;
     with_programs(&[&["test", "--release", "--package", "bls-schema-tests"][..], &rest].concat())?;
+    with_programs(&[&["test", "--release", "--package", "bls-adapted-tests"][..], &rest].concat())?;
     if rest.is_empty() { fuzz::run_if_installed() } else { Ok(()) }
 }
 
@@ -266,7 +267,7 @@ fn check() -> Step {
         "bls-capi",
         "bls-registry",
     ];
-    let others = ["bls-tests", "bls-header", "bls-schema-tests", "xtask"];
+    let others = ["bls-tests", "bls-header", "bls-schema-tests", "bls-adapted-tests", "xtask"];
     for package in libraries.into_iter().chain(others) {
         let clippy = ["clippy", "--release", "--package", package, "--all-targets"];
         let end = ["--", "-Dwarnings"];

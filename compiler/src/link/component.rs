@@ -32,6 +32,8 @@ mod adapter;
 mod choose;
 mod closed;
 mod collapse;
+mod count;
+mod does;
 mod error;
 mod flat;
 mod glue;
@@ -70,8 +72,7 @@ fn linked(component: &[u8]) -> Result<Vec<u8>, LinkError> {
         let mut module = Module::read(name, instance.wasm)?;
         for (import, argument) in module.imports.iter_mut().zip(&instance.arguments) {
             if *argument == Def::Host {
-                // The tools write " [v2]" behind a name that is imported twice.
-                import.name = import.name.split(' ').next().unwrap_or(import.name);
+                import.name = adapter::once(import.name);
             }
         }
         modules.push(module);

@@ -14,6 +14,9 @@ const CLOSED: [&str; 3] = ["wasi:sockets/", "wasi:http/", "wasi:clocks/timezone"
 /// The cases of errors that say it best, the best first.
 const DENIED: [&str; 5] =
     ["access-denied", "HTTP-request-denied", "not-supported", "forbidden", "access"];
+/// Where names are looked up, the one that means that there will be no answer.
+const LOOKUP: &str = "wasi:sockets/ip-name-lookup";
+const NO_ANSWER: [&str; 1] = ["permanent-resolver-failure"];
 
 /// Whether an interface is known and closed. It has no version where that is 0.2.
 pub(super) fn is_closed(interface: &str) -> bool {
@@ -36,8 +39,9 @@ pub(super) struct Answer {
     pub(super) new: Vec<(u32, u32)>,
 }
 
-/// The answer of a function. `resource` is the number of a type.
+/// The answer of a function of an interface. `resource` is the number of a type.
 pub(super) fn answer(
+    interface: &str,
     types: &ComponentTypes,
     function: TypeFuncIndex,
     resource: impl Fn(TypeResourceTableIndex) -> u32,
@@ -60,6 +64,7 @@ pub(super) fn answer(
     let results = &types[function.results];
     let mut image = Image {
         types,
+        denied: if interface == LOOKUP { &NO_ANSWER } else { &DENIED },
         resource: &resource,
         bytes: vec![0; results.abi.size32 as usize],
         new: Vec::new(),
@@ -70,6 +75,7 @@ pub(super) fn answer(
 
 struct Image<'a> {
     types: &'a ComponentTypes,
+    denied: &'a [&'a str],
     resource: &'a dyn Fn(TypeResourceTableIndex) -> u32,
     bytes: Vec<u8>,
     new: Vec<(u32, u32)>,
@@ -135,13 +141,13 @@ impl Image<'_> {
         match ty {
             InterfaceType::Enum(cases) => {
                 let cases = &types[*cases];
-                let best = DENIED.iter().find_map(|name| cases.names.get_index_of(*name));
+                let best = self.denied.iter().find_map(|name| cases.names.get_index_of(*name));
                 self.put(at, best.unwrap_or(0) as u32, cases.abi.size32.min(4) as usize);
             }
             InterfaceType::Variant(variant) => {
                 let variant = &types[*variant];
-                let best =
-                    DENIED.iter().find_map(|name| variant.cases.keys().position(|one| one == name));
+                let place = |name: &&str| variant.cases.keys().position(|one| one == name);
+                let best = self.denied.iter().find_map(place);
                 let best = best.unwrap_or(0);
                 let size = u32::from(variant.info.size).min(4) as usize;
                 self.put(at, best as u32, size);

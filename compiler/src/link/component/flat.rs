@@ -7,6 +7,7 @@
 //! result is valid, and that what an instance imports is of an earlier one, or of ours.
 
 use super::closed::{self, Answer};
+use super::count::count;
 use super::error::ComponentError;
 use crate::link::module::Kind;
 use crate::link::resolve::Item;
@@ -161,6 +162,7 @@ pub(super) fn flatten<'a>(
 ) -> Result<Flat<'a>, ComponentError> {
     let mut features = features();
     Validator::new_with_features(features).validate_all(component).map_err(refusal)?;
+    count(component)?;
     // Code at a component's border that catches exceptions, only where there are any: a loader
     // may be built without them.
     if !throws(component).map_err(refusal)? {
@@ -361,7 +363,7 @@ impl<'t> Reader<'t> {
                 let (parameters, results) =
                     self.signature(self.translation.component.trampolines[index])?;
                 let answer = match closed::is_closed(&interface) {
-                    true => Some(closed::answer(self.types, *lower_ty, |table| {
+                    true => Some(closed::answer(&interface, self.types, *lower_ty, |table| {
                         self.handles(table).map_or(CLOSED, |handles| handles.ty)
                     })),
                     false => None,

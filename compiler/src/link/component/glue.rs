@@ -57,8 +57,19 @@ pub(super) struct Glue<'p> {
     contexts: Vec<Caller>,
     /// Instances of components, in the order of their globals.
     instances: Vec<u32>,
+    /// Where each of these four is.
+    places: Places,
     missing: Vec<String>,
     is_wide: bool,
+}
+
+/// Where something is in its list.
+#[derive(Default)]
+struct Places {
+    functions: HashMap<Option<Item>, u32>,
+    memories: HashMap<Item, u32>,
+    contexts: HashMap<(u32, Option<Item>, Option<Def>), u32>,
+    instances: HashMap<u32, u32>,
 }
 
 /// The module, and what its imports are.
@@ -68,7 +79,7 @@ pub(super) struct Glued {
     /// Whether the WASI module is called.
     pub(super) uses_wasi: bool,
     numbers: HashMap<Make, u32>,
-    instances: Vec<u32>,
+    instances: HashMap<u32, u32>,
     imported: u32,
 }
 
@@ -79,8 +90,8 @@ impl Glued {
             Def::Core(item) => Some(*item),
             Def::Host => None,
             Def::MayLeave(instance) => {
-                let index = self.instances.iter().position(|one| one == instance)?;
-                Some(Item { module: own, kind: Kind::Global, index: index as u32 })
+                let index = *self.instances.get(instance)?;
+                Some(Item { module: own, kind: Kind::Global, index })
             }
             Def::Ours(ours) => self.function(&Make::Ours(ours.clone()), own),
         }
@@ -115,6 +126,7 @@ pub(super) fn glue(flat: &Flat<'_>, modules: &[Module<'_>]) -> Result<Glued, Com
         memories: Vec::new(),
         contexts: Vec::new(),
         instances: Vec::new(),
+        places: Places::default(),
         missing: Vec::new(),
         is_wide: false,
     };
@@ -181,29 +193,26 @@ impl Glue<'_> {
 
     /// The global that says whether an instance may call out of its component.
     fn may_leave(&mut self, instance: u32) -> u32 {
-        let found = self.instances.iter().position(|one| *one == instance);
-        found.unwrap_or_else(|| {
+        *self.places.instances.entry(instance).or_insert_with(|| {
             self.instances.push(instance);
-            self.instances.len() - 1
-        }) as u32
+            self.instances.len() as u32 - 1
+        })
     }
 
     fn import(&mut self, item: Option<Item>, signature: Signature) -> u32 {
-        let found = self.functions.iter().position(|one| *one == item);
-        found.unwrap_or_else(|| {
+        *self.places.functions.entry(item).or_insert_with(|| {
             self.functions.push(item);
             self.signatures.push(signature);
-            self.functions.len() - 1
-        }) as u32
+            self.functions.len() as u32 - 1
+        })
     }
 
     fn memory(&mut self, item: Item) -> u32 {
         self.is_wide |= self.memory_type(item).memory64;
-        let found = self.memories.iter().position(|one| *one == item);
-        found.unwrap_or_else(|| {
+        *self.places.memories.entry(item).or_insert_with(|| {
             self.memories.push(item);
-            self.memories.len() - 1
-        }) as u32
+            self.memories.len() as u32 - 1
+        })
     }
 
     /// The type that an import of a memory has here.
@@ -244,16 +253,12 @@ impl Glue<'_> {
     }
 
     fn context(&mut self, caller: &Caller) -> Result<u32, ComponentError> {
-        let is_same = |one: &Caller| {
-            (one.instance, one.memory, &one.realloc)
-                == (caller.instance, caller.memory, &caller.realloc)
-        };
-        let found = self.contexts.iter().position(is_same);
-        let context = found.unwrap_or_else(|| {
+        let key = (caller.instance, caller.memory, caller.realloc.clone());
+        let context = *self.places.contexts.entry(key).or_insert_with(|| {
             self.contexts.push(caller.clone());
-            self.contexts.len() - 1
+            self.contexts.len() as u32 - 1
         });
-        if context >= CONTEXTS_MAX {
+        if context as usize >= CONTEXTS_MAX {
             let (found, most) = (context as u64 + 1, CONTEXTS_MAX as u64);
             return Err(ComponentError::TooMany("memories with allocators", found, most));
         }
@@ -261,7 +266,7 @@ impl Glue<'_> {
             let (found, most) = (u64::from(caller.instance) + 1, u64::from(INSTANCES_MAX));
             return Err(ComponentError::TooMany("instances", found, most));
         }
-        Ok(caller.instance << 16 | (context as u32) << 2 | caller.encoding)
+        Ok(caller.instance << 16 | context << 2 | caller.encoding)
     }
 
     /// All functions; what is defined is numbered from `base` on.
@@ -663,7 +668,7 @@ impl Glue<'_> {
             origins: self.functions.iter().copied().chain(memories).collect(),
             uses_wasi,
             numbers: self.numbers,
-            instances: self.instances,
+            instances: self.places.instances,
             imported,
         }
     }

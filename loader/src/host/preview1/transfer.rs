@@ -173,6 +173,10 @@ pub(crate) fn fd_pwrite(
         _ => return Err(Errno::Badf.into()),
     };
     host.purse.owe_file_write(file.synced);
+    // The kernel would say so, if it were asked; where nothing may be changed, nobody may ask.
+    if file.read_only {
+        return Err(Errno::Badf.into());
+    }
     let write = |list: &[IoSlice<'_>]| pwritev(file, list, offset);
     let written = write_file(file, offset, memory, &mut left, &mut gathered, write)?;
     host.purse.owe_transfer(written);
