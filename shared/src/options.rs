@@ -19,7 +19,7 @@ pub enum Takes {
 use Takes::{MaybeValue, Nothing, Value};
 
 /// Every option that a run of any artifact can have, without its dashes.
-pub const RUN: [(&str, Takes); 42] = [
+pub const RUN: [(&str, Takes); 45] = [
     ("dir", Value),
     ("dir-ro", Value),
     ("env", Value),
@@ -47,6 +47,9 @@ pub const RUN: [(&str, Takes); 42] = [
     ("unknown-imports", Value),
     ("report", Value),
     ("log", Value),
+    ("debug-file", Value),
+    ("coredump", Value),
+    ("perf-map", Nothing),
     ("fuel-profile", MaybeValue),
     ("explain", Nothing),
     ("store", Value),
@@ -89,7 +92,7 @@ pub fn loader_command(name: &str) -> Option<&'static str> {
 
 /// The commands that bls-compile alone has, and how each is written, for whoever asks
 /// bls-load for one. A test of the compiler holds them to its command line.
-pub const COMPILER_COMMANDS: [(&str, &str); 10] = [
+pub const COMPILER_COMMANDS: [(&str, &str); 11] = [
     ("compile", "bls-compile app.wasm"),
     ("link", "bls-compile link math.wasm app.wasm"),
     ("check", "bls-compile check app.wasm"),
@@ -98,6 +101,7 @@ pub const COMPILER_COMMANDS: [(&str, &str); 10] = [
     ("strip", "bls-compile strip app.bls --target aarch64"),
     ("sign", "bls-compile sign app.bls --rebuild app.wasm"),
     ("delta", "bls-compile delta old.bls new.bls"),
+    ("symbolize", "bls-compile symbolize app.bls.debug report.json"),
     ("key", "bls-compile key"),
     ("key-of", "bls-compile key-of app.wasm"),
 ];

@@ -7,11 +7,14 @@
 
 use super::filter;
 use crate::image::{ImageBytes, VerifiedImage};
+use object::{Object as _, ObjectSection as _};
 use rustix::mm::{MapFlags, ProtFlags, mmap};
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
 use wasmtime::{Config, CustomCodeMemory, Engine, Module};
+use wasmtime_environ::lookup_trap_code;
+use wasmtime_environ::obj::ELF_WASMTIME_TRAPS;
 
 /// Makes an engine of `config` leave the code of its modules as it is mapped: [`map`] makes
 /// it executable. For engines that get images in files, and no others.
@@ -68,6 +71,22 @@ pub(crate) fn map(engine: &Engine, image: VerifiedImage) -> wasmtime::Result<Mod
             unsafe { Module::deserialize(engine, bytes) }
         }
     }
+}
+
+/// The image that a module is.
+pub(super) fn image(module: &Module) -> &[u8] {
+    let range = module.image_range();
+    let length = range.end.addr() - range.start.addr();
+    // SAFETY: the engine's own copy or mapping of the image, which is read-only and lives as long
+    // as the module, which is borrowed for as long.
+    unsafe { std::slice::from_raw_parts(range.start, length) }
+}
+
+/// Whether the instruction at this offset into the code of a module may trap.
+pub(crate) fn traps_at(module: &Module, offset: usize) -> bool {
+    let Ok(file) = object::File::parse(image(module)) else { return false };
+    let traps = file.section_by_name(ELF_WASMTIME_TRAPS).and_then(|section| section.data().ok());
+    traps.is_some_and(|traps| lookup_trap_code(traps, offset).is_some())
 }
 
 /// Maps the code of `module` once more from its `file`, readable and executable, over where

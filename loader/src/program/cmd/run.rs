@@ -15,10 +15,13 @@ use crate::map::{Guests, map_for};
 use crate::outside::{Broker, beside};
 use crate::policy::{self, Limits, Rules};
 use crate::program::cli::{Artifact, Input, Options, ReportTarget};
+use crate::program::coredump::Coredump;
+use crate::program::debug_file::DebugFile;
 use crate::program::explain::{Stage, Stages, passed_over};
 use crate::program::log;
 use crate::program::manner::Manner;
 use crate::program::module::ModuleError;
+use crate::program::perf_map;
 use crate::program::profile::Sink;
 use crate::program::report::{Recorder, trusts};
 use crate::program::say;
@@ -70,7 +73,8 @@ fn keep_what_is_read(options: &Options) -> Result<(), Failure> {
         Some(ReportTarget::File(path)) => Some(path),
         _ => None,
     };
-    let written = [report, options.fuel_profile.as_ref().and_then(Option::as_ref)];
+    let profile = options.fuel_profile.as_ref().and_then(Option::as_ref);
+    let written = [report, profile, options.coredump.as_ref()];
     let artifact = match &options.artifact {
         Artifact::File(path) | Artifact::Executed(path, _) => Some(path),
         Artifact::Installed(_) => None,
@@ -79,7 +83,8 @@ fn keep_what_is_read(options: &Options) -> Result<(), Failure> {
         Input::File(path) => Some(path),
         _ => None,
     };
-    let read = [artifact, options.trust.as_ref(), options.policy.as_ref(), stdin];
+    let debug = options.debug_file.as_ref();
+    let read = [artifact, options.trust.as_ref(), options.policy.as_ref(), stdin, debug];
     for written in written.into_iter().flatten() {
         let Ok(target) = std::fs::metadata(written) else { continue };
         // A terminal or a pipe may well be both.
@@ -149,6 +154,8 @@ fn pipeline(
     stages.done(Stage::Verify, || explain_verified(verified.facts(), &trusted.path));
 
     let profile = Sink::open(options, verified.facts())?;
+    let debug = options.debug_file.as_deref();
+    let debug = debug.map(|path| DebugFile::read(path, verified.facts())).transpose()?;
     let mut granted = grant::grant(&options.request, rules, limits, verified.facts())?;
     redirect(&options.stdin)?;
     streams::redirect(&options.outputs, options.root.as_deref())?;
@@ -194,7 +201,12 @@ fn pipeline(
     if let Some(profile) = &profile {
         profile.begin()?;
     }
+    if options.perf_map {
+        perf_map::write(linked.mapped().module())?;
+    }
+    let coredump = options.coredump.as_deref().map(Coredump::open).transpose()?;
     let mut descriptors = recorder.descriptors();
+    descriptors.extend(coredump.as_ref().map(Coredump::descriptor));
     descriptors.extend(profile.as_ref().map(Sink::descriptors).unwrap_or_default());
     descriptors.extend(broker.map(|(_, descriptor)| descriptor));
     let beside = Beside {
@@ -204,18 +216,30 @@ fn pipeline(
     };
     let demanded = rules.requires(Requirement::Sandbox)
         || options.request.require.contains(&Requirement::Sandbox);
+    let name = linked.mapped().facts().manifest.name.clone();
     let confined = confine::confine(linked, granted.grants, limits, &beside, demanded)?;
     recorder.confined(confined.sandbox());
     stages.done(Stage::Confine, || explain_confined(confined.sandbox()));
 
     let observed = Arc::default();
     recorder.guest_begins(&observed);
-    let ended = run::run(confined, limits, &entry, &observed);
+    let mut dumped = Ok(());
+    let ended = run::run(confined, limits, &entry, &observed, |ended, guest| {
+        if let Some(debug) = &debug {
+            debug.fill_in(&mut ended.outcome);
+        }
+        if let (Some(coredump), Outcome::Trapped(trap)) = (&coredump, &ended.outcome) {
+            dumped = coredump.write(&name, trap, guest);
+        }
+    });
     // Results are the guest's output: printed when the run ended well, and before
     // the outcome is final.
     let printed = if is_own { print(&ended.results) } else { Ok(()) };
     stages.done(Stage::Run, || "the guest ended".into());
     recorder.ended(&ended);
+    if let Err(error) = dumped {
+        say(&Failure::from(error));
+    }
     if let Some((profile, found)) = profile.zip(ended.fuel_profile.as_ref()) {
         profile.write(found)?;
     }

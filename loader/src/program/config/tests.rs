@@ -4,7 +4,7 @@ use super::*;
 use bls_artifact::options::{FILE_ONLY, RUN, Takes};
 
 /// A value for each option that takes one.
-const VALUES: [(&str, &str); 33] = [
+const VALUES: [(&str, &str); 35] = [
     ("dir", "/srv::/data"),
     ("dir-ro", "/etc::/etc"),
     ("env", "A=1"),
@@ -25,6 +25,8 @@ const VALUES: [(&str, &str); 33] = [
     ("unknown-imports", "trap"),
     ("report", "fd:1"),
     ("log", "syslog"),
+    ("debug-file", "app.bls.debug"),
+    ("coredump", "app.core"),
     ("fuel-profile", "fuel.txt"),
     ("store", "/store"),
     ("compile-with", "/bin/bls-compile"),

@@ -1,0 +1,1 @@
+//! Lines are the source's, through everything that is put into a module.
