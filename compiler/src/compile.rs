@@ -283,8 +283,8 @@ pub(crate) fn generate(
     // With addresses the engine makes another image, of the same code: the artifact's stays the
     // one without.
     let with = compiled(Settings { addresses: true, ..settings })?;
-    let map = address_map(image.bytes(), &with)
-        .map_err(|what| CompileError::Addresses(target, what))?;
+    let map =
+        address_map(image.bytes(), &with).map_err(|what| CompileError::Addresses(target, what))?;
     Ok((image, Some(Addresses { wasm: hinted.wasm().to_vec(), map })))
 }
 
@@ -297,7 +297,8 @@ fn address_map(
     let read = |image| object::File::parse(image).map_err(|_| UNREADABLE);
     let (image, with) = (read(image)?, read(with_addresses)?);
     let section = |file: &object::File<'_>, name| {
-        let section = file.section_by_name(name).and_then(|section| section.uncompressed_data().ok());
+        let section =
+            file.section_by_name(name).and_then(|section| section.uncompressed_data().ok());
         section.map(std::borrow::Cow::into_owned).ok_or(UNREADABLE)
     };
     if section(&image, TEXT)? != section(&with, TEXT)? {

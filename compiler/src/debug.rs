@@ -177,7 +177,8 @@ impl<'a> Traces<'a> {
                 rows.extend(begin);
                 current = Some(defined);
             }
-            let row = self.row(&places[defined], defined, *offset, *place, &mut table, &mut numbers);
+            let row =
+                self.row(&places[defined], defined, *offset, *place, &mut table, &mut numbers);
             if let ([begin], Some(source)) = (&mut rows[..], row.source)
                 && begin.source.is_none()
             {
@@ -210,9 +211,8 @@ impl<'a> Traces<'a> {
             return Row { offset, source: None, place: 0 };
         };
         let module = &self.pieces[piece];
-        let number = *numbers
-            .entry((piece, source))
-            .or_insert_with(|| table.place(module.lines.at(source)));
+        let number =
+            *numbers.entry((piece, source)).or_insert_with(|| table.place(module.lines.at(source)));
         Row { offset, source: Some(source + module.begin), place: number }
     }
 

@@ -457,10 +457,10 @@ pub(crate) fn assemble_images(
     let needs = needs_of(options, &front.description)?;
     let Front { validated, description, audited } = front;
     let effort = images.first().map_or(Effort::Full, Image::effort);
-    let digests = images.iter().zip(tables).map(|(image, table)| (Sha256::of(image.bytes()), table));
+    let digests =
+        images.iter().zip(tables).map(|(image, table)| (Sha256::of(image.bytes()), table));
     let tables: Vec<(Sha256, Vec<u8>)> = digests.collect();
-    let debug_file =
-        options.debug_file.then(|| debug::write(&validated.source().given(), &tables));
+    let debug_file = options.debug_file.then(|| debug::write(&validated.source().given(), &tables));
     let choices = Choices {
         name,
         sequence: options.sequence,
@@ -518,16 +518,12 @@ pub(crate) fn one_module(
     options.check().map_err(Error::Options)?;
     match modules {
         Modules::One(source) => Ok(source),
-        Modules::Several(parts) => {
-            clock.run(Stage::Link, || {
-                link(parts, &options.first_profile(), options.debug_file).map_err(Error::Link)
-            })
-        }
-        Modules::Component(component) => {
-            clock.run(Stage::Link, || {
-                link_component(component, options.debug_file).map_err(Error::Link)
-            })
-        }
+        Modules::Several(parts) => clock.run(Stage::Link, || {
+            link(parts, &options.first_profile(), options.debug_file).map_err(Error::Link)
+        }),
+        Modules::Component(component) => clock.run(Stage::Link, || {
+            link_component(component, options.debug_file).map_err(Error::Link)
+        }),
     }
 }
 

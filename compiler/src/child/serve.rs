@@ -242,9 +242,7 @@ impl Child {
                     let image = Image::new(machine, &profile, effort, bytes);
                     images.push(image.map_err(Error::Compile)?);
                 }
-                Message::Debug(table)
-                    if options.debug_file && tables.len() + 1 == images.len() =>
-                {
+                Message::Debug(table) if options.debug_file && tables.len() + 1 == images.len() => {
                     tables.push(table);
                 }
                 Message::Done => break,

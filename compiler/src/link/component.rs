@@ -57,10 +57,7 @@ pub fn link_component(component: Component, keep_pieces: bool) -> Result<Source,
     Ok(linked.map_err(|_| LinkError::TooLong(bytes))?.with_pieces(pieces))
 }
 
-fn linked(
-    component: &[u8],
-    keep_pieces: bool,
-) -> Result<(Vec<u8>, Option<Pieces>), LinkError> {
+fn linked(component: &[u8], keep_pieces: bool) -> Result<(Vec<u8>, Option<Pieces>), LinkError> {
     let scope = ScopeVec::new();
     let flat = adapter::without_adapter(flat::flatten(component, &scope)?)?;
     // A module may be there many times.

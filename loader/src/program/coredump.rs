@@ -122,6 +122,13 @@ impl To<'_> {
         }
         Ok(())
     }
+
+    fn section(&mut self, id: u8, contents: &[u8]) -> io::Result<()> {
+        let mut head = vec![id];
+        unsigned(&mut head, contents.len() as u64);
+        self.write(&head)?;
+        self.write(contents)
+    }
 }
 
 /// What is written.
@@ -163,57 +170,60 @@ impl<'a> Dump<'a> {
 
     fn write(&self, to: &mut To<'_>) -> io::Result<()> {
         to.write(b"\0asm\x01\0\0\0")?;
-        custom(to, "core", |bytes| {
-            bytes.push(0);
-            text(bytes, self.name);
-        })?;
-        custom(to, "coremodules", |bytes| {
-            unsigned(bytes, 1);
-            bytes.push(0);
-            text(bytes, self.name);
-        })?;
-        custom(to, "coreinstances", |bytes| {
-            unsigned(bytes, 1);
-            bytes.push(0);
-            unsigned(bytes, 0);
-            for count in [self.memories.len(), self.globals.len()] {
-                unsigned(bytes, count as u64);
-                (0..count as u64).for_each(|number| unsigned(bytes, number));
-            }
-        })?;
-        custom(to, "corestack", |bytes| {
-            bytes.push(0);
-            text(bytes, "main");
-            unsigned(bytes, self.frames.len() as u64);
-            for frame in self.frames {
-                bytes.push(0);
-                let (function, offset) = place(frame);
-                // No locals, and nothing on the stack.
-                [0, function.into(), offset.into(), 0, 0]
-                    .into_iter()
-                    .for_each(|number| unsigned(bytes, number));
-            }
-        })?;
-        section(to, 5, |bytes| self.memory_types(bytes))?;
-        section(to, 6, |bytes| {
-            unsigned(bytes, self.globals.len() as u64);
-            self.globals.iter().for_each(|global| global.write(bytes));
-        })?;
+        let mut bytes = custom("core");
+        bytes.push(0);
+        text(&mut bytes, self.name);
+        to.section(0, &bytes)?;
+
+        let mut bytes = custom("coremodules");
+        bytes.extend([1, 0]);
+        text(&mut bytes, self.name);
+        to.section(0, &bytes)?;
+
+        let mut bytes = custom("coreinstances");
+        bytes.extend([1, 0, 0]);
+        for count in [self.memories.len(), self.globals.len()] {
+            unsigned(&mut bytes, count as u64);
+            (0..count as u64).for_each(|number| unsigned(&mut bytes, number));
+        }
+        to.section(0, &bytes)?;
+
+        let mut bytes = custom("corestack");
+        bytes.push(0);
+        text(&mut bytes, "main");
+        unsigned(&mut bytes, self.frames.len() as u64);
+        for frame in self.frames {
+            let (function, offset) = place(frame);
+            bytes.extend([0, 0]);
+            unsigned(&mut bytes, function.into());
+            unsigned(&mut bytes, offset.into());
+            // No locals, and nothing on the stack.
+            bytes.extend([0, 0]);
+        }
+        to.section(0, &bytes)?;
+
+        to.section(5, &self.memory_types())?;
+        let mut bytes = Vec::new();
+        unsigned(&mut bytes, self.globals.len() as u64);
+        self.globals.iter().for_each(|global| global.write(&mut bytes));
+        to.section(6, &bytes)?;
         self.data(to)
     }
 
-    fn memory_types(&self, bytes: &mut Vec<u8>) {
-        unsigned(bytes, self.memories.len() as u64);
+    fn memory_types(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        unsigned(&mut bytes, self.memories.len() as u64);
         for memory in &self.memories {
             let ty = memory.ty(self.store);
             let page_size = ty.page_size();
             let has_own_pages = page_size != 1 << 16;
             bytes.push(u8::from(ty.is_64()) << 2 | u8::from(has_own_pages) << 3);
-            unsigned(bytes, memory.size(self.store));
+            unsigned(&mut bytes, memory.size(self.store));
             if has_own_pages {
-                unsigned(bytes, page_size.trailing_zeros().into());
+                unsigned(&mut bytes, page_size.trailing_zeros().into());
             }
         }
+        bytes
     }
 
     /// What was in the memories: a segment for each piece.
@@ -236,7 +246,10 @@ impl<'a> Dump<'a> {
                 head.push(if is_wide { 0x42 } else { 0x41 });
                 let begin = at * PIECE_BYTES;
                 // As the constant is written: 32 bits have a sign.
-                signed(&mut head, if is_wide { begin as i64 } else { (begin as u32).cast_signed().into() });
+                signed(
+                    &mut head,
+                    if is_wide { begin as i64 } else { (begin as u32).cast_signed().into() },
+                );
                 head.push(0x0b);
                 unsigned(&mut head, piece.len() as u64);
                 heads.push((head, piece));
@@ -310,21 +323,11 @@ impl Global {
     }
 }
 
-/// Writes a section.
-fn section(to: &mut To<'_>, id: u8, contents: impl FnOnce(&mut Vec<u8>)) -> io::Result<()> {
-    let (mut head, mut bytes) = (vec![id], Vec::new());
-    contents(&mut bytes);
-    unsigned(&mut head, bytes.len() as u64);
-    to.write(&head)?;
-    to.write(&bytes)
-}
-
-/// Writes a custom section.
-fn custom(to: &mut To<'_>, name: &str, contents: impl FnOnce(&mut Vec<u8>)) -> io::Result<()> {
-    section(to, 0, |bytes| {
-        text(bytes, name);
-        contents(bytes);
-    })
+/// What a custom section begins with.
+fn custom(name: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    text(&mut bytes, name);
+    bytes
 }
 
 fn text(bytes: &mut Vec<u8>, text: &str) {

@@ -85,7 +85,8 @@ impl DebugFile {
         // Not above the bytes that the file has.
         let bytes = usize::try_from(record.length).unwrap_or(usize::MAX);
         let mut table = Vec::new();
-        table.try_reserve_exact(bytes).map_err(|error| unreadable(io::Error::other(error)))?;
+        let taken = table.try_reserve_exact(bytes);
+        taken.map_err(|_| unreadable(io::ErrorKind::OutOfMemory.into()))?;
         table.resize(bytes, 0);
         read(&mut table, begin)?;
         record.check(&table).map_err(contents)?;

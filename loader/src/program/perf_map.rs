@@ -1,6 +1,9 @@
 //! `--perf-map`: the names of a guest's functions for `perf`, which looks for them in
 //! `/tmp/perf-PID.map` once a process has ended.
 //!
+//! It looks there for code that is in no file; so the code is copied into the process's own memory,
+//! as where the system gives no file in memory (`map::Guests`).
+//!
 //! `/tmp` is everybody's: the file is made anew, with nobody else's hand in it, follows no link
 //! and takes the place of nothing, and only its owner reads it. It is written before the guest
 //! runs, and stays: whoever asks for it removes it. What the guest's functions are called is the

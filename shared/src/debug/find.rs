@@ -6,7 +6,6 @@
 use super::{DebugError, LINES_MAX, NAME_BYTES_MAX};
 use crate::demangle::readable;
 use crate::text::{printable, printable_name};
-use std::collections::BTreeMap;
 use std::fmt;
 
 /// A line of a source.
@@ -105,19 +104,15 @@ pub fn find(table: &[u8], offsets: &[u32]) -> Shown<Vec<Option<Found>>> {
         return Err(DebugError::Length);
     }
     let numbers = functions_at(functions, offsets)?;
-    let mut lines: BTreeMap<u32, Vec<[u32; 4]>> = BTreeMap::new();
-    for found in numbers.iter().flatten().filter(|found| found.place != 0) {
-        lines.insert(found.place, Vec::new());
-    }
+    let mut lines: Vec<(u32, Vec<[u32; 4]>)> =
+        wanted(numbers.iter().flatten().map(|one| one.place));
     read_places(places, &mut lines)?;
-    let mut wanted: BTreeMap<u32, String> = BTreeMap::new();
     let of_functions = numbers.iter().flatten().flat_map(|found| [found.name, found.module]);
-    let of_lines = lines.values().flatten().flat_map(|[function, file, ..]| [*function, *file]);
-    for number in of_functions.chain(of_lines).filter(|number| *number != 0) {
-        wanted.insert(number, String::new());
-    }
-    read_texts(texts, &mut wanted)?;
-    let text = |number: u32| wanted.get(&number).cloned();
+    let of_lines = lines.iter().flat_map(|(_, lines)| lines);
+    let of_lines = of_lines.flat_map(|[function, file, ..]| [*function, *file]);
+    let mut names: Vec<(u32, String)> = wanted(of_functions.chain(of_lines));
+    read_texts(texts, &mut names)?;
+    let text = |number: u32| Some(names[at(&names, number)?].1.clone());
     let line = |[function, file, line, column]: &[u32; 4]| Line {
         function: text(*function),
         file: text(*file),
@@ -131,9 +126,25 @@ pub fn find(table: &[u8], offsets: &[u32]) -> Shown<Vec<Option<Found>>> {
         own_index: found.own_index,
         begin: found.begin,
         source: found.source,
-        lines: lines.get(&found.place).map_or(Vec::new(), |all| all.iter().map(line).collect()),
+        lines: match at(&lines, found.place) {
+            Some(at) => lines[at].1.iter().map(line).collect(),
+            None => Vec::new(),
+        },
     };
     Ok(numbers.into_iter().map(|one| one.map(found)).collect())
+}
+
+/// A place for each of these numbers, in their order; 0 is nothing's.
+fn wanted<T: Default>(numbers: impl Iterator<Item = u32>) -> Vec<(u32, T)> {
+    let mut numbers: Vec<u32> = numbers.filter(|number| *number != 0).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers.into_iter().map(|number| (number, T::default())).collect()
+}
+
+/// Where a number is among those that are wanted.
+fn at<T>(all: &[(u32, T)], number: u32) -> Option<usize> {
+    all.iter().position(|(one, _)| *one == number)
 }
 
 /// Walks over the functions. Each offset belongs to the last function that begins at it or before.
@@ -180,20 +191,20 @@ fn row_at(mut rows: Bytes<'_>, begin: u32, wanted: u32, function: Numbers) -> Sh
 }
 
 /// Reads the places that are wanted.
-fn read_places(mut bytes: Bytes<'_>, wanted: &mut BTreeMap<u32, Vec<[u32; 4]>>) -> Shown<()> {
+fn read_places(mut bytes: Bytes<'_>, wanted: &mut [(u32, Vec<[u32; 4]>)]) -> Shown<()> {
     let mut number = 0_u32;
-    let last = wanted.last_key_value().map_or(0, |(number, _)| *number);
-    while number < last {
-        number += 1;
-        let count = bytes.number()? as usize;
-        if count > LINES_MAX {
-            return Err(DebugError::Form("a place has too many lines"));
-        }
-        let mut lines = wanted.get_mut(&number);
-        for _ in 0..count {
-            let line = [bytes.number()?, bytes.number()?, bytes.number()?, bytes.number()?];
-            if let Some(lines) = &mut lines {
-                lines.push(line);
+    for (next, lines) in wanted {
+        while number < *next {
+            number += 1;
+            let count = bytes.number()? as usize;
+            if count > LINES_MAX {
+                return Err(DebugError::Form("a place has too many lines"));
+            }
+            for _ in 0..count {
+                let line = [bytes.number()?, bytes.number()?, bytes.number()?, bytes.number()?];
+                if number == *next {
+                    lines.push(line);
+                }
             }
         }
     }
@@ -201,19 +212,20 @@ fn read_places(mut bytes: Bytes<'_>, wanted: &mut BTreeMap<u32, Vec<[u32; 4]>>) 
 }
 
 /// Reads the texts that are wanted.
-fn read_texts(mut bytes: Bytes<'_>, wanted: &mut BTreeMap<u32, String>) -> Shown<()> {
+fn read_texts(mut bytes: Bytes<'_>, wanted: &mut [(u32, String)]) -> Shown<()> {
     let mut number = 0_u32;
-    let last = wanted.last_key_value().map_or(0, |(number, _)| *number);
-    while number < last {
-        number += 1;
-        let length = bytes.number()? as usize;
-        if length > NAME_BYTES_MAX {
-            return Err(DebugError::Form("a name is too long"));
-        }
-        let text = bytes.take(length)?;
-        if let Some(wanted) = wanted.get_mut(&number) {
-            let text = std::str::from_utf8(text.0);
-            text.map_err(|_| DebugError::Form("a name is no text"))?.clone_into(wanted);
+    for (next, name) in wanted {
+        while number < *next {
+            number += 1;
+            let length = bytes.number()? as usize;
+            if length > NAME_BYTES_MAX {
+                return Err(DebugError::Form("a name is too long"));
+            }
+            let text = bytes.take(length)?;
+            if number == *next {
+                let text = std::str::from_utf8(text.0);
+                text.map_err(|_| DebugError::Form("a name is no text"))?.clone_into(name);
+            }
         }
     }
     Ok(())

@@ -317,7 +317,8 @@ impl Task<'_> {
         let line = line(&obtained, destination, reading);
         ready()?;
         // Before the artifact: who has that, has this.
-        if let Some((path, file)) = self.build.debug_file.as_ref().zip(obtained.debug_file.as_ref()) {
+        if let Some((path, file)) = self.build.debug_file.as_ref().zip(obtained.debug_file.as_ref())
+        {
             Destination::File(path.clone()).write(file)?;
         }
         if obtained.how != How::Unchanged {

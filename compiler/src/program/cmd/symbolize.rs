@@ -13,9 +13,10 @@ use bls_artifact::demangle::readable;
 use bls_artifact::digest::Sha256;
 use bls_artifact::text::{printable, printable_name};
 use serde_json::Value;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The most bytes of a report or a log.
 const TEXT_BYTES_MAX: u64 = 256 << 20;
@@ -26,10 +27,68 @@ const FRAMES_MAX: usize = 1 << 16;
 /// So many digits stand for an image.
 const DIGITS: usize = 8;
 
+/// Why nothing is said of frames.
+#[derive(Debug)]
+enum SymbolizeError {
+    /// A file cannot be read.
+    Unreadable(PathBuf, io::Error),
+    /// A report has no places of frames.
+    NoFrames(PathBuf),
+    /// A debug file is about these images, and a text about one whose digest begins so.
+    OtherImage(PathBuf, Vec<Sha256>, String),
+    /// A debug file is none for this.
+    File(PathBuf, DebugError),
+}
+
+impl fmt::Display for SymbolizeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(path, error) => write!(f, "cannot read {}: {error}", path.display()),
+            Self::NoFrames(path) => {
+                write!(f, "{} has no frames with places in an image", path.display())
+            }
+            Self::OtherImage(path, has, digits) => {
+                let has: Vec<String> = has.iter().map(ToString::to_string).collect();
+                let (path, has) = (path.display(), has.join(", "));
+                write!(f, "{path}: it is about the image {has}, and the text about {digits}…")
+            }
+            Self::File(path, error) => write!(f, "{}: {error}", path.display()),
+        }
+    }
+}
+
+impl SymbolizeError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Unreadable(..) => "symbolize.unreadable",
+            Self::NoFrames(_) => "symbolize.no-frames",
+            Self::OtherImage(..) => "symbolize.other-image",
+            Self::File(_, error) => error.code(),
+        }
+    }
+
+    fn hint(&self) -> &'static str {
+        match self {
+            Self::Unreadable(..) => "see bls-compile help symbolize",
+            Self::NoFrames(_) => {
+                "a report has them where the guest trapped, without --deterministic"
+            }
+            Self::OtherImage(..) => "take the one that was written with this artifact",
+            Self::File(_, error) => error.hint(),
+        }
+    }
+}
+
+impl From<SymbolizeError> for Failure {
+    fn from(error: SymbolizeError) -> Self {
+        Self::new("symbolize", error.code(), &error, Some(error.hint().to_owned()))
+    }
+}
+
 pub(super) fn run(arguments: &Symbolize) -> Result<(), Failure> {
     let path = &arguments.debug_file;
     let file = read(path, FILE_BYTES_MAX)?;
-    let head = Head::read(&file, file.len() as u64).map_err(|error| refused(path, &error))?;
+    let head = Head::read(&file, file.len() as u64).map_err(|error| refused(path, error))?;
     let debug = Debug { path, file: &file, head };
     let bytes = read(&arguments.report, TEXT_BYTES_MAX)?;
     let text = String::from_utf8_lossy(&bytes);
@@ -41,10 +100,7 @@ pub(super) fn run(arguments: &Symbolize) -> Result<(), Failure> {
 
 /// A file, or standard input, whole.
 fn read(path: &Path, most: u64) -> Result<Vec<u8>, Failure> {
-    let unreadable = |error: io::Error| {
-        let what = format!("cannot read {}: {error}", path.display());
-        Failure::new("symbolize", "debug.unreadable", what, Some("see bls-compile help symbolize".to_owned()))
-    };
+    let unreadable = |error| SymbolizeError::Unreadable(path.to_owned(), error);
     let mut bytes = Vec::new();
     let read = if path == Path::new("-") {
         io::stdin().lock().take(most + 1).read_to_end(&mut bytes)
@@ -53,14 +109,13 @@ fn read(path: &Path, most: u64) -> Result<Vec<u8>, Failure> {
     };
     read.map_err(unreadable)?;
     if bytes.len() as u64 > most {
-        return Err(unreadable(io::ErrorKind::FileTooLarge.into()));
+        return Err(unreadable(io::ErrorKind::FileTooLarge.into()).into());
     }
     Ok(bytes)
 }
 
-fn refused(path: &Path, error: &DebugError) -> Failure {
-    let what = format!("{}: {error}", path.display());
-    Failure::new("symbolize", error.code(), what, Some(error.hint().to_owned()))
+fn refused(path: &Path, error: DebugError) -> Failure {
+    SymbolizeError::File(path.to_owned(), error).into()
 }
 
 /// A debug file that was read.
@@ -83,14 +138,7 @@ impl Debug<'_> {
 
     /// A report in words.
     fn report(&self, report: &Value, path: &Path) -> Result<String, Failure> {
-        let no_frames = || {
-            Failure::new(
-                "symbolize",
-                "debug.no-frames",
-                format!("{} has no frames with places in an image", path.display()),
-                Some("a report has them where the guest trapped, without --deterministic".to_owned()),
-            )
-        };
+        let no_frames = || Failure::from(SymbolizeError::NoFrames(path.to_owned()));
         let trap = &report["outcome"]["trap"];
         let image = report["artifact"]["image_sha256"].as_str().and_then(Sha256::from_hex);
         let (Some(frames), Some(image)) = (trap["frames"].as_array(), image) else {
@@ -103,7 +151,7 @@ impl Debug<'_> {
             return Err(no_frames());
         }
         let offsets: Vec<u32> = frames.iter().map(|(_, offset)| *offset).collect();
-        let found = self.find(&image, &offsets).map_err(|error| refused(self.path, &error))?;
+        let found = self.find(&image, &offsets).map_err(|error| refused(self.path, error))?;
         let mut text = format!("trap: {}\n", printable(trap["message"].as_str().unwrap_or("")));
         for (number, ((frame, _), found)) in frames.iter().zip(found).enumerate() {
             let word = if number == 0 { "in" } else { "called by" };
@@ -134,7 +182,7 @@ impl Debug<'_> {
                 other = other.or(Some(digits));
                 continue;
             };
-            let found = self.find(&image, &[offset]).map_err(|error| refused(self.path, &error))?;
+            let found = self.find(&image, &[offset]).map_err(|error| refused(self.path, error))?;
             shown += &below(found[0].as_ref());
             is_found = true;
         }
@@ -142,15 +190,9 @@ impl Debug<'_> {
             None => Ok(shown),
             // Where everything is about something else, it is the wrong file.
             Some(digits) => {
-                let has: Vec<String> =
-                    self.head.records.iter().map(|record| record.image.to_string()).collect();
-                let what = format!(
-                    "{}: it is about the image {}, and the text about the image {digits}…",
-                    self.path.display(),
-                    has.join(", ")
-                );
-                let hint = "take the one that was written with this artifact".to_owned();
-                Err(Failure::new("symbolize", "debug.other-image", what, Some(hint)))
+                let has = self.head.records.iter().map(|record| record.image).collect();
+                let path = self.path.to_owned();
+                Err(SymbolizeError::OtherImage(path, has, digits.to_owned()).into())
             }
         }
     }

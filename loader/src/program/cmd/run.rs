@@ -166,7 +166,13 @@ fn pipeline(
     }
     stages.done(Stage::Grant, || explain_granted(&granted, options));
 
-    let guests = Guests { stack: limits.stack, memory: limits.memory, ..Guests::default() };
+    let guests = Guests {
+        stack: limits.stack,
+        memory: limits.memory,
+        // Of what is mapped from a file perf looks for names in the file.
+        in_own_memory: options.perf_map,
+        ..Guests::default()
+    };
     let mapped = map_for(verified, &guests)?;
     stages.done(Stage::Map, || {
         let image = match mapped.facts().integrity {
