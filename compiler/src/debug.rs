@@ -159,30 +159,36 @@ impl<'a> Traces<'a> {
         let ranges: Vec<Range<usize>> = made.iter().map(FunctionBody::range).collect();
         let mut table = Table::default();
         let mut numbers: BTreeMap<(usize, u32), u32> = BTreeMap::new();
-        // The function at hand, and its rows.
+        // The function at hand, its rows, and whether the last one was made of no operator.
         let (mut current, mut rows): (Option<usize>, Vec<Row>) = (None, Vec::new());
+        let mut is_none = false;
         for (offset, place) in &addresses.map {
             let Some(place) = place else {
-                rows.push(Row { offset: *offset, source: None, place: 0 });
+                // Whoever fails in what a function does for itself (it looks whether there is
+                // stack left) fails as it begins.
+                let begin = rows.first().copied();
+                let begin = begin.unwrap_or(Row { offset: *offset, source: None, place: 0 });
+                rows.push(Row { offset: *offset, ..begin });
+                is_none = true;
                 continue;
             };
             let Some(defined) = holds(&ranges, *place as usize) else { continue };
             if current != Some(defined) {
                 // What stands before the first operator of a function is its own.
-                let begin = rows.pop_if(|row| row.source.is_none());
+                let begin = rows.pop_if(|_| is_none);
                 if let Some(defined) = current {
                     self.add(&mut table, defined, std::mem::take(&mut rows));
                 }
                 rows.clear();
-                rows.extend(begin);
+                rows.extend(begin.map(|row| Row { source: None, place: 0, ..row }));
                 current = Some(defined);
             }
+            is_none = false;
             let row =
                 self.row(&places[defined], defined, *offset, *place, &mut table, &mut numbers);
             if let ([begin], Some(source)) = (&mut rows[..], row.source)
                 && begin.source.is_none()
             {
-                // Whoever fails there, fails as the function begins.
                 (begin.source, begin.place) = (Some(source), row.place);
             }
             rows.push(row);

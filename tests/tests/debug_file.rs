@@ -129,6 +129,17 @@ fn a_frame_of_a_component_has_its_place_in_the_component() {
 }
 
 #[test]
+fn the_readme_shows_what_is_said() {
+    let home = Home::new();
+    let (artifact, debug) = compile(&home, "deep-c.wasm", &[]);
+    let ended = home.load(&["--debug-file", debug.to_str().unwrap()], &artifact, &[]).expect(134);
+    let readme = fs::read_to_string(fixtures().join("../README.md")).unwrap();
+    for line in ended.stderr.lines() {
+        assert!(readme.contains(&format!("\n    {line}\n")), "{line}");
+    }
+}
+
+#[test]
 fn reports_and_logs_are_read_afterwards() {
     let home = Home::new();
     let (artifact, debug) = compile(&home, "deep-c.wasm", &["--target", "x86_64,aarch64"]);

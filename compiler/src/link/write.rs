@@ -111,12 +111,15 @@ impl Reencode for Mover<'_> {
     }
 }
 
+/// Of each function the module that it comes from, and its index there.
+type Origins = Vec<(usize, u32)>;
+
 /// The linked module, and of each of its functions which module it comes from, with its index
 /// there; but for the start function, where that is new.
 pub(super) fn write(
     program: &mut Program<'_>,
     layout: &Layout,
-) -> Result<(Vec<u8>, Vec<(usize, u32)>), LinkError> {
+) -> Result<(Vec<u8>, Origins), LinkError> {
     let begin = Begin::of(program, layout)?;
     let plain = program.types.function(&[], &[]);
     let mut movers = movers(program, layout);

@@ -148,8 +148,8 @@ fn check_debug_file(
             Some("--debug-file app.bls.debug".to_owned()),
         ));
     }
-    let inputs = inputs.iter().filter(|file| *file != Path::new(STDIN));
-    inputs.map(|input| file.check(Some(input))).collect::<Result<(), _>>()?;
+    let mut inputs = inputs.iter().filter(|file| *file != Path::new(STDIN));
+    inputs.try_for_each(|input| file.check(Some(input)))?;
     Ok(file.check(None)?)
 }
 

@@ -154,8 +154,10 @@ fn pipeline(
     stages.done(Stage::Verify, || explain_verified(verified.facts(), &trusted.path));
 
     let profile = Sink::open(options, verified.facts())?;
-    let debug = options.debug_file.as_deref();
-    let debug = debug.map(|path| DebugFile::read(path, verified.facts())).transpose()?;
+    let debug = match &options.debug_file {
+        Some(path) if built::DEBUG => Some(DebugFile::read(path, verified.facts())?),
+        _ => None,
+    };
     let mut granted = grant::grant(&options.request, rules, limits, verified.facts())?;
     redirect(&options.stdin)?;
     streams::redirect(&options.outputs, options.root.as_deref())?;
@@ -207,10 +209,13 @@ fn pipeline(
     if let Some(profile) = &profile {
         profile.begin()?;
     }
-    if options.perf_map {
+    if built::DEBUG && options.perf_map {
         perf_map::write(linked.mapped().module())?;
     }
-    let coredump = options.coredump.as_deref().map(Coredump::open).transpose()?;
+    let coredump = match &options.coredump {
+        Some(path) if built::DEBUG => Some(Coredump::open(path)?),
+        _ => None,
+    };
     let mut descriptors = recorder.descriptors();
     descriptors.extend(coredump.as_ref().map(Coredump::descriptor));
     descriptors.extend(profile.as_ref().map(Sink::descriptors).unwrap_or_default());
@@ -231,10 +236,14 @@ fn pipeline(
     recorder.guest_begins(&observed);
     let mut dumped = Ok(());
     let ended = run::run(confined, limits, &entry, &observed, |ended, guest| {
-        if let Some(debug) = &debug {
+        if built::DEBUG
+            && let Some(debug) = &debug
+        {
             debug.fill_in(&mut ended.outcome);
         }
-        if let (Some(coredump), Outcome::Trapped(trap)) = (&coredump, &ended.outcome) {
+        if built::DEBUG
+            && let (Some(coredump), Outcome::Trapped(trap)) = (&coredump, &ended.outcome)
+        {
             dumped = coredump.write(&name, trap, guest);
         }
     });
