@@ -43,6 +43,7 @@ mod tests;
 
 pub use rule::{Rule, Violation};
 
+use crate::places::Pairs;
 use crate::ready::Ready;
 use crate::validate::{Validated, recheck};
 use bls_artifact::fuel::{self, S_MAX};
@@ -181,6 +182,11 @@ impl Audited {
         self.profile.as_deref().unwrap_or_else(|| self.ready.wasm())
     }
 
+    /// The same without counters by function.
+    pub(crate) fn without_profile(&self) -> &[u8] {
+        self.ready.wasm()
+    }
+
     /// What its source's branches carry ([`Validated::joining`]).
     #[must_use]
     pub fn joining(&self) -> u64 {
@@ -250,6 +256,23 @@ pub fn examine(wasm: &[u8], features: WasmFeatures) -> Result<Findings, AuditErr
 pub fn compare(source: &Validated, wasm: &[u8], fuel: &Fuel) -> Result<Findings, AuditError> {
     recheck(wasm, source.features()).map_err(AuditError::Invalid)?;
     metered(Judge::default(), wasm, Some((source.bytes(), fuel)))
+}
+
+/// Where the operators of a metered module stand in its source, by defined function: pairs of
+/// places in the two modules, ascending by the first. May assume that the module passed.
+///
+/// # Errors
+/// [`AuditError`].
+pub(crate) fn places(source: &[u8], metered: &[u8]) -> Result<Vec<Pairs>, AuditError> {
+    same::places(source, metered)
+}
+
+/// The same of a profile build, and the audited module.
+///
+/// # Errors
+/// [`AuditError`].
+pub(crate) fn places_of_profile(audited: &[u8], profile: &[u8]) -> Result<Vec<Pairs>, AuditError> {
+    Ok(profile::places(audited, profile)?)
 }
 
 /// All of the audit; `origin` is the source and what is claimed, where known.

@@ -23,6 +23,8 @@ use object::{Object as _, ObjectSection as _};
 use std::fmt;
 use wasmparser::{BinaryReaderError, Parser, Payload, Validator, WasmFeatures};
 use wasmtime::{Engine, OptLevel, RegallocAlgorithm, Strategy};
+use wasmtime_environ::iterate_address_map;
+use wasmtime_environ::obj::ELF_WASMTIME_ADDRMAP;
 
 /// Why a module cannot be compiled.
 #[derive(Debug)]
@@ -37,6 +39,10 @@ pub enum CompileError {
     Vectors(Machine),
     /// The checks of NaNs could not be made, or proved.
     Nans(Target, NanError),
+    /// Compiled with addresses the code is not what it is without; or there are none.
+    Addresses(Target, &'static str),
+    /// What was compiled cannot be followed back to its source.
+    Debug(String),
 }
 
 impl fmt::Display for CompileError {
@@ -53,6 +59,10 @@ impl fmt::Display for CompileError {
                 write!(f, "the module uses SIMD, and code for {machine} cannot")
             }
             Self::Nans(target, error) => write!(f, "cannot compile for {target}: {error}"),
+            Self::Addresses(target, what) => {
+                write!(f, "internal error: no debug file for {target}: {what}")
+            }
+            Self::Debug(what) => write!(f, "internal error: no debug file: {what}"),
         }
     }
 }
@@ -69,6 +79,7 @@ impl CompileError {
             Self::TooLong(..) => "compile.too-long",
             Self::Vectors(_) => "compile.vectors",
             Self::Nans(_, error) => error.code(),
+            Self::Addresses(..) | Self::Debug(_) => "compile.debug-file",
         }
     }
 
@@ -81,6 +92,9 @@ impl CompileError {
             Self::TooLong(..) => "split the module",
             Self::Vectors(_) => "compile for CPUs that have vectors: --target riscv64:+v",
             Self::Nans(..) => "this is a defect of bls-compile; please report it, with the module",
+            Self::Addresses(..) | Self::Debug(_) => {
+                "compile without --debug-file; and please report it, with the module"
+            }
         }
     }
 }
@@ -103,6 +117,8 @@ const fn flags(target: Target) -> &'static [&'static str] {
 const MASKS: [&str; 2] =
     ["enable_heap_access_spectre_mitigation", "enable_table_access_spectre_mitigation"];
 
+/// The section that holds code.
+const TEXT: &str = ".text";
 /// What the two ways through a check of a NaN carry to where they meet.
 const WAYS_OF_A_CHECK: u64 = 2;
 
@@ -183,11 +199,31 @@ pub fn compile(
     machine: &Machine,
     profile: &EngineProfile,
 ) -> Result<Image, CompileError> {
-    generate(module.wasm(), module.joining(), machine, profile, 0)
+    generate(module.wasm(), module.joining(), machine, profile, How::default())
+        .map(|(image, _)| image)
+}
+
+/// How it is done, which changes no byte of an image.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct How {
+    /// By so many threads; 0 leaves it to the system.
+    pub(crate) threads: usize,
+    /// Whether it is wanted too what the code was made of.
+    pub(crate) addresses: bool,
+}
+
+/// What the code of an image was made of.
+#[derive(Debug)]
+pub(crate) struct Addresses {
+    /// The module that the code generator read.
+    pub(crate) wasm: Vec<u8>,
+    /// From an offset into the code, up to the next: where in that module the operator is that
+    /// the code was made of; `None` where it was made of none. Ascending.
+    pub(crate) map: Vec<(u32, Option<u32>)>,
 }
 
 /// The same for a module that is audited elsewhere in the meantime ([`crate::child`]), whose
-/// source's branches carry `joining`. By so many threads; 0 leaves it to the system.
+/// source's branches carry `joining`.
 ///
 /// # Errors
 /// [`CompileError`].
@@ -196,8 +232,8 @@ pub(crate) fn generate(
     joining: u64,
     machine: &Machine,
     profile: &EngineProfile,
-    threads: usize,
-) -> Result<Image, CompileError> {
+    how: How,
+) -> Result<(Image, Option<Addresses>), CompileError> {
     let target = machine.target();
     let refused = |what: &dyn fmt::Display| CompileError::Module(target, what.to_string());
     let hard = |wasm, joining| effort(wasm, joining).map_err(|error| refused(&error));
@@ -220,7 +256,7 @@ pub(crate) fn generate(
     let wasm = settled.as_ref().map_or(wasm, Settled::wasm);
     let hinted = Hinted::of(wasm).map_err(|error| refused(&error))?;
     // Where the system gives no threads, this one does the work.
-    let threads = rayon::ThreadPoolBuilder::new().num_threads(threads).build().ok();
+    let threads = rayon::ThreadPoolBuilder::new().num_threads(how.threads).build().ok();
     let settings = Settings {
         effort,
         nans_by_engine,
@@ -228,14 +264,49 @@ pub(crate) fn generate(
         has_hints: hinted.has_hints(),
         zeros_max: IMAGE_ZEROS_MAX / memories.max(1),
         is_parallel: threads.is_some(),
+        addresses: false,
     };
-    let engine = engine(machine, profile, settings)
-        .map_err(|error| CompileError::Settings(target, format!("{error:#}")))?;
-    let precompile = || engine.precompile_module(hinted.wasm());
-    let bytes = threads
-        .map_or_else(precompile, |threads| threads.install(precompile))
-        .map_err(|error| CompileError::Module(target, format!("{error:#}")))?;
-    Image::new(machine, profile, effort, bytes)
+    let compiled = |settings| {
+        let engine = engine(machine, profile, settings)
+            .map_err(|error| CompileError::Settings(target, format!("{error:#}")))?;
+        let precompile = || engine.precompile_module(hinted.wasm());
+        let bytes = match &threads {
+            Some(threads) => threads.install(precompile),
+            None => precompile(),
+        };
+        bytes.map_err(|error| CompileError::Module(target, format!("{error:#}")))
+    };
+    let image = Image::new(machine, profile, effort, compiled(settings)?)?;
+    if !how.addresses {
+        return Ok((image, None));
+    }
+    // With addresses the engine makes another image, of the same code: the artifact's stays the
+    // one without.
+    let with = compiled(Settings { addresses: true, ..settings })?;
+    let map =
+        address_map(image.bytes(), &with).map_err(|what| CompileError::Addresses(target, what))?;
+    Ok((image, Some(Addresses { wasm: hinted.wasm().to_vec(), map })))
+}
+
+/// The addresses in an image, whose code must be that of another one.
+fn address_map(
+    image: &[u8],
+    with_addresses: &[u8],
+) -> Result<Vec<(u32, Option<u32>)>, &'static str> {
+    const UNREADABLE: &str = "the image cannot be read";
+    let read = |image| object::File::parse(image).map_err(|_| UNREADABLE);
+    let (image, with) = (read(image)?, read(with_addresses)?);
+    let section = |file: &object::File<'_>, name| {
+        let section =
+            file.section_by_name(name).and_then(|section| section.uncompressed_data().ok());
+        section.map(std::borrow::Cow::into_owned).ok_or(UNREADABLE)
+    };
+    if section(&image, TEXT)? != section(&with, TEXT)? {
+        return Err("with addresses the code is another");
+    }
+    let map = section(&with, ELF_WASMTIME_ADDRMAP)?;
+    let map = iterate_address_map(&map).ok_or(UNREADABLE)?;
+    Ok(map.map(|(offset, place)| (offset, place.file_offset())).collect())
 }
 
 /// Whether code for this machine can have vectors of 128 bits: on RISC-V they are an extension.
@@ -272,6 +343,8 @@ struct Settings {
     zeros_max: u64,
     /// Changes nothing of the image.
     is_parallel: bool,
+    /// Changes nothing of the code.
+    addresses: bool,
 }
 
 /// An engine that generates code for a machine.
@@ -295,7 +368,8 @@ fn engine(
         })
         .wasm_branch_hinting(settings.has_hints)
         .memory_guaranteed_dense_image_size(settings.zeros_max)
-        .parallel_compilation(settings.is_parallel);
+        .parallel_compilation(settings.is_parallel)
+        .generate_address_map(settings.addresses);
     sys::enable(&mut config, machine.features());
     sys::enable(&mut config, flags(machine.target()));
     if profile.traps_by_signals() {

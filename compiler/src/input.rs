@@ -144,6 +144,26 @@ pub struct Source {
     given_bytes: u64,
     recipe: Option<Recipe>,
     world: Option<String>,
+    pieces: Option<Pieces>,
+}
+
+/// What of a linked module came from where, for whoever wants to follow it back.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pieces {
+    pub(crate) modules: Vec<Piece>,
+    /// Of each defined function which of the modules it was in, and its index there. Those of
+    /// no module stand behind all others, and are not here.
+    pub(crate) functions: Vec<(usize, u32)>,
+}
+
+/// A module that is a piece of another one.
+#[derive(Clone, Debug)]
+pub(crate) struct Piece {
+    /// What it is called among them; empty for the one that has the others.
+    pub(crate) name: String,
+    pub(crate) wasm: Vec<u8>,
+    /// Where it begins in what was given.
+    pub(crate) begin: u32,
 }
 
 impl Source {
@@ -169,7 +189,7 @@ impl Source {
             return Err(InputError::TooLong);
         }
         let Component { name, given, given_bytes, .. } = component;
-        Ok(Self { name, wasm, given, given_bytes, recipe: None, world: Some(world) })
+        Ok(Self { name, wasm, given, given_bytes, recipe: None, world: Some(world), pieces: None })
     }
 
     /// A module that was linked of several, which had so many bytes together.
@@ -186,7 +206,7 @@ impl Source {
             return Err(InputError::TooLong);
         }
         let given = recipe.digest();
-        Ok(Self { name, wasm, given, given_bytes, recipe: Some(recipe), world: None })
+        Ok(Self { name, wasm, given, given_bytes, recipe: Some(recipe), world: None, pieces: None })
     }
 
     /// Reads a file, or standard input where `path` is `-`.
@@ -241,6 +261,16 @@ impl Source {
     #[must_use]
     pub fn world(&self) -> Option<&str> {
         self.world.as_deref()
+    }
+
+    /// The same, with what it is made of.
+    pub(crate) fn with_pieces(self, pieces: Option<Pieces>) -> Self {
+        Self { pieces, ..self }
+    }
+
+    /// What it is made of, where it was linked and somebody asked.
+    pub(crate) fn pieces(&self) -> Option<&Pieces> {
+        self.pieces.as_ref()
     }
 
     /// SHA-256 of the bytes that were given: of the text, where it was text; of the recipe's,
@@ -309,7 +339,8 @@ impl Binary {
         Ok(match layer(&wasm)? {
             Layer::Module => {
                 let (recipe, world) = (None, None);
-                Self::Module(Source { name, wasm, given, given_bytes, recipe, world })
+                let pieces = None;
+                Self::Module(Source { name, wasm, given, given_bytes, recipe, world, pieces })
             }
             Layer::Component => Self::Component(Component { name, wasm, given, given_bytes }),
         })

@@ -14,7 +14,7 @@
 //! called, and keeps of custom sections the names only: others hold positions in code that has
 //! moved.
 
-use crate::input::{Binary, Component, Given, Source, Unread};
+use crate::input::{Binary, Component, Given, Piece, Pieces, Source, Unread};
 use crate::validate::{Validated, validate};
 use bls_artifact::limits::MODULE_BYTES_MAX;
 use bls_artifact::recipe::{Ingredient, Recipe};
@@ -102,11 +102,16 @@ impl Modules {
     }
 }
 
-/// Links modules, the entry last, to one that an engine with this profile takes.
+/// Links modules, the entry last, to one that an engine with this profile takes; and keeps what it
+/// is made of, where somebody asks.
 ///
 /// # Errors
 /// [`LinkError`], with the modules and names it is about.
-pub fn link(parts: Vec<Part>, profile: &EngineProfile) -> Result<Source, LinkError> {
+pub fn link(
+    parts: Vec<Part>,
+    profile: &EngineProfile,
+    keep_pieces: bool,
+) -> Result<Source, LinkError> {
     let recipe = recipe(&parts)?;
     let given_bytes = parts.iter().map(|part| part.source.given_bytes()).sum();
     let together: u64 = parts.iter().map(|part| part.source.wasm().len() as u64).sum();
@@ -121,9 +126,10 @@ pub fn link(parts: Vec<Part>, profile: &EngineProfile) -> Result<Source, LinkErr
             Err(error) => return Err(LinkError::Module(name, error)),
         }
     }
-    let wasm = linked(&valid)?;
+    let (wasm, pieces) = linked(&valid, keep_pieces)?;
     let bytes = wasm.len() as u64;
-    Source::linked(wasm, name, recipe, given_bytes).map_err(|_| LinkError::TooLong(bytes))
+    let linked = Source::linked(wasm, name, recipe, given_bytes);
+    Ok(linked.map_err(|_| LinkError::TooLong(bytes))?.with_pieces(pieces))
 }
 
 /// What is linked of what.
@@ -140,7 +146,10 @@ pub fn recipe(parts: &[Part]) -> Result<Recipe, LinkError> {
 }
 
 /// The linked module of valid ones, the entry last.
-fn linked(valid: &[(String, Validated)]) -> Result<Vec<u8>, LinkError> {
+fn linked(
+    valid: &[(String, Validated)],
+    keep_pieces: bool,
+) -> Result<(Vec<u8>, Option<Pieces>), LinkError> {
     let mut modules = Vec::with_capacity(valid.len() + 1);
     for (name, module) in valid {
         modules.push(Module::read(name, module.bytes())?);
@@ -183,7 +192,16 @@ fn linked(valid: &[(String, Validated)]) -> Result<Vec<u8>, LinkError> {
     };
     let mut program = Program::resolve(modules, entry, types, numbers, &source)?;
     let layout = program.layout()?;
-    write::write(&mut program, &layout)
+    let (wasm, functions) = write::write(&mut program, &layout)?;
+    let pieces = keep_pieces.then(|| {
+        let piece = |(at, module): (usize, &Module<'_>)| Piece {
+            name: if at == entry { String::new() } else { module.name.to_owned() },
+            wasm: module.wasm.to_vec(),
+            begin: 0,
+        };
+        Pieces { modules: program.modules.iter().enumerate().map(piece).collect(), functions }
+    });
+    Ok((wasm, pieces))
 }
 
 /// What cannot happen to valid modules.

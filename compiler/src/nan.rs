@@ -31,6 +31,7 @@ mod rule;
 mod tests;
 mod types;
 
+use crate::places::{self, Pairs, Text, bodies};
 use bls_artifact::limits::{BLOCKS_BY_LOCALS_MAX, METERED_FUNCTION_BYTES_MAX};
 use plan::{Plan, plan};
 use proof::prove;
@@ -39,7 +40,7 @@ use std::borrow::Cow;
 use std::fmt;
 use types::Types;
 use wasm_encoder::{Encode as _, Module, RawSection, SectionId};
-use wasmparser::{BinaryReaderError, FunctionBody, Parser, Payload, ValType};
+use wasmparser::{BinaryReaderError, FunctionBody, Operator, Parser, Payload, ValType};
 
 type Result<T, E = NanError> = std::result::Result<T, E>;
 
@@ -115,12 +116,12 @@ impl<'a> Settled<'a> {
     /// [`NanError`].
     pub fn of(wasm: &'a [u8]) -> Result<Option<Self>> {
         let types = Types::of(wasm)?;
-        let bodies = bodies(wasm)?;
+        let all = bodies(wasm)?;
         let mut code = Vec::new();
-        (bodies.len() as u32).encode(&mut code);
+        (all.len() as u32).encode(&mut code);
         let (mut checks, mut body, mut makes_nans) = (0, Vec::new(), false);
-        let mut claims = Vec::with_capacity(bodies.len());
-        for (defined, audited) in bodies.iter().enumerate() {
+        let mut claims = Vec::with_capacity(all.len());
+        for (defined, audited) in all.iter().enumerate() {
             let plan = plan(&types, defined, audited)?;
             makes_nans |= plan.is_some();
             let plan = plan.unwrap_or_default();
@@ -150,11 +151,11 @@ impl<'a> Settled<'a> {
         if !same_but_for_code(wasm, &made)? {
             return Err(NanError::Differs);
         }
-        let compiled = self::bodies(&made)?;
-        if compiled.len() != bodies.len() {
+        let compiled = bodies(&made)?;
+        if compiled.len() != all.len() {
             return Err(NanError::Differs);
         }
-        for (defined, (audited, compiled)) in bodies.iter().zip(&compiled).enumerate() {
+        for (defined, (audited, compiled)) in all.iter().zip(&compiled).enumerate() {
             prove(&types, defined, audited, compiled, &claims[defined])?;
         }
         Ok(Some(Self { wasm: made, checks }))
@@ -173,15 +174,26 @@ impl<'a> Settled<'a> {
     }
 }
 
-/// The bodies of all defined functions.
-fn bodies(wasm: &[u8]) -> Result<Vec<FunctionBody<'_>>> {
-    let mut bodies = Vec::new();
-    for payload in Parser::new(0).parse_all(wasm) {
-        if let Payload::CodeSectionEntry(body) = payload? {
-            bodies.push(body);
-        }
+/// Where the operators of what is compiled stand in the audited module, by defined function. May
+/// assume that the one is the other with checks.
+///
+/// # Errors
+/// [`NanError`].
+pub(crate) fn places(audited: &[u8], compiled: &[u8]) -> Result<Vec<Pairs>> {
+    let types = Types::of(audited)?;
+    let (before, after) = (bodies(audited)?, bodies(compiled)?);
+    let mut all = Vec::with_capacity(before.len());
+    for (defined, (before, after)) in before.iter().zip(&after).enumerate() {
+        let locals = types.locals(defined, before)?.len();
+        all.push(places::pairs(before, after, |operator| match operator {
+            // A check begins so, and nothing else names these locals.
+            Operator::LocalSet { local_index } if *local_index as usize >= locals => {
+                Text::BehindEnd
+            }
+            _ => Text::None,
+        })?);
     }
-    Ok(bodies)
+    Ok(all)
 }
 
 /// Writes a function with its checks: each type that is checked gets one local behind the

@@ -49,6 +49,8 @@ pub struct Options {
     pub needs: Vec<Permission>,
     /// The same, but for what the module imports nothing for.
     pub permissions: Vec<Permission>,
+    /// Whether a debug file is wanted beside the artifact, of which it changes nothing.
+    pub debug_file: bool,
 }
 
 impl Options {
@@ -76,6 +78,7 @@ impl Options {
             documents: Vec::new(),
             needs: Vec::new(),
             permissions: Vec::new(),
+            debug_file: false,
         }
     }
 
@@ -122,8 +125,8 @@ impl Options {
         Ok(())
     }
 
-    /// What decides the code, and nothing of the release: no name, sequence, times or documents;
-    /// needs in one order.
+    /// What decides the code, and nothing of the release: no name, sequence, times, documents or
+    /// debug file; needs in one order.
     #[must_use]
     pub(crate) fn without_release(&self) -> Self {
         let mut settings = Self {
@@ -132,6 +135,7 @@ impl Options {
             created: None,
             expires: None,
             documents: Vec::new(),
+            debug_file: false,
             ..self.clone()
         };
         for list in [&mut settings.needs, &mut settings.permissions] {

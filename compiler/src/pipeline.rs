@@ -6,7 +6,8 @@
 use crate::assemble::{self, AssembleError, Assembled, Choices, assemble};
 use crate::audit::{AuditError, Audited, audit};
 use crate::compile::effort::Effort;
-use crate::compile::{CompileError, Image, compile};
+use crate::compile::{CompileError, How, Image, generate};
+use crate::debug::Traces;
 use crate::describe::{Description, describe};
 use crate::fuel_profile::{ProfileError, fuel_profile};
 use crate::input::{Binary, InputError, Source};
@@ -17,7 +18,8 @@ use crate::ready::{ReadyError, ready};
 use crate::sign::{Artifact, SignError, message, seal};
 use crate::validate::{ValidateError, Validated, validate};
 use bls_artifact::capability::Permission;
-use bls_artifact::cpu::Machine;
+use bls_artifact::debug;
+use bls_artifact::digest::Sha256;
 use bls_artifact::key::{PrivateKey, PublicKey};
 use bls_artifact::limits::{INTERFACE_BYTES_MAX, TABLE_ELEMENT_BYTES};
 use bls_artifact::manifest::{Limits, Module};
@@ -277,6 +279,8 @@ pub struct Built {
     pub compiled_bytes: u64,
     /// Whether the code is optimised.
     pub effort: Effort,
+    /// The debug file of its images, where one is wanted.
+    pub debug_file: Option<Vec<u8>>,
     /// Time of each stage that ran, in order.
     pub times: Vec<(Stage, Duration)>,
 }
@@ -342,6 +346,7 @@ pub struct Unsigned {
     source_bytes: u64,
     compiled_bytes: u64,
     effort: Effort,
+    debug_file: Option<Vec<u8>>,
     times: Vec<(Stage, Duration)>,
 }
 
@@ -390,6 +395,7 @@ impl Unsigned {
             source_bytes: self.source_bytes,
             compiled_bytes: self.compiled_bytes,
             effort: self.effort,
+            debug_file: self.debug_file,
             times: clock.times,
         })
     }
@@ -403,13 +409,31 @@ fn assemble_timed(
     let name = options.artifact_name(modules.name())?;
     let front = front_timed(modules, options, clock)?;
     needs_of(options, &front.description)?;
-    let images = clock.run(Stage::Compile, || {
-        let compile = |machine: &Machine| {
-            compile(&front.audited, machine, &options.profile(machine.target()))
-        };
-        options.machines.iter().map(compile).collect::<Result<Vec<_>, _>>().map_err(Error::Compile)
-    })?;
-    assemble_images(name, front, images, options, clock)
+    let (images, tables) = clock.run(Stage::Compile, || compile_all(&front, options))?;
+    assemble_images(name, front, images, tables, options, clock)
+}
+
+/// An image for each machine; and what a debug file says of each, where one is wanted.
+fn compile_all(front: &Front, options: &Options) -> Result<(Vec<Image>, Vec<Vec<u8>>), Error> {
+    let no_debug = |what| Error::Compile(CompileError::Debug(what));
+    let (source, audited) = (front.validated.source(), &front.audited);
+    let traces = options.debug_file.then(|| {
+        let ready = audited.without_profile();
+        Traces::of(source, options.metered, ready, audited.wasm()).map_err(no_debug)
+    });
+    let traces = traces.transpose()?;
+    let how = How { threads: 0, addresses: traces.is_some() };
+    let (mut images, mut tables) = (Vec::new(), Vec::new());
+    for machine in &options.machines {
+        let profile = options.profile(machine.target());
+        let made = generate(audited.wasm(), audited.joining(), machine, &profile, how);
+        let (image, addresses) = made.map_err(Error::Compile)?;
+        images.push(image);
+        if let Some((traces, addresses)) = traces.as_ref().zip(addresses) {
+            tables.push(traces.table(&addresses).map_err(no_debug)?);
+        }
+    }
+    Ok((images, tables))
 }
 
 /// What a loader must grant, as the manifest has it.
@@ -426,12 +450,17 @@ pub(crate) fn assemble_images(
     name: String,
     front: Front,
     images: Vec<Image>,
+    tables: Vec<Vec<u8>>,
     options: &Options,
     clock: &mut Clock<'_>,
 ) -> Result<Unsigned, Error> {
     let needs = needs_of(options, &front.description)?;
     let Front { validated, description, audited } = front;
     let effort = images.first().map_or(Effort::Full, Image::effort);
+    let digests =
+        images.iter().zip(tables).map(|(image, table)| (Sha256::of(image.bytes()), table));
+    let tables: Vec<(Sha256, Vec<u8>)> = digests.collect();
+    let debug_file = options.debug_file.then(|| debug::write(&validated.source().given(), &tables));
     let choices = Choices {
         name,
         sequence: options.sequence,
@@ -455,6 +484,7 @@ pub(crate) fn assemble_images(
         source_bytes: validated.source().given_bytes(),
         compiled_bytes: audited.wasm().len() as u64,
         effort,
+        debug_file,
         times: std::mem::take(&mut clock.times),
     })
 }
@@ -488,12 +518,12 @@ pub(crate) fn one_module(
     options.check().map_err(Error::Options)?;
     match modules {
         Modules::One(source) => Ok(source),
-        Modules::Several(parts) => {
-            clock.run(Stage::Link, || link(parts, &options.first_profile()).map_err(Error::Link))
-        }
-        Modules::Component(component) => {
-            clock.run(Stage::Link, || link_component(component).map_err(Error::Link))
-        }
+        Modules::Several(parts) => clock.run(Stage::Link, || {
+            link(parts, &options.first_profile(), options.debug_file).map_err(Error::Link)
+        }),
+        Modules::Component(component) => clock.run(Stage::Link, || {
+            link_component(component, options.debug_file).map_err(Error::Link)
+        }),
     }
 }
 

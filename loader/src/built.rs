@@ -7,6 +7,8 @@
 use crate::error::StageError;
 use std::fmt;
 
+/// Lines of the source from debug files, core dumps, and names of functions for perf.
+pub(crate) const DEBUG: bool = cfg!(feature = "debug");
 /// The network's interfaces, listeners, extensions, bls-broker.
 pub(crate) const NETWORK: bool = cfg!(feature = "network");
 /// Configurations, the network's command line, modules that are compiled at their first run,
@@ -22,6 +24,8 @@ pub(crate) const ZSTD: bool = cfg!(feature = "zstd");
 /// Something was asked for that this loader was built without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NotBuilt {
+    /// See [`DEBUG`].
+    Debug,
     /// See [`NETWORK`].
     Network,
     /// See [`NODE`].
@@ -37,6 +41,7 @@ pub(crate) enum NotBuilt {
 impl fmt::Display for NotBuilt {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self {
+            Self::Debug => "debug files, core dumps and maps for perf",
             Self::Network => "the network, listeners and extensions",
             Self::Node => "configurations, the command line of bls-runtime, metrics and receipts",
             Self::Objects => "objects, exceptions, typed references and atomic operations",

@@ -261,6 +261,20 @@ impl VerifiedImage {
         }
     }
 
+    /// The same in this process's own memory.
+    pub(crate) fn in_own_memory(self, length: u64) -> Result<Self, ImageError> {
+        let mut bytes = Vec::new();
+        let room = usize::try_from(length).is_ok_and(|room| bytes.try_reserve_exact(room).is_ok());
+        if !room {
+            return Err(memory(ErrorKind::OutOfMemory.into()));
+        }
+        self.read(length, &mut |piece| {
+            bytes.extend_from_slice(piece);
+            Ok::<_, ImageError>(())
+        })?;
+        Ok(Self::Sealed(SealedImage { bytes: ImageBytes::Private(bytes) }))
+    }
+
     /// Hands all of its bytes to `take`, in order.
     pub(crate) fn read<E>(
         &self,

@@ -145,7 +145,11 @@ pub fn map(verified: Verified) -> Result<Mapped, MapError> {
 /// # Errors
 /// [`MapError`].
 pub fn map_for(verified: Verified, guests: &Guests) -> Result<Mapped, MapError> {
-    let (facts, image) = verified.into_parts();
+    let (facts, mut image) = verified.into_parts();
+    if guests.in_own_memory {
+        let copied = image.in_own_memory(facts.part().image.length);
+        image = copied.map_err(|error| wasmtime::Error::msg(error.to_string()))?;
+    }
     let mut config = config(&facts, guests);
     if image.is_file() {
         sys::code::leave_code_to_map(&mut config);
@@ -169,6 +173,9 @@ pub struct Guests {
     /// Whether they may be stopped from outside: then a trap does not say who called whom
     /// (`sys/interrupt.rs`).
     pub stoppable: bool,
+    /// Whether the code is copied into the process's own memory: for tools that take what is
+    /// mapped from a file for that file's.
+    pub in_own_memory: bool,
     /// So many at once, at most, in memory that is kept between them.
     #[cfg(feature = "pool")]
     pub pooled: Option<u32>,
@@ -180,6 +187,7 @@ impl Default for Guests {
             stack: STACK_BYTES_DEFAULT as usize,
             memory: MEMORY_BYTES_DEFAULT,
             stoppable: false,
+            in_own_memory: false,
             #[cfg(feature = "pool")]
             pooled: None,
         }

@@ -5,9 +5,9 @@
 //! set before the first operator runs, that no call ends well with less than nothing left,
 //! and that every way to end becomes one [`Outcome`]. Does not watch the clock: `watch.rs` does.
 
-pub(crate) mod demangle;
 pub(crate) mod fuel_profile;
 pub(crate) mod outcome;
+mod place;
 
 use crate::confine::Confined;
 use crate::error::{Cause, Failure, printable_name};
@@ -18,10 +18,11 @@ use crate::host::state::State;
 use crate::host::{CannotPay, Exit, Fault, Grants, Host, OutputLimit, OwnFailure};
 use crate::link::{Entry, Linked, UnknownImport};
 use crate::policy::Limits;
+use bls_artifact::demangle::readable;
+use bls_artifact::digest::Sha256;
 use bls_artifact::fuel;
 use bls_artifact::recipe::memory_export;
 use bls_artifact::target::Bounds;
-use demangle::readable;
 use fuel_profile::FuelProfile;
 use outcome::{FRAMES_MAX, Frame, Limit, Outcome, TrapReport, trap_kind};
 use rustix::io::Errno;
@@ -148,6 +149,8 @@ impl Meter {
 /// A guest that stands: it can be called.
 pub(crate) struct Guest {
     module: Module,
+    /// Of the image that the module is.
+    image: Sha256,
     bounds: Bounds,
     store: Store<State>,
     instance: Instance,
@@ -212,6 +215,7 @@ impl Guest {
         match made {
             Ok(instance) => Ok(Self {
                 module: linked.mapped().module().clone(),
+                image: facts.part().image.sha256,
                 bounds,
                 store,
                 instance,
@@ -220,7 +224,8 @@ impl Guest {
             Err(error) => {
                 let left = meter.as_ref().map(|meter| meter.read(&mut store));
                 let limits_met = limits_met(store.data());
-                let (outcome, _) = classify(&error, left, bounds);
+                let (mut outcome, _) = classify(&error, left, bounds);
+                place::fill_in(&mut outcome, &error, linked.mapped());
                 let outcome = outcome.after(&limits_met);
                 // Nothing has been consumed beside the price of being made.
                 let consumption =
@@ -309,7 +314,10 @@ impl Guest {
             Err(error) => classify(error, left, self.bounds),
         };
         let limits_met = limits_met(self.store.data());
-        let outcome = outcome.after(&limits_met);
+        let mut outcome = outcome.after(&limits_met);
+        if let Err(error) = &result {
+            place::fill_in_of(&mut outcome, error, &self.module, self.image);
+        }
         let meter = self.meter.as_ref().zip(left);
         let consumption = meter.map(|(meter, left)| meter.consumption(left, &outcome, at_event));
         let fuel_profile =
@@ -333,12 +341,14 @@ impl Guest {
 }
 
 /// Runs a guest from its first operator to its end, for a process that ends right after it:
-/// nothing is given back. Whoever holds `observed` sees how far it is.
+/// nothing is given back. Whoever holds `observed` sees how far it is, and `after` what is left
+/// of a guest that stood.
 pub(crate) fn run(
     confined: Confined,
     limits: &Limits,
     entry: &Entry,
     observed: &Arc<Observed>,
+    after: impl FnOnce(&mut Ended, &mut Guest),
 ) -> Ended {
     let (linked, grants) = confined.into_parts();
     let manifest = &linked.mapped().facts().manifest;
@@ -348,7 +358,8 @@ pub(crate) fn run(
         Err(ended) => return *ended,
     };
     let result = guest.run(entry, start);
-    let ended = guest.ended(result, by_function);
+    let mut ended = guest.ended(result, by_function);
+    after(&mut ended, &mut guest);
     // Unmapping memories and code page by page before the kernel does it at once would
     // only take time.
     std::mem::forget((guest, linked));
@@ -444,6 +455,8 @@ fn classify(error: &Error, left: Option<i64>, bounds: Bounds) -> (Outcome, bool)
     let named = all.iter().take(FRAMES_MAX).map(|frame| Frame {
         function: frame.func_index(),
         name: frame.func_name().map(|name| printable_name(&readable(name))),
+        offset: None,
+        found: None,
     });
     let has_more_frames = all.len() > FRAMES_MAX;
     (
@@ -453,6 +466,7 @@ fn classify(error: &Error, left: Option<i64>, bounds: Bounds) -> (Outcome, bool)
             frames: named.collect(),
             has_more_frames,
             lacked_memory: false,
+            image: None,
         }),
         at_event,
     )

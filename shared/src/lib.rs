@@ -23,7 +23,9 @@ pub mod config;
 pub mod control_flow;
 pub mod cpu;
 pub mod date;
+pub mod debug;
 pub mod delta;
+pub mod demangle;
 pub mod digest;
 #[cfg(feature = "engine")]
 pub mod engine;

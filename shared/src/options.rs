@@ -19,7 +19,7 @@ pub enum Takes {
 use Takes::{MaybeValue, Nothing, Value};
 
 /// Every option that a run of any artifact can have, without its dashes.
-pub const RUN: [(&str, Takes); 46] = [
+pub const RUN: [(&str, Takes); 49] = [
     ("dir", Value),
     ("dir-ro", Value),
     ("env", Value),
@@ -51,6 +51,9 @@ pub const RUN: [(&str, Takes); 46] = [
     ("metrics", Value),
     ("account", Value),
     ("log", Value),
+    ("debug-file", Value),
+    ("coredump", Value),
+    ("perf-map", Nothing),
     ("fuel-profile", MaybeValue),
     ("explain", Nothing),
     ("store", Value),
@@ -95,7 +98,7 @@ pub fn loader_command(name: &str) -> Option<&'static str> {
 
 /// The commands that bls-compile alone has, and how each is written, for whoever asks
 /// bls-load for one. A test of the compiler holds them to its command line.
-pub const COMPILER_COMMANDS: [(&str, &str); 12] = [
+pub const COMPILER_COMMANDS: [(&str, &str); 13] = [
     ("compile", "bls-compile app.wasm"),
     ("link", "bls-compile link math.wasm app.wasm"),
     ("check", "bls-compile check app.wasm"),
@@ -104,6 +107,7 @@ pub const COMPILER_COMMANDS: [(&str, &str); 12] = [
     ("strip", "bls-compile strip app.bls --target aarch64"),
     ("sign", "bls-compile sign app.bls --rebuild app.wasm"),
     ("delta", "bls-compile delta old.bls new.bls"),
+    ("symbolize", "bls-compile symbolize app.bls.debug report.json"),
     ("push", "bls-compile push ghcr.io/ann/app:1.2 app.bls"),
     ("image", "bls-compile image app.bls"),
     ("key", "bls-compile key"),

@@ -180,6 +180,15 @@ fn what_it_lacks_is_refused_by_name() {
         let mut command = Command::new(minimal());
         lacks(run(command.args(words), b""), network, "usage.not-built");
     }
+    let debug = "debug files, core dumps and maps for perf";
+    for words in [
+        &["--debug-file", "app.debug", "./app.bls"][..],
+        &["--coredump", "core", "./app.bls"],
+        &["--perf-map", "./app.bls"],
+    ] {
+        let mut command = Command::new(minimal());
+        lacks(run(command.args(words), b""), debug, "usage.not-built");
+    }
     let node = "configurations and the command line of bls-runtime";
     std::fs::write(home.path("config.json"), "{}").unwrap();
     for words in [&["run", "config.json"][..], &["./config.json"]] {

@@ -59,9 +59,22 @@ pub(super) struct Buffer<'m> {
     /// Where each operator begins, and where the last one ends.
     offsets: Vec<u32>,
     stripped: Vec<u8>,
+    /// Of each of the guest's operators where it begins in the module, and where in `stripped`;
+    /// `None` where nobody asks.
+    kept: Option<Vec<(u32, u32)>>,
 }
 
 impl Buffer<'_> {
+    /// One that remembers where the guest's operators are.
+    pub(super) fn remembering() -> Self {
+        Self { kept: Some(Vec::new()), ..Self::default() }
+    }
+
+    /// Where the guest's operators begin: in the module, and in [`Buffer::stripped`].
+    pub(super) fn kept(&self) -> &[(u32, u32)] {
+        self.kept.as_deref().unwrap_or_default()
+    }
+
     /// The function that was read last, without its locals and without what was
     /// injected; only the blocks around the whole of it are still there.
     pub(super) fn stripped(&self) -> &[u8] {
@@ -79,6 +92,7 @@ impl Function {
         let body = &facts.bodies[defined];
         decode(body, buffer)?;
         buffer.stripped.clear();
+        buffer.kept.iter_mut().for_each(Vec::clear);
         let local = local_counter(facts, defined, body, &buffer.operators)?;
         let locals = guest_locals(body, local)?;
         let mut reader = Reader {
@@ -89,6 +103,7 @@ impl Function {
             bytes: body.as_bytes(),
             base: body.range().start,
             stripped: &mut buffer.stripped,
+            kept: &mut buffer.kept,
             local: local.map(|(index, _)| index),
             may_have_lengths: local.is_some_and(|(_, lengths)| lengths),
             cold: cold_path(facts.counter, &buffer.operators),
@@ -204,6 +219,7 @@ pub(super) struct Reader<'r, 'm> {
     bytes: &'r [u8],
     base: usize,
     pub(super) stripped: &'r mut Vec<u8>,
+    kept: &'r mut Option<Vec<(u32, u32)>>,
     local: Option<u32>,
     may_have_lengths: bool,
     cold: Option<usize>,
@@ -388,6 +404,9 @@ impl Reader<'_, '_> {
     /// Keeps the bytes of an operator that is the guest's.
     fn keep(&mut self, at: usize) {
         let byte = |at: usize| self.offsets[at] as usize - self.base;
+        if let Some(kept) = &mut self.kept {
+            kept.push((self.offsets[at], self.stripped.len() as u32));
+        }
         self.stripped.extend_from_slice(&self.bytes[byte(at)..byte(at + 1)]);
     }
 

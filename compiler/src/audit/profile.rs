@@ -11,6 +11,7 @@
 //! say the truth: a test does.
 
 use super::AuditError;
+use crate::places::{self, Pairs, Text};
 use bls_artifact::fuel::{COUNTER_EXPORT, PROFILE_EXPORT};
 use std::mem::discriminant;
 use wasmparser::{
@@ -44,6 +45,29 @@ pub(super) fn counts_on_the_side(audited: &[u8], profile: &[u8]) -> Result<(), A
         };
         counters.payload((&before, audited), (&after, profile))?;
     }
+}
+
+/// Where the operators of a profile build stand in the audited module, by defined function. May
+/// assume that the one is the other with counters.
+pub(super) fn places(audited: &[u8], profile: &[u8]) -> Result<Vec<Pairs>, BinaryReaderError> {
+    let (before, after) = (places::bodies(audited)?, places::bodies(profile)?);
+    let mut globals = 0;
+    for payload in Parser::new(0).parse_all(audited) {
+        match payload? {
+            Payload::ImportSection(section) => {
+                for import in section.into_imports() {
+                    globals += u32::from(matches!(import?.ty, wasmparser::TypeRef::Global(_)));
+                }
+            }
+            Payload::GlobalSection(section) => globals += section.count(),
+            _ => {}
+        }
+    }
+    let text = |operator: &Operator<'_>| match operator {
+        Operator::GlobalGet { global_index } if *global_index >= globals => Text::More(3),
+        _ => Text::None,
+    };
+    before.iter().zip(&after).map(|(before, after)| places::pairs(before, after, text)).collect()
 }
 
 impl Counters {

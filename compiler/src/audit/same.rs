@@ -10,9 +10,10 @@
 //! May assume two valid modules. Shows the rules `same-sections` and `same-code`.
 
 use super::AuditError;
-use super::idiom::Function;
+use super::idiom::{Buffer, Function};
 use super::module::{Facts, function_type};
 use super::rule::{Judge, Place, Rule, Violation};
+use crate::places::Pairs;
 use std::collections::{HashSet, VecDeque};
 use wasmparser::{
     BinaryReader, BinaryReaderError, FuncType, FunctionBody, Operator, OperatorsReader, Parser,
@@ -140,6 +141,34 @@ impl<'m> Comparison<'m> {
         })?;
         Ok(())
     }
+}
+
+/// Where the operators of each defined function of a metered module stand in its source: pairs of
+/// places in the two modules, in the order of the first. An operator that was copied is there
+/// for each of its copies, and what was injected is not.
+pub(super) fn places(source: &[u8], metered: &[u8]) -> Result<Vec<Pairs>> {
+    let facts = Facts::of(Judge::default(), metered)?;
+    let source = Sections::of(source, false)?;
+    let mut buffer = Buffer::remembering();
+    let mut all = Vec::with_capacity(facts.bodies.len());
+    for (index, body) in source.bodies.iter().enumerate().take(facts.bodies.len()) {
+        let function = Function::read(&facts, index, &mut buffer)?;
+        let (_, _, text) = split(body)?;
+        let begin = (body.range().end - text.len()) as u32;
+        let stripped = buffer.stripped();
+        let inner = match function.has_cold_path {
+            true => unwrap(stripped).and_then(unwrap),
+            false if stripped == text => Some(stripped),
+            false => unwrap(stripped),
+        };
+        let around = stripped.len() - inner.map_or(0, <[u8]>::len);
+        let place = |(made, at): &(u32, u32)| {
+            let at = (*at as usize).checked_sub(around).filter(|at| *at < text.len())?;
+            Some((*made, begin + at as u32))
+        };
+        all.push(buffer.kept().iter().filter_map(place).collect());
+    }
+    Ok(all)
 }
 
 /// The `end` operator.

@@ -173,10 +173,10 @@ impl Child {
     pub fn build(mut self, observe: &mut dyn FnMut(Stage)) -> Result<Unsigned, ChildError> {
         let Job::Build(options) = self.job.clone() else { return Err(out_of_turn()) };
         let name = options.artifact_name(self.read()?.name())?;
-        let (front, images, times) = self.made(&options, observe)?;
+        let Made { front, images, tables, times } = self.made(&options, observe)?;
         let mut clock = Clock::new(observe);
         clock.times = times;
-        Ok(assemble_images(name, front, images, &options, &mut clock)?)
+        Ok(assemble_images(name, front, images, tables, &options, &mut clock)?)
     }
 
     /// The module with its charges, audited; `observe` is told of each stage when it begins.
@@ -185,7 +185,7 @@ impl Child {
     /// [`ChildError`].
     pub fn front(mut self, observe: &mut dyn FnMut(Stage)) -> Result<Front, ChildError> {
         let Job::Front(options) = self.job.clone() else { return Err(out_of_turn()) };
-        Ok(self.made(&options, observe)?.0)
+        Ok(self.made(&options, observe)?.front)
     }
 
     /// What the audit of a metered module found out: as the other process says it, for
@@ -203,17 +203,17 @@ impl Child {
         }
     }
 
-    /// What both processes make together: a module that passed here, images, and times.
+    /// What both processes make together.
     fn made(
         &mut self,
         options: &Options,
         observe: &mut dyn FnMut(Stage),
-    ) -> Result<(Front, Vec<Image>, Times), ChildError> {
+    ) -> Result<Made, ChildError> {
         let _ = self.read()?;
         let mut modules = self.modules.take();
         self.go()?;
         let mut judge = Judge::start(options);
-        let mut images = Vec::new();
+        let (mut images, mut tables) = (Vec::new(), Vec::new());
         let mut times = Vec::new();
         let (mut is_ready, mut has_profile) = (false, false);
         loop {
@@ -242,6 +242,9 @@ impl Child {
                     let image = Image::new(machine, &profile, effort, bytes);
                     images.push(image.map_err(Error::Compile)?);
                 }
+                Message::Debug(table) if options.debug_file && tables.len() + 1 == images.len() => {
+                    tables.push(table);
+                }
                 Message::Done => break,
                 _ => return Err(out_of_turn()),
             }
@@ -249,7 +252,9 @@ impl Child {
             judge.refused()?;
         }
         let wants = if matches!(self.job, Job::Build(_)) { options.machines.len() } else { 0 };
-        if !is_ready || images.len() != wants || has_profile != options.fuel_profile {
+        let wants_tables = if options.debug_file { wants } else { 0 };
+        let is_whole = images.len() == wants && tables.len() == wants_tables;
+        if !is_ready || !is_whole || has_profile != options.fuel_profile {
             return Err(ChildError::Nonsense("it ended before all was there"));
         }
         // It has nothing more to do: what is left is this process's.
@@ -263,7 +268,7 @@ impl Child {
             let at = times.iter().position(|(stage, _)| *stage == Stage::Compile);
             times.insert(at.unwrap_or(times.len()), (Stage::Audit, time));
         }
-        Ok((front, images, times))
+        Ok(Made { front, images, tables, times })
     }
 
     /// Lets it begin.
@@ -353,6 +358,16 @@ fn threads() -> usize {
     let wanted = std::env::var("RAYON_NUM_THREADS").ok().and_then(|text| text.parse().ok());
     let system = || thread::available_parallelism().map_or(0, NonZero::get);
     wanted.filter(|count| *count > 0).unwrap_or_else(system)
+}
+
+/// What both processes have made.
+struct Made {
+    /// The module that passed in this one.
+    front: Front,
+    images: Vec<Image>,
+    /// What a debug file says of each image, where one is wanted.
+    tables: Vec<Vec<u8>>,
+    times: Times,
 }
 
 /// How long each stage took, in order.

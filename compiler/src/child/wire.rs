@@ -14,6 +14,7 @@ use super::refusal::Refusal;
 use crate::audit::Findings;
 use crate::compile::effort::Effort;
 use crate::pipeline::Stage;
+use bls_artifact::debug::TABLE_BYTES_MAX;
 use bls_artifact::limits::{IMAGE_BYTES_MAX, MODULE_BYTES_MAX};
 use bls_artifact::target::Target;
 use std::io::{self, Read, Write};
@@ -43,6 +44,8 @@ pub(super) enum Message {
     Findings(Findings),
     /// The module that several are.
     Linked(Vec<u8>),
+    /// What a debug file says of the image before it.
+    Debug(Vec<u8>),
     /// There is nothing, and why.
     Refused(Refusal),
     /// A defect of ours, and where.
@@ -88,8 +91,9 @@ const REFUSED: (u8, u64) = (8, REFUSAL_BYTES_MAX);
 const PANICKED: (u8, u64) = (9, PANIC_BYTES_MAX as u64);
 const DONE: (u8, u64) = (10, 0);
 const LINKED: (u8, u64) = (11, MODULE_BYTES_MAX);
-const KINDS: [(u8, u64); 11] =
-    [STAGE, TOOK, ENCODED, READY, PROFILE, IMAGE, FINDINGS, REFUSED, PANICKED, DONE, LINKED];
+const DEBUG: (u8, u64) = (12, TABLE_BYTES_MAX);
+const KINDS: [(u8, u64); 12] =
+    [STAGE, TOOK, ENCODED, READY, PROFILE, IMAGE, FINDINGS, REFUSED, PANICKED, DONE, LINKED, DEBUG];
 
 /// Writes one message: its kind, then `parts` one behind the other.
 fn write(output: &mut impl Write, kind: (u8, u64), parts: &[&[u8]]) -> io::Result<()> {
@@ -161,6 +165,11 @@ pub(super) fn linked(output: &mut impl Write, wasm: &[u8]) -> io::Result<()> {
     write(output, LINKED, &[wasm])
 }
 
+/// What a debug file says of the image before it.
+pub(super) fn debug(output: &mut impl Write, table: &[u8]) -> io::Result<()> {
+    write(output, DEBUG, &[table])
+}
+
 /// There is nothing, and why.
 pub(super) fn refused(output: &mut impl Write, refusal: &Refusal) -> io::Result<()> {
     write(output, REFUSED, &[&refusal.to_bytes()])
@@ -230,6 +239,7 @@ fn message(kind: u8, mut bytes: Vec<u8>) -> Result<Message, WireError> {
         }
         PROFILE => Message::Profile(bytes),
         LINKED => Message::Linked(bytes),
+        DEBUG => Message::Debug(bytes),
         IMAGE => {
             let ([target, is_full], _) = bytes.split_first_chunk().ok_or(SHORT)?;
             let target = Target::ALL.get(usize::from(*target));
@@ -304,6 +314,7 @@ mod tests {
             written(&|to| panicked(to, &"ä".repeat(PANIC_BYTES_MAX))),
             written(&|to| done(to)),
             written(&|to| linked(to, b"\0asm")),
+            written(&|to| debug(to, b"table")),
         ]
     }
 
@@ -343,6 +354,7 @@ mod tests {
                 (9, Message::Panicked(what)) => *what == "ä".repeat(PANIC_BYTES_MAX / 2),
                 (10, Message::Done) => true,
                 (11, Message::Linked(wasm)) => wasm == b"\0asm",
+                (12, Message::Debug(table)) => table == b"table",
                 _ => false,
             };
             assert!(is_right, "{at}: {message:?}");
@@ -372,7 +384,7 @@ mod tests {
             assert!(none.is_empty() && matches!(error, WireError::Nonsense(_)), "{kind}");
         }
         let nonsense = |bytes: &[u8]| matches!(read_all(bytes, 99).1, WireError::Nonsense(_));
-        assert!(nonsense(&[0; 9]) && nonsense(&[12, 0, 0, 0, 0, 0, 0, 0, 0]));
+        assert!(nonsense(&[0; 9]) && nonsense(&[13, 0, 0, 0, 0, 0, 0, 0, 0]));
         assert!(nonsense(&[1, 0, 0, 0, 0, 0, 0, 0, 0]), "no stage");
         assert!(nonsense(&[1, 1, 0, 0, 0, 0, 0, 0, 0, 99]), "a stage that there is none of");
         assert!(nonsense(&[8, 1, 0, 0, 0, 0, 0, 0, 0, 0]), "a refusal without words");

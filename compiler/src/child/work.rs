@@ -6,7 +6,8 @@
 
 use super::{Job, Limits, Refusal, wall, wire};
 use crate::audit::{audit, examine};
-use crate::compile::generate;
+use crate::compile::{CompileError, How, generate};
+use crate::debug::Traces;
 use crate::fuel_profile::fuel_profile;
 use crate::input::{Binary, Given, InputError, Unread, is_binary};
 use crate::link::Modules;
@@ -151,18 +152,32 @@ fn stages(modules: Modules, options: &Options, threads: Option<usize>) -> Result
         Some(metered)
     };
     needs_of(options, &description)?;
-    drop(validated);
+    // A source is of no more use but to a debug file.
+    let validated = options.debug_file.then_some(validated);
     let wasm = audited.as_ref().map(|passed| passed.wasm());
     let wasm = wasm.or(metered.as_ref().map(|metered| metered.wasm())).unwrap_or_default();
+    let ready = audited.as_ref().map_or(wasm, |passed| passed.without_profile());
     if let Some(threads) = threads {
         clock.run(Stage::Compile, || {
+            let no_debug = |what| Error::Compile(CompileError::Debug(what));
+            let traces = validated.as_ref().map(|validated| {
+                Traces::of(validated.source(), options.metered, ready, wasm).map_err(no_debug)
+            });
+            let traces = traces.transpose()?;
+            let how = How { threads, addresses: traces.is_some() };
             for machine in &options.machines {
                 let profile = options.profile(machine.target());
-                let image = generate(wasm, joining, machine, &profile, threads);
-                let image = image.map_err(Error::Compile)?;
+                let made = generate(wasm, joining, machine, &profile, how);
+                let (image, addresses) = made.map_err(Error::Compile)?;
                 let said = wire::image(&mut Pipe, machine.target(), image.effort(), image.bytes());
                 if said.is_err() {
                     sys::exit_now(1);
+                }
+                if let Some((traces, addresses)) = traces.as_ref().zip(addresses) {
+                    let table = traces.table(&addresses).map_err(no_debug)?;
+                    if wire::debug(&mut Pipe, &table).is_err() {
+                        sys::exit_now(1);
+                    }
                 }
             }
             Ok(())

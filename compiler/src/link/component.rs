@@ -21,7 +21,7 @@ use super::module::Module;
 use super::resolve::Program;
 use super::types::Types;
 use super::write;
-use crate::input::{Component, Source};
+use crate::input::{Component, Piece, Pieces, Source};
 use bls_artifact::limits::MODULE_BYTES_MAX;
 pub use error::ComponentError;
 use flat::Def;
@@ -47,18 +47,19 @@ const WASI: &[u8] = include_bytes!("../../../wasi02/wasi02.wasm");
 /// What its functions are called behind.
 const WASI_NAME: &str = "wasi";
 
-/// Links a component to one module.
+/// Links a component to one module; and keeps what it is made of, where somebody asks.
 ///
 /// # Errors
 /// [`LinkError`].
-pub fn link_component(component: Component) -> Result<Source, LinkError> {
-    let wasm = linked(component.wasm())?;
+pub fn link_component(component: Component, keep_pieces: bool) -> Result<Source, LinkError> {
+    let (wasm, pieces) = linked(component.wasm(), keep_pieces)?;
     let bytes = wasm.len() as u64;
     let world = world(component.wasm()).to_text();
-    Source::of_component(wasm, component, world).map_err(|_| LinkError::TooLong(bytes))
+    let linked = Source::of_component(wasm, component, world);
+    Ok(linked.map_err(|_| LinkError::TooLong(bytes))?.with_pieces(pieces))
 }
 
-fn linked(component: &[u8]) -> Result<Vec<u8>, LinkError> {
+fn linked(component: &[u8], keep_pieces: bool) -> Result<(Vec<u8>, Option<Pieces>), LinkError> {
     let scope = ScopeVec::new();
     let flat = adapter::without_adapter(flat::flatten(component, &scope)?)?;
     // A module may be there many times.
@@ -104,7 +105,23 @@ fn linked(component: &[u8]) -> Result<Vec<u8>, LinkError> {
     collapse::collapse(&mut program)?;
     program.prune()?;
     let layout = program.layout()?;
-    write::write(&mut program, &layout)
+    let (wasm, functions) = write::write(&mut program, &layout)?;
+    let pieces = keep_pieces.then(|| {
+        let piece = |module: &Module<'_>| Piece {
+            name: module.name.to_owned(),
+            wasm: module.wasm.to_vec(),
+            // What was generated is nowhere in it.
+            begin: begin_of(component, module.wasm),
+        };
+        Pieces { modules: program.modules.iter().map(piece).collect(), functions }
+    });
+    Ok((wasm, pieces))
+}
+
+/// Where a module begins in the component that holds it; 0 where that does not.
+fn begin_of(component: &[u8], module: &[u8]) -> u32 {
+    let begin = module.as_ptr().addr().wrapping_sub(component.as_ptr().addr());
+    if begin < component.len() { begin as u32 } else { 0 }
 }
 
 /// A name for each instance, before the names of what it has; the largest has none.

@@ -12,7 +12,7 @@ fn part(name: &str, wat: &str) -> Part {
 
 fn try_link(modules: &[(&str, &str)]) -> Result<Source, LinkError> {
     let parts = modules.iter().map(|(name, wat)| part(name, wat)).collect();
-    link(parts, &EngineProfile::of(Target::X86_64, Nans::Canonical))
+    link(parts, &EngineProfile::of(Target::X86_64, Nans::Canonical), false)
 }
 
 fn refused(modules: &[(&str, &str)]) -> (String, &'static str, String) {
@@ -396,7 +396,7 @@ fn host_functions_work_on_the_memory_of_who_calls_them() {
             name: name.to_owned(),
             source: Source::new(source.wasm().to_vec(), "x.wasm").unwrap(),
         });
-        link(parts.collect(), &EngineProfile::of(Target::X86_64, Nans::Canonical)).unwrap()
+        link(parts.collect(), &EngineProfile::of(Target::X86_64, Nans::Canonical), false).unwrap()
     };
     let plain = Source::new(own.as_bytes().to_vec(), "x.wat").unwrap();
     let twice = again(vec![("lib", &linked), ("app", &plain)]);

@@ -111,8 +111,15 @@ impl Reencode for Mover<'_> {
     }
 }
 
-/// The linked module.
-pub(super) fn write(program: &mut Program<'_>, layout: &Layout) -> Result<Vec<u8>, LinkError> {
+/// Of each function the module that it comes from, and its index there.
+type Origins = Vec<(usize, u32)>;
+
+/// The linked module, and of each of its functions which module it comes from, with its index
+/// there; but for the start function, where that is new.
+pub(super) fn write(
+    program: &mut Program<'_>,
+    layout: &Layout,
+) -> Result<(Vec<u8>, Origins), LinkError> {
     let begin = Begin::of(program, layout)?;
     let plain = program.types.function(&[], &[]);
     let mut movers = movers(program, layout);
@@ -120,6 +127,7 @@ pub(super) fn write(program: &mut Program<'_>, layout: &Layout) -> Result<Vec<u8
 
     let mut functions = FunctionSection::new();
     let mut code = CodeSection::new();
+    let mut origins = Vec::new();
     for (at, (module, mover)) in program.modules.iter().zip(&mut movers).enumerate() {
         let imported = module.imported[Kind::Function as usize].len();
         let own = module.functions.iter().enumerate().skip(imported).zip(&module.bodies);
@@ -128,6 +136,7 @@ pub(super) fn write(program: &mut Program<'_>, layout: &Layout) -> Result<Vec<u8
             if program.keeps(Item { module: at, kind: Kind::Function, index }) {
                 functions.function(mover.type_index(*ty).map_err(super::defect)?);
                 mover.parse_function_body(&mut code, body.clone()).map_err(super::defect)?;
+                origins.push((at, index));
             }
         }
     }
@@ -167,7 +176,7 @@ pub(super) fn write(program: &mut Program<'_>, layout: &Layout) -> Result<Vec<u8
     if let Some(names) = names(program, layout, own_start) {
         linked.section(&names);
     }
-    Ok(linked.finish())
+    Ok((linked.finish(), origins))
 }
 
 /// One for each module.

@@ -108,7 +108,7 @@ fn exports_that_a_manifest_has_no_room_for_are_counted() {
     let source = Source::new(module(40_000), "a.wat").unwrap();
     let front = front(source, &options, &mut |_| {}).unwrap();
     let list = serde_json::to_vec(&front.description.module.exports).unwrap();
-    assert_eq!(digest, bls_artifact::digest::Sha256::of(&list));
+    assert_eq!(digest, Sha256::of(&list));
 }
 
 #[test]

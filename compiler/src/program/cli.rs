@@ -21,7 +21,7 @@ use bls_artifact::target::{Bounds, Language, Target};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use help::{
     HELP, HELP_AUDIT, HELP_CHECK, HELP_DELTA, HELP_INSPECT, HELP_KEY, HELP_KEY_OF, HELP_LINK,
-    HELP_SIGN, HELP_STRIP, HELP_TRUST, HELP_VERIFY,
+    HELP_SIGN, HELP_STRIP, HELP_SYMBOLIZE, HELP_TRUST, HELP_VERIFY,
 };
 use std::ffi::OsString;
 use std::num::NonZero;
@@ -84,6 +84,8 @@ pub enum Command {
     /// `bls-compile image`
     #[command(disable_help_flag = true)]
     Image(RunArguments),
+    /// `bls-compile symbolize`
+    Symbolize(Symbolize),
     /// `bls-compile key`
     Key(Key),
     /// `bls-compile trust`
@@ -216,6 +218,9 @@ pub struct Build {
     /// What to write.
     #[arg(long, value_name = "KIND")]
     pub emit: Option<Emit>,
+    /// Where it is written which line of the source the code came from.
+    #[arg(long, value_name = "FILE")]
+    pub debug_file: Option<PathBuf>,
     /// Where the result may be already.
     #[command(flatten)]
     pub keeping: Keeping,
@@ -490,6 +495,18 @@ pub struct Delta {
     /// Errors only.
     #[arg(short, long)]
     pub quiet: bool,
+}
+
+/// `bls-compile symbolize FILE [REPORT]`
+#[derive(Debug, Args)]
+#[command(override_help = HELP_SYMBOLIZE)]
+pub struct Symbolize {
+    /// The debug file.
+    #[arg(value_name = "DEBUG-FILE")]
+    pub debug_file: PathBuf,
+    /// A report, or lines of a log.
+    #[arg(value_name = "REPORT", default_value = "-")]
+    pub report: PathBuf,
 }
 
 /// `bls-compile key`

@@ -20,6 +20,7 @@ mod registry;
 mod run;
 mod sign;
 mod strip;
+mod symbolize;
 mod trust;
 mod verify;
 
@@ -221,6 +222,7 @@ pub fn main() -> ExitCode {
         Some(Command::Strip(arguments)) => or_json(arguments.json, strip::run(arguments)),
         Some(Command::Verify(arguments)) => verify::run(arguments),
         Some(Command::Delta(arguments)) => or_json(arguments.json, delta::run(arguments)),
+        Some(Command::Symbolize(arguments)) => symbolize::run(arguments),
         Some(Command::Key(arguments)) => key::run(arguments),
         Some(Command::Trust(arguments)) => trust::run(arguments),
     };

@@ -231,6 +231,12 @@ pub(crate) struct Options {
     /// Whether fuel by function is shown; in this file, or on stderr.
     pub(crate) fuel_profile: Option<Option<PathBuf>>,
     pub(crate) explain: bool,
+    /// What says which lines of the source the code came from.
+    pub(crate) debug_file: Option<PathBuf>,
+    /// Where it is written what is left of a guest that trapped.
+    pub(crate) coredump: Option<PathBuf>,
+    /// Whether `perf` is told the names of functions.
+    pub(crate) perf_map: bool,
     /// The bls-compile that compiles a module which is not installed, and its key.
     pub(crate) compile_with: Option<PathBuf>,
     pub(crate) compile_key: Option<OsString>,
@@ -292,6 +298,9 @@ impl Default for Options {
             log_run: None,
             fuel_profile: None,
             explain: false,
+            debug_file: None,
+            coredump: None,
+            perf_map: false,
             compile_with: None,
             compile_key: None,
             manner: Manner::Own,
@@ -633,6 +642,9 @@ fn run_option(name: &str, options: &mut Options, parser: &mut Parser) -> Result<
             options.account.receipt_key = Some(parser.value().map_err(malformed)?.into());
         }
         "account" => options.account.program = Some(parser.value().map_err(malformed)?.into()),
+        "debug-file" => options.debug_file = Some(parser.value().map_err(malformed)?.into()),
+        "coredump" => options.coredump = Some(parser.value().map_err(malformed)?.into()),
+        "perf-map" => options.perf_map = true,
         "report" => options.report = Some(report(parser.value().map_err(malformed)?, name)?),
         "log" => {
             let log = Log::from_word(&text(parser, name)?);

@@ -102,6 +102,7 @@ fn missing(command: &Command) -> Option<NotBuilt> {
                 is_installed || options.store.is_some(),
                 options.config().is_some() || options.compile_with.is_some(),
                 options.request.beyond != Beyond::default(),
+                options.debug_file.is_some() || options.coredump.is_some() || options.perf_map,
             ]
         }
         Command::VerifyAll(_)
@@ -110,15 +111,16 @@ fn missing(command: &Command) -> Option<NotBuilt> {
         | Command::Rollback { .. }
         | Command::List(..)
         | Command::Remove(..)
-        | Command::Collect(_) => [true, false, false],
-        Command::Node(_) | Command::VerifyReceipt(_) => [false, true, false],
-        Command::Extensions(_) => [false, false, true],
-        Command::Binfmt(_) | Command::Trust(_) | Command::Print(_) => [false; 3],
+        | Command::Collect(_) => [true, false, false, false],
+        Command::Node(_) | Command::VerifyReceipt(_) => [false, true, false, false],
+        Command::Extensions(_) => [false, false, true, false],
+        Command::Binfmt(_) | Command::Trust(_) | Command::Print(_) => [false; 4],
     };
     let pieces = [
         (built::STORE, NotBuilt::Store),
         (built::NODE, NotBuilt::Node),
         (built::NETWORK, NotBuilt::Network),
+        (built::DEBUG, NotBuilt::Debug),
     ];
     let mut all = asked.into_iter().zip(pieces);
     all.find(|(asked, (is_built, _))| *asked && !is_built).map(|(_, (_, piece))| piece)

@@ -114,6 +114,7 @@ mod tests {
         Outcome::Trapped(TrapReport {
             kind: trap_kind(trap),
             what: trap.to_string(),
+            image: None,
             frames: Vec::new(),
             has_more_frames: false,
             lacked_memory: false,

@@ -6,6 +6,8 @@
 
 pub(crate) use crate::error::FAILED;
 use crate::error::{Failure, printable};
+use bls_artifact::debug::Found;
+use bls_artifact::digest::Sha256;
 use std::fmt;
 use wasmtime::Trap;
 
@@ -74,6 +76,8 @@ pub struct TrapReport {
     pub has_more_frames: bool,
     /// Whether the guest had been refused memory before.
     pub lacked_memory: bool,
+    /// SHA-256 of the image that ran, of which frames say offsets.
+    pub(crate) image: Option<Sha256>,
 }
 
 pub(crate) use crate::map::FRAMES_MAX;
@@ -86,6 +90,11 @@ pub struct Frame {
     pub function: u32,
     /// Its name as it is read, where the module has names.
     pub name: Option<String>,
+    /// Where in the code of the image: the instruction that trapped, or the last byte of the
+    /// call that has not returned.
+    pub offset: Option<u32>,
+    /// What a debug file knows of that place.
+    pub(crate) found: Option<Found>,
 }
 
 impl fmt::Display for Frame {
@@ -95,12 +104,22 @@ impl fmt::Display for Frame {
     }
 }
 
+/// So many digits of an image's digest stand for it.
+const DIGITS: usize = 8;
+
 impl fmt::Display for TrapReport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "trap: {}", printable(&self.what))?;
         for (number, frame) in self.frames.iter().enumerate() {
             let before = if number == 0 { " in" } else { "\n  called by" };
             write!(formatter, "{before} {frame}")?;
+            if let (Some(image), Some(offset)) = (self.image, frame.offset) {
+                let image = image.to_string();
+                write!(formatter, " ({}+{offset:#x})", &image[..DIGITS])?;
+            }
+            for line in frame.found.iter().flat_map(Found::shown) {
+                write!(formatter, "\n      {line}")?;
+            }
         }
         if self.has_more_frames {
             formatter.write_str("\n  and so on")?;

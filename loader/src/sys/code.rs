@@ -7,11 +7,16 @@
 
 use super::filter;
 use crate::image::{ImageBytes, VerifiedImage};
+use object::Endianness;
+use object::elf::FileHeader64;
+use object::read::elf::{FileHeader as _, SectionHeader as _};
 use rustix::mm::{MapFlags, ProtFlags, mmap};
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
 use wasmtime::{Config, CustomCodeMemory, Engine, Module};
+use wasmtime_environ::lookup_trap_code;
+use wasmtime_environ::obj::ELF_WASMTIME_TRAPS;
 
 /// Makes an engine of `config` leave the code of its modules as it is mapped: [`map`] makes
 /// it executable. For engines that get images in files, and no others.
@@ -46,7 +51,7 @@ pub(crate) fn map(engine: &Engine, image: VerifiedImage) -> wasmtime::Result<Mod
     // which compares SHA-256 of exactly these bytes with the digest in a signed manifest.
     // It is a memory file with the write, grow and shrink seals, whose only descriptors are
     // wasmtime's and the one that is dropped at the end of this function; or it is in a `Vec` of ours, which
-    // wasmtime copies into memory of its own. A stored one is made only by
+    // wasmtime copies into memory of its own; so does one that was read of either file. A stored one is made only by
     // `StoredImage::check`: its bytes were a sealed image's when root installed them
     // under their SHA-256, and since then only root could write the file, or put another
     // in its place; root could as well change this program. wasmtime itself compares the
@@ -68,6 +73,30 @@ pub(crate) fn map(engine: &Engine, image: VerifiedImage) -> wasmtime::Result<Mod
             unsafe { Module::deserialize(engine, bytes) }
         }
     }
+}
+
+/// The image that a module is.
+pub(super) fn image(module: &Module) -> &[u8] {
+    let range = module.image_range();
+    let length = range.end.addr() - range.start.addr();
+    // SAFETY: the engine's own copy or mapping of the image, which is read-only and lives as long
+    // as the module, which is borrowed for as long.
+    unsafe { std::slice::from_raw_parts(range.start, length) }
+}
+
+/// A section of an image, read in the engine's way.
+fn section<'a>(image: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let header = FileHeader64::<Endianness>::parse(image).ok()?;
+    let endian = header.endian().ok()?;
+    let sections = header.sections(endian, image).ok()?;
+    let (_, section) = sections.section_by_name(endian, name.as_bytes())?;
+    section.data(endian, image).ok()
+}
+
+/// Whether the instruction at this offset into the code of a module may trap.
+pub(crate) fn traps_at(module: &Module, offset: usize) -> bool {
+    let traps = section(image(module), ELF_WASMTIME_TRAPS);
+    traps.is_some_and(|traps| lookup_trap_code(traps, offset).is_some())
 }
 
 /// Maps the code of `module` once more from its `file`, readable and executable, over where

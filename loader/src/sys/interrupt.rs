@@ -13,6 +13,7 @@
 //! [`SIGNAL`]; it is set when the first guest is run that may be stopped, and hands on to
 //! what was set before.
 
+use super::code;
 use object::{File, Object as _, ObjectSection as _};
 use std::cell::Cell;
 use std::ptr;
@@ -57,12 +58,7 @@ impl Places {
             .map(|function| (start + function.offset, start + function.offset + function.len))
             .collect();
         functions.sort_unstable();
-        let range = module.image_range();
-        let length = range.end.addr() - range.start.addr();
-        // SAFETY: the engine's own copy or mapping of the image, which is read-only and
-        // lives as long as `module`, which outlives this function.
-        let image = unsafe { std::slice::from_raw_parts(range.start, length) };
-        let traps = File::parse(image).ok()?;
+        let traps = File::parse(code::image(module)).ok()?;
         let traps = traps.section_by_name(ELF_WASMTIME_TRAPS)?.data().ok()?;
         let places = Self { functions: functions.into(), trap: 0 };
         let trap = iterate_traps(traps)?.map(|(offset, _)| offset as usize).find(|offset| {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::compile::effort::Effort;
-use crate::compile::generate;
+use crate::compile::{How, generate};
 use crate::input::Source;
 use crate::pipeline;
 use crate::ready::ready;
@@ -70,7 +70,8 @@ fn honest(options: &Options) -> (Vec<u8>, Vec<u8>) {
     }
     wire::ready(&mut front, claims, metered.wasm()).unwrap();
     wire::stage(&mut back, Stage::Compile).unwrap();
-    let image = generate(metered.wasm(), 0, &Target::Pulley64.into(), &profile, 1).unwrap();
+    let image =
+        generate(metered.wasm(), 0, &Target::Pulley64.into(), &profile, How::default()).unwrap().0;
     wire::image(&mut back, Target::Pulley64, image.effort(), image.bytes()).unwrap();
     wire::took(&mut back, Stage::Compile, Duration::from_micros(5)).unwrap();
     (front, back)

@@ -15,7 +15,7 @@ const FIXTURES: [&str; 5] = [
 
 fn link(wasm: Vec<u8>) -> Result<Source, LinkError> {
     match Binary::new(wasm, "app.wasm") {
-        Ok(Binary::Component(component)) => link_component(component),
+        Ok(Binary::Component(component)) => link_component(component, false),
         Ok(Binary::Module(source)) => Ok(source),
         Err(_) => Err(ComponentError::NoRun(Vec::new()).into()),
     }

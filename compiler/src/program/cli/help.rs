@@ -9,7 +9,7 @@ Compile a WebAssembly module or component to a signed, metered native artifact.
 Usage: bls-compile [OPTIONS] <INPUT>
        bls-compile [OPTIONS] <INPUT>... -o <FOLDER/>
        bls-compile <run|link|check|audit|inspect|strip|delta> ...
-       bls-compile <sign|verify|push|image|key|key-of|trust> ...
+       bls-compile <sign|verify|symbolize|push|image|key|key-of|trust> ...
 
 INPUT is .wasm, .wat, a configuration (.json) that names modules, or - (stdin);
 with -o FOLDER/ also a folder: every module in it. A component (WASI 0.2)
@@ -25,6 +25,7 @@ becomes one module first. A file called \"check\" is
   sign      add your signature to what you have rebuilt
   verify    was it made from this source, to the byte?
   delta     what turns an installed artifact into the next one
+  symbolize which lines of the source the frames of a trap are
   push      put an artifact, or an image, into a registry
   image     a container image of bls-load and an artifact
   key       your signing keys
@@ -66,6 +67,9 @@ becomes one module first. A file called \"check\" is
                           minimal bls-load
       --emit <KIND>       artifact | wasm (the metered module, for any engine) |
                           linked (the module that several or a component are)
+      --debug-file <FILE> write too which lines of the source the code came
+                          from, for bls-load --debug-file; the artifact is the
+                          same, to the byte, and compiling takes twice as long
       --max-compile-memory <SIZE>    what compiling may take [default: 16GiB]
       --max-compile-time <DURATION>  [default: 4h]; more ends in a refusal
       --json              result as JSON on stdout; of several a line for each
@@ -98,6 +102,23 @@ Examples:
   bls-compile app.wasm --module math=math.wasm
   bls-compile build/ -o dist/ --cache ~/.cache/ci --key ssh-agent:ci.pub
   bls-compile key export > builder.pub
+";
+
+pub(super) const HELP_SYMBOLIZE: &str = "\
+Say which lines of the source the frames of a trap are: of a report, or of what
+bls-load said, wherever that was kept.
+
+Usage: bls-compile symbolize <DEBUG-FILE> [REPORT]
+
+REPORT is the report of a run (bls-load --report) or any text that has lines of
+bls-load's in it; - is stdin [default: -]. Text is printed again, with the lines
+of the source below each frame, which a debug file knows that was written with
+this artifact (bls-compile --debug-file).
+
+Exit codes: 0 done, 1 it cannot be read, or is about another image, 2 usage
+Examples:
+  bls-compile symbolize app.bls.debug report.json
+  journalctl -u app | bls-compile symbolize app.bls.debug
 ";
 
 pub(super) const HELP_KEY_OF: &str = "\
@@ -156,6 +177,7 @@ Running: as bls-load takes them (bls-load help run)
       --require-control-flow
       --invoke --argv0 --deterministic --seed --epoch --unknown-imports
       --report --log --fuel-profile --explain
+      --debug-file --coredump --perf-map
 
 bls-load is looked for beside this program, then in PATH, and verifies what was
 compiled as it does any artifact. Kept are at most 1 GiB, in ~/.cache/bls: what

@@ -99,6 +99,7 @@ pub(super) fn make(
             Some("name those that it imports from: --module NAME=FILE".to_owned()),
         ));
     }
+    check_debug_file(build, emit, destination, &inputs.files)?;
     let kept = build.keeping.if_changed || build.keeping.cache.is_some();
     if kept && emit != Emit::Artifact {
         return Err(Failure::usage(
@@ -118,6 +119,38 @@ pub(super) fn make(
         Emit::Wasm => begun.metered(inputs.given, options),
         Emit::Linked => begun.linked(inputs.given, options),
     }
+}
+
+/// Refuses a debug file that would be none, or would take the place of something else.
+fn check_debug_file(
+    build: &Build,
+    emit: Emit,
+    destination: &Destination,
+    inputs: &[PathBuf],
+) -> Result<(), Failure> {
+    let Some(path) = &build.debug_file else { return Ok(()) };
+    if emit != Emit::Artifact {
+        return Err(Failure::usage(
+            "--debug-file is about an artifact's code, and --emit makes none",
+            Some("drop one of the two".to_owned()),
+        ));
+    }
+    if build.keeping.if_changed || build.keeping.cache.is_some() {
+        return Err(Failure::usage(
+            "--debug-file is written where something is compiled, and --if-changed and --cache look for what was",
+            Some("drop one of the two".to_owned()),
+        ));
+    }
+    let file = Destination::File(path.clone());
+    if path == Path::new("-") || file == *destination {
+        return Err(Failure::usage(
+            "the debug file takes a file of its own",
+            Some("--debug-file app.bls.debug".to_owned()),
+        ));
+    }
+    let mut inputs = inputs.iter().filter(|file| *file != Path::new(STDIN));
+    inputs.try_for_each(|input| file.check(Some(input)))?;
+    Ok(file.check(None)?)
 }
 
 /// What was asked for, once everything is read.
@@ -283,10 +316,19 @@ impl Task<'_> {
         // It may wait for its turn, which is no time of its own.
         let line = line(&obtained, destination, reading);
         ready()?;
+        // Before the artifact: who has that, has this.
+        if let Some((path, file)) = self.build.debug_file.as_ref().zip(obtained.debug_file.as_ref())
+        {
+            Destination::File(path.clone()).write(file)?;
+        }
         if obtained.how != How::Unchanged {
             destination.write(obtained.artifact.bytes())?;
         }
-        Ok((obtained.how, line, result(&obtained, input, destination)))
+        let mut result = result(&obtained, input, destination);
+        if let Some(path) = &self.build.debug_file {
+            result["debug_file"] = json!(path.to_string_lossy());
+        }
+        Ok((obtained.how, line, result))
     }
 }
 
@@ -355,6 +397,7 @@ pub(super) fn options(arguments: &Build, emit: Emit) -> Result<Options, Failure>
         expires: arguments.expires,
         documents: documents::read(&arguments.sbom, &arguments.provenance)?,
         needs: wanted,
+        debug_file: arguments.debug_file.is_some(),
         ..Options::new(machines(&arguments.target, arguments.cpu.as_deref())?)
     })
 }

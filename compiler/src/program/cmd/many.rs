@@ -168,6 +168,12 @@ pub(super) fn run(arguments: &Compile) -> Result<(), Failure> {
     let begin = Instant::now();
     let build = &arguments.build;
     refuse(arguments)?;
+    if build.debug_file.is_some() {
+        return Err(Failure::usage(
+            "--debug-file is the file of one artifact",
+            Some("compile each with a command of its own".to_owned()),
+        ));
+    }
     let items = items(&arguments.inputs, build.output.as_deref())?;
     // Read once: a policy, documents.
     let options = compile::options(build, Emit::Artifact)?;

@@ -81,6 +81,8 @@ pub(super) struct Obtained {
     pub(super) times: Vec<(Stage, Duration)>,
     /// Where it is kept.
     pub(super) kept: Option<PathBuf>,
+    /// The debug file of what was compiled, where one is wanted.
+    pub(super) debug_file: Option<Vec<u8>>,
 }
 
 /// Gets it; `note` is told what a user should know of.
@@ -134,6 +136,7 @@ pub(super) fn obtain(wish: Wish<'_>, note: &mut dyn FnMut(String)) -> Result<Obt
         compiled: Some((built.compiled_bytes, built.effort)),
         times: built.times,
         kept,
+        debug_file: built.debug_file,
     })
 }
 
@@ -242,6 +245,7 @@ impl Search<'_> {
             compiled: None,
             times: Vec::new(),
             kept,
+            debug_file: None,
         }
     }
 

@@ -120,6 +120,12 @@ The run
       --fuel-profile[=FILE]     fuel by function, on stderr; compile with
                                 --fuel-profile
       --explain                 say what was checked, on stderr
+      --debug-file <FILE>       say which lines of the source a trap came from;
+                                bls-compile --debug-file writes it
+      --coredump <FILE>         of a trap: memories, globals and calls, for
+                                tools that read WebAssembly's core dumps
+      --perf-map                names of functions for perf, in
+                                /tmp/perf-PID.map
       --compile-with <PROGRAM>  bls-compile, for a configuration whose module
                                 is not installed
       --compile-key <KEY>       the key that it signs with [default: its own]

@@ -17,10 +17,13 @@ use crate::outside::{Broker, beside};
 use crate::policy::{self, Limits, Rules};
 use crate::program::account::Account;
 use crate::program::cli::{Artifact, Input, Options, ReportTarget};
+use crate::program::coredump::Coredump;
+use crate::program::debug_file::DebugFile;
 use crate::program::explain::{Stage, Stages, passed_over};
 use crate::program::log;
 use crate::program::manner::Manner;
 use crate::program::module::ModuleError;
+use crate::program::perf_map;
 use crate::program::profile::Sink;
 use crate::program::pull;
 use crate::program::report::{Recorder, trusts};
@@ -78,7 +81,8 @@ fn keep_what_is_read(options: &Options) -> Result<(), Failure> {
         Some(ReportTarget::File(path)) => Some(path),
         _ => None,
     };
-    let written = [report, profile, metrics, options.account.receipt.as_ref()];
+    let receipt = options.account.receipt.as_ref();
+    let written = [report, profile, metrics, receipt, options.coredump.as_ref()];
     let artifact = match &options.artifact {
         Artifact::File(path) | Artifact::Executed(path, _) => Some(path),
         Artifact::Installed(_) | Artifact::Registry(_) => None,
@@ -87,8 +91,8 @@ fn keep_what_is_read(options: &Options) -> Result<(), Failure> {
         Input::File(path) => Some(path),
         _ => None,
     };
-    let key = options.account.receipt_key.as_ref();
-    let read = [artifact, options.trust.as_ref(), options.policy.as_ref(), stdin, key];
+    let (key, debug) = (options.account.receipt_key.as_ref(), options.debug_file.as_ref());
+    let read = [artifact, options.trust.as_ref(), options.policy.as_ref(), stdin, key, debug];
     for written in written.into_iter().flatten() {
         let Ok(target) = std::fs::metadata(written) else { continue };
         // A terminal or a pipe may well be both.
@@ -192,6 +196,10 @@ fn pipeline(
     stages.done(Stage::Verify, || explain_verified(verified.facts(), &trusted.path));
 
     let profile = Sink::open(options, verified.facts())?;
+    let debug = match &options.debug_file {
+        Some(path) if built::DEBUG => Some(DebugFile::read(path, verified.facts())?),
+        _ => None,
+    };
     let mut granted = grant::grant(&options.request, rules, limits, verified.facts())?;
     redirect(&options.stdin)?;
     streams::redirect(&options.outputs, options.root.as_deref())?;
@@ -206,7 +214,13 @@ fn pipeline(
     }
     stages.done(Stage::Grant, || explain_granted(&granted, options));
 
-    let guests = Guests { stack: limits.stack, memory: limits.memory, ..Guests::default() };
+    let guests = Guests {
+        stack: limits.stack,
+        memory: limits.memory,
+        // Of what is mapped from a file perf looks for names in the file.
+        in_own_memory: options.perf_map,
+        ..Guests::default()
+    };
     let mapped = map_for(verified, &guests)?;
     stages.done(Stage::Map, || {
         let image = match mapped.facts().integrity {
@@ -241,7 +255,15 @@ fn pipeline(
     if let Some(profile) = &profile {
         profile.begin()?;
     }
+    if built::DEBUG && options.perf_map {
+        perf_map::write(linked.mapped().module())?;
+    }
+    let coredump = match &options.coredump {
+        Some(path) if built::DEBUG => Some(Coredump::open(path)?),
+        _ => None,
+    };
     let mut descriptors = recorder.descriptors();
+    descriptors.extend(coredump.as_ref().map(Coredump::descriptor));
     descriptors.extend(profile.as_ref().map(Sink::descriptors).unwrap_or_default());
     descriptors.extend(broker.map(|(_, descriptor)| descriptor));
     let beside = Beside {
@@ -251,18 +273,34 @@ fn pipeline(
     };
     let demanded = rules.requires(Requirement::Sandbox)
         || options.request.require.contains(&Requirement::Sandbox);
+    let name = linked.mapped().facts().manifest.name.clone();
     let confined = confine::confine(linked, granted.grants, limits, &beside, demanded)?;
     recorder.confined(confined.sandbox());
     stages.done(Stage::Confine, || explain_confined(confined.sandbox()));
 
     let observed = Arc::default();
     recorder.guest_begins(&observed);
-    let ended = run::run(confined, limits, &entry, &observed);
+    let mut dumped = Ok(());
+    let ended = run::run(confined, limits, &entry, &observed, |ended, guest| {
+        if built::DEBUG
+            && let Some(debug) = &debug
+        {
+            debug.fill_in(&mut ended.outcome);
+        }
+        if built::DEBUG
+            && let (Some(coredump), Outcome::Trapped(trap)) = (&coredump, &ended.outcome)
+        {
+            dumped = coredump.write(&name, trap, guest);
+        }
+    });
     // Results are the guest's output: printed when the run ended well, and before
     // the outcome is final.
     let printed = if is_own { print(&ended.results) } else { Ok(()) };
     stages.done(Stage::Run, || "the guest ended".into());
     recorder.ended(&ended);
+    if let Err(error) = dumped {
+        say(&Failure::from(error));
+    }
     if let Some((profile, found)) = profile.zip(ended.fuel_profile.as_ref()) {
         profile.write(found)?;
     }

@@ -4,7 +4,7 @@ use super::*;
 use bls_artifact::options::{FILE_ONLY, RUN, Takes};
 
 /// A value for each option that takes one.
-const VALUES: [(&str, &str); 37] = [
+const VALUES: [(&str, &str); 39] = [
     ("dir", "/srv::/data"),
     ("dir-ro", "/etc::/etc"),
     ("env", "A=1"),
@@ -29,6 +29,8 @@ const VALUES: [(&str, &str); 37] = [
     ("metrics", "runs.prom"),
     ("account", "/usr/libexec/bls-account"),
     ("log", "syslog"),
+    ("debug-file", "app.bls.debug"),
+    ("coredump", "app.core"),
     ("fuel-profile", "fuel.txt"),
     ("store", "/store"),
     ("compile-with", "/bin/bls-compile"),

@@ -20,6 +20,8 @@ use crate::run::fuel_profile::FuelProfile;
 use crate::run::outcome::{Frame, Limit, Outcome, TrapReport};
 use crate::run::{Burned, Consumption, Ended};
 use crate::verify::{Facts, Integrity};
+use bls_artifact::debug::Line;
+use bls_artifact::demangle::readable;
 use bls_artifact::digest::Hasher;
 use bls_artifact::fuel;
 use std::path::Path;
@@ -62,6 +64,8 @@ impl Recorder {
         let artifact = form::Artifact {
             file_sha256: facts.file_digest.map(|digest| Text::new(&digest.to_string())),
             identity: Text::new(&facts.identity.to_string()),
+            image_sha256: depends_on_machine
+                .then(|| Text::new(&facts.part().image.sha256.to_string())),
             key_ids,
             machine: depends_on_machine.then(|| Text::new(&facts.part().machine())),
             name: Text::new(&manifest.name),
@@ -335,7 +339,33 @@ impl From<&TrapReport> for form::Trap {
 
 impl From<&Frame> for form::Frame {
     fn from(frame: &Frame) -> Self {
-        Self { function: frame.function, name: frame.name.as_deref().map(Text::new) }
+        let found = frame.found.as_ref();
+        let lines = found.map_or(&[][..], |found| &found.lines);
+        let inner = lines.first().map(form::SourceLine::from);
+        let outer = lines.get(1..).filter(|outer| !outer.is_empty());
+        Self {
+            column: inner.as_ref().and_then(|line| line.column),
+            file: inner.as_ref().and_then(|line| line.file.clone()),
+            function: frame.function,
+            inlined_into: outer.map(|lines| lines.iter().map(Into::into).collect()),
+            line: inner.as_ref().and_then(|line| line.line),
+            name: frame.name.as_deref().map(Text::new),
+            offset: frame.offset,
+            source_offset: found.and_then(|found| found.source),
+        }
+    }
+}
+
+impl From<&Line> for form::SourceLine {
+    fn from(line: &Line) -> Self {
+        let number = |number: u32| Some(number).filter(|number| *number != 0);
+        let function = line.function.as_deref();
+        Self {
+            column: number(line.column),
+            file: line.file.as_deref().map(Text::new),
+            function: function.map(|name| Text::new(&printable_name(&readable(name)))),
+            line: number(line.line),
+        }
     }
 }
 

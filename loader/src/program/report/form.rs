@@ -104,6 +104,10 @@ pub(super) struct Artifact {
     pub(super) file_sha256: Option<Text>,
     /// SHA-256 of the signed payload, 64 hexadecimal digits: what identifies the artifact.
     pub(super) identity: Text,
+    /// SHA-256 of the image that runs, 64 hexadecimal digits: what a debug file is about; not
+    /// with `--deterministic`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) image_sha256: Option<Text>,
     /// The ids of the trusted keys whose signatures count.
     pub(super) key_ids: List<Text>,
     /// What the code that runs is for: its target, and what it may ask of the CPU, such as
@@ -506,10 +510,45 @@ pub(super) struct Trap {
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 pub(super) struct Frame {
+    /// The column of `line`, where the debug file has one; the next four fields, too, are there
+    /// with `--debug-file`, as far as the debug file has them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) column: Option<u32>,
+    /// The file of the source that the frame is in: of a function that was inlined, that one's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) file: Option<Text>,
     /// The index of the function in the module, imported functions counted first.
     pub(super) function: u32,
+    /// Where what is at `file` and `line` was inlined, from the inside out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) inlined_into: Option<Vec<SourceLine>>,
+    /// The line in `file`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) line: Option<u32>,
     /// Its name; null where the module has none.
     pub(super) name: Option<Text>,
+    /// Where in the code of the image, in bytes: the instruction that trapped, or the last byte
+    /// of the call that has not returned; not with `--deterministic`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) offset: Option<u32>,
+    /// The operator in the module that was given, in bytes from its beginning; of several
+    /// modules, in that which the function comes from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) source_offset: Option<u32>,
+}
+
+/// A line of a source.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub(super) struct SourceLine {
+    /// The column; null where it is not known.
+    pub(super) column: Option<u32>,
+    /// The file; null where it is not known.
+    pub(super) file: Option<Text>,
+    /// The function; null where it is not known.
+    pub(super) function: Option<Text>,
+    /// The line; null where it is not known.
+    pub(super) line: Option<u32>,
 }
 
 /// The most memory that was in use at a time, in bytes.

@@ -23,7 +23,8 @@ const STEPS_MAX: usize = 4096;
 const DEPTH_MAX: usize = 64;
 
 /// The name as it is read. One of a library that was linked stands behind the library's own.
-pub(crate) fn readable(name: &str) -> Cow<'_, str> {
+#[must_use]
+pub fn readable(name: &str) -> Cow<'_, str> {
     let inner = ["::_R", "::_Z"].iter().filter_map(|begin| name.find(begin)).min();
     if let Some(at) = inner.filter(|_| !name.starts_with("_R") && !name.starts_with("_Z")) {
         let (library, own) = name.split_at(at + "::".len());
