@@ -71,45 +71,49 @@ impl Registry {
             println!("{PROGRAM} is not installed: left out");
             return None;
         }
+        // Somebody may take the port in between: then another is tried.
+        let started = (0..10).find_map(|_| Self::try_start(asks));
+        assert!(started.is_some(), "{PROGRAM} does not listen");
+        started
+    }
+
+    /// One at a port that was free a moment ago.
+    fn try_start(asks: bool) -> Option<Self> {
         let folder = tempfile::tempdir().expect("a folder");
         let path = |name: &str| folder.path().join(name);
         fs::write(path("htpasswd"), HTPASSWD).expect("a file");
-        // Somebody may take the port in between: then another is tried.
-        for _ in 0..10 {
-            let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
-            let host = format!("127.0.0.1:{}", port.expect("a port").port());
-            let auth = match asks {
-                true => format!(
-                    "auth: {{htpasswd: {{realm: test, path: {}}}}}\n",
-                    path("htpasswd").display()
-                ),
-                false => String::new(),
-            };
-            let config = format!(
-                "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\n\
-                 storage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: \"{host}\"}}\n{auth}",
-                path("store").display()
-            );
-            fs::write(path("config.yml"), config).expect("a file");
-            let process = Command::new(PROGRAM)
-                .arg("serve")
-                .arg(path("config.yml"))
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .expect("a process");
-            let mut registry = Self { process, host: host.clone(), _folder: folder };
-            for _ in 0..1000 {
-                if TcpStream::connect(&host).is_ok() {
-                    return Some(registry);
-                }
-                if registry.process.try_wait().is_ok_and(|end| end.is_some()) {
-                    break;
-                }
-                std::thread::sleep(Duration::from_millis(10));
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
+        let host = format!("127.0.0.1:{}", port.expect("a port").port());
+        let auth = match asks {
+            true => format!(
+                "auth: {{htpasswd: {{realm: test, path: {}}}}}\n",
+                path("htpasswd").display()
+            ),
+            false => String::new(),
+        };
+        let config = format!(
+            "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\n\
+             storage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: \"{host}\"}}\n{auth}",
+            path("store").display()
+        );
+        fs::write(path("config.yml"), config).expect("a file");
+        let process = Command::new(PROGRAM)
+            .arg("serve")
+            .arg(path("config.yml"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("a process");
+        let mut registry = Self { process, host, _folder: folder };
+        for _ in 0..1000 {
+            if TcpStream::connect(&registry.host).is_ok() {
+                return Some(registry);
             }
-            return Self::start(asks);
+            if registry.process.try_wait().is_ok_and(|end| end.is_some()) {
+                return None;
+            }
+            std::thread::sleep(Duration::from_millis(10));
         }
         None
     }

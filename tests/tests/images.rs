@@ -185,32 +185,20 @@ fn an_image_runs_under_containerd_with_nothing_but_what_is_in_it() {
     let name = "localhost/args_env:latest";
     let base = ["run", "--rm", "--snapshotter", "native", "--read-only"];
     let probe = engine.run(&[&base[..], &[name, "bls-images-probe"]].concat());
-    if probe.code != Some(0) && probe.stderr.contains("failed to create") {
+    // Where no container can be made at all; an image whose program does not start is no such case.
+    let is_ours = probe.stderr.contains("exec: ") || probe.stderr.contains("bls-load: ");
+    if probe.code == Some(1) && probe.stderr.contains("failed to create") && !is_ours {
         println!("containers cannot be made here: left out: {}", probe.stderr);
         return;
     }
     assert_eq!(probe.expect(0).text(), "app.bls\n");
     // As hard as an engine makes it: its filter, no capability, 16 MiB.
+    let all = "CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP \
+               NET_BIND_SERVICE SYS_CHROOT KILL AUDIT_WRITE";
+    let dropped: Vec<String> = all.split_whitespace().map(|one| format!("CAP_{one}")).collect();
     let mut words: Vec<&str> = base.to_vec();
     words.extend(["--seccomp", "--memory-limit", "16777216"]);
-    for capability in [
-        "CHOWN",
-        "DAC_OVERRIDE",
-        "FSETID",
-        "FOWNER",
-        "MKNOD",
-        "NET_RAW",
-        "SETGID",
-        "SETUID",
-        "SETFCAP",
-        "SETPCAP",
-        "NET_BIND_SERVICE",
-        "SYS_CHROOT",
-        "KILL",
-        "AUDIT_WRITE",
-    ] {
-        words.extend(["--cap-drop", Box::leak(format!("CAP_{capability}").into_boxed_str())]);
-    }
+    words.extend(dropped.iter().flat_map(|one| ["--cap-drop", one]));
     words.extend([name, "bls-images-hard", "/bls-load", "--report", "-", "/app.bls", "one"]);
     let ended = engine.run(&words).expect(0).text();
     assert!(ended.starts_with("app.bls\none\n"), "{ended}");

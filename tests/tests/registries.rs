@@ -187,12 +187,17 @@ fn a_registry_that_asks_gets_the_credentials_of_docker() {
     for (script, code, says) in [
         (format!("#!/bin/sh\ncat > asked; echo '{answer}'\n"), 0, ""),
         (
-            "#!/bin/sh\necho 'credentials not found in native keychain'; exit 1\n".to_owned(),
+            "#!/bin/sh\ncat > asked; echo 'credentials not found in native keychain'; exit 1\n"
+                .to_owned(),
             125,
             "code: registry.unauthorized",
         ),
-        ("#!/bin/sh\necho a-secret; exit 1\n".to_owned(), 125, "docker-credential-bls-test fails"),
-        ("#!/bin/sh\necho nonsense\n".to_owned(), 125, "code: registry.credentials"),
+        (
+            "#!/bin/sh\ncat > asked; echo a-secret; exit 1\n".to_owned(),
+            125,
+            "docker-credential-bls-test fails",
+        ),
+        ("#!/bin/sh\ncat > asked; echo nonsense\n".to_owned(), 125, "code: registry.credentials"),
     ] {
         fs::write(&helper, script).unwrap();
         fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).unwrap();

@@ -225,8 +225,8 @@ Fetch an artifact from an OCI registry, verify it as any file, and install it.
 
 Usage: bls-load pull [OPTIONS] <REF>
 
-REF is HOST[:PORT]/NAME[:TAG][@sha256:HEX]; the tag is latest where none is said,
-and where there is a digest, it decides. Nothing that a registry says is
+REF is HOST[:PORT]/NAME[:TAG][@sha256:HEX]; the tag is latest where none is
+said, and where there is a digest, it decides. Nothing that a registry says is
 believed: bls-registry, which is looked for beside bls-load and speaks with it,
 checks digests and lengths, and who must have signed is asked as ever.
 

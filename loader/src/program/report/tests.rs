@@ -18,12 +18,14 @@ use crate::policy::PolicyError;
 use crate::program::account::AccountError;
 use crate::program::module::ModuleError;
 use crate::program::profile::ProfileError;
+use crate::program::pull::PullError;
 use crate::program::stdin::StdinError;
 use crate::store::StoreError;
 use crate::trust::TrustError;
 use crate::verify::{Reason, VerifyError};
 use bls_artifact::digest::Sha256;
 use bls_artifact::policy;
+use bls_artifact::registry::Defect;
 use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Error;
@@ -128,7 +130,10 @@ fn all() -> Vec<Failure> {
         ReportError { place: name(), error: Errno::ACCESS.into() }.into(),
         ProfileError::NotCounted(name()).into(),
         ProfileError::File(path(), Errno::ACCESS.into()).into(),
+        PullError::NoRoom(Errno::NOSPC.into()).into(),
+        PullError::Silent(path()).into(),
     ];
+    all.extend(Defect::ALL.map(|defect| PullError::Said(defect, name(), name()).into()));
     for errno in ERRNOS {
         let io = || Error::from(errno);
         let guard = || GuardError::System(path(), io());
@@ -148,6 +153,7 @@ fn all() -> Vec<Failure> {
             StdinError(path(), io()).into(),
             ModuleError::Unreadable(name(), io()).into(),
             ModuleError::Compiler(path(), io()).into(),
+            PullError::Start(path(), io()).into(),
         ]);
     }
     all
