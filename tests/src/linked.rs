@@ -36,7 +36,7 @@ pub fn linked(modules: &[Named]) -> Result<Source, LinkError> {
         name: name.clone(),
         source: Source::new(wasm.clone(), name).expect("a module"),
     };
-    link(modules.iter().map(part).collect(), &profile())
+    link(modules.iter().map(part).collect(), &profile(), false)
 }
 
 /// A program of two to four modules, of which later ones import what earlier ones export; `None`
