@@ -117,6 +117,7 @@ mod tests {
             frames: Vec::new(),
             has_more_frames: false,
             lacked_memory: false,
+            image: None,
         })
     }
 
