@@ -26,7 +26,7 @@ fn the_compiler_explains_itself() {
             "Usage: bls-compile [OPTIONS] <INPUT>",
             "bls-compile [OPTIONS] <INPUT>... -o <FOLDER/>",
             "bls-compile <run|link|check|audit|inspect|strip|delta>",
-            "bls-compile <sign|verify|key|key-of|trust>",
+            "bls-compile <sign|verify|symbolize|push|image|key|key-of|trust>",
             "-o, --output <FILE>",
             "--key <KEY>",
             "--target <TARGET>",
