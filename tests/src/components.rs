@@ -46,7 +46,7 @@ pub fn component(bytes: &[u8]) -> bool {
 /// Links a component, if it is one. What comes of it is valid, or above a cap.
 fn links(wasm: Vec<u8>) -> bool {
     let Ok(Binary::Component(component)) = Binary::new(wasm, "component") else { return false };
-    let source = match link_component(component) {
+    let source = match link_component(component, false) {
         Ok(source) => source,
         Err(LinkError::Defect(what)) => panic!("a defect: {what}"),
         Err(_) => return false,
