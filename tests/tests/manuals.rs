@@ -53,6 +53,12 @@ fn all() -> Vec<Texts> {
         texts("bls-compile", &compiler()),
         texts("bls-load", &loader()),
         texts("bls-registry", &registry),
+        // One text says all of it.
+        Texts {
+            program: "bls-account",
+            own: said(&compiler().with_file_name("bls-account"), &["--help"]),
+            commands: Vec::new(),
+        },
         // Its commands have their own way to ask for help.
         Texts {
             program: "bls-broker",
@@ -62,6 +68,11 @@ fn all() -> Vec<Texts> {
                 .into(),
         },
     ]
+}
+
+/// Whether people type a program's name; the others are started by bls-load.
+fn is_typed(program: &str) -> bool {
+    !["bls-account", "bls-broker"].contains(&program)
 }
 
 /// Text as roff takes it, line by line as it is.
@@ -96,7 +107,7 @@ fn page(texts: &Texts) -> String {
         section(&format!("{program} {name}").to_ascii_uppercase().replace('-', "\\-"), text);
     }
     page.push_str(".SH SEE ALSO\n");
-    let others = ["bls-broker", "bls-compile", "bls-load", "bls-registry"];
+    let others = ["bls-account", "bls-broker", "bls-compile", "bls-load", "bls-registry"];
     let others = others.iter().filter(|other| *other != program);
     let others: Vec<String> =
         others.map(|other| format!(".BR {} (1)", other.replace('-', "\\-"))).collect();
@@ -133,7 +144,7 @@ fn completions(all: &[Texts]) -> String {
          case $program:$command in\n",
     );
     let join = |words: BTreeSet<String>| words.into_iter().collect::<Vec<_>>().join(" ");
-    for Texts { program, own, commands } in all.iter().filter(|one| one.program != "bls-broker") {
+    for Texts { program, own, commands } in all.iter().filter(|one| is_typed(one.program)) {
         for (name, text) in commands {
             let _ =
                 writeln!(script, "        {program}:{name}) options='{}' ;;", join(options(text)));
@@ -174,7 +185,11 @@ fn manuals_and_completions_are_those_of_the_help() {
 #[test]
 fn every_command_has_its_place_and_its_options() {
     for Texts { program, commands, .. } in all() {
-        let least = if program == "bls-broker" || program == "bls-registry" { 3 } else { 10 };
+        let least = match program {
+            "bls-account" => 0,
+            "bls-broker" | "bls-registry" => 3,
+            _ => 10,
+        };
         assert!(commands.len() >= least, "{program}: {}", commands.len());
     }
     let load = texts("bls-load", &loader());
@@ -203,7 +218,7 @@ fn bash_completes_commands_and_options() {
 /// Where mandoc or man is installed it finds nothing wrong.
 #[test]
 fn a_page_is_one() {
-    for program in ["bls-compile", "bls-load", "bls-registry", "bls-broker"] {
+    for program in ["bls-compile", "bls-load", "bls-registry", "bls-account", "bls-broker"] {
         let page = contrib(&format!("man/{program}.1"));
         let text = fs::read_to_string(&page).unwrap();
         assert!(text.contains(".SH NAME\n") && text.contains(".SH DESCRIPTION\n"), "{program}");

@@ -11,6 +11,7 @@ use crate::request::Request;
 use crate::store::Wanted;
 pub(crate) use about::Binfmt;
 use about::Verb;
+pub(crate) use account::AccountOptions;
 use bls_artifact::config::Stream;
 use bls_artifact::cpu::Machine;
 use bls_artifact::digest::Sha256;
@@ -32,6 +33,7 @@ use values::{
 };
 
 mod about;
+mod account;
 mod beyond;
 pub(crate) mod help;
 mod trust;
@@ -250,31 +252,6 @@ pub(crate) struct Options {
     /// how the run ended.
     pub(crate) root: Option<PathBuf>,
     pub(crate) log: Option<String>,
-}
-
-/// The account that is to be kept of a run.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct AccountOptions {
-    pub(crate) metrics: Option<ReportTarget>,
-    pub(crate) receipt: Option<PathBuf>,
-    pub(crate) receipt_key: Option<PathBuf>,
-    /// The bls-account that keeps it.
-    pub(crate) program: Option<PathBuf>,
-}
-
-impl AccountOptions {
-    fn check(&self) -> Result<(), UsageError> {
-        match (&self.receipt, &self.receipt_key) {
-            (Some(_), None) => Err(usage("--receipt is to be signed: --receipt-key FILE")),
-            (None, Some(_)) => Err(usage("--receipt-key signs what --receipt FILE writes")),
-            _ => Ok(()),
-        }
-    }
-
-    /// Whether something is to be kept.
-    pub(crate) fn is_any(&self) -> bool {
-        self.metrics.is_some() || self.receipt.is_some()
-    }
 }
 
 impl Default for Options {

@@ -25,7 +25,7 @@ becomes one module first. A file called \"check\" is
   sign      add your signature to what you have rebuilt
   verify    was it made from this source, to the byte?
   delta     what turns an installed artifact into the next one
-  symbolize which lines of the source the frames of a trap are
+  symbolize  which lines of the source the frames of a trap are
   push      put an artifact, or an image, into a registry
   image     a container image of bls-load and an artifact
   key       your signing keys
