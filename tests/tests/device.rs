@@ -88,7 +88,7 @@ fn of_several_files_each_is_installed_or_not() {
         (&["install", "--digest", &format!("sha256:{}", "0".repeat(64)), "a", "b"], "of one file"),
         (&["install"], "needs the file"),
         (&["install", "a.bls", "--explain"], "options stand before it"),
-        (&["remove", "--dry-run", "one"], "--dry-run is for install and rollback"),
+        (&["remove", "--dry-run", "one"], "--dry-run is for install, pull and rollback"),
     ] {
         let _ = shelf.load(&home, words).expect(125).says(&[says, "code: usage.words\n"]);
     }
