@@ -13,7 +13,7 @@ const TEXT_BYTES_MAX: usize = 64 << 10;
 const LINES_MAX: usize = 8;
 
 /// Every code that may come from the other process, and the stage that says it.
-const KNOWN: [(&str, &str); 56] = [
+const KNOWN: [(&str, &str); 57] = [
     ("input.empty", "input"),
     ("input.too-long", "input"),
     ("input.truncated", "input"),
@@ -63,6 +63,7 @@ const KNOWN: [(&str, &str); 56] = [
     ("compile.settings", "compile"),
     ("compile.vectors", "compile"),
     ("compile.nans", "compile"),
+    ("compile.debug-file", "compile"),
     ("describe.defect", "describe"),
     ("name.refused", "name"),
     ("options.value", "options"),

@@ -176,8 +176,8 @@ Running: as bls-load takes them (bls-load help run)
       --require-fuel --require-deterministic --require-sandbox
       --require-control-flow
       --invoke --argv0 --deterministic --seed --epoch --unknown-imports
-      --report --log --fuel-profile --explain
-      --debug-file --coredump --perf-map
+      --report --receipt --receipt-key --metrics --account --log
+      --debug-file --coredump --perf-map --fuel-profile --explain
 
 bls-load is looked for beside this program, then in PATH, and verifies what was
 compiled as it does any artifact. Kept are at most 1 GiB, in ~/.cache/bls: what
