@@ -295,9 +295,18 @@ impl Rules {
         self.files.iter().filter_map(|(_, policy)| policy.log.as_ref())
     }
 
-    /// The account that the first policy which says something about it demands of every run.
-    pub(crate) fn account(&self) -> Option<&Account> {
-        self.files.iter().find_map(|(_, policy)| policy.account.as_ref())
+    /// The accounts that the policies demand of every run.
+    pub(crate) fn accounts(&self) -> impl Iterator<Item = &Account> {
+        self.files.iter().filter_map(|(_, policy)| policy.account.as_ref())
+    }
+
+    /// Refuses to have the account that a policy demands kept by whom an option names.
+    pub(crate) fn check_account_by(&self, program: Option<&Path>) -> Result<(), PolicyError> {
+        let mut files = self.files.iter().filter(|(_, policy)| policy.account.is_some());
+        match (program, files.next()) {
+            (Some(_), Some((path, _))) => Err(PolicyError::NotAllowed("--account", path.clone())),
+            _ => Ok(()),
+        }
     }
 
     /// SHA-256 of each file.

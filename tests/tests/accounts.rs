@@ -277,6 +277,11 @@ fn a_policy_keeps_the_account_of_every_run() {
         let _ = verify(&home, &["--artifact=hello.bls"]).expect(0);
     }
 
+    // Whom the operator has it kept by is not the caller's to say.
+    let options = ["--policy=policy.json", "--account=/bin/true"];
+    let ended = home.load(&options, &artifact, &[]).expect(125);
+    let _ = ended.says(&["policy.json does not allow --account\n", "code: policy.not-allowed\n"]);
+
     let half = json!({ "version": 1, "account": { "receipts": home.path("receipts") } });
     fs::write(home.path("policy.json"), half.to_string()).unwrap();
     let ended = home.load(&["--policy=policy.json"], &artifact, &[]).expect(125);

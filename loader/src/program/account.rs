@@ -13,6 +13,7 @@ use super::deliver::write_within;
 use crate::error::{Cause, StageError};
 use crate::policy::Rules;
 use crate::sys::process::Process;
+use bls_artifact::policy;
 use bls_artifact::text::printable;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -118,7 +119,7 @@ fn words(options: &AccountOptions, rules: &Rules) -> Vec<OsString> {
         ("--receipt", options.receipt.clone().map(Into::into)),
         ("--key", options.receipt_key.clone().map(Into::into)),
     ];
-    if let Some(policy) = rules.account() {
+    for policy in rules.accounts() {
         words.push(("--metrics", policy.metrics.as_ref().map(Into::into)));
         words.push(("--receipts", policy.receipts.as_ref().map(Into::into)));
         words.push(("--key", policy.key.as_ref().map(Into::into)));
@@ -139,7 +140,8 @@ impl Account {
             return Ok(None);
         }
         let named = options.program.clone();
-        let named = named.or_else(|| rules.account()?.program.as_ref().map(PathBuf::from));
+        let of_policy = |policy: &policy::Account| policy.program.as_ref().map(PathBuf::from);
+        let named = named.or_else(|| rules.accounts().find_map(of_policy));
         let program = named.map_or_else(beside, Ok)?;
         let failed = |error| AccountError::Start(program.clone(), error);
         let (ours, theirs) =

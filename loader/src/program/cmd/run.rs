@@ -136,11 +136,12 @@ fn prepared(options: &Options, recorder: &Arc<Recorder>) -> Result<Outcome, Fail
 /// Starts who keeps the account of this run, where one is asked for; whether.
 fn keep_account(options: &Options, rules: &Rules, recorder: &Recorder) -> Result<bool, Failure> {
     if !built::NODE {
-        return match options.account.is_any() || rules.account().is_some() {
+        return match options.account.is_any() || rules.accounts().next().is_some() {
             true => Err(NotBuilt::Node.into()),
             false => Ok(false),
         };
     }
+    rules.check_account_by(options.account.program.as_deref())?;
     let account = Account::start(&options.account, rules)?;
     let has_account = account.is_some();
     account.into_iter().for_each(|account| recorder.account_by(account));
@@ -149,12 +150,13 @@ fn keep_account(options: &Options, rules: &Rules, recorder: &Recorder) -> Result
 
 /// What is kept of a guest for its account.
 fn accounting(options: &Options, rules: &Rules) -> Option<Accounting> {
-    let policy = rules.account();
     let has_receipt = options.account.receipt.is_some()
-        || policy.is_some_and(|account| account.receipts.is_some());
+        || rules.accounts().any(|account| account.receipts.is_some());
     match has_receipt {
         true => Some(Accounting::CallsAndStreams),
-        false if options.account.is_any() || policy.is_some() => Some(Accounting::Calls),
+        false if options.account.is_any() || rules.accounts().next().is_some() => {
+            Some(Accounting::Calls)
+        }
         false => None,
     }
 }
