@@ -1,7 +1,7 @@
 //! The requests to a registry (the OCI's distribution specification, 1.1).
 //!
 //! Guarantees that every request ends within the time that is left, and waits for a silent peer
-//! no longer than [`SILENCE_MAX`]; that no answer is read beyond the bytes that its kind may have;
+//! no longer than `SILENCE_MAX`; that no answer is read beyond the bytes that its kind may have;
 //! that credentials go to the registry they are kept for and to the place that it names for
 //! tokens, and never with a redirect; and that nothing is sent without TLS but to this machine, or
 //! where that was asked for. Compares no digests: who takes something does.

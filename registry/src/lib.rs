@@ -8,7 +8,7 @@
 //!
 //! | module | does |
 //! |---|---|
-//! | [`reference`] | what names a place in a registry |
+//! | [`mod@reference`] | what names a place in a registry |
 //! | [`form`] | manifests and indexes of the OCI, byte for byte the same for the same input |
 //! | [`package`] | an artifact as the manifests that describe it |
 //! | [`client`] | the requests to a registry, its authentication among them |
