@@ -44,6 +44,7 @@ extern "C" fn bls_assertion_failed(what: *const c_char) -> ! {
 /// information for that, is left out with it.
 // SAFETY: nothing else in the program has this name: what the unwinder's own object is asked for
 // beside it is defined below.
+#[cfg(not(target_arch = "arm"))]
 #[unsafe(no_mangle)]
 extern "C-unwind" fn _Unwind_Backtrace(_visit: *const (), _argument: *mut ()) -> i32 {
     const END_OF_STACK: i32 = 5;
@@ -137,28 +138,37 @@ returns! {
     // Name resolution does not begin, and has nothing to end.
     "__res_vinit": "-1",
     "__res_iclose": "0",
-    // Nothing unwinds, so that there are no frames to ask about and none to make known.
-    "__gcc_personality_v0": "8",
-    "__register_frame": "0",
-    "__deregister_frame": "0",
-    "_Unwind_FindEnclosingFunction": "0",
-    "_Unwind_ForcedUnwind": "5",
-    "_Unwind_GetCFA": "0",
-    "_Unwind_GetDataRelBase": "0",
-    "_Unwind_GetGR": "0",
-    "_Unwind_GetIP": "0",
-    "_Unwind_GetIPInfo": "0",
-    "_Unwind_GetLanguageSpecificData": "0",
-    "_Unwind_GetRegionStart": "0",
-    "_Unwind_GetTextRelBase": "0",
-    "_Unwind_SetGR": "0",
-    "_Unwind_SetIP": "0",
     // How many heaps the allocator may make (`sys/allocator.rs` says one anyway), and what
     // `sysconf` would read from files.
     "__get_nprocs": "1",
     "__get_nprocs_conf": "1",
     "__get_phys_pages": "0",
     "__get_avphys_pages": "0",
+}
+
+// The unwinder's interface. (That of 32-bit Arm is another one, in one object with what the
+// standard library needs: there it stays.)
+#[cfg(not(target_arch = "arm"))]
+mod unwinder {
+    use super::{back, result};
+    returns! {
+        // Nothing unwinds, so that there are no frames to ask about and none to make known.
+        "__gcc_personality_v0": "8",
+        "__register_frame": "0",
+        "__deregister_frame": "0",
+        "_Unwind_FindEnclosingFunction": "0",
+        "_Unwind_ForcedUnwind": "5",
+        "_Unwind_GetCFA": "0",
+        "_Unwind_GetDataRelBase": "0",
+        "_Unwind_GetGR": "0",
+        "_Unwind_GetIP": "0",
+        "_Unwind_GetIPInfo": "0",
+        "_Unwind_GetLanguageSpecificData": "0",
+        "_Unwind_GetRegionStart": "0",
+        "_Unwind_GetTextRelBase": "0",
+        "_Unwind_SetGR": "0",
+        "_Unwind_SetIP": "0",
+    }
 }
 
 // `FILE *stderr`: there is none.
@@ -199,7 +209,6 @@ mod of_this_machine {
 mod of_this_machine {
     use super::{back, result};
     function!("__assert_fail": "b bls_assertion_failed");
-    function!("_Unwind_Resume": "b abort");
     function!("__dcgettext": "mov r0, r1", back!());
     function!("__snprintf": "mov r1, #0", "strb r1, [r0]", result!("0"), back!());
     function!("strtol": "str r0, [r1]", result!("0"), back!());
