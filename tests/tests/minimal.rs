@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Bytes that it may have, and units of 1024 bytes in memory for a hello: what it has, and a
-/// little more. (Half as much again as is wanted: the standard library's backtraces and the C
-/// library's loader are in it, which nothing here uses.)
+/// little more. (Half as much again as is wanted: the engine's runtime, the C library and the
+/// reader of manifests hold it.)
 const BYTES_MAX: u64 = 1_850_000;
 const RESIDENT_KB_MAX: u64 = 2_050;
 
