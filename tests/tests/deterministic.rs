@@ -222,3 +222,14 @@ fn what_is_no_file_is_not_opened() {
     let plain = fixtures().join("wat/hello.wat");
     let _ = home.load(&["--seed", "1"], &home.compile(&plain, &[]), &[]).expect(125);
 }
+
+/// Another machine has another image, and must say the same.
+#[test]
+fn a_trap_says_nothing_of_the_machine() {
+    let home = Home::new();
+    let trap = home.fixture("wat/trap-unreachable.wat");
+    assert!(home.load(&[], &trap, &[]).expect(134).stderr.contains("+0x"));
+    let (ended, report) = home.report(&["--deterministic"], &trap);
+    assert!(!ended.expect(134).stderr.contains("+0x"));
+    assert!(!report["outcome"]["trap"].to_string().contains("offset"), "{report:#}");
+}

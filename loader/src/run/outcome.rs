@@ -80,6 +80,14 @@ pub struct TrapReport {
     pub(crate) image: Option<Sha256>,
 }
 
+impl TrapReport {
+    /// Leaves out where in the image its frames are: another machine has another image.
+    pub(crate) fn forget_places(&mut self) {
+        self.image = None;
+        self.frames.iter_mut().for_each(|frame| frame.offset = None);
+    }
+}
+
 pub(crate) use crate::map::FRAMES_MAX;
 
 /// A call of a function that had not returned.

@@ -294,6 +294,12 @@ fn pipeline(
         {
             dumped = coredump.write(&name, trap, guest);
         }
+        // By rule nothing is said that depends on the machine.
+        if options.request.determinism.is_some()
+            && let Outcome::Trapped(trap) = &mut ended.outcome
+        {
+            trap.forget_places();
+        }
     });
     // Results are the guest's output: printed when the run ended well, and before
     // the outcome is final.

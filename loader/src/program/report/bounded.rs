@@ -63,11 +63,6 @@ impl<T: Serialize> List<T> {
         Self { items, left_out }
     }
 
-    /// Each element, to be made shorter.
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
-        self.items.iter_mut()
-    }
-
     /// How many elements are missing.
     pub(super) fn left_out(&self) -> usize {
         self.left_out

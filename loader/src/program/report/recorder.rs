@@ -217,8 +217,6 @@ impl Recorder {
         if self.by_rule {
             report.microseconds = None;
             report.peak_memory_bytes = None;
-            let frames = report.outcome.trap.iter_mut().flat_map(|trap| trap.frames.iter_mut());
-            frames.for_each(|frame| frame.offset = None);
         } else {
             let memory = report.peak_memory_bytes.get_or_insert_default();
             memory.process = sys::usage::resident_peak_bytes();
