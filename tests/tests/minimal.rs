@@ -189,7 +189,7 @@ fn what_it_lacks_is_refused_by_name() {
         let mut command = Command::new(minimal());
         lacks(run(command.args(words), b""), debug, "usage.not-built");
     }
-    let node = "configurations and the command line of bls-runtime";
+    let node = "configurations, the command line of bls-runtime";
     std::fs::write(home.path("config.json"), "{}").unwrap();
     for words in [&["run", "config.json"][..], &["./config.json"]] {
         lacks(load(&home, words), node, "usage.not-built");
