@@ -46,7 +46,7 @@ mod wiring;
 use crate::built;
 use crate::sys;
 pub use accounted::Accounting;
-use accounted::{Account, Accounted};
+use accounted::{Accounted, GuestAccount};
 use blockless::Blockless;
 pub use blockless::{Aliases, Reach};
 use bls_artifact::capability::Capability;
@@ -252,9 +252,9 @@ impl Host {
     }
 
     /// What is to be in the account of the run.
-    pub(crate) fn account(&self) -> Account {
+    pub(crate) fn account(&self) -> GuestAccount {
         let names = rows().map(|row| (row.interface, row.name));
-        Account::of(&self.accounted, self.input.seen(), names)
+        GuestAccount::of(&self.accounted, self.input.seen(), names)
     }
 
     /// `perm` when a default grant was kept back.

@@ -11,7 +11,7 @@ mod place;
 
 use crate::confine::Confined;
 use crate::error::{Cause, Failure, printable_name};
-use crate::host::accounted::Account;
+use crate::host::accounted::GuestAccount;
 use crate::host::limit::Exceeded;
 use crate::host::observed::Observed;
 use crate::host::state::State;
@@ -49,7 +49,7 @@ pub(crate) struct Ended {
     /// What the call gave.
     pub(crate) results: Vec<Val>,
     /// What is to be in its account.
-    pub(crate) account: Account,
+    pub(crate) account: GuestAccount,
 }
 
 impl Ended {
@@ -62,7 +62,7 @@ impl Ended {
             memory_peak: 0,
             limits_met: Vec::new(),
             results: Vec::new(),
-            account: Account::default(),
+            account: GuestAccount::default(),
         }
     }
 }

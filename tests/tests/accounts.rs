@@ -3,7 +3,7 @@
 
 use bls_artifact::digest::Sha256;
 use bls_artifact::key::PrivateKey;
-use bls_tests::programs::{Ended, Home, fixtures, loader, maps_of_a_running_guest, run};
+use bls_tests::programs::{Ended, Home, fixtures, loader, make_fifo, maps_of_a_running_guest, run};
 use bls_tests::users::{FreshUser, may_make_users};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -294,6 +294,8 @@ fn without_an_account_that_was_asked_for_nothing_runs() {
     let artifact = home.fixture("wat/hello.wat");
     fs::write(home.path("precious"), "kept").unwrap();
     symlink("precious", home.path("link")).unwrap();
+    fs::create_dir(home.path("folder")).unwrap();
+    make_fifo(&home.path("fifo"));
     for (options, words, code) in [
         (
             &["--receipt=no/r", "--receipt-key=node.pem"][..],
@@ -310,6 +312,10 @@ fn without_an_account_that_was_asked_for_nothing_runs() {
         (&["--metrics=no/m"], "cannot write to no/m", "account.refused"),
         (&["--metrics=precious"], "line 1 is no metric", "account.refused"),
         (&["--metrics=link"], "line 1 is no metric", "account.refused"),
+        (&["--metrics=folder"], "it is there, and is no file", "account.refused"),
+        (&["--receipt=fifo", "--receipt-key=node.pem"], "is no file", "account.refused"),
+        (&["--receipt=r", "--receipt-key=folder"], "it is no file", "account.refused"),
+        (&["--receipt=r", "--receipt-key=fifo"], "it is no file", "account.refused"),
         (&["--metrics=fd:77"], "descriptor 77", "account.refused"),
         (&["--metrics=m", "--account=/bin/true"], "does not answer", "account.silent"),
         (&["--receipt=r"], "is to be signed", "usage.words"),

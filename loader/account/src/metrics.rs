@@ -18,11 +18,13 @@ use crate::place::{self, folder_of};
 use crate::run::Run;
 use crate::{Defect, Failure};
 use bls_artifact::text::printable_path;
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
@@ -32,6 +34,8 @@ const BYTES_MAX: u64 = 64 << 20;
 /// How often others are waited for, and how long each time.
 const TRIES: u32 = 1000;
 const PAUSE: Duration = Duration::from_millis(5);
+/// Who may hold a lock: its owner and the owner's group, within the umask.
+const LOCK_MODE: u32 = 0o660;
 /// Digits behind the point of what is written in seconds and kept in microseconds.
 const MICRO: u64 = 1_000_000;
 
@@ -226,17 +230,25 @@ pub fn read_file(path: &Path) -> Result<Metrics, Failure> {
     })
 }
 
-/// Waits until nobody else is about to write there.
+/// Waits until nobody else is about to write there. The lock is a file of its own, `.NAME.lock`,
+/// for the metrics' own is replaced each time; whoever may not write the metrics cannot open it,
+/// and so not hold it.
 fn lock(path: &Path) -> Result<File, Failure> {
-    let folder = File::open(folder_of(path)).map_err(|error| place::unwritable(path, error))?;
+    let mut name = OsString::from(".");
+    name.extend([path.file_name().unwrap_or_default(), OsStr::new(".lock")]);
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(LOCK_MODE);
+    let nofollow = OFlags::NOFOLLOW.bits().cast_signed();
+    let file = options.custom_flags(nofollow).open(folder_of(path).join(name));
+    let file = file.map_err(|error| place::unwritable(path, error))?;
     for _ in 0..TRIES {
-        match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(folder),
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(file),
             Err(Errno::WOULDBLOCK | Errno::INTR) => sleep(PAUSE),
             Err(error) => return Err(place::unwritable(path, std::io::Error::from(error))),
         }
     }
-    Err(place::unwritable(path, "others hold its folder's lock"))
+    Err(place::unwritable(path, "others hold its lock"))
 }
 
 /// Labels as they are written; nothing where there are none.

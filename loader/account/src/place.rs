@@ -26,7 +26,13 @@ pub fn folder_of(path: &Path) -> &Path {
 }
 
 fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
-    Builder::new().prefix(PREFIX).permissions(Permissions::from_mode(MODE)).tempfile_in(folder)
+    let made =
+        Builder::new().prefix(PREFIX).permissions(Permissions::from_mode(MODE)).tempfile_in(folder);
+    // Without the name that it would have had, which means nothing to anybody.
+    made.map_err(|error| match error.get_ref().and_then(|error| error.source()) {
+        Some(cause) => io::Error::new(error.kind(), cause.to_string()),
+        None => error,
+    })
 }
 
 /// Says now whether a file can be made there later.

@@ -5,7 +5,7 @@
 //! process.
 
 use crate::receipt::{self, BYTES_MAX, Receipt};
-use crate::record::{MetricsTarget, Place, Wanted, record};
+use crate::record::{MetricsTarget, ReceiptTarget, Wanted, record};
 use crate::run::Run;
 use crate::{Defect, Failure, place, sys};
 use bls_artifact::artifact::Contents;
@@ -99,8 +99,8 @@ fn keep(parser: &mut Parser) -> Result<ExitCode, Failure> {
     let mut place = None;
     while let Some(argument) = parser.next().map_err(malformed)? {
         match argument {
-            Arg::Long("receipt") => place = Some(Place::File(path(parser)?)),
-            Arg::Long("receipts") => place = Some(Place::Folder(path(parser)?)),
+            Arg::Long("receipt") => place = Some(ReceiptTarget::File(path(parser)?)),
+            Arg::Long("receipts") => place = Some(ReceiptTarget::Folder(path(parser)?)),
             Arg::Long("key") => {
                 let place = place.take().ok_or_else(|| usage("--key is of a --receipt"))?;
                 wanted.receipts.push((place, path(parser)?));

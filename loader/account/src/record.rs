@@ -47,14 +47,14 @@ pub enum MetricsTarget {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
     /// Receipts, each with the file of the private key that signs it.
-    pub receipts: Vec<(Place, PathBuf)>,
+    pub receipts: Vec<(ReceiptTarget, PathBuf)>,
     /// Where metrics go.
     pub metrics: Vec<MetricsTarget>,
 }
 
 /// Where a receipt goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum ReceiptTarget {
     /// This file, in the place of an earlier one.
     File(PathBuf),
     /// A file of its own in this folder.
@@ -64,7 +64,7 @@ pub enum Place {
 /// Everything that is needed at the end, open.
 #[derive(Debug)]
 struct Books {
-    receipts: Vec<(Place, PrivateKey)>,
+    receipts: Vec<(ReceiptTarget, PrivateKey)>,
     metrics: Vec<Counters>,
 }
 
@@ -81,11 +81,11 @@ impl Books {
         for (place, key) in &wanted.receipts {
             let key = place::private_key(key)?;
             match place {
-                Place::File(path) => {
+                ReceiptTarget::File(path) => {
                     place::check_writable(path)?;
                     place::remove(path)?;
                 }
-                Place::Folder(folder) => place::check_writable(&folder.join("receipt"))?,
+                ReceiptTarget::Folder(folder) => place::check_writable(&folder.join("receipt"))?,
             }
             receipts.push((place.clone(), key));
         }
@@ -119,8 +119,8 @@ impl Books {
         let receipts = self.receipts.into_iter().map(|(place, key)| {
             let Some(bytes) = receipt::sign(run.clone(), now, &key) else { return Ok(()) };
             match place {
-                Place::File(path) => place::replace(&path, &bytes),
-                Place::Folder(folder) => write_in(&folder, name, now, &bytes),
+                ReceiptTarget::File(path) => place::replace(&path, &bytes),
+                ReceiptTarget::Folder(folder) => write_in(&folder, name, now, &bytes),
             }
         });
         let all: Vec<_> = counters.chain(receipts).collect();
@@ -228,7 +228,7 @@ mod tests {
         std::fs::write(&file, key.to_pem()).unwrap();
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
         let wanted = Wanted {
-            receipts: vec![(Place::File(folder.path().join("receipt.json")), file)],
+            receipts: vec![(ReceiptTarget::File(folder.path().join("receipt.json")), file)],
             metrics: vec![MetricsTarget::File(folder.path().join("metrics.prom"))],
         };
         Scene { folder, key, wanted }
@@ -293,13 +293,16 @@ mod tests {
     fn what_is_wrong_is_said_before_there_is_a_run() {
         let scene = scene();
         let missing = scene.folder.path().join("missing");
-        let (file, key) = (Place::File(missing.join("file")), scene.folder.path().join("key.pem"));
-        let of =
-            |place: Place, key: PathBuf| Wanted { receipts: vec![(place, key)], metrics: vec![] };
+        let (file, key) =
+            (ReceiptTarget::File(missing.join("file")), scene.folder.path().join("key.pem"));
+        let of = |place: ReceiptTarget, key: PathBuf| Wanted {
+            receipts: vec![(place, key)],
+            metrics: vec![],
+        };
         let cases = [
             (of(file.clone(), missing.clone()), "No such file"),
             (of(file, key.clone()), "cannot write to"),
-            (of(Place::Folder(missing), key), "cannot write to"),
+            (of(ReceiptTarget::Folder(missing), key), "cannot write to"),
         ];
         for (wanted, words) in cases {
             let (outcome, heard) = told(&wanted, &[]);
@@ -313,7 +316,7 @@ mod tests {
         let folder = scene.folder.path().join("receipts");
         std::fs::create_dir(&folder).unwrap();
         let key = scene.folder.path().join("key.pem");
-        let receipts = vec![(Place::Folder(folder.clone()), key)];
+        let receipts = vec![(ReceiptTarget::Folder(folder.clone()), key)];
         let wanted = Wanted { receipts, ..scene.wanted };
         for _ in 0..3 {
             told(&wanted, &[line(BEGIN)]).0.unwrap();

@@ -85,14 +85,14 @@ pub(crate) struct Calls {
 
 /// What a guest did, for its account.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Account {
+pub(crate) struct GuestAccount {
     /// Functions that were called; none where nobody counted.
     pub(crate) calls: Vec<Calls>,
     /// Standard input, output and error, where they were seen.
     pub(crate) streams: Option<[StreamDigest; 3]>,
 }
 
-impl Account {
+impl GuestAccount {
     pub(super) fn of(
         accounted: &Accounted,
         input: Option<&Seen>,
@@ -135,9 +135,9 @@ mod tests {
             for function in [2, 0, 2] {
                 accounted.call(function);
             }
-            Account::of(&accounted, Some(&Seen::default()), names.into_iter())
+            GuestAccount::of(&accounted, Some(&Seen::default()), names.into_iter())
         };
-        assert_eq!(account(None), Account::default());
+        assert_eq!(account(None), GuestAccount::default());
         let counted = account(Some(Accounting::Calls));
         let calls = |interface, name, calls| Calls { interface, name, calls };
         assert_eq!(counted.calls, [calls("a", "one", 1), calls("b", "three", 2)]);

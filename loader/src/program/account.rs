@@ -25,7 +25,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How long it may take to write.
+/// How long it may take to open everything, and to write it.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The longest first answer, in bytes.
 const ANSWER_BYTES_MAX: usize = 16 << 10;
@@ -171,7 +171,13 @@ impl Account {
     fn answer(&self) -> io::Result<String> {
         let mut line = Vec::new();
         let mut buffer = [0; 512];
+        let patience = Timespec::try_from(PATIENCE).ok();
         while line.last() != Some(&b'\n') {
+            // Nobody else watches the time yet.
+            let mut ends = [PollFd::from_borrowed_fd(self.socket.as_fd(), PollFlags::IN)];
+            if poll(&mut ends, patience.as_ref()) == Ok(0) {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "nothing for ten seconds"));
+            }
             match rustix::io::read(&self.socket, &mut buffer) {
                 Ok(0) => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it has ended")),
                 Ok(read) if line.len() + read <= ANSWER_BYTES_MAX => {

@@ -13,6 +13,7 @@ mod trust;
 mod verify;
 
 use crate::built::{self, NotBuilt};
+use crate::clock::clock;
 use crate::error::{Cause, Failure, printable_path};
 use crate::open::{OpenError, Opened};
 use crate::program::cli::{self, Artifact, Command, Options};
@@ -295,6 +296,23 @@ fn release(sequence: u64) -> String {
 /// The stores that are looked into; none where this loader was built without.
 fn stores(explicit: Option<&Path>) -> Result<Stores, StoreError> {
     if built::STORE { Stores::open(explicit) } else { Ok(Stores::default()) }
+}
+
+/// Verifies what another program handed over as a file from anywhere: no store vouches for it.
+/// Gives whom was trusted too.
+pub(super) fn verified_from_outside(
+    opened: Opened,
+    options: &Options,
+) -> Result<(trust_file::Source, Verified), Failure> {
+    let trusted = trust_file::load(options.trust.as_deref())?;
+    let nowhere = Stores::default();
+    let judged = Policy {
+        clock: clock(options.clock_unset),
+        stores: Some(&nowhere),
+        ..Policy::of(&trusted.trust)
+    };
+    let verified = crate::verify::verify(opened, &judged)?;
+    Ok((trusted, verified))
 }
 
 /// What is said before waiting for a store's lock.

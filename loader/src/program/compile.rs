@@ -9,15 +9,14 @@
 //! no more than any builder's.
 
 use super::cli::{Artifact, Options};
+use super::cmd::verified_from_outside;
 use super::module::{Found, Module, ModuleError, Source};
 use super::stdin::in_memory;
-use crate::clock::clock;
 use crate::error::Failure;
 use crate::open::Opened;
-use crate::store::{self, Compiling, Stores, System, Wanted};
+use crate::store::{self, Compiling, System, Wanted};
 use crate::sys::process::Process;
-use crate::verify::{Policy, verify};
-use crate::{install, policy, trust};
+use crate::{install, policy};
 use bls_artifact::digest::Sha256;
 use bls_artifact::limits::MODULE_BYTES_MAX;
 use rustix::io::FdFlags;
@@ -79,14 +78,8 @@ impl Compiler {
             return Ok(found);
         }
         let bytes = self.run(source)?;
-        let trusted = trust::load(options.trust.as_deref())?;
-        let nowhere = Stores::default();
-        let judged = Policy {
-            clock: clock(options.clock_unset),
-            stores: Some(&nowhere),
-            ..Policy::of(&trusted.trust)
-        };
-        let verified = verify(Opened::from_bytes(&source.file(), bytes)?, &judged)?;
+        let opened = Opened::from_bytes(&source.file(), bytes)?;
+        let (trusted, verified) = verified_from_outside(opened, options)?;
         let facts = verified.facts();
         let made_of = facts.manifest.source;
         if !digests.contains(&made_of) {

@@ -6,15 +6,13 @@
 //! What it gives is trusted no more than a file from anywhere: it is opened and verified as one.
 
 use super::cli::Options;
-use super::cmd::wait_for;
+use super::cmd::{verified_from_outside, wait_for};
 use super::stdin::in_memory;
-use crate::clock::clock;
 use crate::error::{Cause, Failure, StageError};
+use crate::install;
 use crate::open::Opened;
-use crate::store::{self, Stores, System, Wanted};
+use crate::store::{self, System, Wanted};
 use crate::sys::process::{Environment, Process};
-use crate::verify::{Policy, verify};
-use crate::{install, trust};
 use bls_artifact::registry::Defect;
 use bls_artifact::target::Target;
 use rustix::fs::{CWD, Mode, OFlags, openat};
@@ -126,15 +124,7 @@ pub(super) fn fetch(reference: &str, options: &Options) -> Result<Opened, Failur
 
 /// Fetches it, verifies it, and installs it: what it is called in the store.
 pub(super) fn install(reference: &str, options: &Options) -> Result<Wanted, Failure> {
-    let opened = fetch(reference, options)?;
-    let trusted = trust::load(options.trust.as_deref())?;
-    let nowhere = Stores::default();
-    let judged = Policy {
-        clock: clock(options.clock_unset),
-        stores: Some(&nowhere),
-        ..Policy::of(&trusted.trust)
-    };
-    let verified = verify(opened, &judged)?;
+    let (trusted, verified) = verified_from_outside(fetch(reference, options)?, options)?;
     let place = store::place_to_write(options.store.as_deref())?;
     let mut disk = System::create(&place, || wait_for(&place))?;
     let facts = verified.facts();

@@ -10,7 +10,7 @@ use super::form;
 use crate::confine::{Piece, Sandbox};
 use crate::error::{Cause, Failure, printable_name};
 use crate::grant::Granted;
-use crate::host::accounted::{Account, StreamDigest};
+use crate::host::accounted::{GuestAccount, StreamDigest};
 use crate::host::{Determinism, Grants};
 use crate::link::Linked;
 use crate::link::value;
@@ -191,7 +191,7 @@ impl Recorder {
         let fuel_profile = ended.fuel_profile.as_ref().map(Into::into);
         let limits_met = texts(&ended.limits_met);
         let results = List::new(ended.results.iter().map(Into::into));
-        let Account { calls, streams } = &ended.account;
+        let GuestAccount { calls, streams } = &ended.account;
         let calls = self.has_account().then(|| form::HostCalls(calls.clone()));
         let streams = streams.map(|all| all.map(|one| Some(one.into())));
         self.note(|report| {
