@@ -248,7 +248,7 @@ fn the_linked_module_is_written_and_checked() {
 fn what_cannot_be_linked_is_refused_by_its_code() {
     let home = Home::new();
     let refused = |text: &str, code, words: &[&str]| refused(&home, text, code, words);
-    refused("(component)", "link.component-no-run", &["no command", "exports nothing"]);
+    refused("(component)", "link.component-no-run", &["no program", "exports nothing"]);
     refused(
         "(component (core module $m (func (export \"f\"))) (core instance $i (instantiate $m))
             (func $f (canon lift (core func $i \"f\"))) (export \"f\" (func $f)))",

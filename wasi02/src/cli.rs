@@ -1,6 +1,7 @@
 //! `wasi:cli`: arguments, variables, the end of the program, standard streams, terminals.
 
 use crate::guest::{Caller, Record};
+use crate::http;
 use crate::objects::{self, Kind, Object};
 use crate::preview1::{self, CHARACTER_DEVICE};
 use crate::streams::{Input, Output, To};
@@ -23,7 +24,11 @@ extern "C" fn arguments(caller: Caller, to: u32) {
 
 #[unsafe(export_name = "wasi:cli/environment#get-environment")]
 extern "C" fn environment(caller: Caller, to: u32) {
-    let all = preview1::texts(true);
+    let mut all = preview1::texts(true);
+    if http::is_serving() {
+        // What is the request's, it says itself.
+        all.retain(|variable| !http::is_of_request(variable));
+    }
     let list = caller.room(4, all.len() * 16);
     let mut records = Vec::with_capacity(all.len() * 16);
     for variable in &all {
@@ -57,7 +62,9 @@ extern "C" fn exit_with_code(_: Caller, code: u32) {
 
 #[unsafe(export_name = "wasi:cli/stdin#get-stdin")]
 extern "C" fn stdin(caller: Caller) -> u32 {
-    handles::own(caller, Kind::Input, objects::insert(Object::Input(Input::standard())))
+    // Where a request is answered, standard input is its body.
+    let input = if http::is_serving() { Input::nothing() } else { Input::standard() };
+    handles::own(caller, Kind::Input, objects::insert(Object::Input(input)))
 }
 
 fn standard_output(caller: Caller, fd: u32) -> u32 {
@@ -67,7 +74,8 @@ fn standard_output(caller: Caller, fd: u32) -> u32 {
 
 #[unsafe(export_name = "wasi:cli/stdout#get-stdout")]
 extern "C" fn stdout(caller: Caller) -> u32 {
-    standard_output(caller, 1)
+    // Where a request is answered, standard output is the answer.
+    standard_output(caller, if http::is_serving() { 2 } else { 1 })
 }
 
 #[unsafe(export_name = "wasi:cli/stderr#get-stderr")]

@@ -122,6 +122,11 @@ pub(crate) fn rep_of(caller: Caller, kind: Kind, handle: u32) -> u32 {
     STATE.get().rep(caller.instance(), kind as u32, handle)
 }
 
+/// The same of a handle that a caller gives away.
+pub(crate) fn take(caller: Caller, kind: Kind, handle: u32) -> u32 {
+    STATE.get().take(caller.instance(), kind as u32, handle)
+}
+
 /// A new handle of a caller, which owns it.
 pub(crate) fn own(caller: Caller, kind: Kind, rep: u32) -> u32 {
     let slot = Slot::Own { ty: kind as u32, rep, lends: 0 };

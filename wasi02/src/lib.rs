@@ -23,6 +23,7 @@ mod errors;
 mod files;
 mod guest;
 mod handles;
+mod http;
 mod objects;
 mod poll;
 mod preview1;

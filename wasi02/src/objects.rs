@@ -2,6 +2,9 @@
 
 use crate::errors::Code;
 use crate::files::{Entries, File};
+use crate::http::{
+    Fields, IncomingBody, IncomingRequest, OutgoingBody, OutgoingRequest, OutgoingResponse, Timeouts,
+};
 use crate::poll::Pollable;
 use crate::preview1::Errno;
 use crate::streams::{Input, Output};
@@ -21,10 +24,21 @@ pub(crate) enum Kind {
     TerminalOutput = 5,
     Descriptor = 6,
     Entries = 7,
+    Fields = 8,
+    IncomingRequest = 9,
+    OutgoingRequest = 10,
+    RequestOptions = 11,
+    ResponseOutparam = 12,
+    IncomingResponse = 13,
+    IncomingBody = 14,
+    FutureTrailers = 15,
+    OutgoingResponse = 16,
+    OutgoingBody = 17,
+    FutureIncomingResponse = 18,
 }
 
 /// One more than the largest.
-const KINDS: u32 = 8;
+const KINDS: u32 = 19;
 
 /// Whether a type is one of this module.
 pub(crate) fn is_ours(ty: u32) -> bool {
@@ -40,12 +54,23 @@ pub(crate) enum Object {
     Terminal,
     Descriptor(Rc<File>),
     Entries(Entries),
+    Fields(Fields),
+    IncomingRequest(IncomingRequest),
+    OutgoingRequest(OutgoingRequest),
+    RequestOptions(Timeouts),
+    /// Where the answer to a request goes.
+    ResponseOutparam,
+    IncomingBody(IncomingBody),
+    /// What follows a body: nothing. Whether somebody was told so.
+    FutureTrailers(bool),
+    OutgoingResponse(OutgoingResponse),
+    OutgoingBody(OutgoingBody),
 }
 
 enum Slot {
     Free(u32),
-    /// With how many others there are that need it.
-    Used(Object, u32),
+    /// With how many others there are that need it, and which one it needs.
+    Used(Object, u32, Option<u32>),
 }
 
 struct State {
@@ -57,16 +82,27 @@ static STATE: Only<State> = Only::new(State { slots: Vec::new(), free: 0 });
 
 /// Keeps an object; its number.
 pub(crate) fn insert(object: Object) -> u32 {
+    insert_child(object, None)
+}
+
+/// Keeps an object that needs another one, which must outlive it.
+pub(crate) fn insert_child(object: Object, of: Option<u32>) -> u32 {
+    if let Some(of) = of {
+        match STATE.get().slots.get_mut(of as usize) {
+            Some(Slot::Used(_, needed, _)) => *needed += 1,
+            _ => trap(),
+        }
+    }
     let state = STATE.get();
     let at = state.free;
     match state.slots.get_mut(at as usize) {
         Some(slot) => {
             let Slot::Free(next) = *slot else { trap() };
             state.free = next;
-            *slot = Slot::Used(object, 0);
+            *slot = Slot::Used(object, 0, of);
         }
         None => {
-            state.slots.push(Slot::Used(object, 0));
+            state.slots.push(Slot::Used(object, 0, of));
             state.free = at + 1;
         }
     }
@@ -76,30 +112,30 @@ pub(crate) fn insert(object: Object) -> u32 {
 /// The object of a number.
 pub(crate) fn get(rep: u32) -> &'static mut Object {
     match STATE.get().slots.get_mut(rep as usize) {
-        Some(Slot::Used(object, _)) => object,
+        Some(Slot::Used(object, ..)) => object,
         _ => trap(),
     }
 }
 
-/// One more needs it.
-pub(crate) fn need(rep: u32) {
-    match STATE.get().slots.get_mut(rep as usize) {
-        Some(Slot::Used(_, needed)) => *needed += 1,
-        _ => trap(),
-    }
-}
-
-/// Lets an object go. What others need must outlive them.
-pub(crate) fn remove(rep: u32) {
+/// Takes an object out. What others need must outlive them.
+pub(crate) fn take(rep: u32) -> Object {
     let state = STATE.get();
     let next = state.free;
-    let Some(slot @ Slot::Used(_, 0)) = state.slots.get_mut(rep as usize) else { trap() };
-    let Slot::Used(object, _) = core::mem::replace(slot, Slot::Free(next)) else { trap() };
+    let Some(slot @ Slot::Used(_, 0, _)) = state.slots.get_mut(rep as usize) else { trap() };
+    let Slot::Used(object, _, of) = core::mem::replace(slot, Slot::Free(next)) else { trap() };
     state.free = rep;
-    if let Object::Pollable(Pollable { of: Some(stream), .. }) = object
-        && let Some(Slot::Used(_, needed)) = state.slots.get_mut(stream as usize)
+    if let Some(of) = of
+        && let Some(Slot::Used(_, needed, _)) = state.slots.get_mut(of as usize)
     {
         *needed -= 1;
+    }
+    object
+}
+
+/// Lets an object go.
+pub(crate) fn remove(rep: u32) {
+    if let Object::OutgoingBody(body) = take(rep) {
+        body.abort();
     }
 }
 

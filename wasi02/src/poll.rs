@@ -8,11 +8,7 @@ use alloc::vec::Vec;
 
 /// Something that is waited for.
 #[derive(Clone, Copy)]
-pub(crate) struct Pollable {
-    wait: Wait,
-    /// The stream it is of, which must outlive it.
-    pub(crate) of: Option<u32>,
-}
+pub(crate) struct Pollable(Wait);
 
 #[derive(Clone, Copy)]
 enum Wait {
@@ -27,18 +23,18 @@ enum Wait {
 impl Pollable {
     /// A handle of one that is ready at a point in time.
     pub(crate) fn until(caller: Caller, time: u64) -> u32 {
-        Self { wait: Wait::Until(time), of: None }.handle(caller)
+        Self(Wait::Until(time)).handle(caller, None)
     }
 
-    /// A handle of a stream's.
-    pub(crate) fn of_stream(caller: Caller, stream: u32, waits: bool) -> u32 {
-        objects::need(stream);
-        let wait = if waits { Wait::Input } else { Wait::Over };
-        Self { wait, of: Some(stream) }.handle(caller)
+    /// A handle of one of something that must outlive it, which waits for standard input or
+    /// is ready.
+    pub(crate) fn of(caller: Caller, what: u32, waits: bool) -> u32 {
+        Self(if waits { Wait::Input } else { Wait::Over }).handle(caller, Some(what))
     }
 
-    fn handle(self, caller: Caller) -> u32 {
-        handles::own(caller, Kind::Pollable, objects::insert(Object::Pollable(self)))
+    fn handle(self, caller: Caller, of: Option<u32>) -> u32 {
+        let rep = objects::insert_child(Object::Pollable(self), of);
+        handles::own(caller, Kind::Pollable, rep)
     }
 }
 
@@ -94,7 +90,7 @@ fn wait(waits: &[Wait]) -> Vec<bool> {
 
 fn wait_of(caller: Caller, handle: u32) -> Wait {
     match objects::get(handles::rep_of(caller, Kind::Pollable, handle)) {
-        Object::Pollable(pollable) => pollable.wait,
+        Object::Pollable(pollable) => pollable.0,
         _ => trap(),
     }
 }

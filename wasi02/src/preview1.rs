@@ -103,6 +103,8 @@ pub(crate) const INVAL: Errno = 28;
 pub(crate) const ILSEQ: Errno = 25;
 pub(crate) const PERM: Errno = 63;
 pub(crate) const PIPE: Errno = 64;
+/// None of the host's: more was written than a header said.
+pub(crate) const BODY_SIZE: Errno = 1000;
 
 /// Clocks.
 pub(crate) const REALTIME: u32 = 0;

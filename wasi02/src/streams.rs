@@ -6,6 +6,7 @@
 
 use crate::files::File;
 use crate::guest::{Caller, Record};
+use crate::http::Body;
 use crate::objects::{self, Kind, Object};
 use crate::poll::{self, Pollable};
 use crate::preview1::{self, Errno};
@@ -27,6 +28,10 @@ pub(crate) struct Input {
 /// Where it comes from.
 enum From {
     Standard,
+    /// Nothing.
+    Nothing,
+    /// So much of standard input: the body of a request.
+    Request(u64),
     /// From an offset.
     File(Rc<File>, u64),
 }
@@ -47,6 +52,8 @@ pub(crate) enum To {
     File(Rc<File>, u64),
     /// To the end of a file.
     End(Rc<File>),
+    /// To whom a message with this body goes.
+    Body(Rc<Body>),
 }
 
 impl Output {
@@ -126,12 +133,21 @@ impl Input {
         Self { from: From::Standard, is_closed: false }
     }
 
+    pub(crate) fn nothing() -> Self {
+        Self { from: From::Nothing, is_closed: false }
+    }
+
+    pub(crate) fn of_request(length: u64) -> Self {
+        Self { from: From::Request(length), is_closed: false }
+    }
+
     pub(crate) fn of_file(file: Rc<File>, offset: u64) -> Self {
         Self { from: From::File(file, offset), is_closed: false }
     }
 
-    fn is_standard(&self) -> bool {
-        matches!(self.from, From::Standard)
+    /// Whether a read may have to wait.
+    fn waits(&self) -> bool {
+        matches!(self.from, From::Standard | From::Request(1..))
     }
 
     /// Reads at most so many bytes; waits for the first one, where it may.
@@ -140,12 +156,23 @@ impl Input {
             return Err(Stop::Closed);
         }
         let most = most.min(PIECE as u64) as usize;
-        if most == 0 || (!may_wait && self.is_standard() && !poll::input_is_ready()) {
+        if most == 0 || (!may_wait && self.waits() && !poll::input_is_ready()) {
             return Ok(Vec::new());
         }
         let mut bytes = alloc::vec![0; most];
         let read = match &mut self.from {
             From::Standard => preview1::read(0, &mut bytes, None),
+            From::Nothing => Ok(0),
+            From::Request(left) => {
+                let most = most.min(usize::try_from(*left).unwrap_or(usize::MAX));
+                let read = match bytes.get_mut(..most) {
+                    // Behind the body there is nothing that is the program's.
+                    Some([]) | None => Ok(0),
+                    Some(bytes) => preview1::read(0, bytes, None),
+                };
+                *left -= *read.as_ref().unwrap_or(&0) as u64;
+                read
+            }
             From::File(file, offset) => {
                 let read = preview1::read(file.fd(), &mut bytes, Some(*offset));
                 *offset += *read.as_ref().unwrap_or(&0) as u64;
@@ -187,6 +214,7 @@ impl Output {
                     let end = preview1::file_stat(file.fd())?.size;
                     preview1::write(file.fd(), bytes, Some(end))?
                 }
+                To::Body(body) => return Ok(body.write(bytes)?),
             };
             bytes = bytes.get(count..).unwrap_or_default();
             match (count, bytes.is_empty()) {
@@ -250,10 +278,10 @@ extern "C" fn blocking_skip(caller: Caller, this: u32, most: u64, to: u32) {
 extern "C" fn subscribe_input(caller: Caller, this: u32) -> u32 {
     let stream = handles::rep_of(caller, Kind::Input, this);
     let waits = match objects::get(stream) {
-        Object::Input(input) => input.is_standard() && !input.is_closed,
+        Object::Input(input) => input.waits() && !input.is_closed,
         _ => false,
     };
-    Pollable::of_stream(caller, stream, waits)
+    Pollable::of(caller, stream, waits)
 }
 
 #[unsafe(export_name = "wasi:io/streams#[method]output-stream.check-write")]
@@ -297,7 +325,7 @@ extern "C" fn blocking_flush(caller: Caller, this: u32, to: u32) {
 #[unsafe(export_name = "wasi:io/streams#[method]output-stream.subscribe")]
 extern "C" fn subscribe_output(caller: Caller, this: u32) -> u32 {
     let stream = handles::rep_of(caller, Kind::Output, this);
-    Pollable::of_stream(caller, stream, false)
+    Pollable::of(caller, stream, false)
 }
 
 #[unsafe(export_name = "wasi:io/streams#[method]output-stream.write-zeroes")]

@@ -20,7 +20,7 @@ pub enum ComponentError {
     Import(Vec<String>),
     /// It imports a function of WASI as one of another type.
     ImportType(String),
-    /// It is no command: what it exports instead.
+    /// It is no command and answers no requests: what it exports instead.
     NoRun(Vec<String>),
     /// There is more of something than a program may have: of what, how much, and the most.
     TooMany(&'static str, u64, u64),
@@ -56,11 +56,16 @@ impl fmt::Display for ComponentError {
                 write!(f, "the component imports {name} as a function of another type than WASI's")
             }
             Self::NoRun(exports) if exports.is_empty() => {
-                write!(f, "the component is no command: it exports nothing, and not wasi:cli/run")
+                write!(
+                    f,
+                    "the component is no program: it exports nothing, and neither wasi:cli/run nor \
+                     wasi:http/incoming-handler"
+                )
             }
             Self::NoRun(exports) => write!(
                 f,
-                "the component is no command: it exports {}, and not wasi:cli/run",
+                "the component is no program: it exports {}, and neither wasi:cli/run nor \
+                 wasi:http/incoming-handler",
                 some(exports)
             ),
             Self::TooMany(what, found, most) => {

@@ -19,9 +19,9 @@ use wasmparser::{Parser, Payload, TypeRef, Validator, WasmFeatures};
 use wasmtime_environ::component::{
     CanonicalOptions, CanonicalOptionsDataModel, ComponentTranslation, ComponentTypes,
     ComponentTypesBuilder, CoreDef, CoreExport, Export, ExportIndex, ExportItem, FixedEncoding,
-    GlobalInitializer, InstantiateModule, OptionsIndex, ResourceIndex, RuntimeImportIndex,
-    RuntimeMemoryIndex, StringEncoding, Trampoline, TrampolineIndex, Transcode, Translator,
-    TypeResourceTable, TypeResourceTableIndex, alternate_lookup_key,
+    GlobalInitializer, InstantiateModule, InterfaceType, OptionsIndex, ResourceIndex,
+    RuntimeImportIndex, RuntimeMemoryIndex, StringEncoding, Trampoline, TrampolineIndex, Transcode,
+    Translator, TypeFuncIndex, TypeResourceTable, TypeResourceTableIndex, alternate_lookup_key,
 };
 use wasmtime_environ::{
     EntityIndex, EntityRef as _, ModuleInternedTypeIndex, ScopeVec, Tunables, WasmValType,
@@ -33,6 +33,10 @@ const DEFINED: u32 = 1 << 16;
 const CLOSED: u32 = 64;
 /// What a command exports.
 const RUN: (&str, &str) = ("wasi:cli/run@0.2", "run");
+/// What a component exports that answers requests by HTTP.
+const HANDLER: (&str, &str) = ("wasi:http/incoming-handler@0.2", "handle");
+/// The resource types of its parameters, by their numbers.
+const HANDLED: [u32; 2] = [9, 12];
 
 /// A component as instances of modules.
 pub(super) struct Flat<'a> {
@@ -50,6 +54,14 @@ pub(super) enum Run {
     Component {
         run: Def,
         /// What is called with its result afterwards.
+        after: Option<Def>,
+    },
+    /// `wasi:http/incoming-handler`.
+    Handler {
+        handle: Def,
+        /// Whose handles its parameters are.
+        instance: u32,
+        /// What is called afterwards.
         after: Option<Def>,
     },
     /// A program for preview 1, and the memory that it works on.
@@ -136,7 +148,7 @@ pub(super) struct Caller {
 }
 
 /// The numbers of WASI's resource types; `wasi02/src/objects.rs` has the same.
-const RESOURCES: [(&str, &str, u32); 8] = [
+const RESOURCES: [(&str, &str, u32); 19] = [
     ("wasi:io/error", "error", 0),
     ("wasi:io/poll", "pollable", 1),
     ("wasi:io/streams", "input-stream", 2),
@@ -145,6 +157,17 @@ const RESOURCES: [(&str, &str, u32); 8] = [
     ("wasi:cli/terminal-output", "terminal-output", 5),
     ("wasi:filesystem/types", "descriptor", 6),
     ("wasi:filesystem/types", "directory-entry-stream", 7),
+    ("wasi:http/types", "fields", 8),
+    ("wasi:http/types", "incoming-request", HANDLED[0]),
+    ("wasi:http/types", "outgoing-request", 10),
+    ("wasi:http/types", "request-options", 11),
+    ("wasi:http/types", "response-outparam", HANDLED[1]),
+    ("wasi:http/types", "incoming-response", 13),
+    ("wasi:http/types", "incoming-body", 14),
+    ("wasi:http/types", "future-trailers", 15),
+    ("wasi:http/types", "outgoing-response", 16),
+    ("wasi:http/types", "outgoing-body", 17),
+    ("wasi:http/types", "future-incoming-response", 18),
 ];
 
 /// What a component may be made of: all that a module may, several memories, which fused
@@ -193,9 +216,8 @@ pub(super) fn flatten<'a>(
             _ => {}
         }
     }
-    let (run, after) = reader.run()?;
+    let run = reader.run()?;
     let handles = (0..tables).map(|at| reader.handles(TypeResourceTableIndex::new(at)));
-    let run = Run::Component { run, after };
     Ok(Flat { instances, run, handles: handles.collect() })
 }
 
@@ -233,6 +255,18 @@ fn refusal(error: wasmparser::Error) -> ComponentError {
         Some(_) => ComponentError::Feature(message.to_owned()),
         None => ComponentError::Invalid(message.to_owned(), Some(error.offset())),
     }
+}
+
+/// A function that a component exports.
+struct Lifted {
+    function: Def,
+    ty: TypeFuncIndex,
+    parameters: Vec<ValType>,
+    results: Vec<ValType>,
+    /// Whose it is.
+    instance: u32,
+    /// What is called with its results afterwards.
+    after: Option<Def>,
 }
 
 /// What reads the translator's result.
@@ -447,30 +481,55 @@ impl<'t> Reader<'t> {
         })
     }
 
-    /// The command, and what is called after it.
-    fn run(&mut self) -> Result<(Def, Option<Def>), ComponentError> {
-        let component = &self.translation.component;
-        let mut others = Vec::new();
-        for (name, (index, _)) in component.exports.raw_iter() {
-            let Export::Instance { exports, .. } = &component.export_items[*index] else {
-                others.push(name.to_string());
-                continue;
-            };
-            if alternate_lookup_key(name).is_none_or(|(key, _)| key != RUN.0) {
-                others.push(name.to_string());
-                continue;
+    /// What runs: a command, or where there is none, what answers requests.
+    fn run(&mut self) -> Result<Run, ComponentError> {
+        if let Some(index) = self.exported(RUN) {
+            let lifted = self.lifted(index)?;
+            if !lifted.parameters.is_empty() || lifted.results != [ValType::I32] {
+                return Err(ComponentError::ImportType("wasi:cli/run#run".to_owned()));
             }
-            let run = exports.raw_iter().find(|(name, _)| name.as_str() == RUN.1);
-            if let Some((_, (index, _))) = run {
-                return self.lifted(*index);
-            }
+            return Ok(Run::Component { run: lifted.function, after: lifted.after });
         }
-        Err(ComponentError::NoRun(others))
+        if let Some(index) = self.exported(HANDLER) {
+            let lifted = self.lifted(index)?;
+            let wrong =
+                || ComponentError::ImportType("wasi:http/incoming-handler#handle".to_owned());
+            let types = &self.types[self.types[lifted.ty].params].types;
+            let is_handler = types.len() == HANDLED.len()
+                && types.iter().zip(HANDLED).all(|(ty, number)| match ty {
+                    InterfaceType::Own(table) => {
+                        self.handles(*table).is_some_and(|handles| handles.ty == number)
+                    }
+                    _ => false,
+                });
+            if !is_handler || !lifted.results.is_empty() {
+                return Err(wrong());
+            }
+            let Lifted { function, after, instance, .. } = lifted;
+            return Ok(Run::Handler { handle: function, instance, after });
+        }
+        let exports = self.translation.component.exports.raw_iter();
+        Err(ComponentError::NoRun(exports.map(|(name, _)| name.to_string()).collect()))
     }
 
-    fn lifted(&mut self, index: ExportIndex) -> Result<(Def, Option<Def>), ComponentError> {
+    /// A function of an interface that is exported, any of WASI 0.2.
+    fn exported(&self, (interface, function): (&str, &str)) -> Option<ExportIndex> {
         let component = &self.translation.component;
-        let Export::LiftedFunction { func, options, .. } = &component.export_items[index] else {
+        let mut interfaces = component.exports.raw_iter().filter(|(name, _)| {
+            alternate_lookup_key(name).is_some_and(|(key, _)| key == interface)
+        });
+        interfaces.find_map(|(_, (index, _))| {
+            let Export::Instance { exports, .. } = &component.export_items[*index] else {
+                return None;
+            };
+            let found = exports.raw_iter().find(|(name, _)| name.as_str() == function);
+            found.map(|(_, (index, _))| *index)
+        })
+    }
+
+    fn lifted(&mut self, index: ExportIndex) -> Result<Lifted, ComponentError> {
+        let component = &self.translation.component;
+        let Export::LiftedFunction { ty, func, options } = &component.export_items[index] else {
             return Err(ComponentError::Feature("a command that is an import".to_owned()));
         };
         let options = &component.options[*options];
@@ -478,11 +537,15 @@ impl<'t> Reader<'t> {
         if options.async_ || options.callback.is_some() {
             return Err(ComponentError::Async("an asynchronous command".to_owned()));
         }
-        if !parameters.is_empty() || results != [ValType::I32] {
-            return Err(ComponentError::ImportType("wasi:cli/run#run".to_owned()));
-        }
         let after = options.post_return.and_then(|one| self.after.get(&one.as_u32()).copied());
-        Ok((self.def(func)?, after.map(|def| self.def(def)).transpose()?))
+        Ok(Lifted {
+            function: self.def(func)?,
+            ty: *ty,
+            parameters,
+            results,
+            instance: options.instance.as_u32(),
+            after: after.map(|def| self.def(def)).transpose()?,
+        })
     }
 }
 

@@ -31,6 +31,8 @@ use wasm_encoder::{
 };
 use wasmparser::CompositeInnerType;
 
+mod entry;
+
 /// The most instances of components, and of memories with their allocators.
 const INSTANCES_MAX: u32 = 1 << 16;
 pub(super) const CONTEXTS_MAX: usize = 1 << 14;
@@ -142,7 +144,7 @@ pub(super) fn glue(flat: &Flat<'_>, modules: &[Module<'_>]) -> Result<Glued, Com
         }
     }
     match flat.run {
-        Run::Component { .. } => {
+        Run::Component { .. } | Run::Handler { .. } => {
             glue.make(Make::Start);
         }
         Run::Program { start, memory } => {
@@ -290,7 +292,7 @@ impl Glue<'_> {
             Make::Read => self.copy(true),
             Make::Write => self.copy(false),
             Make::Realloc => self.realloc(base),
-            Make::Start => self.start(base),
+            Make::Start => self.start(base)?,
         })
     }
 
@@ -583,27 +585,6 @@ impl Glue<'_> {
         ((vec![I32; 5], vec![I32]), body)
     }
 
-    /// The command: its result is 0 or 1, and 1 is the program's exit code then.
-    fn start(&mut self, base: u32) -> (Signature, Function) {
-        let Run::Component { run, after } = &self.flat.run else {
-            let mut body = Function::new([]);
-            body.instructions().end();
-            return ((vec![], vec![]), body);
-        };
-        let run = self.guest_function(run, &[], &[I32], base);
-        let after = after.as_ref().map(|one| self.guest_function(one, &[I32], &[], base));
-        let exit = self.import(None, (vec![I32], vec![]));
-        let mut body = Function::new([(1, I32)]);
-        let mut code = body.instructions();
-        code.call(run).local_tee(0).i32_const(1).i32_gt_u();
-        code.if_(BlockType::Empty).unreachable().end();
-        if let Some(after) = after {
-            code.local_get(0).call(after);
-        }
-        code.local_get(0).if_(BlockType::Empty).i32_const(1).call(exit).end().end();
-        ((vec![], vec![]), body)
-    }
-
     fn finish(self, imported: u32, bodies: Vec<(Signature, Function)>) -> Glued {
         let (mut types, mut known) = (TypeSection::new(), HashMap::new());
         let mut number = |signature: &Signature| {
@@ -645,7 +626,7 @@ impl Glue<'_> {
         exports.export("_start", ExportKind::Func, start);
         let memory = match self.flat.run {
             Run::Program { memory, .. } => memory,
-            Run::Component { .. } => {
+            Run::Component { .. } | Run::Handler { .. } => {
                 let own = Item { module: self.wasi(), kind: Kind::Memory, index: 0 };
                 uses_wasi.then_some(own)
             }
