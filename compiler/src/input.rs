@@ -1,6 +1,7 @@
 //! Stage *input*: bytes become a [`Source`] or a [`Component`], or are refused by name.
 //!
-//! Text (WAT) is encoded here, so that later stages see binaries only. May assume nothing about
+//! Text (WAT) is encoded here, so that later stages see binaries only, and legacy exceptions
+//! become standard ones (`legacy`), so that later stages see one form of them. May assume nothing about
 //! the bytes. Guarantees: a [`Source`] begins with the magic and version of a core module, a
 //! [`Component`] with the magic and layer of one, and both have at most [`MODULE_BYTES_MAX`]
 //! bytes. Does not validate: what is inside may still be nonsense.
@@ -14,6 +15,7 @@ use std::io::{self, Read};
 use std::path::Path;
 pub use text::TextError;
 
+mod legacy;
 mod text;
 
 /// The name of standard input on the command line.
@@ -338,6 +340,10 @@ impl Binary {
         let name = artifact_name(label);
         Ok(match layer(&wasm)? {
             Layer::Module => {
+                let wasm = legacy::translated(&wasm).unwrap_or(wasm);
+                if wasm.len() as u64 > MODULE_BYTES_MAX {
+                    return Err(InputError::TooLong);
+                }
                 let (recipe, world) = (None, None);
                 let pieces = None;
                 Self::Module(Source { name, wasm, given, given_bytes, recipe, world, pieces })
