@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 
 /// Memory of the loader itself, beside a guest's and beside the code, in bytes.
 pub const LOADER_BYTES: u64 = 6 << 20;
+/// Memory of a broker beside it.
+const BROKER_BYTES: u64 = 8 << 20;
 /// The least that is left for a guest: a page.
 const GUEST_BYTES_MIN: u64 = 64 << 10;
 /// What is not granted, whatever is mounted there.
@@ -82,7 +84,9 @@ pub fn plan(
     let artifact = given.artifact.as_ref().map(|artifact| put(artifact, "app.bls"));
 
     let policies: Vec<&Policy> = given.policy.iter().chain(&given.named).collect();
-    if let Some(bytes) = memory(bundle.spec.memory(), asked.memory, given.code_bytes, &policies)? {
+    let broker_bytes = if given.broker.is_some() { BROKER_BYTES } else { 0 };
+    let beside = given.code_bytes.saturating_add(broker_bytes);
+    if let Some(bytes) = memory(bundle.spec.memory(), asked.memory, beside, &policies)? {
         words.push(format!("--max-memory={bytes}"));
     }
     words.extend(asked.options.iter().cloned());
@@ -124,11 +128,11 @@ fn file_at(source: &Path, place: &str) -> Mount {
 fn memory(
     limit: Option<u64>,
     asked: Option<u64>,
-    code_bytes: u64,
+    beside: u64,
     policies: &[&Policy],
 ) -> Result<Option<u64>, Refusal> {
     let Some(limit) = limit else { return Ok(asked) };
-    let own = LOADER_BYTES.saturating_add(code_bytes);
+    let own = LOADER_BYTES.saturating_add(beside);
     let fits = limit.saturating_sub(own);
     if fits < GUEST_BYTES_MIN {
         let what = format!(
@@ -136,7 +140,7 @@ fn memory(
             show_size(limit),
             show_size(own)
         );
-        let least = show_size(own + GUEST_BYTES_MIN);
+        let least = show_size(own.saturating_add(GUEST_BYTES_MIN));
         let hint = format!("allow it more: {least} and what the guest itself wants");
         return Err(Refusal::new(Defect::Memory, what, hint));
     }

@@ -10,6 +10,7 @@ use crate::refusal::{Defect, Refusal};
 use bls_artifact::artifact::{Frame, HEADER_LEN, Header};
 use bls_artifact::envelope::Envelope;
 use bls_artifact::manifest::Statement;
+use rustix::fd::{AsRawFd as _, OwnedFd};
 use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::fs::FileExt as _;
@@ -32,9 +33,17 @@ pub fn verify(loader: &Path, trust: Option<&Path>, file: &File, path: &str) -> R
         let what = format!("cannot start {}: {error}", loader.display());
         Refusal::new(Defect::Loader, what, "see that it is there, and that everybody may run it")
     };
-    let mut command = Command::new(loader);
-    command.arg("verify");
-    if let Some(trust) = trust {
+    // By descriptors that it inherits, for nobody may not get through every folder.
+    let inherited = |path: &Path| -> std::io::Result<(OwnedFd, String)> {
+        let copy = rustix::io::dup(&File::open(path)?)?;
+        let name = format!("/proc/self/fd/{}", copy.as_raw_fd());
+        Ok((copy, name))
+    };
+    let (_program, program) = inherited(loader).map_err(failed)?;
+    let mut command = Command::new(program);
+    command.arg0("bls-load").arg("verify");
+    let trust = trust.map(inherited).transpose().map_err(failed)?;
+    if let Some((_, trust)) = &trust {
         command.arg("--trust").arg(trust);
     }
     command.arg("-").env_clear().current_dir("/");
