@@ -247,15 +247,15 @@ impl OciNode {
     }
 }
 
-/// An image of this artifact, which trusts the key of the home that it is in.
+/// An image of this artifact, which trusts the key of the home that it is in; with more options.
 ///
 /// # Panics
 /// When it cannot be made.
 #[must_use]
-pub fn image(home: &Home, artifact: &Path) -> PathBuf {
+pub fn image(home: &Home, artifact: &Path, options: &[&str]) -> PathBuf {
     let tar = artifact.with_extension("tar");
     let mut command = Command::new(crate::programs::compiler());
-    command.arg("image").arg(artifact).arg("-q").arg("-o").arg(&tar);
+    command.arg("image").arg(artifact).args(options).arg("-q").arg("-o").arg(&tar);
     command.arg("--trust").arg(home.public_key()).current_dir(home.path("."));
     let _ = run(&mut command, b"").expect(0);
     tar

@@ -49,6 +49,23 @@ fn the_same_files_give_the_same_image_and_a_tool_of_others_reads_it() {
 }
 
 #[test]
+fn an_image_without_a_loader_has_the_artifact_alone() {
+    let home = Home::new();
+    let artifact = home.compile(&fixtures().join("wat/hello.wat"), &["--target", "x86_64,aarch64"]);
+    let key = home.public_key();
+    let words = [text(&artifact), "--trust", text(&key), "--no-loader", "--json"];
+    let made: Value = serde_json::from_str(&image(&home, &words).expect(0).text()).unwrap();
+    assert_eq!(made["targets"], serde_json::json!(["x86_64", "aarch64"]));
+    let tar = fs::read(home.path("hello.oci.tar")).unwrap();
+    assert!(tar.len() < 200 << 10, "{}", tar.len());
+    let said = String::from_utf8_lossy(&tar);
+    assert!(said.contains(r#""Entrypoint":["/app.bls"]"#) && !said.contains("etc/bls"));
+    let own = format!("x86_64={}", loader().display());
+    let both = [text(&artifact), "--no-loader", "--loader", &own];
+    let _ = image(&home, &both).expect(2).says(&["exclude each other", "code: registry.usage"]);
+}
+
+#[test]
 fn what_no_image_can_have_is_refused_and_nothing_is_written() {
     let home = Home::new();
     let artifact = home.fixture("wat/hello.wat");

@@ -35,7 +35,7 @@ impl Node {
         let engine = Containerd::start()?;
         let node = OciNode::default();
         for guest in guests {
-            engine.import(&image(&node.home, &node.home.fixture(guest)));
+            engine.import(&image(&node.home, &node.home.fixture(guest), &[]));
         }
         let program = node.program();
         let node = Self { node, engine, program };
@@ -116,6 +116,10 @@ fn containerd_runs_artifacts_by_the_nodes_loader() {
     );
     let ended = node.run(&wanted("args_env", &[], &[ENTRY, "one", "--two"])).expect(0);
     assert!(ended.text().starts_with("app.bls\none\n--two\n"), "{}", ended.text());
+    // An image of nothing but the artifact.
+    let artifact = node.node.home.fixture("wat/hello.wat");
+    node.engine.import(&image(&node.node.home, &artifact, &["--no-loader"]));
+    assert_eq!(node.run(&wanted("hello", &[], &[])).expect(0).text(), "hello\n");
     // It is the node's loader, and the node's trust file: the image's is not there.
     let explain = ["--annotation", "bls.dev/explain=true"];
     let ended = node.run(&wanted("args_env", &explain, &[])).expect(0);
@@ -138,7 +142,7 @@ fn containerd_says_why_an_artifact_is_refused_and_nothing_is_left() {
     let Some(node) = Node::start(&["wat/exit-42.wat"]) else { return };
     let stranger = Home::with_seed(3);
     // The image trusts its own key; this node does not.
-    node.engine.import(&image(&stranger, &stranger.fixture("wat/args_env.wat")));
+    node.engine.import(&image(&stranger, &stranger.fixture("wat/args_env.wat"), &[]));
     let ended = node.run(&wanted("args_env", &[], &[])).expect(1);
     let _ = ended.says(&[
         "OCI runtime create failed: bls-oci: verify: /app.bls is signed by key",
@@ -275,7 +279,7 @@ fn a_native_container_is_as_it_would_be_without() {
 fn podman(node: &OciNode, guests: &[&str]) -> Option<Podman> {
     let podman = Podman::start(&node.program())?;
     for guest in guests {
-        let tar = image(&node.home, &node.home.fixture(guest));
+        let tar = image(&node.home, &node.home.fixture(guest), &[]);
         let _ = podman.run(&["load", "-q", "-i", tar.to_str().unwrap()]).expect(0);
     }
     Some(podman)

@@ -12,6 +12,7 @@ use crate::programs::{fixtures, loader, run};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// Containers of each kind.
 pub(super) const RUNS: usize = 40;
@@ -113,19 +114,17 @@ fn rows_of_memory(engine: &Containerd, node: &OciNode) -> Result<Vec<f64>, Strin
             }
             let tasks = engine.run(&["tasks", "ls"]).text();
             let task = tasks.lines().find(|line| line.starts_with(&name));
-            let is_running = task.is_some_and(|line| line.contains("RUNNING"));
-            let process = task.and_then(|line| line.split_whitespace().nth(1)).unwrap_or("none");
-            let is_waiting = || {
-                let stat = fs::read_to_string(format!("/proc/{process}/wchan")).unwrap_or_default();
-                !stat.is_empty() && stat != "0"
-            };
-            if is_running && is_waiting() {
-                let text = fs::read_to_string(format!("/proc/{process}/smaps_rollup"));
-                let text = text.unwrap_or_default();
-                let pss = text.lines().find_map(|line| line.strip_prefix("Pss:"));
-                let kib = pss.and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok());
-                kib.into_iter().for_each(|kib| samples.push(kib / 1024.0));
+            if !task.is_some_and(|line| line.contains("RUNNING")) {
+                continue;
             }
+            let process = task.and_then(|line| line.split_whitespace().nth(1)).unwrap_or("none");
+            // Until it waits for good.
+            std::thread::sleep(Duration::from_millis(300));
+            let text = fs::read_to_string(format!("/proc/{process}/smaps_rollup"));
+            let text = text.unwrap_or_default();
+            let pss = text.lines().find_map(|line| line.strip_prefix("Pss:"));
+            let kib = pss.and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok());
+            kib.into_iter().for_each(|kib| samples.push(kib / 1024.0));
         }
         found.push(samples.median());
         while child.try_wait().is_ok_and(|ended| ended.is_none()) {
