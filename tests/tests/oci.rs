@@ -247,7 +247,8 @@ fn bundles_that_lie_are_refused_before_there_is_a_container() {
     recorder.refuses(&bundle, "signature.unknown-key", &["/app.bls is signed by key"]);
 
     let module = fixtures().join("c/hello.wasm");
-    let foreign = home.compile(&module, &["--target", "aarch64,riscv64"]);
+    let same = Home::new();
+    let foreign = same.compile(&module, &["--target", "aarch64,riscv64"]);
     let bundle = Bundle::new(&[("app.bls", &foreign)], &words);
     let host = if cfg!(target_arch = "x86_64") { "x86_64" } else { "another" };
     if host == "x86_64" {

@@ -3,8 +3,8 @@
 //! By the first bytes of the file, never by its name. What is found here is a guess about a
 //! file that others may replace: it decides who starts it, and never whether it may run.
 
-use crate::bundle::Bundle;
-use crate::inside::Inside;
+use crate::bundle::{Bundle, Mount};
+use crate::inside::{Inside, PLACE, below, plain_of};
 use crate::refusal::{Defect, Refusal};
 use bls_artifact::artifact::MAGIC;
 use std::fs::File;
@@ -46,6 +46,11 @@ pub fn find(bundle: &Bundle, inside: &Inside<'_>) -> Result<Option<Entry>, Refus
     let Some((first, rest)) = process.args.as_deref().and_then(<[String]>::split_first) else {
         return Ok(None);
     };
+    // What this program has changed before is as it is to be.
+    let is_ours = |mount: &Mount| plain_of(mount) == *first;
+    if below(first, PLACE) == Some(LOADER) && bundle.spec.mounts.iter().flatten().any(is_ours) {
+        return Ok(None);
+    }
     let open = |word: &str| paths(bundle, word).find_map(|path| Some((inside.file(&path)?, path)));
     let Some((file, path)) = open(first) else { return Ok(None) };
     if let Some(kind) = kind(&file) {

@@ -12,7 +12,7 @@ use rustix::fs::{FlockOperation, flock};
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{
-    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+    DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
 };
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -87,21 +87,24 @@ fn check_folder(folder: &Path) -> std::io::Result<Result<(), Refusal>> {
     })
 }
 
-/// A copy that nobody changes while it is compiled, and its digest. One that is too long is cut a
-/// byte behind the bound.
+/// A copy that nobody changes while it is compiled, and its digest. One that is too long is cut
+/// behind the bound.
 fn copied(module: &File, folder: &Path) -> std::io::Result<(tempfile::NamedTempFile, String)> {
     let mut copy = tempfile::Builder::new().prefix(".").suffix(".wasm").tempfile_in(folder)?;
     let (mut hasher, mut buffer) = (Hasher::default(), vec![0; 1 << 16]);
-    let mut rest = module.take(MODULE_BYTES_MAX + 1);
-    loop {
-        match rest.read(&mut buffer)? {
-            0 => return Ok((copy, hasher.finish().to_string())),
+    let mut position = 0;
+    // By position: it may have been read before.
+    while position <= MODULE_BYTES_MAX {
+        match module.read_at(&mut buffer, position)? {
+            0 => break,
             read => {
                 hasher.update(&buffer[..read]);
                 copy.write_all(&buffer[..read])?;
+                position += read as u64;
             }
         }
     }
+    Ok((copy, hasher.finish().to_string()))
 }
 
 fn compile_into(

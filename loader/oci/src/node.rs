@@ -106,15 +106,18 @@ impl Node {
         if node.version != VERSION {
             return Err(format!("it is of version {}, and {VERSION} is read here", node.version));
         }
-        let paths = [&node.loader, &node.trust, &node.policy, &node.broker];
-        let compile = node.compile.iter().flat_map(|one| {
-            [Some(&one.key), Some(&one.cache), one.with.as_ref()].into_iter().flatten()
-        });
-        let mut all = paths.into_iter().flatten().chain(node.policies.values()).chain(compile);
-        match all.find(|path| !path.is_absolute()) {
-            Some(path) => Err(format!("{} is no absolute path", path.display())),
-            None => Ok(node),
+        if let Some(path) = node.paths().find(|path| !path.is_absolute()) {
+            return Err(format!("{} is no absolute path", path.display()));
         }
+        Ok(node)
+    }
+
+    /// Every path that it names, but the real runtime's.
+    fn paths(&self) -> impl Iterator<Item = &PathBuf> {
+        let own = [&self.loader, &self.trust, &self.policy, &self.broker].into_iter().flatten();
+        let compile = self.compile.iter();
+        let compile = compile.flat_map(|one| [&one.key, &one.cache].into_iter().chain(&one.with));
+        own.chain(self.policies.values()).chain(compile)
     }
 
     /// The node's loader.
