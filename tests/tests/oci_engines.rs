@@ -10,6 +10,7 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What an engine makes containers of here: a name of an image, words, options.
 struct Wanted<'a> {
@@ -76,6 +77,31 @@ impl Node {
         run(&mut self.command(&fresh_name(), wanted), b"")
     }
 
+    /// Whether a container's process runs.
+    fn is_running(&self, name: &str) -> bool {
+        let tasks = self.engine.run(&["tasks", "ls"]).text();
+        tasks.lines().any(|line| line.starts_with(name) && line.contains("RUNNING"))
+    }
+
+    /// Runs a container that reads its input to the end. `ctr` overlooks an end that comes before
+    /// the container runs.
+    fn fed(&self, name: &str, mut command: Command, input: &[u8]) -> Ended {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut pipe = child.stdin.take().unwrap();
+        let has_ended = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let _ = scope.spawn(|| {
+                let _ = pipe.write_all(input);
+                while !has_ended.load(Ordering::Relaxed) && !self.is_running(name) {}
+                drop(pipe);
+            });
+            let ended = child.wait_with_output().unwrap();
+            has_ended.store(true, Ordering::Relaxed);
+            Ended::from(ended)
+        })
+    }
+
     fn native(&self, rootfs: &Path, options: &[&str], words: &[&str]) -> Ended {
         let mut command = self.engine.command(&["run", "--rm", "--runc-binary"]);
         command.arg(&self.program).args(options).arg("--rootfs").arg(rootfs);
@@ -132,7 +158,8 @@ fn containerd_runs_artifacts_by_the_nodes_loader() {
     let _ = code("spin", &["--annotation", "bls.dev/timeout=200ms"]).expect(124).says(&["200ms"]);
 
     let input = vec![b'x'; 300_000];
-    let ended = run(&mut node.command(&fresh_name(), &wanted("cat", &[], &[])), &input).expect(0);
+    let name = fresh_name();
+    let ended = node.fed(&name, node.command(&name, &wanted("cat", &[], &[])), &input).expect(0);
     assert_eq!(ended.stdout, input);
     node.is_empty();
 }
@@ -152,7 +179,7 @@ fn containerd_says_why_an_artifact_is_refused_and_nothing_is_left() {
     let _ = node
         .run(&wanted("exit-42", &nonsense, &[]))
         .expect(1)
-        .says(&["bls.dev/fuel: \\\"much\\\" is not a number"]);
+        .says(&["bls.dev/fuel: \"much\" is not a number"]);
     node.is_empty();
 
     // Revoked since: not even where the image trusts it.
@@ -217,14 +244,10 @@ fn containers_are_signalled_killed_and_deleted() {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        // It runs when its task does; a signal before its handlers stand would be lost.
-        let is_there = || {
-            let tasks = node.engine.run(&["tasks", "ls"]).text();
-            tasks.lines().any(|line| line.starts_with(&name) && line.contains("RUNNING"))
-        };
-        while !is_there() {
+        while !node.is_running(&name) {
             assert!(child.try_wait().unwrap().is_none(), "it ended");
         }
+        // A signal that comes before its handlers stand is lost.
         while child.try_wait().unwrap().is_none() {
             let _ = node.engine.run(&["tasks", "kill", "-s", signal, &name]);
         }
@@ -261,8 +284,9 @@ fn a_native_container_is_as_it_would_be_without() {
         if let Some(program) = program {
             command.arg("--runc-binary").arg(program);
         }
-        command.arg("--rootfs").arg(&rootfs).args([&fresh_name(), "/native", "one", "two"]);
-        let ended = run(&mut command, b"input").expect(7);
+        let name = fresh_name();
+        command.arg("--rootfs").arg(&rootfs).args([&name, "/native", "one", "two"]);
+        let ended = node.fed(&name, command, b"input").expect(7);
         (ended.text(), ended.stderr)
     };
     let (said, errors) = outcome(Some(&node.program));
