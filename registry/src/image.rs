@@ -1,9 +1,10 @@
-//! A container image of two files: the static loader, and the artifact that it runs.
+//! A container image of two files: the static loader, and the artifact that it runs; or of the
+//! artifact alone, for nodes that have a loader of their own (bls-oci).
 //!
 //! ```text
 //! layer 1   /bls-load                               the same for every artifact
 //! layer 2   /app.bls  [/etc/bls/trust.json]
-//! run as    65532:65532, ["/bls-load", "/app.bls"]
+//! run as    65532:65532, ["/bls-load", "/app.bls"]; without a loader ["/app.bls"]
 //! ```
 //!
 //! Guarantees the same bytes for the same files. A loader is taken only if it is a static program
@@ -17,7 +18,7 @@ use crate::form::{
 use crate::layout::{Entry, Layout, tar_of};
 use crate::package::{Artifact, Source};
 use bls_artifact::key::PublicKey;
-use bls_artifact::registry::Defect;
+use bls_artifact::registry::{Defect, architecture};
 use bls_artifact::target::Target;
 use bls_artifact::trust::Trust;
 use object::Endianness;
@@ -45,7 +46,8 @@ pub struct Loader<'a> {
     /// What it runs.
     pub target: Target,
     platform: Platform,
-    bytes: &'a [u8],
+    /// `None` where the node has one.
+    bytes: Option<&'a [u8]>,
 }
 
 impl<'a> Loader<'a> {
@@ -84,7 +86,18 @@ impl<'a> Loader<'a> {
         if !elf.loads {
             return Err(wrong("it is no program"));
         }
-        Ok(Self { target, platform, bytes })
+        Ok(Self { target, platform, bytes: Some(bytes) })
+    }
+
+    /// The loader that a node has itself.
+    #[must_use]
+    pub fn of_the_node(target: Target) -> Self {
+        let (architecture, variant) = match target {
+            // As for its loader, which interprets.
+            Target::Pulley32 => ("arm", Some("v7")),
+            target => (architecture(target), None),
+        };
+        Self { target, platform: Platform::linux(architecture, variant), bytes: None }
     }
 }
 
@@ -138,7 +151,7 @@ struct Configuration<'a> {
     platform: &'a Platform,
     config: Execution<'a>,
     rootfs: Layers,
-    history: [History; 2],
+    history: Vec<History>,
 }
 
 /// How it is run.
@@ -146,7 +159,7 @@ struct Configuration<'a> {
 #[serde(rename_all = "PascalCase")]
 struct Execution<'a> {
     user: &'static str,
-    entrypoint: [String; 2],
+    entrypoint: Vec<String>,
     working_dir: &'static str,
     labels: &'a Annotations,
 }
@@ -156,7 +169,7 @@ struct Execution<'a> {
 struct Layers {
     #[serde(rename = "type")]
     kind: &'static str,
-    diff_ids: [String; 2],
+    diff_ids: Vec<String>,
 }
 
 /// Where a layer comes from.
@@ -214,31 +227,37 @@ fn manifest_of(
 ) -> Result<Vec<u8>, Error> {
     let file = |path, mode, contents| Entry { path, mode, contents: Some(contents) };
     let folder = |path| Entry { path, mode: 0o755, contents: None };
-    let first = tar_of(&[file(LOADER, 0o755, loader.bytes)])?;
+    let first = loader.bytes.map(|bytes| tar_of(&[file(LOADER, 0o755, bytes)])).transpose()?;
     let stripped = artifact.stripped(loader.target);
     let mut second = vec![file(ARTIFACT, 0o644, stripped.as_slice())];
     if let Some(trust) = trust {
         second.extend([folder("etc/"), folder("etc/bls/"), file(TRUST, 0o644, trust)]);
     }
-    let layers = [first, tar_of(&second)?].map(|bytes| layout.add(LAYER, bytes));
+    let has_loader = first.is_some();
+    let all = first.into_iter().chain([tar_of(&second)?]);
+    let layers: Vec<Descriptor> = all.map(|bytes| layout.add(LAYER, bytes)).collect();
+    // What there is of the two, the loader first.
+    let of_both = |both: [&'static str; 2]| both.into_iter().skip(usize::from(!has_loader));
     let said = &manifest.annotations;
     let configuration = Configuration {
         created: said.get("org.opencontainers.image.created"),
         platform: &loader.platform,
         config: Execution {
             user: USER,
-            entrypoint: [LOADER, ARTIFACT].map(|name| format!("/{name}")),
+            entrypoint: of_both([LOADER, ARTIFACT]).map(|name| format!("/{name}")).collect(),
             working_dir: "/",
             labels: said,
         },
         rootfs: Layers {
             kind: "layers",
-            diff_ids: [&layers[0], &layers[1]].map(|layer| format!("sha256:{}", layer.digest)),
+            diff_ids: layers.iter().map(|layer| format!("sha256:{}", layer.digest)).collect(),
         },
-        history: ["bls-load", "bls-compile image"].map(|created_by| History { created_by }),
+        history: of_both(["bls-load", "bls-compile image"])
+            .map(|created_by| History { created_by })
+            .collect(),
     };
     let config = layout.add(CONFIG, to_bytes(&configuration));
-    Ok(to_bytes(&Manifest { config, layers: layers.into(), ..manifest }))
+    Ok(to_bytes(&Manifest { config, layers, ..manifest }))
 }
 
 /// The name of an image, with a tag.

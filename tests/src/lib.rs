@@ -15,6 +15,7 @@ pub mod deltas;
 pub mod devices;
 pub mod differential;
 pub mod embedded;
+pub mod engines;
 pub mod fake_outside;
 pub mod faulty;
 pub mod fuzzing;

@@ -40,6 +40,17 @@ pub fn broker() -> PathBuf {
     path
 }
 
+/// The path of bls-oci: beside bls-load, where it looks for that.
+///
+/// # Panics
+/// When it is not there.
+#[must_use]
+pub fn oci() -> PathBuf {
+    let path = loader().with_file_name("bls-oci");
+    assert!(path.is_file(), "{} is not there: run `cargo xtask build`", path.display());
+    path
+}
+
 /// The path of the small bls-load: below the folder of the full one.
 ///
 /// # Panics

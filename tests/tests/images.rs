@@ -1,13 +1,13 @@
 //! Container images: what is in them, what is refused, and runs under a real containerd where it
 //! is installed.
 
+use bls_tests::engines::Containerd;
 use bls_tests::programs::{Ended, Home, compiler, fixtures, loader, run};
 use bls_tests::registries::{Registry, command};
 use serde_json::Value;
 use std::fs;
-use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 
 fn image(home: &Home, words: &[&str]) -> Ended {
     run(command(home, &compiler()).arg("image").args(words), b"")
@@ -46,6 +46,23 @@ fn the_same_files_give_the_same_image_and_a_tool_of_others_reads_it() {
     let config: Value = serde_json::from_slice(&inspect.stdout).unwrap();
     assert_eq!(config["config"]["Entrypoint"], serde_json::json!(["/bls-load", "/app.bls"]));
     assert_eq!(config["config"]["User"], "65532:65532");
+}
+
+#[test]
+fn an_image_without_a_loader_has_the_artifact_alone() {
+    let home = Home::new();
+    let artifact = home.compile(&fixtures().join("wat/hello.wat"), &["--target", "x86_64,aarch64"]);
+    let key = home.public_key();
+    let words = [text(&artifact), "--trust", text(&key), "--no-loader", "--json"];
+    let made: Value = serde_json::from_str(&image(&home, &words).expect(0).text()).unwrap();
+    assert_eq!(made["targets"], serde_json::json!(["x86_64", "aarch64"]));
+    let tar = fs::read(home.path("hello.oci.tar")).unwrap();
+    assert!(tar.len() < 200 << 10, "{}", tar.len());
+    let said = String::from_utf8_lossy(&tar);
+    assert!(said.contains(r#""Entrypoint":["/app.bls"]"#) && !said.contains("etc/bls"));
+    let own = format!("x86_64={}", loader().display());
+    let both = [text(&artifact), "--no-loader", "--loader", &own];
+    let _ = image(&home, &both).expect(2).says(&["exclude each other", "code: registry.usage"]);
 }
 
 #[test]
@@ -117,64 +134,9 @@ fn an_image_is_pushed_as_it_was_made() {
     let _ = wrong.says(&["code: registry.layout"]);
 }
 
-/// A containerd of the test's own.
-struct Engine {
-    process: Child,
-    socket: PathBuf,
-    _folder: tempfile::TempDir,
-}
-
-impl Engine {
-    /// `None`, and a line that says so, where there is none.
-    fn start() -> Option<Self> {
-        let installed = ["containerd", "ctr", "runc"]
-            .iter()
-            .all(|program| Command::new(program).arg("--version").output().is_ok());
-        if !installed || !rustix::process::getuid().is_root() {
-            println!("containerd and runc are not installed, or this is not root: left out");
-            return None;
-        }
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = |name: &str| folder.path().join(name);
-        let socket = path("socket");
-        let mut process = Command::new("containerd")
-            .args(["--root".into(), path("root"), "--state".into(), path("state")])
-            .arg("--address")
-            .arg(&socket)
-            .stderr(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("a process");
-        // It says when it is ready; whatever else it says is read, so that it never waits.
-        let mut lines = BufReader::new(process.stderr.take().expect("a pipe")).lines();
-        let is_ready = lines
-            .by_ref()
-            .map_while(Result::ok)
-            .any(|line| line.contains("containerd successfully booted"));
-        let _ = std::thread::spawn(move || lines.count());
-        if !is_ready {
-            println!("containerd does not start here: left out");
-            let _ = process.wait();
-            return None;
-        }
-        Some(Self { process, socket, _folder: folder })
-    }
-
-    fn run(&self, words: &[&str]) -> Ended {
-        run(Command::new("ctr").arg("--address").arg(&self.socket).args(words), b"")
-    }
-}
-
-impl Drop for Engine {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
 #[test]
 fn an_image_runs_under_containerd_with_nothing_but_what_is_in_it() {
-    let Some(engine) = Engine::start() else { return };
+    let Some(engine) = Containerd::start() else { return };
     let home = Home::new();
     let artifact = home.fixture("wat/args_env.wat");
     let key = home.public_key();

@@ -59,6 +59,11 @@ fn all() -> Vec<Texts> {
             own: said(&compiler().with_file_name("bls-account"), &["--help"]),
             commands: Vec::new(),
         },
+        Texts {
+            program: "bls-oci",
+            own: said(&compiler().with_file_name("bls-oci"), &["--help"]),
+            commands: Vec::new(),
+        },
         // Its commands have their own way to ask for help.
         Texts {
             program: "bls-broker",
@@ -70,9 +75,9 @@ fn all() -> Vec<Texts> {
     ]
 }
 
-/// Whether people type a program's name; the others are started by bls-load.
+/// Whether people type a program's name; the others are started by bls-load, or by engines.
 fn is_typed(program: &str) -> bool {
-    !["bls-account", "bls-broker"].contains(&program)
+    !["bls-account", "bls-broker", "bls-oci"].contains(&program)
 }
 
 /// Text as roff takes it, line by line as it is.
@@ -107,7 +112,8 @@ fn page(texts: &Texts) -> String {
         section(&format!("{program} {name}").to_ascii_uppercase().replace('-', "\\-"), text);
     }
     page.push_str(".SH SEE ALSO\n");
-    let others = ["bls-account", "bls-broker", "bls-compile", "bls-load", "bls-registry"];
+    let others =
+        ["bls-account", "bls-broker", "bls-compile", "bls-load", "bls-oci", "bls-registry"];
     let others = others.iter().filter(|other| *other != program);
     let others: Vec<String> =
         others.map(|other| format!(".BR {} (1)", other.replace('-', "\\-"))).collect();
@@ -186,7 +192,7 @@ fn manuals_and_completions_are_those_of_the_help() {
 fn every_command_has_its_place_and_its_options() {
     for Texts { program, commands, .. } in all() {
         let least = match program {
-            "bls-account" => 0,
+            "bls-account" | "bls-oci" => 0,
             "bls-broker" | "bls-registry" => 3,
             _ => 10,
         };
@@ -218,7 +224,9 @@ fn bash_completes_commands_and_options() {
 /// Where mandoc or man is installed it finds nothing wrong.
 #[test]
 fn a_page_is_one() {
-    for program in ["bls-compile", "bls-load", "bls-registry", "bls-account", "bls-broker"] {
+    let programs =
+        ["bls-compile", "bls-load", "bls-registry", "bls-account", "bls-broker", "bls-oci"];
+    for program in programs {
         let page = contrib(&format!("man/{program}.1"));
         let text = fs::read_to_string(&page).unwrap();
         assert!(text.contains(".SH NAME\n") && text.contains(".SH DESCRIPTION\n"), "{program}");

@@ -9,8 +9,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const PROGRAMS: [&str; 5] =
-    ["bls-compile", "bls-load", "bls-broker", "bls-account", "bls-registry"];
+const PROGRAMS: [&str; 6] =
+    ["bls-compile", "bls-load", "bls-broker", "bls-account", "bls-oci", "bls-registry"];
 
 /// What Debian calls this architecture.
 fn architecture() -> &'static str {

@@ -19,7 +19,7 @@ The verbs of this repository.
 
 Usage: cargo xtask <VERB>
 
-  build    the five programs, into target/bls/
+  build    the six programs, into target/bls/
            build minimal: a small bls-load, into target/bls/minimal/: core WebAssembly, preview 1,
            raw parts; no store, no network, no configurations (loader/Cargo.toml)
   library  the library for C and its header, into target/bls/
@@ -130,7 +130,7 @@ fn build() -> Step {
     // Static too: the broker opens no library, so its rules allow it none. At an address that
     // nobody knows, unlike the loader: it speaks with strangers.
     let flags = format!("target.{host}.rustflags=[\"-Ctarget-feature=+crt-static\"]");
-    for program in ["bls-broker", "bls-account"] {
+    for program in ["bls-broker", "bls-account", "bls-oci"] {
         let common = ["build", "--profile", "dist", "--package", program, "--target", &host];
         cargo(&[&common[..], &["--config", &flags]].concat(), &[])?;
         install(&target().join(&host).join("dist").join(program), program)?;
@@ -243,7 +243,9 @@ fn test(rest: &[String]) -> Step {
     cargo(&[&["test", "--release", "--package", "bls-compiler"][..], &rest].concat(), &[])?;
     let library = ["test", "--release", "--package", "bls-loader", "--features", "pool"];
     cargo(&[&library[..], &rest].concat(), &[])?;
-    for package in ["bls-broker", "bls-account", "bls-registry", "bls-capi", "bls-header"] {
+    let packages =
+        ["bls-broker", "bls-account", "bls-oci", "bls-registry", "bls-capi", "bls-header"];
+    for package in packages {
         cargo(&[&["test", "--release", "--package", package][..], &rest].concat(), &[])?;
     }
     with_programs(&[&["test", "--release", "--package", "bls-tests"][..], &rest].concat())?;
@@ -264,6 +266,7 @@ fn check() -> Step {
         "bls-loader",
         "bls-broker",
         "bls-account",
+        "bls-oci",
         "bls-capi",
         "bls-registry",
     ];

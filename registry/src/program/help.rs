@@ -76,6 +76,8 @@ one that the loader runs, for whoever is trusted.
   -o, --output <FILE>     [default: NAME.oci.tar here; - is stdout]
       --loader <ARCH=FILE>  the static bls-load for an architecture, for each
                           [default: for this one that beside bls-compile]
+      --no-loader         the artifact alone, for all its architectures and for
+                          nodes that run it with a loader of their own (bls-oci)
       --trust <FILE>      whom the image trusts: a public key or a plain trust
                           file, as /etc/bls/trust.json in it [default: nobody;
                           mount that file]

@@ -17,7 +17,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// The options, as the help explains them.
-pub(super) const OPTIONS: [&str; 6] = ["output", "loader", "trust", "tag", "json", "quiet"];
+pub(super) const OPTIONS: [&str; 7] =
+    ["output", "loader", "no-loader", "trust", "tag", "json", "quiet"];
 /// The program that verifies, and that this machine's images hold.
 const LOADER: &str = "bls-load";
 
@@ -27,6 +28,7 @@ struct Asked {
     files: Vec<PathBuf>,
     output: Option<PathBuf>,
     loaders: Vec<(Target, PathBuf)>,
+    no_loader: bool,
     trust: Option<PathBuf>,
     tag: Option<String>,
     common: Common,
@@ -45,6 +47,7 @@ pub(super) fn run(parser: &mut Parser) -> Result<(), Error> {
 
     let mut loaders = asked.loaders.clone();
     if let Some(host) = Target::host()
+        && !asked.no_loader
         && loaders.iter().all(|(target, _)| *target != host)
         && artifacts.iter().any(|artifact| artifact.targets().contains(&host))
     {
@@ -57,6 +60,10 @@ pub(super) fn run(parser: &mut Parser) -> Result<(), Error> {
     let mut loaders = Vec::new();
     for (target, program) in &programs {
         loaders.push(Loader::new(*target, program)?);
+    }
+    if asked.no_loader {
+        // Each once: no two of one release have the same.
+        loaders.extend(artifacts.iter().flat_map(Artifact::targets).map(Loader::of_the_node));
     }
     let mut images = Vec::new();
     for loader in &loaders {
@@ -77,6 +84,8 @@ pub(super) fn run(parser: &mut Parser) -> Result<(), Error> {
         Some(tag) => name(tag)?,
         None => default_name(first),
     };
+    // Whom to trust is the node's matter where the loader is.
+    let trust = trust.filter(|_| !asked.no_loader);
     let layout = make(&images, trust.as_deref(), &tag)?;
     let tar = layout.to_tar()?;
     let output = asked.output.clone().unwrap_or_else(|| default_file(first).into());
@@ -134,6 +143,7 @@ fn read(parser: &mut Parser) -> Result<Asked, Error> {
                 }
                 asked.loaders.push((target, file));
             }
+            "no-loader" => asked.no_loader = true,
             name @ ("json" | "quiet") => {
                 let _ = asked.common.option(name, parser)?;
             }
@@ -142,6 +152,9 @@ fn read(parser: &mut Parser) -> Result<Asked, Error> {
     }
     if asked.files.is_empty() {
         return Err(usage("image needs the file of an artifact"));
+    }
+    if asked.no_loader && !asked.loaders.is_empty() {
+        return Err(usage("--loader and --no-loader exclude each other"));
     }
     if asked.common.json && asked.output.as_deref() == Some(Path::new("-")) {
         return Err(usage("the image and the JSON cannot both go to standard output"));
