@@ -83,7 +83,10 @@ impl Drop for Alarm {
 }
 
 /// Starts the thread, once.
-fn start() -> std::io::Result<()> {
+///
+/// # Errors
+/// The system gives no thread.
+pub(crate) fn start() -> std::io::Result<()> {
     static ONCE: Once = Once::new();
     static FAILED: OnceLock<std::io::ErrorKind> = OnceLock::new();
     ONCE.call_once(|| {

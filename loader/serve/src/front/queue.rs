@@ -1,0 +1,227 @@
+//! Requests that wait for a worker, and the workers that take them, each one at a time.
+//!
+//! Guarantees that no more wait than may, that one whose time is over is not begun, and that a
+//! worker's end costs the one request that it has. A worker that does not answer in its guest's
+//! time is killed by the keeper.
+
+use crate::control;
+use crate::metrics::Metrics;
+use crate::wire::{self, Answer, BESIDE_BYTES_MAX, LENGTH_BYTES};
+use bytes::{Bytes, BytesMut};
+use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::{Instant, timeout};
+
+/// How much longer than its guest a worker may take to answer.
+const GRACE: Duration = Duration::from_secs(2);
+/// A body up to here is sent with its head, in one piece.
+const IN_ONE_PIECE: usize = 16 << 10;
+
+/// A request, for a worker.
+#[derive(Debug)]
+pub(super) struct Job {
+    /// Its head as the worker reads it.
+    pub(super) head: Vec<u8>,
+    pub(super) body: Bytes,
+    /// When it is not to be begun any more.
+    pub(super) until: Instant,
+    pub(super) reply: oneshot::Sender<Ending>,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(super) enum Ending {
+    /// The worker answered.
+    Answered(Answer),
+    /// The worker ended, or answered what is no answer.
+    Lost,
+    /// The worker did not answer in time.
+    Silent,
+    /// No worker took it in time.
+    Waited,
+}
+
+/// Those that wait.
+#[derive(Debug)]
+pub(super) struct Queue {
+    jobs: Mutex<VecDeque<Job>>,
+    most: usize,
+    /// Somebody waits.
+    added: Notify,
+    workers: AtomicUsize,
+    /// Workers that have nothing to do.
+    idle: AtomicUsize,
+}
+
+impl Queue {
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            jobs: Mutex::default(),
+            most,
+            added: Notify::new(),
+            workers: AtomicUsize::new(0),
+            idle: AtomicUsize::new(0),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Job>> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many workers there are.
+    pub(super) fn workers(&self) -> usize {
+        self.workers.load(Ordering::Relaxed)
+    }
+
+    /// How many requests wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Adds one; `false` where too many wait.
+    pub(super) fn add(&self, job: Job) -> bool {
+        let mut jobs = self.lock();
+        // What an idle worker takes in a moment does not wait.
+        let most = self.most.saturating_add(self.idle.load(Ordering::Relaxed));
+        if jobs.len() >= most {
+            // Whose client has gone, or whose time is over, waits no more.
+            let now = Instant::now();
+            jobs.retain(|job| !job.reply.is_closed() && job.until > now);
+            if jobs.len() >= most {
+                return false;
+            }
+        }
+        jobs.push_back(job);
+        drop(jobs);
+        self.added.notify_one();
+        true
+    }
+
+    /// The next one.
+    async fn next(&self) -> Job {
+        loop {
+            let job = self.lock().pop_front();
+            match job {
+                Some(job) if job.reply.is_closed() => {}
+                Some(job) if job.until <= Instant::now() => {
+                    let _ = job.reply.send(Ending::Waited);
+                }
+                Some(job) => return job,
+                None => self.added.notified().await,
+            }
+        }
+    }
+}
+
+/// What is known of workers.
+#[derive(Debug)]
+pub(super) struct Work {
+    pub(super) queue: Arc<Queue>,
+    pub(super) metrics: Arc<Mutex<Metrics>>,
+    pub(super) keeper: Arc<OwnedFd>,
+    /// A guest's time.
+    pub(super) time: Duration,
+    /// The most bytes that a guest writes.
+    pub(super) output_max: usize,
+}
+
+/// Counts one more while it is there.
+struct Counted<'a>(&'a AtomicUsize);
+
+impl<'a> Counted<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        let _ = count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        let _ = self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Work {
+    /// Hands requests to a worker until it is gone.
+    pub(super) async fn with(self: Arc<Self>, process: u32, mut socket: UnixStream) {
+        let counted = Counted::new(&self.queue.workers);
+        while let Some(job) = self.next(&socket).await {
+            let Job { head, body, reply, .. } = job;
+            let exchanged =
+                timeout(self.time + GRACE, self.exchange(&mut socket, head, &body)).await;
+            let (ending, goes_on) = match exchanged {
+                Ok(Some(answer)) => (Ending::Answered(answer), true),
+                Ok(None) => (Ending::Lost, false),
+                Err(_) => (Ending::Silent, false),
+            };
+            // Whoever asked may be gone.
+            let _ = reply.send(ending);
+            if !goes_on {
+                break;
+            }
+        }
+        control::kill(&*self.keeper, process);
+        drop(counted);
+        self.metrics.lock().unwrap_or_else(PoisonError::into_inner).lost_a_worker();
+    }
+
+    /// The next request; `None` where the worker is gone meanwhile.
+    async fn next(&self, socket: &UnixStream) -> Option<Job> {
+        let _idle = Counted::new(&self.queue.idle);
+        loop {
+            tokio::select! {
+                biased;
+                job = self.queue.next() => return Some(job),
+                readable = socket.readable() => {
+                    let told = readable.and_then(|()| socket.try_read(&mut [0]));
+                    // It has nothing to say.
+                    if !told.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock) {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends a request, and reads the answer.
+    async fn exchange(
+        &self,
+        socket: &mut UnixStream,
+        mut head: Vec<u8>,
+        body: &Bytes,
+    ) -> Option<Answer> {
+        if body.len() <= IN_ONE_PIECE {
+            head.extend_from_slice(body);
+            socket.write_all(&head).await.ok()?;
+        } else {
+            socket.write_all(&head).await.ok()?;
+            socket.write_all(body).await.ok()?;
+        }
+        let mut bytes = BytesMut::with_capacity(8 << 10);
+        let mut wanted = LENGTH_BYTES;
+        while bytes.len() < wanted {
+            if socket.read_buf(&mut bytes).await.ok()? == 0 {
+                return None;
+            }
+            if wanted == LENGTH_BYTES && bytes.len() >= LENGTH_BYTES {
+                let length = wire::length(&bytes)?;
+                if length > self.output_max.saturating_add(BESIDE_BYTES_MAX) {
+                    return None;
+                }
+                wanted = LENGTH_BYTES + length;
+                bytes.reserve(wanted.saturating_sub(bytes.len()));
+            }
+        }
+        // It is asked one thing at a time.
+        if bytes.len() > wanted {
+            return None;
+        }
+        Answer::read(&bytes.freeze().split_off(LENGTH_BYTES))
+    }
+}
