@@ -9,8 +9,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const PROGRAMS: [&str; 5] =
-    ["bls-compile", "bls-load", "bls-broker", "bls-account", "bls-registry"];
+const PROGRAMS: [&str; 6] =
+    ["bls-compile", "bls-load", "bls-broker", "bls-account", "bls-registry", "bls-serve"];
 
 /// What Debian calls this architecture.
 fn architecture() -> &'static str {
@@ -80,7 +80,7 @@ fn stage(tree: &Path) -> std::io::Result<()> {
         }
     }
     let completions = "usr/share/bash-completion/completions";
-    for program in ["bls-compile", "bls-load", "bls-registry"] {
+    for program in ["bls-compile", "bls-load", "bls-registry", "bls-serve"] {
         let script = root().join("contrib/completions/bls.bash");
         put(script, &format!("{completions}/{program}"), 0o644)?;
     }
