@@ -121,7 +121,8 @@ impl Held {
 /// Opens and judges the folders that are asked for here, and those of the policies.
 #[cfg(feature = "pool")]
 pub(crate) fn hold(request: &Request, rules: &Rules, facts: &Facts) -> Result<Held, GrantError> {
-    let decision = Decision::of(request, rules, facts, &Held(Vec::new()));
+    let none = Held::default();
+    let decision = Decision::of(request, rules, facts, &none);
     decision.folders(&mut Vec::new()).map(Held)
 }
 
@@ -132,7 +133,7 @@ pub(crate) fn grant(
     limits: &Limits,
     facts: &Facts,
 ) -> Result<Granted, GrantError> {
-    grant_of(request, rules, limits, facts, &Held(Vec::new()))
+    grant_of(request, rules, limits, facts, &Held::default())
 }
 
 /// The same where some folders are open already.

@@ -110,7 +110,10 @@ impl Server {
     pub fn ask(&self, request: &str) -> Reply {
         let mut connection = connect(self.address);
         connection.write_all(request.as_bytes()).expect("sent");
-        read_reply(&mut connection)
+        match request.starts_with("HEAD ") {
+            true => read_head(&mut connection),
+            false => read_reply(&mut connection),
+        }
     }
 
     /// Asks what those who watch ask.
@@ -267,7 +270,7 @@ impl Reply {
     }
 }
 
-/// Reads one response: its head byte by byte, its body as long as it says. No response, where the
+/// Reads one response: its head, and its body as long as that says. No response, where the
 /// connection ends.
 ///
 /// # Panics
@@ -275,6 +278,16 @@ impl Reply {
 #[must_use]
 #[track_caller]
 pub fn read_reply(connection: &mut TcpStream) -> Reply {
+    let mut reply = read_head(connection);
+    let length = reply.header("content-length").and_then(|length| length.parse().ok());
+    reply.body = vec![0; length.unwrap_or(0)];
+    connection.read_exact(&mut reply.body).expect("the body");
+    reply
+}
+
+/// Reads the head of one, byte by byte.
+#[track_caller]
+fn read_head(connection: &mut TcpStream) -> Reply {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
@@ -292,11 +305,5 @@ pub fn read_reply(connection: &mut TcpStream) -> Reply {
         let (name, value) = line.split_once(": ").unwrap_or_else(|| panic!("no header: {line:?}"));
         reply.headers.push((name.to_ascii_lowercase(), value.to_owned()));
     }
-    if reply.status == 100 {
-        return reply;
-    }
-    let length = reply.header("content-length").and_then(|length| length.parse().ok());
-    reply.body = vec![0; length.unwrap_or(0)];
-    connection.read_exact(&mut reply.body).expect("the body");
     reply
 }

@@ -239,7 +239,7 @@ impl Keeper {
                 end = Some(Instant::now() + options.drain + GRACE);
                 self.tell(Order::Drain(options.drain))?;
             }
-            let front_is_gone = self.bury()?;
+            let front_is_gone = self.bury(end.is_some());
             match (front_is_gone, end) {
                 (true, Some(_)) => return Ok(()),
                 (true, None) => {
@@ -281,8 +281,9 @@ impl Keeper {
         }
     }
 
-    /// Takes note of all that ended; whether the front is among them.
-    fn bury(&mut self) -> Result<bool, Failure> {
+    /// Takes note of all that ended; whether the front is among them. At the `end` the workers
+    /// end with it.
+    fn bury(&mut self, is_the_end: bool) -> bool {
         let mut front_is_gone = false;
         while let Ok(Some((process, status))) = waitpid(None, WaitOptions::NOHANG) {
             if Some(process) == self.front {
@@ -305,9 +306,12 @@ impl Keeper {
                 (Some(signal), _) => format!("was ended by {}", sys::signal_name(signal)),
                 (None, code) => format!("ended with code {}", code.unwrap_or_default()),
             };
+            if is_the_end && status.exit_status() == Some(0) {
+                continue;
+            }
             notice(&format!("worker {} {how}; the next in {pause:?}", process.as_raw_nonzero()));
         }
-        Ok(front_is_gone)
+        front_is_gone
     }
 
     /// Makes the workers whose time has come.

@@ -87,7 +87,13 @@ impl Log {
         let Some(file) = file else { return Ok(Self { sender: None, dropped }) };
         let (sender, receiver) = sync_channel(WAITING);
         let thread = std::thread::Builder::new().name("bls-log".into()).stack_size(STACK_BYTES);
-        let _ = thread.spawn(move || write(file, &receiver))?;
+        let (said, heard) = sync_channel(1);
+        let _ = thread.spawn(move || {
+            let _ = said.send(());
+            write(file, &receiver);
+        })?;
+        // What follows may forbid it what a thread begins with.
+        let _ = heard.recv();
         Ok(Self { sender: Some(sender), dropped })
     }
 

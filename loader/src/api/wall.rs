@@ -96,7 +96,7 @@ impl<'a> Wall<'a> {
             preopens: pool.held.preopens().collect(),
         };
         let all: Vec<Inside<'_>> = self.pools.iter().map(inside).collect();
-        let sandbox = confine_process(&all, &self.kept, demanded, timer::start)?;
+        let sandbox = confine_process(&all, &self.kept, demanded, timer::start_and_wait)?;
         let missing = sandbox.missing().iter();
         let missing = missing.map(|(piece, error)| (piece.name(), error.to_string())).collect();
         Ok(Standing { missing, stands: sandbox.stands().map(|piece| piece.name()).collect() })
