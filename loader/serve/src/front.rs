@@ -28,7 +28,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use patient::Patient;
-use queue::{Queue, Work};
+use queue::{Queue, Socket, Work};
 use rustix::net::AddressFamily;
 use std::convert::Infallible;
 use std::fs::File;
@@ -191,10 +191,7 @@ async fn serve(settings: Settings, control: OwnedFd, log: Log) -> io::Result<()>
                 let _ = tokio::spawn(listening);
             }
             Ok(Some(Order::Worker(process, socket))) => {
-                let socket = std::os::unix::net::UnixStream::from(socket);
-                socket.set_nonblocking(true)?;
-                let socket = UnixStream::from_std(socket)?;
-                let _ = tokio::spawn(Arc::clone(&work).with(process, socket));
+                let _ = tokio::spawn(Arc::clone(&work).with(process, Socket::new(socket)?));
             }
             Ok(Some(Order::Drain(time))) => {
                 let front = Arc::clone(&front);

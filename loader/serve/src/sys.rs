@@ -8,6 +8,8 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{FromRawFd as _, OwnedFd};
 use std::ptr;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 /// Makes a second process, which goes on from here with a copy of all there is in memory: the
 /// first gets its number, the second `None`.
@@ -80,4 +82,15 @@ pub(crate) fn signal_name(signal: i32) -> String {
         other => return format!("signal {other}"),
     };
     name.to_owned()
+}
+
+/// A descriptor that is waited for only so: what else becomes of it wakes nobody.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn watched(descriptor: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an `OwnedFd` gives the same open descriptor for as long as it is there, and the
+    // `AsyncFd` owns it: it is closed when that has let it go.
+    let watched = unsafe { AsyncFd::register_with_interest(descriptor, interest) };
+    Ok(watched?)
 }

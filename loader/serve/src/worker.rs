@@ -90,14 +90,15 @@ fn work(serving: &Serving, most: Most, socket: &OwnedFd) {
         let Some(request) = wire::Request::read(&frame[LENGTH_BYTES..LENGTH_BYTES + length]) else {
             return;
         };
-        sent.clear();
         answer(serving, &request).write(&mut sent);
         if write_all(socket, &sent).is_err() {
             return;
         }
         // What one large request took is given back.
-        frame.truncate(0);
-        frame.shrink_to(HEAD_BYTES_MAX);
+        if frame.len() > HEAD_BYTES_MAX {
+            frame = Vec::new();
+        }
+        sent.clear();
         sent.shrink_to(HEAD_BYTES_MAX);
     }
 }
@@ -106,7 +107,9 @@ fn work(serving: &Serving, most: Most, socket: &OwnedFd) {
 fn receive(socket: &OwnedFd, frame: &mut Vec<u8>, longest: usize) -> Option<usize> {
     const FIRST: usize = 16 << 10;
     let (mut filled, mut wanted) = (0, LENGTH_BYTES);
-    frame.resize(FIRST, 0);
+    if frame.len() < FIRST {
+        frame.resize(FIRST, 0);
+    }
     let mut length = None;
     while filled < wanted {
         if frame.len() < wanted {

@@ -6,15 +6,19 @@
 
 use crate::control;
 use crate::metrics::Metrics;
+use crate::sys;
 use crate::wire::{self, Answer, BESIDE_BYTES_MAX, LENGTH_BYTES};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use rustix::buffer::spare_capacity;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 use std::collections::VecDeque;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::UnixStream;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout};
 
@@ -119,6 +123,68 @@ impl Queue {
     }
 }
 
+/// The way to a worker. That it took what it was sent wakes nobody here, but where there was no
+/// room for more.
+#[derive(Debug)]
+pub(super) struct Socket(AsyncFd<OwnedFd>);
+
+impl Socket {
+    /// # Errors
+    /// What the system says.
+    pub(super) fn new(descriptor: OwnedFd) -> io::Result<Self> {
+        Ok(Self(sys::watched(descriptor, Interest::READABLE)?))
+    }
+
+    /// Receives what there is, as much as there is room for; 0 where nothing comes any more.
+    async fn receive(&self, bytes: &mut Vec<u8>) -> io::Result<usize> {
+        loop {
+            let mut ready = self.0.readable().await?;
+            let room = bytes.capacity() - bytes.len();
+            let received = ready
+                .try_io(|socket| Ok(recv(socket, spare_capacity(bytes), RecvFlags::DONTWAIT)?));
+            match received {
+                Ok(Ok((count, _))) => {
+                    if count < room {
+                        ready.clear_ready();
+                    }
+                    return Ok(count);
+                }
+                Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(Err(error)) => return Err(error),
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Sends all of it.
+    async fn send(&self, mut bytes: &[u8]) -> io::Result<()> {
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        let mut room: Option<AsyncFd<OwnedFd>> = None;
+        while !bytes.is_empty() {
+            let sent = match &room {
+                None => send(self.0.get_ref(), bytes, flags).map_err(io::Error::from),
+                Some(room) => {
+                    let mut ready = room.writable().await?;
+                    match ready.try_io(|socket| Ok(send(socket, bytes, flags)?)) {
+                        Ok(sent) => sent,
+                        Err(_) => continue,
+                    }
+                }
+            };
+            match sent {
+                Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && room.is_none() => {
+                    let again = self.0.get_ref().try_clone()?;
+                    room = Some(sys::watched(again, Interest::WRITABLE)?);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
 /// What is known of workers.
 #[derive(Debug)]
 pub(super) struct Work {
@@ -149,12 +215,11 @@ impl Drop for Counted<'_> {
 
 impl Work {
     /// Hands requests to a worker until it is gone.
-    pub(super) async fn with(self: Arc<Self>, process: u32, mut socket: UnixStream) {
+    pub(super) async fn with(self: Arc<Self>, process: u32, socket: Socket) {
         let counted = Counted::new(&self.queue.workers);
         while let Some(job) = self.next(&socket).await {
             let Job { head, body, reply, .. } = job;
-            let exchanged =
-                timeout(self.time + GRACE, self.exchange(&mut socket, head, &body)).await;
+            let exchanged = timeout(self.time + GRACE, self.exchange(&socket, head, &body)).await;
             let (ending, goes_on) = match exchanged {
                 Ok(Some(answer)) => (Ending::Answered(answer), true),
                 Ok(None) => (Ending::Lost, false),
@@ -172,41 +237,30 @@ impl Work {
     }
 
     /// The next request; `None` where the worker is gone meanwhile.
-    async fn next(&self, socket: &UnixStream) -> Option<Job> {
+    async fn next(&self, socket: &Socket) -> Option<Job> {
         let _idle = Counted::new(&self.queue.idle);
-        loop {
-            tokio::select! {
-                biased;
-                job = self.queue.next() => return Some(job),
-                readable = socket.readable() => {
-                    let told = readable.and_then(|()| socket.try_read(&mut [0]));
-                    // It has nothing to say.
-                    if !told.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock) {
-                        return None;
-                    }
-                }
-            }
+        let mut unasked = Vec::with_capacity(1);
+        tokio::select! {
+            biased;
+            job = self.queue.next() => Some(job),
+            // It has nothing to say.
+            _ = socket.receive(&mut unasked) => None,
         }
     }
 
     /// Sends a request, and reads the answer.
-    async fn exchange(
-        &self,
-        socket: &mut UnixStream,
-        mut head: Vec<u8>,
-        body: &Bytes,
-    ) -> Option<Answer> {
+    async fn exchange(&self, socket: &Socket, mut head: Vec<u8>, body: &Bytes) -> Option<Answer> {
         if body.len() <= IN_ONE_PIECE {
             head.extend_from_slice(body);
-            socket.write_all(&head).await.ok()?;
+            socket.send(&head).await.ok()?;
         } else {
-            socket.write_all(&head).await.ok()?;
-            socket.write_all(body).await.ok()?;
+            socket.send(&head).await.ok()?;
+            socket.send(body).await.ok()?;
         }
-        let mut bytes = BytesMut::with_capacity(8 << 10);
+        let mut bytes = Vec::with_capacity(8 << 10);
         let mut wanted = LENGTH_BYTES;
         while bytes.len() < wanted {
-            if socket.read_buf(&mut bytes).await.ok()? == 0 {
+            if socket.receive(&mut bytes).await.ok()? == 0 {
                 return None;
             }
             if wanted == LENGTH_BYTES && bytes.len() >= LENGTH_BYTES {
@@ -222,6 +276,6 @@ impl Work {
         if bytes.len() > wanted {
             return None;
         }
-        Answer::read(&bytes.freeze().split_off(LENGTH_BYTES))
+        Answer::read(&Bytes::from(bytes).split_off(LENGTH_BYTES))
     }
 }
