@@ -51,6 +51,14 @@ pub(super) enum Ending {
     Waited,
 }
 
+/// What came of sending a request to a worker.
+enum Exchanged {
+    Answered(Answer),
+    /// The worker ended before it had it all, so no guest was run for it.
+    Undelivered,
+    Lost,
+}
+
 /// Those that wait.
 #[derive(Debug)]
 pub(super) struct Queue {
@@ -105,6 +113,12 @@ impl Queue {
         drop(jobs);
         self.added.notify_one();
         true
+    }
+
+    /// Lets one that nobody began be the next.
+    fn put_back(&self, job: Job) {
+        self.lock().push_front(job);
+        self.added.notify_one();
     }
 
     /// The next one.
@@ -218,15 +232,20 @@ impl Work {
     pub(super) async fn with(self: Arc<Self>, process: u32, socket: Socket) {
         let counted = Counted::new(&self.queue.workers);
         while let Some(job) = self.next(&socket).await {
-            let Job { head, body, reply, .. } = job;
-            let exchanged = timeout(self.time + GRACE, self.exchange(&socket, head, &body)).await;
+            let mut job = job;
+            let exchanged = timeout(self.time + GRACE, self.exchange(&socket, &mut job)).await;
             let (ending, goes_on) = match exchanged {
-                Ok(Some(answer)) => (Ending::Answered(answer), true),
-                Ok(None) => (Ending::Lost, false),
+                Ok(Exchanged::Answered(answer)) => (Ending::Answered(answer), true),
+                Ok(Exchanged::Lost) => (Ending::Lost, false),
+                Ok(Exchanged::Undelivered) => {
+                    // It was dead before: another takes it.
+                    self.queue.put_back(job);
+                    break;
+                }
                 Err(_) => (Ending::Silent, false),
             };
             // Whoever asked may be gone.
-            let _ = reply.send(ending);
+            let _ = job.reply.send(ending);
             if !goes_on {
                 break;
             }
@@ -249,14 +268,26 @@ impl Work {
     }
 
     /// Sends a request, and reads the answer.
-    async fn exchange(&self, socket: &Socket, mut head: Vec<u8>, body: &Bytes) -> Option<Answer> {
-        if body.len() <= IN_ONE_PIECE {
+    async fn exchange(&self, socket: &Socket, job: &mut Job) -> Exchanged {
+        let Job { head, body, .. } = job;
+        let (length, is_in_one) = (head.len(), body.len() <= IN_ONE_PIECE);
+        if is_in_one {
             head.extend_from_slice(body);
-            socket.send(&head).await.ok()?;
-        } else {
-            socket.send(&head).await.ok()?;
-            socket.send(body).await.ok()?;
         }
+        let sent = socket.send(head).await;
+        head.truncate(length);
+        let sent = match (sent, is_in_one) {
+            (Ok(()), false) => socket.send(body).await,
+            (sent, _) => sent,
+        };
+        if sent.is_err() {
+            return Exchanged::Undelivered;
+        }
+        self.answer(socket).await.map_or(Exchanged::Lost, Exchanged::Answered)
+    }
+
+    /// Reads an answer; `None` where what comes is none.
+    async fn answer(&self, socket: &Socket) -> Option<Answer> {
         let mut bytes = Vec::with_capacity(8 << 10);
         let mut wanted = LENGTH_BYTES;
         while bytes.len() < wanted {
