@@ -442,6 +442,8 @@ fn a_path_that_is_not_the_same_to_all_is_refused() {
     assert_eq!(ask("OPTIONS * HTTP/1.1"), 400);
     let many = format!("GET /coun HTTP/1.1{}", "\r\nX: y".repeat(101));
     assert_eq!(ask(&many), 431);
+    assert_eq!(ask("GET / HTTP/9.9"), 400);
+    assert_eq!(ask("GET /a b HTTP/1.1"), 400);
 }
 
 /// The names of families in a text of Prometheus, each line of which is held to its grammar.

@@ -209,8 +209,7 @@ impl Front {
             .timer(TokioTimer::new())
             .header_read_timeout(settings.header_timeout)
             .max_headers(HEADERS_MAX)
-            .max_buf_size(HEAD_BYTES_MAX)
-            .pipeline_flush(true);
+            .max_buf_size(HEAD_BYTES_MAX);
         let _ = builder
             .http2()
             .timer(TokioTimer::new())

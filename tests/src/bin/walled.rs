@@ -1,7 +1,7 @@
 //! `walled KEY ARTIFACT FOLDER WHAT`: an embedder's worker process, which puts a wall around
 //! itself, runs guests of a pool behind it, and then tries something itself.
 //!
-//! For the test `walled`: a wall is for a process of one thread, which a test is not.
+//! For the test `wall_of_pools`: a wall is for a process of one thread, which a test is not.
 
 #![forbid(unsafe_code)]
 
