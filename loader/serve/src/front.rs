@@ -183,19 +183,19 @@ async fn serve(settings: Settings, control: OwnedFd, log: Log) -> io::Result<()>
             Ok(None) => return Ok(()),
             Ok(Some(Order::Public(listener))) => {
                 let listening = Arc::clone(&front).listen(listener, Audience::Public, &public)?;
-                let _ = tokio::spawn(listening);
+                tokio::spawn(listening);
             }
             Ok(Some(Order::Admin(listener))) => {
                 let listening =
                     Arc::clone(&front).listen(listener, Audience::Watchers, &watchers)?;
-                let _ = tokio::spawn(listening);
+                tokio::spawn(listening);
             }
             Ok(Some(Order::Worker(process, socket))) => {
-                let _ = tokio::spawn(Arc::clone(&work).with(process, Socket::new(socket)?));
+                tokio::spawn(Arc::clone(&work).with(process, Socket::new(socket)?));
             }
             Ok(Some(Order::Drain(time))) => {
                 let front = Arc::clone(&front);
-                let _ = tokio::spawn(front.drain(time));
+                tokio::spawn(front.drain(time));
             }
         }
     }
@@ -292,7 +292,7 @@ impl Front {
                     continue;
                 };
                 let front = Arc::clone(&self);
-                let _ = tokio::spawn(async move {
+                tokio::spawn(async move {
                     match stream {
                         Stream::Tcp(stream) => front.connection(stream, ends, audience).await,
                         Stream::Unix(stream) => front.connection(stream, ends, audience).await,

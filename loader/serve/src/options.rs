@@ -329,7 +329,7 @@ impl Options {
             return Err(usage("no artifact is named"));
         }
         // The longest first: the first that fits is the one that counts.
-        self.routes.sort_by(|one, other| other.path.len().cmp(&one.path.len()));
+        self.routes.sort_by_key(|route| std::cmp::Reverse(route.path.len()));
         let mut paths: Vec<&str> = self.routes.iter().map(|route| route.path.as_str()).collect();
         paths.sort_unstable();
         if let Some(twice) = paths.windows(2).find(|pair| pair[0] == pair[1]) {

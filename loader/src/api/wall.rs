@@ -92,7 +92,7 @@ impl<'a> Wall<'a> {
         self.kept.memory = self.kept.memory.saturating_add(memory);
         let demanded = self.pools.iter().any(|pool| pool.rules.requires(Requirement::Sandbox));
         let inside = |pool: &&'a Pool| Inside {
-            linked: &*pool.linked,
+            linked: &pool.linked,
             preopens: pool.held.preopens().collect(),
         };
         let all: Vec<Inside<'_>> = self.pools.iter().map(inside).collect();

@@ -257,9 +257,11 @@ fn wasmtime(bench: &Bench, folder: &Path) -> Result<Measured, String> {
     start("wasmtime serve", &mut command, address, false)
 }
 
+/// Where a program is: on PATH, or where those of root are.
 fn found(program: &str) -> Option<PathBuf> {
-    let folders = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
-    folders.iter().map(|folder| Path::new(folder).join(program)).find(|path| path.is_file())
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    folders.map(|folder| folder.join(program)).find(|path| path.is_file())
 }
 
 fn nginx(folder: &Path) -> Result<Measured, String> {
