@@ -71,7 +71,7 @@ Trust
       --store <DIR>             [default: /var/lib/bls, then ~/.local/share/bls]
       --clock-unset             serve what expires though the clock was never set
       --require-fuel            refuse artifacts that are not metered
-      --require-sandbox         refuse to serve where the second wall is not whole
+      --require-sandbox         refuse where the second wall is not whole
   -h, --help                    this text
   -V, --version                 the release
 
