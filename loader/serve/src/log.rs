@@ -14,9 +14,11 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 /// Lines that wait to be written.
-const WAITING: usize = 4096;
+const WAITING: usize = 8192;
 /// Bytes that are written at once.
 const AT_ONCE: usize = 64 << 10;
+/// How long lines are gathered, at most.
+const PAUSE: Duration = Duration::from_millis(5);
 /// Bytes of stack of the thread.
 const STACK_BYTES: usize = 64 << 10;
 
@@ -144,8 +146,10 @@ fn write(mut file: File, items: &Receiver<Item>) {
         }
         // A full disk is no reason to end: the lines are gone.
         let _ = file.write_all(&bytes);
-        if let Some(said) = flushed {
-            let _ = said.try_send(());
+        match flushed {
+            Some(said) => drop(said.try_send(())),
+            // Lines that come meanwhile wake nobody.
+            None => std::thread::sleep(PAUSE),
         }
     }
 }

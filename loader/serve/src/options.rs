@@ -69,7 +69,7 @@ The server
 Trust
       --trust <FILE>            trust file or public key
       --store <DIR>             [default: /var/lib/bls, then ~/.local/share/bls]
-      --clock-unset             serve what expires though the clock was never set
+      --clock-unset             serve what expires though the clock is not set
       --require-fuel            refuse artifacts that are not metered
       --require-sandbox         refuse where the second wall is not whole
   -h, --help                    this text
