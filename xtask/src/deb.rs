@@ -85,6 +85,9 @@ fn stage(tree: &Path) -> std::io::Result<()> {
         put(script, &format!("{completions}/{program}"), 0o644)?;
     }
     put(root().join("contrib/systemd/bls@.service"), "usr/lib/systemd/system/bls@.service", 0o644)?;
+    let unit = "bls-serve@.service";
+    let from = root().join("contrib/systemd").join(unit);
+    put(from, &format!("usr/lib/systemd/system/{unit}"), 0o644)?;
     for document in ["README.md", "SECURITY.md", "FORMAT.md", "FUEL.md", "CHANGELOG.md"] {
         put(root().join(document), &format!("usr/share/doc/bls/{document}"), 0o644)?;
     }
