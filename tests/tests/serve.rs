@@ -346,6 +346,8 @@ fn a_policy_holds() {
 #[test]
 fn each_process_has_given_up_what_it_does_not_need() {
     let (_home, server) = server(&["--workers=1", "--require-sandbox"]);
+    // Who is answered is answered from behind the wall.
+    assert_eq!(server.get("/coun").status, 200);
     for kind in ["work", "net"] {
         let process = server.processes(kind)[0];
         let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
@@ -414,7 +416,12 @@ fn no_process_outlives_the_first() {
 
 #[test]
 fn slow_clients_do_not_stay() {
-    let (_home, server) = server(&["--header-timeout=200ms", "--idle-timeout=300ms"]);
+    let (_home, server) = server(&[
+        "--header-timeout=200ms",
+        "--idle-timeout=300ms",
+        "--max-request=64MiB",
+        "--max-output=64MiB",
+    ]);
     let ends = |sent: &[u8]| {
         let mut connection = connect(server.address);
         connection.write_all(sent).unwrap();
@@ -429,6 +436,17 @@ fn slow_clients_do_not_stay() {
     let slow = ends(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc");
     assert!(slow.starts_with("HTTP/1.1 408 "), "half a body: {slow}");
     assert!(ends(b"GET /coun HTTP/1.1\r\nHost: x\r\n\r\n").starts_with("HTTP/1.1 200 "));
+    // One that does not take what it asked for, which is more than the kernel keeps for it.
+    let body = vec![b'x'; 48 << 20];
+    let mut taking_nothing = connect(server.address);
+    let head = format!("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", body.len());
+    taking_nothing.write_all(head.as_bytes()).unwrap();
+    taking_nothing.write_all(&body).unwrap();
+    until("it is answered", || !server.log("/echo", 1).iter().all(|line| line["status"] == 408));
+    until("it is gone", || server.metric("bls_serve_connections") == 0);
+    let mut taken = Vec::new();
+    let _ = taking_nothing.read_to_end(&mut taken);
+    assert!(taken.len() < body.len(), "all of it was sent");
 }
 
 #[test]

@@ -332,7 +332,9 @@ impl Keeper {
     /// Ends what is left of its processes, and waits for their end.
     fn end(&mut self) {
         let workers = self.workers.iter().filter_map(|slot| slot.process);
-        for process in workers.map(|(process, _)| process).chain(self.front) {
+        let workers = workers.map(|(process, _)| process);
+        // The front first: what is cut off is not answered as if its worker had died.
+        for process in self.front.into_iter().chain(workers) {
             let _ = kill_process(process, Signal::KILL);
         }
         while let Ok(Some(_)) = waitpid(None, WaitOptions::empty()) {}

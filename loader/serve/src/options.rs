@@ -325,8 +325,13 @@ impl Options {
     }
 
     fn settle(&mut self) -> Result<(), Failure> {
+        /// Each is looked at for each request.
+        const ROUTES_MAX: usize = 1000;
         if self.routes.is_empty() {
             return Err(usage("no artifact is named"));
+        }
+        if self.routes.len() > ROUTES_MAX {
+            return Err(usage(format!("there may be {ROUTES_MAX} routes")));
         }
         // The longest first: the first that fits is the one that counts.
         self.routes.sort_by_key(|route| std::cmp::Reverse(route.path.len()));
