@@ -48,10 +48,12 @@ _bls() {
         bls-registry:image) options='--json --loader --output --quiet --tag --trust' ;;
         bls-registry:) options='image pull push' ;;
         bls-registry:*) options='' ;;
+        bls-serve:) options='--admin --clock-unset --deny --dir --dir-ro --drain --env --fuel --header-timeout --help --idle-timeout --listen --log --max-connections --max-descriptors --max-memory --max-output --max-request --pass-authorization --policy --queue --require-fuel --require-sandbox --route --store --timeout --trust --version --workers' ;;
+        bls-serve:*) options='--admin --clock-unset --deny --dir --dir-ro --drain --env --fuel --header-timeout --help --idle-timeout --listen --log --max-connections --max-descriptors --max-memory --max-output --max-request --pass-authorization --policy --queue --require-fuel --require-sandbox --route --store --timeout --trust --version --workers' ;;
     esac
     COMPREPLY=()
     if [[ $word == -* || -z $command ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")
     fi
 }
-complete -o bashdefault -o default -F _bls bls-compile bls-load bls-registry
+complete -o bashdefault -o default -F _bls bls-compile bls-load bls-registry bls-serve

@@ -19,3 +19,5 @@ pub(crate) mod runner;
 pub(crate) mod stdio;
 pub(crate) mod stopping;
 mod timer;
+#[cfg(feature = "pool")]
+pub(crate) mod wall;

@@ -12,14 +12,16 @@
 //! that nothing is given up half: of what belongs to threads, all threads give it up.
 //!
 //! May assume that no descriptor is used after this which `Beside` does not name, and that no
-//! variable of the environment is. For the program only: what an embedder's process may do is
-//! its own.
+//! variable of the environment is. What an embedder's process may do is its own, but where it
+//! asks for this (`confine/process.rs`).
 
 mod calls;
 mod numbers;
+#[cfg(feature = "pool")]
+pub(crate) mod process;
 
 use crate::error::{Cause, StageError};
-use crate::host::Grants;
+use crate::host::{Grants, Preopen};
 use crate::link::Linked;
 use crate::policy::Limits;
 use crate::sys::signal::{self, Thread};
@@ -167,6 +169,9 @@ pub(crate) enum ConfineError {
     Incomplete(Vec<(Piece, io::Error)>),
     /// The system is short of what it takes to give something up; what that is.
     System(&'static str, io::Error),
+    /// The process of an embedder has so many threads, and has to have one.
+    #[cfg(feature = "pool")]
+    Threads(usize),
 }
 
 impl fmt::Display for ConfineError {
@@ -183,6 +188,13 @@ impl fmt::Display for ConfineError {
             Self::System(what, error) => {
                 write!(formatter, "the system does not let {what} be given up: {error}")
             }
+            #[cfg(feature = "pool")]
+            Self::Threads(count) => {
+                write!(
+                    formatter,
+                    "a wall stands around a process of one thread, and this has {count}"
+                )
+            }
         }
     }
 }
@@ -196,6 +208,8 @@ impl StageError for ConfineError {
         match self {
             Self::Incomplete(_) => "confine.incomplete",
             Self::System(..) => "confine.system",
+            #[cfg(feature = "pool")]
+            Self::Threads(_) => "confine.threads",
         }
     }
 
@@ -203,6 +217,8 @@ impl StageError for ConfineError {
         match self {
             Self::Incomplete(_) => Cause::Refused,
             Self::System(..) => Cause::Failed,
+            #[cfg(feature = "pool")]
+            Self::Threads(_) => Cause::Refused,
         }
     }
 
@@ -219,8 +235,20 @@ impl StageError for ConfineError {
                 )
             }
             Self::System(..) => "see ulimit -n and ulimit -v, and the limits of its group".into(),
+            #[cfg(feature = "pool")]
+            Self::Threads(_) => {
+                "put it around the process before a thread is started or a guest is run".into()
+            }
         })
     }
+}
+
+/// Whether this process has given up what the guests of its pools do not need, all of it.
+pub(crate) fn stands_around_this_process() -> bool {
+    #[cfg(feature = "pool")]
+    return process::stands();
+    #[cfg(not(feature = "pool"))]
+    false
 }
 
 /// A module that may run, in a process that has given up the rest.
@@ -258,7 +286,7 @@ pub(crate) fn confine(
     bls_confine::wipe_environment();
     let mut sandbox = Sandbox { missing: Vec::new(), landlock_abi: None };
     // First made, last used: what follows would forbid to make it.
-    let ruleset = ruleset(&grants);
+    let ruleset = ruleset(grants.preopens.iter());
     let keep: Vec<RawFd> = descriptors(&linked, &grants, beside)
         .chain(ruleset.as_ref().map(|ruleset| ruleset.as_raw_fd()))
         .collect();
@@ -353,9 +381,9 @@ fn descriptors<'a>(
 }
 
 /// What may be done with files: in granted folders what was granted, and nothing elsewhere.
-fn ruleset(grants: &Grants) -> io::Result<Ruleset> {
+fn ruleset<'a>(preopens: impl Iterator<Item = &'a Preopen>) -> io::Result<Ruleset> {
     let ruleset = Ruleset::new()?;
-    for preopen in &grants.preopens {
+    for preopen in preopens {
         let rights = if preopen.read_only { Rights::READ } else { Rights::CHANGE };
         ruleset.allow(preopen.dir.as_fd(), rights)?;
     }
@@ -364,15 +392,20 @@ fn ruleset(grants: &Grants) -> io::Result<Ruleset> {
 
 /// What the host functions of a guest with these grants work on.
 fn needs(grants: &Grants) -> Needs {
-    let kind = |read_only| if read_only { Folders::Read } else { Folders::Change };
-    let folders = grants.preopens.iter().map(|preopen| kind(preopen.read_only)).max();
+    let folders = folders(grants.preopens.iter());
     let asks = grants.reach.outside.is_some();
     Needs {
-        folders: folders.unwrap_or(Folders::None),
+        folders,
         asks,
         sockets: !grants.listeners.is_empty()
             || asks && grants.reach.network.allow.iter().any(NetGrant::is_tcp),
     }
+}
+
+/// What may be done in the folders that are granted.
+fn folders<'a>(preopens: impl Iterator<Item = &'a Preopen>) -> Folders {
+    let kind = |read_only| if read_only { Folders::Read } else { Folders::Change };
+    preopens.map(|preopen| kind(preopen.read_only)).max().unwrap_or(Folders::None)
 }
 
 /// The functions of the host that the module imports.

@@ -99,6 +99,33 @@ impl Granted {
     }
 }
 
+/// Folders that were opened and judged once, for every guest that gets the same. Only
+/// [`hold`] makes some, and they count only beside the rules they were judged by.
+#[derive(Debug, Default)]
+pub(crate) struct Held(Vec<(Folder, Preopen)>);
+
+impl Held {
+    /// The folders, open.
+    #[cfg(feature = "pool")]
+    pub(crate) fn preopens(&self) -> impl Iterator<Item = &Preopen> {
+        self.0.iter().map(|(_, preopen)| preopen)
+    }
+
+    /// This one, open once more.
+    fn again(&self, folder: &Folder) -> Option<std::io::Result<Preopen>> {
+        let (_, held) = self.0.iter().find(|(known, _)| known == folder)?;
+        Some(held.again())
+    }
+}
+
+/// Opens and judges the folders that are asked for here, and those of the policies.
+#[cfg(feature = "pool")]
+pub(crate) fn hold(request: &Request, rules: &Rules, facts: &Facts) -> Result<Held, GrantError> {
+    let none = Held::default();
+    let decision = Decision::of(request, rules, facts, &none);
+    decision.folders(&mut Vec::new()).map(Held)
+}
+
 /// Decides what the guest gets.
 pub(crate) fn grant(
     request: &Request,
@@ -106,11 +133,21 @@ pub(crate) fn grant(
     limits: &Limits,
     facts: &Facts,
 ) -> Result<Granted, GrantError> {
+    grant_of(request, rules, limits, facts, &Held::default())
+}
+
+/// The same where some folders are open already.
+pub(crate) fn grant_of(
+    request: &Request,
+    rules: &Rules,
+    limits: &Limits,
+    facts: &Facts,
+    held: &Held,
+) -> Result<Granted, GrantError> {
     let requires = |one| rules.requires(one) || request.require.contains(&one);
     check_artifact(&requires, facts)?;
     let needs = &facts.manifest.needs;
-    let declared = requires(Requirement::OnlyDeclared).then_some(needs.as_slice());
-    let decision = Decision { request, rules, declared };
+    let decision = Decision::of(request, rules, facts, held);
     let may_use = &facts.manifest.may_use;
 
     let withheld: Vec<Capability> = Capability::DEFAULT
@@ -129,7 +166,8 @@ pub(crate) fn grant(
         .map(|permission| decision.kept_back(permission))
         .collect();
     let env = decision.environment(&mut permissions, &mut kept_back)?;
-    let preopens = decision.folders(&mut kept_back)?;
+    let folders = decision.folders(&mut kept_back)?;
+    let preopens: Vec<Preopen> = folders.into_iter().map(|(_, preopen)| preopen).collect();
     let beyond = match built::NETWORK {
         true => decision.beyond(may_use, needs, &mut permissions)?,
         // What was asked for has been refused, or is not looked at.
@@ -191,9 +229,18 @@ struct Decision<'a> {
     rules: &'a Rules,
     /// What the artifact declares, where it gets nothing else.
     declared: Option<&'a [Permission]>,
+    /// Folders that are open already.
+    held: &'a Held,
 }
 
-impl Decision<'_> {
+impl<'a> Decision<'a> {
+    fn of(request: &'a Request, rules: &'a Rules, facts: &'a Facts, held: &'a Held) -> Self {
+        let only = Requirement::OnlyDeclared;
+        let only = rules.requires(only) || request.require.contains(&only);
+        let declared = only.then_some(facts.manifest.needs.as_slice());
+        Self { request, rules, declared, held }
+    }
+
     /// Whether a default grant is kept back.
     fn withholds(&self, capability: Capability) -> bool {
         let all = Permission::all(capability);
@@ -281,16 +328,16 @@ impl Decision<'_> {
     }
 
     /// Folders: the policies', then the options'; of two with one name, the last.
-    fn folders(&self, kept_back: &mut Vec<KeptBack>) -> Result<Vec<Preopen>, GrantError> {
+    fn folders(&self, kept_back: &mut Vec<KeptBack>) -> Result<Vec<(Folder, Preopen)>, GrantError> {
         let by_policy = self.rules.folders().map(|(path, folder)| {
             let (host, guest) = (folder.host.clone().into(), folder.guest.clone().into());
             (Folder { host, below: PathBuf::new(), guest, read_only: !folder.write }, Some(path))
         });
         let by_option = self.request.folders.iter().map(|folder| (folder.clone(), None));
-        let mut preopens: Vec<Preopen> = Vec::new();
+        let mut all: Vec<(Folder, Preopen)> = Vec::new();
         for (folder, policy) in by_policy.chain(by_option) {
             let path = folder.path();
-            let guest_path = folder.guest.into_string().map_err(GrantError::GuestPath)?;
+            let guest_path = folder.guest.clone().into_string().map_err(GrantError::GuestPath)?;
             let wanted = folder_permission(&guest_path, folder.read_only);
             if !wanted.as_ref().map_or(self.declared.is_none(), |wanted| self.declares(wanted)) {
                 if policy.is_some() {
@@ -305,6 +352,11 @@ impl Decision<'_> {
             }
             let policy = policy.map(Path::to_owned);
             let unreadable = |error| GrantError::Folder(path.clone(), error, policy.clone());
+            all.retain(|(_, known)| known.guest_path != guest_path);
+            if let Some(held) = self.held.again(&folder) {
+                all.push((folder, held.map_err(unreadable)?));
+                continue;
+            }
             let dir = open(&folder.host, &folder.below).map_err(unreadable)?;
             if let Some(kernel) =
                 kernel_filesystem(&dir).map_err(|error| unreadable(error.into()))?
@@ -312,12 +364,12 @@ impl Decision<'_> {
                 return Err(GrantError::Kernel(path, kernel, policy));
             }
             self.check_host_path(&path, &dir, folder.read_only)?;
-            preopens.retain(|known| known.guest_path != guest_path);
-            preopens.push(Preopen::new(dir, guest_path, folder.read_only).map_err(unreadable)?);
+            let opened = Preopen::new(dir, guest_path, folder.read_only).map_err(unreadable)?;
+            all.push((folder, opened));
         }
-        check_contradictions(&preopens)?;
+        check_contradictions(&all)?;
         // It counts for all of them.
-        if let Some(first) = preopens.first_mut() {
+        if let Some((_, first)) = all.first_mut() {
             for path in &self.request.hidden {
                 let unreadable = |error| GrantError::Folder(path.clone(), error, None);
                 let flags = OFlags::PATH | OFlags::CLOEXEC;
@@ -325,7 +377,7 @@ impl Decision<'_> {
                 first.hidden.push(identity.map_err(|error| unreadable(error.into()))?);
             }
         }
-        Ok(preopens)
+        Ok(all)
     }
 
     /// Holds an open folder against the policies: by where it really is.
@@ -423,11 +475,12 @@ fn open(host: &Path, below: &Path) -> std::io::Result<cap_std::fs::Dir> {
 
 /// Refuses one folder that is granted both to be changed and only to be read: neither
 /// promise could hold. (Of two that lie in each other the inner one decides.)
-fn check_contradictions(preopens: &[Preopen]) -> Result<(), GrantError> {
-    for (index, one) in preopens.iter().enumerate() {
+fn check_contradictions(folders: &[(Folder, Preopen)]) -> Result<(), GrantError> {
+    for (index, (_, one)) in folders.iter().enumerate() {
+        let mut behind = folders[index + 1..].iter().map(|(_, other)| other);
         let same =
             |other: &&Preopen| other.identity == one.identity && other.read_only != one.read_only;
-        if let Some(other) = preopens[index + 1..].iter().find(same) {
+        if let Some(other) = behind.find(same) {
             let (one, other) = (show_folder(one), show_folder(other));
             return Err(GrantError::Contradiction(one, other));
         }

@@ -157,6 +157,13 @@ impl Preopen {
         let identity = Identity::of(&dir)?;
         Ok(Self { dir, guest_path, read_only, identity, hidden: Vec::new() })
     }
+
+    /// The same folder, open once more: for another guest, which has nothing hidden yet.
+    pub(crate) fn again(&self) -> std::io::Result<Self> {
+        let (guest_path, read_only) = (self.guest_path.clone(), self.read_only);
+        let (dir, identity) = (self.dir.try_clone()?, self.identity);
+        Ok(Self { dir, guest_path, read_only, identity, hidden: Vec::new() })
+    }
 }
 
 /// How a guest ends itself: the error that `proc_exit` unwinds with.

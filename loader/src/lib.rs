@@ -28,6 +28,7 @@
 //! | hold many guests of one artifact | `Runner::pool`, with the feature `pool` |
 //! | give it functions of your own | [`Runner::function`] |
 //! | stop it from another thread | [`Runner::cancel`] |
+//! | give up everything that a pool's guests do not need | `Wall`, with the feature `pool` |
 //! | bring your own `wasmtime::Linker` | [`Verified::module`] |
 //!
 //! There is no way from bytes to a module that does not lead through a [`Verified`]: the unsafe
@@ -89,6 +90,8 @@ pub use api::pool::Pool;
 pub use api::runner::{Access, Runner};
 pub use api::stdio::{Sink, Source};
 pub use api::stopping::Cancel;
+#[cfg(feature = "pool")]
+pub use api::wall::{Standing, Wall};
 pub use error::{Cause, Error};
 pub use host::{Determinism, State};
 pub use outside::Outside;

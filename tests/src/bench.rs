@@ -25,6 +25,7 @@ mod oci;
 mod peers;
 mod report;
 mod schemes;
+mod serve;
 mod size;
 mod sized;
 mod sizes;
@@ -36,7 +37,7 @@ mod wall;
 pub const HELP: &str = "\
 Benchmarks of the two programs beside their peers. Prints tables, asserts nothing.
 
-Usage: cargo xtask bench [load|fuel|memory|ablation|cpu|size|sizes|deltas|compile|adversaries|bombs|embedding|wall|node|nans|oci]... [RUNS] [--callgrind]
+Usage: cargo xtask bench [load|fuel|memory|ablation|cpu|size|sizes|deltas|compile|adversaries|bombs|embedding|wall|node|nans|oci|serve]... [RUNS] [--callgrind]
 
   load         start of a process: hello, by size, large artifacts; from files and installed
   fuel         metered against unmetered, on BLS_SHARED/bench
@@ -53,14 +54,15 @@ Usage: cargo xtask bench [load|fuel|memory|ablation|cpu|size|sizes|deltas|compil
   node         200 requests of one function at once, as a node has them, beside wasmtime
   nans         float kernels with canonical NaNs, beside none and the engine's own rule
   oci          containers through containerd: start and memory, beside a static C program
+  serve        requests a second of bls-serve, and how long they take, beside other servers
   embedding    the library: calls across the border, guests from a pool, beside wasmtime's own
 
   RUNS         runs of each command [default: 300 for load and wall, 7 for fuel, memory, ablation and cpu, 5 for adversaries,
-               25 for embedding, 60 for compile, 5 for node, 15 for nans, 40 for oci,
+               25 for embedding, 60 for compile, 5 for node and serve, 15 for nans, 40 for oci,
                11 for deltas]
   --callgrind  with fuel and ablation: instructions executed by short programs, counted by valgrind (slow)
 
-Without a name, all of them but ablation, compile, cpu, deltas, memory, oci, sizes and wall. BLS_SHARED names a folder with guests/ and bench/.
+Without a name, all of them but ablation, compile, cpu, deltas, memory, oci, serve, sizes and wall. BLS_SHARED names a folder with guests/ and bench/.
 ";
 
 /// What is measured, and how often.
@@ -89,6 +91,7 @@ enum Name {
     Deltas,
     Nans,
     Oci,
+    Serve,
 }
 
 impl Options {
@@ -113,6 +116,7 @@ impl Options {
                 "cpu" => options.names.push(Name::Cpu),
                 "nans" => options.names.push(Name::Nans),
                 "oci" => options.names.push(Name::Oci),
+                "serve" => options.names.push(Name::Serve),
                 "wall" => options.names.push(Name::Wall),
                 "embedding" => options.names.push(Name::Embedding),
                 "adversaries" => options.names.push(Name::Adversaries),
@@ -173,6 +177,7 @@ pub fn run(options: &Options) -> Result<(), String> {
             Name::Wall => wall::run(&bench, options.runs.unwrap_or(wall::RUNS))?,
             Name::Nans => nans::run(options.runs.unwrap_or(nans::RUNS))?,
             Name::Oci => oci::run_all(options.runs.unwrap_or(oci::RUNS))?,
+            Name::Serve => serve::run(&bench, options.runs.unwrap_or(serve::RUNS))?,
             Name::Embedding => embedding::run(options.runs.unwrap_or(embedding::RUNS))?,
             Name::Adversaries => {
                 adversaries::run(&bench, options.runs.unwrap_or(adversaries::RUNS))?;

@@ -43,6 +43,7 @@ pub mod registries;
 pub mod runs;
 pub mod sabotage;
 pub mod scene;
+pub mod serve;
 pub mod spec;
 pub mod users;
 pub mod wasi_suite;

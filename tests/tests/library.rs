@@ -3,6 +3,7 @@
 use bls_loader::wasmtime::Val;
 use bls_loader::{
     Access, Call, CallError, Cause, Instance, Limit, Loader, Outcome, Runner, Sink, Source, Trust,
+    Wall,
 };
 use bls_tests::embedded::{artifact, artifact_with, key, options, runner, verified};
 use std::sync::Arc;
@@ -443,6 +444,35 @@ fn what_a_pool_has_decided_is_not_asked_again() {
     let timed = pool.runner().timeout(Duration::from_secs(1)).instantiate();
     assert_eq!(refused(timed.unwrap_err()).code(), "run.not-stoppable");
     assert!(pool.instantiate().is_ok());
+}
+
+#[test]
+fn what_a_guest_would_not_get_is_known_before_it_is_made() {
+    let asked = || runner("plugin", PLUGIN.as_bytes());
+    assert!(asked().env("A", "1").check().is_ok());
+    let missing = asked().folder("/nonexistent/folder", "/data", Access::Read);
+    assert_eq!(missing.check().unwrap_err().code(), "grant.folder");
+    // A pool opens its folders once: what becomes of the name later is nothing to its guests.
+    let folder = tempfile::tempdir().expect("a folder");
+    let (inner, moved) = (folder.path().join("a"), folder.path().join("b"));
+    std::fs::create_dir(&inner).expect("a folder");
+    let pool = asked().folder(&inner, "/data", Access::Read).pool(2).expect("a pool");
+    std::fs::rename(&inner, &moved).expect("moved");
+    assert!(pool.runner().check().is_ok());
+    assert!(pool.instantiate().is_ok());
+    let asks_again = pool.runner().folder(&inner, "/more", Access::Read);
+    assert_eq!(asks_again.check().unwrap_err().code(), "grant.folder");
+    let missing = asked().folder(&inner, "/data", Access::Read).pool(2);
+    assert_eq!(missing.unwrap_err().code(), "grant.folder");
+}
+
+#[test]
+fn a_wall_is_for_a_process_of_one_thread() {
+    let pool = runner("plugin", PLUGIN.as_bytes()).pool(1).expect("a pool");
+    // This test is a thread beside others.
+    let error = Wall::new().around(&pool).stand().unwrap_err();
+    assert_eq!(error.code(), "confine.threads");
+    assert!(std::fs::File::open("/proc/self/stat").is_ok(), "nothing was given up");
 }
 
 #[test]

@@ -47,23 +47,21 @@ fn commands_in(text: &str) -> Vec<String> {
     found
 }
 
+fn without_commands(program: &'static str) -> Texts {
+    let own = said(&compiler().with_file_name(program), &["--help"]);
+    Texts { program, own, commands: Vec::new() }
+}
+
 fn all() -> Vec<Texts> {
     let registry = compiler().with_file_name("bls-registry");
     vec![
         texts("bls-compile", &compiler()),
         texts("bls-load", &loader()),
         texts("bls-registry", &registry),
-        // One text says all of it.
-        Texts {
-            program: "bls-account",
-            own: said(&compiler().with_file_name("bls-account"), &["--help"]),
-            commands: Vec::new(),
-        },
-        Texts {
-            program: "bls-oci",
-            own: said(&compiler().with_file_name("bls-oci"), &["--help"]),
-            commands: Vec::new(),
-        },
+        // One text says all of each.
+        without_commands("bls-account"),
+        without_commands("bls-oci"),
+        without_commands("bls-serve"),
         // Its commands have their own way to ask for help.
         Texts {
             program: "bls-broker",
@@ -112,8 +110,15 @@ fn page(texts: &Texts) -> String {
         section(&format!("{program} {name}").to_ascii_uppercase().replace('-', "\\-"), text);
     }
     page.push_str(".SH SEE ALSO\n");
-    let others =
-        ["bls-account", "bls-broker", "bls-compile", "bls-load", "bls-oci", "bls-registry"];
+    let others = [
+        "bls-account",
+        "bls-broker",
+        "bls-compile",
+        "bls-load",
+        "bls-oci",
+        "bls-registry",
+        "bls-serve",
+    ];
     let others = others.iter().filter(|other| *other != program);
     let others: Vec<String> =
         others.map(|other| format!(".BR {} (1)", other.replace('-', "\\-"))).collect();
@@ -163,7 +168,7 @@ fn completions(all: &[Texts]) -> String {
     script.push_str(
         "    esac\n    COMPREPLY=()\n    if [[ $word == -* || -z $command ]]; then\n        \
          mapfile -t COMPREPLY < <(compgen -W \"$options\" -- \"$word\")\n    fi\n}\n\
-         complete -o bashdefault -o default -F _bls bls-compile bls-load bls-registry\n",
+         complete -o bashdefault -o default -F _bls bls-compile bls-load bls-registry bls-serve\n",
     );
     script
 }
@@ -192,7 +197,7 @@ fn manuals_and_completions_are_those_of_the_help() {
 fn every_command_has_its_place_and_its_options() {
     for Texts { program, commands, .. } in all() {
         let least = match program {
-            "bls-account" | "bls-oci" => 0,
+            "bls-account" | "bls-oci" | "bls-serve" => 0,
             "bls-broker" | "bls-registry" => 3,
             _ => 10,
         };
@@ -224,9 +229,16 @@ fn bash_completes_commands_and_options() {
 /// Where mandoc or man is installed it finds nothing wrong.
 #[test]
 fn a_page_is_one() {
-    let programs =
-        ["bls-compile", "bls-load", "bls-registry", "bls-account", "bls-broker", "bls-oci"];
-    for program in programs {
+    let all = [
+        "bls-compile",
+        "bls-load",
+        "bls-registry",
+        "bls-account",
+        "bls-broker",
+        "bls-oci",
+        "bls-serve",
+    ];
+    for program in all {
         let page = contrib(&format!("man/{program}.1"));
         let text = fs::read_to_string(&page).unwrap();
         assert!(text.contains(".SH NAME\n") && text.contains(".SH DESCRIPTION\n"), "{program}");

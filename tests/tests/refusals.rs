@@ -12,12 +12,13 @@ fn root() -> &'static Path {
 
 /// The sources whose codes the first table has: what is shared is said by the loader, and by the
 /// compiler of what it is given.
-const OF_LOADER: [&str; 7] = [
+const OF_LOADER: [&str; 8] = [
     "loader/src",
     "loader/account/src",
     "loader/broker/src",
     "loader/capi/src",
     "loader/oci/src",
+    "loader/serve/src",
     "registry/src",
     "shared/src",
 ];

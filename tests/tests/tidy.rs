@@ -8,7 +8,7 @@ use std::process::Command;
 /// `main.rs` has one attribute: the name that the C library looks for; `slim.rs` defines
 /// functions under other names of it. In the C API it is where C's pointers become Rust's. What is
 /// linked into components runs in the sandbox, and calls preview 1.
-const UNSAFE: [&str; 9] = [
+const UNSAFE: [&str; 10] = [
     "compiler/src/sys.rs",
     "confine/src/sys.rs",
     "loader/src/sys/",
@@ -17,6 +17,7 @@ const UNSAFE: [&str; 9] = [
     "loader/account/src/sys.rs",
     "loader/broker/src/sys.rs",
     "loader/capi/src/",
+    "loader/serve/src/sys.rs",
     "wasi02/src/",
 ];
 /// Longer than this, a file does not fit in one's head.
@@ -182,7 +183,9 @@ fn top_level_items(list: &str) -> Vec<&str> {
 
 #[test]
 fn stages_use_each_other_in_one_direction() {
-    for (member, least) in [("shared", 10), ("compiler", 20), ("loader", 20), ("loader/oci", 10), ("registry", 10)] {
+    for (member, least) in
+        [("shared", 10), ("compiler", 20), ("loader", 20), ("loader/oci", 10), ("registry", 10)]
+    {
         let mut arrows = arrows_between_folders(member);
         let count: usize = arrows.values().map(BTreeSet::len).sum();
         assert!(count >= least, "{member}: only {count} arrows were found");

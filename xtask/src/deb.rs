@@ -9,8 +9,15 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const PROGRAMS: [&str; 6] =
-    ["bls-compile", "bls-load", "bls-broker", "bls-account", "bls-oci", "bls-registry"];
+const PROGRAMS: [&str; 7] = [
+    "bls-compile",
+    "bls-load",
+    "bls-broker",
+    "bls-account",
+    "bls-oci",
+    "bls-registry",
+    "bls-serve",
+];
 
 /// What Debian calls this architecture.
 fn architecture() -> &'static str {
@@ -80,11 +87,14 @@ fn stage(tree: &Path) -> std::io::Result<()> {
         }
     }
     let completions = "usr/share/bash-completion/completions";
-    for program in ["bls-compile", "bls-load", "bls-registry"] {
+    for program in ["bls-compile", "bls-load", "bls-registry", "bls-serve"] {
         let script = root().join("contrib/completions/bls.bash");
         put(script, &format!("{completions}/{program}"), 0o644)?;
     }
     put(root().join("contrib/systemd/bls@.service"), "usr/lib/systemd/system/bls@.service", 0o644)?;
+    let unit = "bls-serve@.service";
+    let from = root().join("contrib/systemd").join(unit);
+    put(from, &format!("usr/lib/systemd/system/{unit}"), 0o644)?;
     for document in ["README.md", "SECURITY.md", "FORMAT.md", "FUEL.md", "CHANGELOG.md"] {
         put(root().join(document), &format!("usr/share/doc/bls/{document}"), 0o644)?;
     }

@@ -19,7 +19,7 @@ The verbs of this repository.
 
 Usage: cargo xtask <VERB>
 
-  build    the six programs, into target/bls/
+  build    the seven programs, into target/bls/
            build minimal: a small bls-load, into target/bls/minimal/: core WebAssembly, preview 1,
            raw parts; no store, no network, no configurations (loader/Cargo.toml)
   library  the library for C and its header, into target/bls/
@@ -115,10 +115,15 @@ fn cargo(arguments: &[&str], variables: &[(&str, &OsStr)]) -> Step {
     }
 }
 
-/// Builds the compiler and bls-registry (profile release), and the loader with the programs that it
-/// starts (profile dist, static).
+/// Builds the compiler, bls-registry and bls-serve (profile release), and the loader with the
+/// programs that it starts (profile dist, static).
 fn build() -> Step {
-    for (package, program) in [("bls-compiler", "bls-compile"), ("bls-registry", "bls-registry")] {
+    let of_release = [
+        ("bls-compiler", "bls-compile"),
+        ("bls-registry", "bls-registry"),
+        ("bls-serve", "bls-serve"),
+    ];
+    for (package, program) in of_release {
         cargo(&["build", "--release", "--package", package], &[])?;
         install(&target().join("release").join(program), program)?;
     }
@@ -243,8 +248,15 @@ fn test(rest: &[String]) -> Step {
     cargo(&[&["test", "--release", "--package", "bls-compiler"][..], &rest].concat(), &[])?;
     let library = ["test", "--release", "--package", "bls-loader", "--features", "pool"];
     cargo(&[&library[..], &rest].concat(), &[])?;
-    let packages =
-        ["bls-broker", "bls-account", "bls-oci", "bls-registry", "bls-capi", "bls-header"];
+    let packages = [
+        "bls-broker",
+        "bls-account",
+        "bls-oci",
+        "bls-registry",
+        "bls-serve",
+        "bls-capi",
+        "bls-header",
+    ];
     for package in packages {
         cargo(&[&["test", "--release", "--package", package][..], &rest].concat(), &[])?;
     }
@@ -269,6 +281,7 @@ fn check() -> Step {
         "bls-oci",
         "bls-capi",
         "bls-registry",
+        "bls-serve",
     ];
     let others = ["bls-tests", "bls-header", "bls-schema-tests", "bls-adapted-tests", "xtask"];
     for package in libraries.into_iter().chain(others) {

@@ -8,8 +8,9 @@ use super::instance::Instance;
 use super::runner::{Code, Parts, Runner};
 use super::{call::CallError, outcome::Ended};
 use crate::error::Error;
+use crate::grant::Held;
 use crate::link::Linked;
-use crate::policy::Rules;
+use crate::policy::{Limits, Rules};
 use crate::sys::interrupt::Places;
 use crate::verify::Facts;
 use std::fmt;
@@ -30,10 +31,14 @@ use std::sync::Arc;
 /// # Ok(()) }
 /// ```
 pub struct Pool {
-    linked: Arc<Linked>,
-    places: Option<Arc<Places>>,
-    rules: Arc<Rules>,
-    template: Parts,
+    pub(super) linked: Arc<Linked>,
+    pub(super) places: Option<Arc<Places>>,
+    pub(super) rules: Arc<Rules>,
+    /// The folders that its guests get.
+    pub(super) held: Arc<Held>,
+    pub(super) template: Parts,
+    /// What each of its guests may use up.
+    pub(super) limits: Limits,
 }
 
 impl fmt::Debug for Pool {
@@ -43,15 +48,6 @@ impl fmt::Debug for Pool {
 }
 
 impl Pool {
-    pub(super) fn new(
-        linked: Arc<Linked>,
-        places: Option<Arc<Places>>,
-        rules: Arc<Rules>,
-        template: Parts,
-    ) -> Self {
-        Self { linked, places, rules, template }
-    }
-
     /// What is known about the artifact.
     #[must_use]
     pub fn facts(&self) -> &Facts {
@@ -65,7 +61,8 @@ impl Pool {
     #[must_use]
     pub fn runner(&self) -> Runner {
         let code = Code::Shared(Arc::clone(&self.linked), self.places.clone());
-        Runner::with(code, Arc::clone(&self.rules), self.template.fresh())
+        let (rules, held) = (Arc::clone(&self.rules), Arc::clone(&self.held));
+        Runner::with(code, rules, held, self.template.fresh())
     }
 
     /// Runs a guest to its end.

@@ -88,7 +88,7 @@ impl StageError for Refusal {
             match self {
                 Self::CallType(..) => "call it with the types that it was compiled with",
                 Self::NoPlace(_) => "compile it with fuel: every function has such a place then",
-                Self::NotConfined => "run it with bls-load, which confines its own process",
+                Self::NotConfined => "run it with bls-load or bls-serve, which confine their own processes; or put a Wall around the pool's process",
                 Self::NotStoppable => "make it with a limit on time, or with a Cancel",
                 #[cfg(feature = "pool")]
                 Self::OfPool => "give functions to the runner that the pool is made of",

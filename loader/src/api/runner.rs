@@ -9,6 +9,7 @@ use super::stdio::{Sink, Source};
 use super::stopping::{Cancel, Stopping};
 use crate::api::load::Verified;
 use crate::error::Error;
+use crate::grant::Held;
 use crate::host::{Determinism, Streams};
 use crate::link::{self, LinkError, Linked};
 use crate::map::{Guests, map_for};
@@ -17,7 +18,7 @@ use crate::policy::{Limits, Rules};
 use crate::request::{Folder, Request, UnknownImports};
 use crate::run::Guest;
 use crate::sys::interrupt::{Places, Stop};
-use crate::{grant, verify};
+use crate::{confine, grant, verify};
 use bls_artifact::capability::Capability;
 use bls_artifact::net::{Endpoint, NetGrant};
 use bls_artifact::policy::Requirement;
@@ -88,6 +89,8 @@ impl Code {
 pub struct Runner {
     code: Code,
     rules: Arc<Rules>,
+    /// Folders that are open already: a pool's.
+    held: Arc<Held>,
     asked: Parts,
     functions: Functions,
     data: Option<Box<dyn Any + Send>>,
@@ -132,12 +135,12 @@ impl Runner {
             stdin: Source::empty(),
             outputs: [Sink::discard(), Sink::discard()],
         };
-        Self::with(Code::Verified(Box::new(verified)), rules, asked)
+        Self::with(Code::Verified(Box::new(verified)), rules, Arc::default(), asked)
     }
 
-    pub(crate) fn with(code: Code, rules: Arc<Rules>, asked: Parts) -> Self {
+    pub(crate) fn with(code: Code, rules: Arc<Rules>, held: Arc<Held>, asked: Parts) -> Self {
         let functions = Functions::default();
-        Self { code, rules, asked, functions, data: None, outside: None, stop: None }
+        Self { code, rules, held, asked, functions, data: None, outside: None, stop: None }
     }
 
     /// One more argument.
@@ -402,6 +405,19 @@ impl Runner {
         Cancel(Arc::clone(self.stop.get_or_insert_default()))
     }
 
+    /// Whether such a guest would get what is asked for here: its limits, grants and needs.
+    /// Nothing is mapped or run.
+    ///
+    /// # Errors
+    /// As [`Runner::run`] gives them before there is a guest.
+    pub fn check(mut self) -> Result<(), Error> {
+        let limits = self.limits()?;
+        let facts = self.code.facts();
+        link::check_budget(facts, limits.fuel)?;
+        grant::grant_of(&self.asked.request, &self.rules, &limits, facts, &self.held)?;
+        Ok(())
+    }
+
     /// Runs the guest to its end.
     ///
     /// # Errors
@@ -435,6 +451,7 @@ impl Runner {
         mut self,
         entry: impl FnOnce(&Linked) -> Result<T, LinkError>,
     ) -> Result<(Made, T), Error> {
+        self.check_confined()?;
         let limits = self.limits()?;
         let guests = self.guests(&limits);
         let unknown = self.asked.request.unknown_imports;
@@ -442,7 +459,8 @@ impl Runner {
         let (linked, places) = linked(self.code, &self.functions, unknown, &guests)?;
         let facts = linked.mapped().facts();
         link::check_budget(facts, limits.fuel)?;
-        let mut granted = grant::grant(&self.asked.request, &self.rules, &limits, facts)?.grants;
+        let mut granted =
+            grant::grant_of(&self.asked.request, &self.rules, &limits, facts, &self.held)?.grants;
         granted.reach.outside = self.outside;
         let entry = entry(&linked)?;
         let [output, error] = &self.asked.outputs;
@@ -477,11 +495,16 @@ impl Runner {
         Ok((made, entry))
     }
 
+    /// Refuses to make a guest where a sandbox is demanded, and none stands.
+    fn check_confined(&self) -> Result<(), Refusal> {
+        match self.rules.requires(Requirement::Sandbox) && !confine::stands_around_this_process() {
+            true => Err(Refusal::NotConfined),
+            false => Ok(()),
+        }
+    }
+
     /// What its guests may use up. With a limit on time they can be stopped.
     fn limits(&mut self) -> Result<Limits, Error> {
-        if self.rules.requires(Requirement::Sandbox) {
-            return Err(Refusal::NotConfined.into());
-        }
         let limits = self.rules.limits(&self.asked.request.limits)?;
         let limits = limits.within(&self.code.facts().manifest.limits);
         if limits.timeout.is_some() {
@@ -496,7 +519,9 @@ impl Runner {
     }
 
     /// Makes room for so many guests at once, each of which gets what was asked for here.
-    /// With a limit on time, or after [`Runner::cancel`], its guests can be stopped.
+    /// With a limit on time, or after [`Runner::cancel`], its guests can be stopped. Folders are
+    /// opened now, once for all guests that get them. Where a policy demands a sandbox the pool
+    /// is made, and its guests are refused until a [`Wall`](crate::Wall) stands.
     ///
     /// # Errors
     /// As for [`Runner::run`]; also when the system has no address space for as many, and when
@@ -507,7 +532,17 @@ impl Runner {
         let guests = Guests { pooled: Some(guests), ..self.guests(&limits) };
         let unknown = self.asked.request.unknown_imports;
         let (linked, places) = linked(self.code, &self.functions, unknown, &guests)?;
-        Ok(super::pool::Pool::new(linked, places, self.rules, self.asked))
+        let facts = linked.mapped().facts();
+        let held = grant::hold(&self.asked.request, &self.rules, facts)?;
+        let held = Arc::new(held);
+        Ok(super::pool::Pool {
+            linked,
+            places,
+            rules: self.rules,
+            held,
+            template: self.asked,
+            limits,
+        })
     }
 }
 

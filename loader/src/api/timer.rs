@@ -27,12 +27,15 @@ struct Alarms {
     /// that rings later it need not be told: so a call with a limit, like the one before it,
     /// wakes nobody.
     until: Option<Instant>,
+    /// Whether the thread has begun.
+    is_watched: bool,
 }
 
 #[derive(Default)]
 struct Timer {
     alarms: Mutex<Alarms>,
     earlier: Condvar,
+    begun: Condvar,
 }
 
 /// The one of this process.
@@ -82,6 +85,21 @@ impl Drop for Alarm {
     }
 }
 
+/// Starts the thread, and waits until it has done what a thread begins with: what follows may
+/// forbid it that.
+///
+/// # Errors
+/// The system gives no thread.
+#[cfg(feature = "pool")]
+pub(crate) fn start_and_wait() -> std::io::Result<()> {
+    start()?;
+    let mut alarms = timer().lock();
+    while !alarms.is_watched {
+        alarms = timer().begun.wait(alarms).unwrap_or_else(PoisonError::into_inner);
+    }
+    Ok(())
+}
+
 /// Starts the thread, once.
 fn start() -> std::io::Result<()> {
     static ONCE: Once = Once::new();
@@ -102,6 +120,8 @@ impl Timer {
 
     fn watch(&self) {
         let mut alarms = self.lock();
+        alarms.is_watched = true;
+        self.begun.notify_all();
         loop {
             let now = Instant::now();
             alarms.until = alarms.all.first_key_value().map(|((when, _), _)| *when);

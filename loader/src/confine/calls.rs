@@ -224,6 +224,10 @@ const ALWAYS_TOO: &[&[Number]] = &[
     OLD,
 ];
 
+/// What an embedder's process reads its own channels by, beside all that.
+#[cfg(feature = "pool")]
+pub(super) const CHANNEL: &[Number] = &[c::SYS_read];
+
 /// What the engine and the C library try, and do without: it is answered as by a kernel that
 /// does not have it.
 const ABSENT: &[Number] = &[

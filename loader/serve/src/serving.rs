@@ -1,0 +1,115 @@
+//! What is served: routes, and the pool that answers on each. Made by the keeper, and had by
+//! each worker as a copy.
+//!
+//! Guarantees that whatever would refuse every request refuses to serve instead: the artifacts
+//! are verified and mapped here, folders opened, and the variables of CGI held against the
+//! policies.
+
+use crate::cgi;
+use crate::options::Options;
+use bls_artifact::policy::Requirement;
+use bls_loader::{Access, Error, Loader, Pool, Runner, Sink, Source, Trust};
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+
+/// Guests of one artifact that a worker has at once.
+const AT_ONCE: u32 = 1;
+
+/// What answers.
+#[derive(Debug)]
+pub(crate) struct Serving {
+    pub(crate) pools: Vec<Pool>,
+    /// The pool of each route.
+    pub(crate) routes: Vec<usize>,
+}
+
+/// Verifies and maps what is to be served.
+///
+/// # Errors
+/// As the loader has them.
+pub(crate) fn load(options: &Options) -> Result<Serving, Error> {
+    let trust = match &options.trust {
+        Some(path) => Trust::file(path)?,
+        None => Trust::system()?,
+    };
+    let mut loader = Loader::new(trust);
+    if let Some(path) = &options.policy {
+        loader = loader.policy_file(path)?;
+    }
+    if let Some(folder) = &options.store {
+        loader = loader.store(folder);
+    }
+    for (wanted, requirement) in
+        [(options.require_fuel, Requirement::Fuel), (options.require_sandbox, Requirement::Sandbox)]
+    {
+        if wanted {
+            loader = loader.require(requirement);
+        }
+    }
+    if options.clock_unset {
+        loader = loader.clock_unset();
+    }
+    let mut serving = Serving { pools: Vec::new(), routes: Vec::new() };
+    let mut known: HashMap<&OsStr, usize> = HashMap::new();
+    for route in &options.routes {
+        let index = match known.get(route.artifact.as_os_str()) {
+            Some(index) => *index,
+            None => {
+                serving.pools.push(pool(&loader, options, &route.artifact)?);
+                let _ = known.insert(&route.artifact, serving.pools.len() - 1);
+                serving.pools.len() - 1
+            }
+        };
+        serving.routes.push(index);
+    }
+    Ok(serving)
+}
+
+/// Whether a word names a file: as bls-load reads it.
+fn is_file(word: &OsStr) -> bool {
+    let bytes = word.as_bytes();
+    bytes.contains(&b'/') || bytes.ends_with(b".bls")
+}
+
+fn pool(loader: &Loader, options: &Options, artifact: &OsStr) -> Result<Pool, Error> {
+    let verified = match is_file(artifact) {
+        true => loader.open(artifact)?,
+        false => loader.open_installed(&artifact.to_string_lossy())?,
+    };
+    let mut runner = Runner::new(verified).timeout(options.timeout).output(options.output_max);
+    for folder in &options.folders {
+        let access = if folder.read_only { Access::Read } else { Access::Write };
+        runner = runner.folder(&folder.host, &folder.guest, access);
+    }
+    for (name, value) in &options.variables {
+        runner = runner.env(name, value);
+    }
+    for capability in &options.denied {
+        runner = runner.deny(*capability);
+    }
+    if let Some(units) = options.fuel {
+        runner = runner.fuel(units);
+    }
+    if let Some(bytes) = options.memory {
+        runner = runner.memory(bytes);
+    }
+    if let Some(count) = options.descriptors {
+        runner = runner.descriptors(count);
+    }
+    let most = usize::try_from(options.output_max).unwrap_or(usize::MAX);
+    let runner = runner.stdin(Source::empty());
+    let runner = runner.stdout(Sink::at_most(most)).stderr(Sink::at_most(most));
+    let pool = runner.pool(AT_ONCE)?;
+    let names = cgi::VARIABLES.iter().copied().chain(["HTTP_HOST"]);
+    let asked = names.fold(pool.runner(), |runner, name| runner.env(name, ""));
+    asked.check()?;
+    Ok(pool)
+}
+
+/// A runner of this pool, for a request with these variables and this body.
+pub(crate) fn runner(pool: &Pool, variables: &[(&[u8], &[u8])], body: &[u8]) -> Runner {
+    let own = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
+    let runner = pool.runner().stdin(Source::bytes(body));
+    variables.iter().fold(runner, |runner, (name, value)| runner.env(own(name), own(value)))
+}
