@@ -11,8 +11,9 @@ use super::Bench;
 use super::statistics::Samples;
 use super::table::{Table, megabytes, microseconds, ratio};
 use crate::programs::fixtures;
-use crate::serve::Server;
+use crate::serve::{Server, send};
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::Signal;
 use std::ffi::OsString;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -45,7 +46,8 @@ struct Ended(Child);
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        let _ = self.0.kill();
+        // One that asks: nginx would leave its workers.
+        send(self.0.id(), Signal::TERM);
         let _ = self.0.wait();
     }
 }
