@@ -102,7 +102,7 @@ fn a_body_that_is_not_finished_is_said() {
     let finish =
         "(call $finish (local.get $answer) (i32.const 0) (i32.const 0) (i32.const 0)) ;; FINISH";
     let component = changed(&home, &[(finish, "(call $drop-body (local.get $answer)) (return)")]);
-    let ended = answer(&home, &component, &REQUEST, b"hello body").expect(1);
+    let ended = answer(&home, &component, &REQUEST, b"hello body").expect(134);
     let ended = ended.says(&["the handler did not finish the body of its answer\n"]);
     assert!(ended.text().ends_with("hello body"));
 }
@@ -132,7 +132,7 @@ fn a_body_is_as_long_as_a_field_says() {
       (call $is (i32.load (i32.const 24)) (i32.const 13))
       (return)";
     let component = changed(&home, &[(status, length), (set, written)]);
-    let ended = answer(&home, &component, &REQUEST, b"hello body").expect(1);
+    let ended = answer(&home, &component, &REQUEST, b"hello body").expect(134);
     let ended = ended.says(&["the handler did not finish the body of its answer\n"]);
     assert!(ended.text().ends_with("content-length: 12\r\n\r\n/a%20b?q=1"));
 }

@@ -83,6 +83,39 @@ fn a_request_is_variables_and_a_response_is_output() {
     assert_eq!(server.get("/apix").both(), (404, "no such word".to_owned()));
 }
 
+/// A component that answers requests is compiled to a program as any other.
+#[test]
+fn a_component_answers_requests() {
+    let home = Home::new();
+    let fixture = fixtures().join("component/handler.wat");
+    let text = std::fs::read_to_string(&fixture).expect("a text");
+    let whole = home.compile(&fixture, &[]);
+    let finish =
+        "(call $finish (local.get $answer) (i32.const 0) (i32.const 0) (i32.const 0)) ;; FINISH";
+    assert!(text.contains(finish));
+    let text = text.replace(finish, "(call $drop-body (local.get $answer)) (return)");
+    std::fs::write(home.path("broken.wat"), text).expect("a file");
+    let broken = home.compile(&home.path("broken.wat"), &[]);
+    let route = |path: &str, artifact: &PathBuf| {
+        OsString::from(format!("--route={path}={}", artifact.display()))
+    };
+    let server = Server::start(&home, &[route("/", &whole), route("/broken", &broken)]);
+    let ask = |path: &str| {
+        server.ask(&format!(
+            "POST {path}?q=1 HTTP/1.1\r\nHost: example.com:99\r\nX-A: one\r\nContent-Length: 5\r\n\
+             Connection: close\r\n\r\nhello"
+        ))
+    };
+    let reply = ask("/a%20b");
+    assert_eq!(reply.both(), (201, "/a%20b?q=1\nexample.com:99\none\nhello".to_owned()));
+    assert_eq!(reply.header("x-b"), Some("1"));
+    // A body that its handler did not finish is none.
+    assert_eq!(ask("/broken").status, 500);
+    let log = &server.log("/broken", 1)[0];
+    let said = "the handler did not finish the body of its answer\n";
+    assert_eq!((&log["guest"]["outcome"], &log["guest"]["stderr"]), (&"trap".into(), &said.into()));
+}
+
 #[test]
 fn a_guest_answers_in_its_own_words() {
     let (_home, server) = server(&[]);

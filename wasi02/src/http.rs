@@ -24,7 +24,7 @@ pub(crate) use response::{Body, OutgoingBody, OutgoingResponse};
 
 use crate::guest::Caller;
 use crate::objects::{self, Kind, Object};
-use crate::{Only, handles, preview1};
+use crate::{Only, handles, preview1, trap};
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
@@ -128,13 +128,15 @@ extern "C" fn outparam(caller: Caller) -> u32 {
     handles::own(caller, Kind::ResponseOutparam, objects::insert(Object::ResponseOutparam))
 }
 
-/// The handler has returned. The program's exit code says whether the answer is whole.
+/// The handler has returned. One that gave no answer is exit code 1; one whose answer is not whole
+/// is a trap, for a server must not take what there is for all of it.
 #[unsafe(export_name = "http#end")]
 extern "C" fn end() {
     match &STATE.get().answer {
         Answer::None => fail("the handler returned without an answer\n"),
         Answer::Begun(body) if body.is_broken() => {
-            fail("the handler did not finish the body of its answer\n")
+            let _ = write_all(2, b"the handler did not finish the body of its answer\n");
+            trap()
         }
         Answer::Begun(_) | Answer::Whole => {}
     }

@@ -25,8 +25,8 @@ Usage: bls-serve [OPTIONS] <ARTIFACT>
 ARTIFACT is a file where it holds a / or ends in .bls; else the name of what is
 installed, or its identity, sha256:HEX. It is a program of WASI preview 1 that
 speaks CGI (RFC 3875): variables and standard input are the request, standard
-output is the response. HTTP/1.1, and HTTP/2 without TLS (h2c, prior
-knowledge); TLS is a proxy's.
+output is the response; or it was a component with wasi:http/incoming-handler.
+HTTP/1.1, and HTTP/2 without TLS (h2c, prior knowledge); TLS is a proxy's.
 
 What is served
       --route </PATH=ARTIFACT>  this artifact for /PATH and what is below it;

@@ -55,13 +55,18 @@ impl Drop for Ended {
 /// Prints the tables.
 pub(super) fn run(bench: &Bench, runs: usize) -> Result<(), String> {
     let hello = bench.home.compile(&fixtures().join("cgi/hello.wat"), &[]);
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let component = folder.path().join("hello.wat");
+    std::fs::write(&component, include_str!("serve.wat")).map_err(|error| error.to_string())?;
+    let handler = bench.home.compile(&component, &[]);
     let mut servers = Vec::new();
-    for (name, words) in [
-        ("bls-serve", &["--log=none"][..]),
-        ("bls-serve, fuel, memory and log", &["--fuel=10M", "--max-memory=16MiB"]),
+    for (name, words, artifact) in [
+        ("bls-serve", &["--log=none"][..], &hello),
+        ("bls-serve, fuel, memory and log", &["--fuel=10M", "--max-memory=16MiB"], &hello),
+        ("bls-serve, wasmtime's component", &["--log=none"], &handler),
     ] {
         let mut words: Vec<OsString> = words.iter().map(OsString::from).collect();
-        words.push(hello.clone().into());
+        words.push(artifact.clone().into());
         let server = Server::start(&bench.home, &words);
         servers.push(Measured {
             name: name.to_owned(),
@@ -71,8 +76,7 @@ pub(super) fn run(bench: &Bench, runs: usize) -> Result<(), String> {
             _held: Box::new(server),
         });
     }
-    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let peers = [wasmtime(bench, folder.path()), nginx(folder.path()), busybox(folder.path())];
+    let peers = [wasmtime(bench, &component), nginx(folder.path()), busybox(folder.path())];
     for peer in peers {
         match peer {
             Ok(server) => servers.push(server),
@@ -249,12 +253,10 @@ fn start(
     Ok(Measured { name: name.to_owned(), address, process, closes, _held: Box::new(Ended(child)) })
 }
 
-fn wasmtime(bench: &Bench, folder: &Path) -> Result<Measured, String> {
+fn wasmtime(bench: &Bench, component: &Path) -> Result<Measured, String> {
     let Some(program) = &bench.peers.wasmtime else {
         return Err("wasmtime is not on PATH: its row is left out.".into());
     };
-    let component = folder.join("hello.wat");
-    std::fs::write(&component, include_str!("serve.wat")).map_err(|error| error.to_string())?;
     let address = free_port()?;
     let mut command = Command::new(program);
     command.arg("serve").arg(format!("--addr={address}")).arg(component);
