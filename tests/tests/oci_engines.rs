@@ -93,7 +93,9 @@ impl Node {
         std::thread::scope(|scope| {
             let _ = scope.spawn(|| {
                 let _ = pipe.write_all(input);
-                while !has_ended.load(Ordering::Relaxed) && !self.is_running(name) {}
+                while !has_ended.load(Ordering::Relaxed) && !self.is_running(name) {
+                    std::thread::sleep(std::time::Duration::from_millis(1));
+                }
                 drop(pipe);
             });
             let ended = child.wait_with_output().unwrap();
