@@ -57,7 +57,7 @@ struct Program {
 }
 
 impl Program {
-    fn new(seed: u64) -> String {
+    fn text(seed: u64) -> String {
         let random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
         let (text, labels) = (String::new(), Vec::new());
         let mut program = Self { random, text, labels, left: 0, steps: 0, functions: 0 };
@@ -70,7 +70,7 @@ impl Program {
         );
         for function in 0..3 {
             let name = if function == 2 { "(export \"run\")" } else { "" };
-            let _ = write!(program.text, "(func $f{function} {name} (param i32) (result i32)\n");
+            let _ = writeln!(program.text, "(func $f{function} {name} (param i32) (result i32)");
             program.text.push_str("(local $left i32) (local.set $left (i32.const 5))\n");
             program.left = 40;
             program.functions = function;
@@ -207,7 +207,7 @@ impl Program {
 
     fn attempt(&mut self, depth: u32, has_value: bool) {
         let result = if has_value { "(result i32)" } else { "" };
-        let _ = write!(self.text, "try {result}\n");
+        let _ = writeln!(self.text, "try {result}");
         self.labels.push(Label::Block(has_value));
         self.statements(depth);
         if self.random.below(3) > 0 {
@@ -276,7 +276,7 @@ fn programs_at_random_do_what_they_do_where_there_are_legacy_exceptions() {
     let programs = std::env::var("BLS_LEGACY").ok().and_then(|count| count.parse().ok());
     let programs: u64 = programs.unwrap_or(150);
     for seed in 0..programs {
-        let text = Program::new(seed);
+        let text = Program::text(seed);
         let legacy =
             wat::parse_str(&text).unwrap_or_else(|error| panic!("{seed}: {error}\n{text}"));
         fs::write(&file, &legacy).expect("a file");
