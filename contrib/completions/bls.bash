@@ -22,7 +22,7 @@ _bls() {
         bls-compile:delta) options='--json --output --quiet' ;;
         bls-compile:symbolize) options='' ;;
         bls-compile:push) options='--authorities --json --max-time --plain-http --quiet --source' ;;
-        bls-compile:image) options='--json --loader --output --quiet --tag --trust' ;;
+        bls-compile:image) options='--json --loader --no-loader --output --quiet --tag --trust' ;;
         bls-compile:key) options='' ;;
         bls-compile:key-of) options='--json' ;;
         bls-compile:trust) options='--key --max-sign-time --output --public-key' ;;
@@ -45,7 +45,7 @@ _bls() {
         bls-load:*) options='--account --allow-extension --allow-net --argv0 --authorities --broker --clock-unset --compile-key --compile-with --coredump --debug-file --deny --deny-net --deterministic --digest --dir --dir-ro --env --epoch --explain --extensions --fuel --fuel-profile --help --invoke --list-env --listen --listen-passed --log --max-descriptors --max-memory --max-output --max-stack --metrics --only-declared --perf-map --permission --policy --receipt --receipt-key --report --require-control-flow --require-deterministic --require-fuel --require-sandbox --seed --stdin --store --timeout --trust --unknown-imports --version' ;;
         bls-registry:push) options='--authorities --json --max-time --plain-http --quiet --source' ;;
         bls-registry:pull) options='--authorities --json --max-time --output --plain-http --quiet --target' ;;
-        bls-registry:image) options='--json --loader --output --quiet --tag --trust' ;;
+        bls-registry:image) options='--json --loader --no-loader --output --quiet --tag --trust' ;;
         bls-registry:) options='image pull push' ;;
         bls-registry:*) options='' ;;
         bls-serve:) options='--admin --clock-unset --deny --dir --dir-ro --drain --env --fuel --header-timeout --help --idle-timeout --listen --log --max-connections --max-descriptors --max-memory --max-output --max-request --pass-authorization --policy --queue --require-fuel --require-sandbox --route --store --timeout --trust --version --workers' ;;

@@ -253,7 +253,7 @@ fn what_cannot_be_linked_is_refused_by_its_code() {
         "(component (core module $m (func (export \"f\"))) (core instance $i (instantiate $m))
             (func $f (canon lift (core func $i \"f\"))) (export \"f\" (func $f)))",
         "link.component-no-run",
-        &["it exports f, and not wasi:cli/run"],
+        &["it exports f, and neither wasi:cli/run"],
     );
     let with = |import: &str, lower: &str, ty: &str| {
         format!(

@@ -75,16 +75,16 @@ fn has_all_users() -> bool {
 
 /// A refusal of the loader's, in its three lines.
 fn said(words: &str, path: &str) -> Option<Refusal> {
-    let lines = |prefix: &str| {
-        words
-            .lines()
-            .filter_map(move |line| line.strip_prefix(prefix.trim_start()).map(str::to_owned))
-            .collect::<Vec<_>>()
+    let behind = |label: &str| -> Vec<&str> {
+        let lines = words.lines().filter_map(|line| line.strip_prefix(label));
+        lines.filter_map(|rest| rest.strip_prefix(": ")).collect()
     };
-    let what = lines("bls-load: ").pop()?.replacen("standard input", path, 1);
-    let hints = lines("hint: ").join("; ");
-    let code = lines("code: ").pop()?;
-    let hint = if hints.is_empty() { "see SECURITY.md, \"Refusals\"".to_owned() } else { hints };
+    let what = behind("bls-load").pop()?.replacen("standard input", path, 1);
+    let code = behind("code").pop()?.to_owned();
+    let hint = match behind("hint").join("; ") {
+        none if none.is_empty() => "see SECURITY.md, \"Refusals\"".to_owned(),
+        hints => hints,
+    };
     Some(Refusal::new(Defect::Artifact(code), what, hint))
 }
 
