@@ -116,6 +116,24 @@ fn a_component_answers_requests() {
     assert_eq!((&log["guest"]["outcome"], &log["guest"]["stderr"]), (&"trap".into(), &said.into()));
 }
 
+/// An artifact may be a pipe into which nobody writes: whoever waits can end it.
+#[test]
+fn a_signal_ends_a_server_that_waits_for_its_artifact() {
+    use std::os::unix::process::ExitStatusExt as _;
+    let home = Home::new();
+    let pipe = home.path("pipe.bls");
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
+    let mut child = command(&home, &[pipe.into()]).spawn().expect("a server");
+    let number = child.id();
+    // By then it has a second process, and reads its artifact.
+    until("a second process", || {
+        let children = format!("/proc/{number}/task/{number}/children");
+        std::fs::read_to_string(children).is_ok_and(|text| !text.trim().is_empty())
+    });
+    send(number, Signal::TERM);
+    assert_eq!(child.wait().expect("its end").signal(), Some(15));
+}
+
 #[test]
 fn a_guest_answers_in_its_own_words() {
     let (_home, server) = server(&[]);

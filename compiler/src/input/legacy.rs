@@ -24,8 +24,8 @@
 //! is thrown again.
 //!
 //! May assume nothing about the bytes: what is not valid with legacy exceptions stays as it is,
-//! for a later stage to refuse. Guarantees linear time and length, and that functions keep their
-//! numbers; DWARF and hints, which name places in code, are left out. The same bytes give the same
+//! for a later stage to refuse. Guarantees time and length in proportion to those of validating it, and that functions keep
+//! their numbers; DWARF and hints, which name places in code, are left out. The same bytes give the same
 //! bytes.
 
 use bls_artifact::engine::wasm_feature;

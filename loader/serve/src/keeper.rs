@@ -40,18 +40,23 @@ const GRACE: Duration = Duration::from_secs(2);
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     raise_descriptors();
     let log = open_log(&options.log)?;
-    let signals = sys::signals().map_err(|error| process("cannot read signals", error))?;
     let (ours, theirs) = pair(SocketType::SEQPACKET)?;
     let settings = Settings::of(options);
     let front = match sys::fork().map_err(|error| process("cannot make a process", error))? {
         Some(front) => front,
         None => {
-            drop((ours, signals));
+            drop(ours);
             let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
+            // A terminal sends them to all, and this process ends when the keeper says so.
+            let _ = sys::signals();
             front::run(settings, theirs, log)
         }
     };
     drop((theirs, log));
+    // Signals end it meanwhile, and the front with it: an artifact may be a pipe into which nobody
+    // writes.
+    let loaded = serving::load(options).map_err(Failure::from);
+    let signals = sys::signals().map_err(|error| process("cannot read signals", error))?;
     let mut keeper = Keeper {
         front: Some(front),
         control: ours,
@@ -59,8 +64,10 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         workers: Vec::new(),
         most: Most { request: options.request_max, output: options.output_max },
     };
-    let begun = keeper.begin(options);
-    let served = begun.and_then(|serving| keeper.keep(options, &serving));
+    let served = loaded.and_then(|serving| {
+        keeper.begin(options, &serving)?;
+        keeper.keep(options, &serving)
+    });
     keeper.end();
     served
 }
@@ -155,9 +162,8 @@ struct Keeper {
 }
 
 impl Keeper {
-    /// Verifies, listens, and makes the first workers.
-    fn begin(&mut self, options: &Options) -> Result<Serving, Failure> {
-        let serving = serving::load(options)?;
+    /// Listens, and makes the first workers.
+    fn begin(&mut self, options: &Options, serving: &Serving) -> Result<(), Failure> {
         let _ = bls_confine::forbid_new_privileges();
         let mut public = Vec::new();
         for place in &options.listen {
@@ -167,7 +173,7 @@ impl Keeper {
         let now = Instant::now();
         for number in 0..options.workers {
             self.workers.push(Slot { process: None, short: 0, next: now });
-            let missing = self.make(number, &serving)?;
+            let missing = self.make(number, serving)?;
             if number == 0 && !missing.is_empty() {
                 notice(&format!(
                     "the second wall stands without {missing}: SECURITY.md, \"Containers\""
@@ -185,7 +191,7 @@ impl Keeper {
             line += &format!(", for whoever watches on {name}");
         }
         notice(&format!("{line}; {} workers", options.workers));
-        Ok(serving)
+        Ok(())
     }
 
     fn tell(&self, order: Order) -> Result<(), Failure> {

@@ -1,7 +1,7 @@
 //! What is known of a module with legacy exceptions before it is written: the signatures in it, and
 //! of each function which handlers throw again what they caught, and what is delegated past whom.
 //!
-//! May assume a valid module. Guarantees linear time.
+//! May assume a valid module.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
