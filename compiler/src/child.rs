@@ -11,7 +11,7 @@
 //! network, all system calls but those for memory, threads and its two pipes. It is the one
 //! that parses text, judges what nobody has judged yet, and generates code; so a module that
 //! breaks any of these has broken a process that has no key, no file and no connection, and
-//! that ends with this one, or when it has taken what it may of memory and time ([`Limits`]).
+//! that ends with this one, or when it has taken what it may of memory and time ([`Allowance`]).
 //!
 //! What it says is not believed (`wire`): this process links (where several modules become one) and
 //! judges the module itself once the other one has found nothing wrong with it, audits what the other made of it, and makes and signs
@@ -41,7 +41,7 @@ use wasmparser::WasmFeatures;
 
 /// What the other process may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct Allowance {
     /// Memory, in bytes: what it may write to, and the same again for all that it sends.
     pub memory: u64,
     /// Time from its beginning to the last byte of its answer.
@@ -50,7 +50,7 @@ pub struct Limits {
     pub threads: Option<NonZero<usize>>,
 }
 
-impl Default for Limits {
+impl Default for Allowance {
     /// What no real module was seen to need: of those that were tried yosys (66 MiB) takes most
     /// memory, 2.4 GiB, and duckdb (38 MiB) most time, five minutes of a processor and more for
     /// each target; a slow machine of one core takes several times as long.

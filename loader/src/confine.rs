@@ -23,7 +23,7 @@ pub(crate) mod process;
 use crate::error::{Cause, StageError};
 use crate::host::{Grants, Preopen};
 use crate::link::Linked;
-use crate::policy::Limits;
+use crate::policy::RunLimits;
 use crate::sys::signal::{self, Thread};
 use bls_artifact::capability::Capability;
 use bls_artifact::host_table::{self, Function};
@@ -276,7 +276,7 @@ impl Confined {
 pub(crate) fn confine(
     linked: Linked,
     grants: Grants,
-    limits: &Limits,
+    limits: &RunLimits,
     beside: &Beside,
     demanded: bool,
 ) -> Result<Confined, ConfineError> {
@@ -327,7 +327,7 @@ pub(crate) fn confine(
 
 /// What the kernel holds this process to, behind the limits that the host counts: for the day
 /// that nobody counts any more. Never reached by a guest that is held to its own.
-fn limit(limits: &Limits) -> io::Result<()> {
+fn limit(limits: &RunLimits) -> io::Result<()> {
     /// For what the loader and the host hold beside the guest's memory, in bytes.
     const OWN_MEMORY: u64 = 128 << 20;
     /// For what this process has used until now, and for rounding, in seconds.

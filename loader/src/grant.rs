@@ -12,7 +12,7 @@ mod error;
 use crate::built;
 use crate::host::Identity;
 use crate::host::{Grants, Preopen, Streams, Variable, kernel_filesystem};
-use crate::policy::{Limits, Rules};
+use crate::policy::{Rules, RunLimits};
 use crate::request::{Folder, Request};
 use crate::verify::Facts;
 pub(crate) use beyond::Asking;
@@ -130,7 +130,7 @@ pub(crate) fn hold(request: &Request, rules: &Rules, facts: &Facts) -> Result<He
 pub(crate) fn grant(
     request: &Request,
     rules: &Rules,
-    limits: &Limits,
+    limits: &RunLimits,
     facts: &Facts,
 ) -> Result<Granted, GrantError> {
     grant_of(request, rules, limits, facts, &Held::default())
@@ -140,7 +140,7 @@ pub(crate) fn grant(
 pub(crate) fn grant_of(
     request: &Request,
     rules: &Rules,
-    limits: &Limits,
+    limits: &RunLimits,
     facts: &Facts,
     held: &Held,
 ) -> Result<Granted, GrantError> {

@@ -119,7 +119,7 @@ impl StageError for PolicyError {
 
 /// What a run may use up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Limits {
+pub(crate) struct RunLimits {
     /// Units; `None` counts only.
     pub(crate) fuel: Option<u64>,
     pub(crate) timeout: Option<Duration>,
@@ -162,7 +162,7 @@ fn parse(path: &Path, text: &[u8]) -> Result<Policy, PolicyError> {
     Policy::parse(text).map_err(|error| PolicyError::Contents(path.to_owned(), error))
 }
 
-impl Limits {
+impl RunLimits {
     /// The same, and never more than an artifact's builder asks for.
     pub(crate) fn within(self, builder: &manifest::Limits) -> Self {
         let least = |one: Option<u64>, other: Option<u64>| match (one, other) {
@@ -205,14 +205,14 @@ impl Rules {
     }
 
     /// The limits of a run that asks for these.
-    pub(crate) fn limits(&self, asked: &AskedLimits) -> Result<Limits, PolicyError> {
+    pub(crate) fn limits(&self, asked: &AskedLimits) -> Result<RunLimits, PolicyError> {
         // A time that is finer than a millisecond is above a bound that it is above by less.
         let timeout_ms = asked.timeout.map(|time| {
             u64::try_from(time.as_nanos().div_ceil(NANOSECONDS_PER_MILLISECOND)).unwrap_or(u64::MAX)
         });
         let settled_ms = self.settle("--timeout", timeout_ms, |bounds| bounds.timeout_ms)?;
         let fuel = self.settle("--fuel", asked.fuel, |bounds| bounds.fuel)?;
-        let limits = Limits {
+        let limits = RunLimits {
             fuel: fuel.map(|units| in_range("fuel", units, 0, BUDGET_MAX)).transpose()?,
             // What was asked for may be finer than a millisecond.
             timeout: match (asked.timeout, settled_ms) {

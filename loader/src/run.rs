@@ -17,7 +17,7 @@ use crate::host::observed::Observed;
 use crate::host::state::State;
 use crate::host::{CannotPay, Exit, Fault, Grants, Host, OutputLimit, OwnFailure};
 use crate::link::{Entry, Linked, UnknownImport};
-use crate::policy::Limits;
+use crate::policy::RunLimits;
 use bls_artifact::demangle::readable;
 use bls_artifact::digest::Sha256;
 use bls_artifact::fuel;
@@ -175,7 +175,7 @@ impl Guest {
     pub(crate) fn new(
         linked: &Linked,
         grants: Grants,
-        limits: &Limits,
+        limits: &RunLimits,
         observed: &Arc<Observed>,
     ) -> Result<Self, Box<Ended>> {
         let facts = linked.mapped().facts();
@@ -345,7 +345,7 @@ impl Guest {
 /// of a guest that stood.
 pub(crate) fn run(
     confined: Confined,
-    limits: &Limits,
+    limits: &RunLimits,
     entry: &Entry,
     observed: &Arc<Observed>,
     after: impl FnOnce(&mut Ended, &mut Guest),

@@ -1,7 +1,7 @@
 //! Decides whether an artifact may run, and seals what will.
 //!
 //! The order is the security story: signature, then the statement that it signs,
-//! then that the file's records are the signed parts, then policy and
+//! then that the file's records are the signed parts, then the criteria and
 //! compatibility, then the bytes of the code. May assume that the framing fits
 //! ([`Opened`]). Guarantees of a [`Verified`], which only [`verify()`] and
 //! [`verify_installed()`] make (of a [`Checked`], for another machine, the same but for what
@@ -48,7 +48,7 @@ mod installed;
 
 /// What decides, besides the artifact and the machine.
 #[derive(Debug)]
-pub struct Policy<'a> {
+pub struct Criteria<'a> {
     /// Whose signatures count.
     pub trust: &'a Trust,
     /// The only file that may run, by SHA-256 of all its bytes.
@@ -61,7 +61,7 @@ pub struct Policy<'a> {
     pub every_part: bool,
 }
 
-impl<'a> Policy<'a> {
+impl<'a> Criteria<'a> {
     /// Trusts `trust`, now, and asks nothing else.
     #[must_use]
     pub fn of(trust: &'a Trust) -> Self {
@@ -172,8 +172,8 @@ impl Checked {
 ///
 /// # Errors
 /// [`VerifyError`]: it must not run here.
-pub fn verify(opened: Opened, policy: &Policy<'_>) -> Result<Verified, VerifyError> {
-    verify_for(opened, policy, None).map(Verified)
+pub fn verify(opened: Opened, criteria: &Criteria<'_>) -> Result<Verified, VerifyError> {
+    verify_for(opened, criteria, None).map(Verified)
 }
 
 /// The same for another machine, of which no more is known than what is said here: the part
@@ -183,24 +183,24 @@ pub fn verify(opened: Opened, policy: &Policy<'_>) -> Result<Verified, VerifyErr
 /// [`VerifyError`]: it must not run there.
 pub fn verify_for(
     opened: Opened,
-    policy: &Policy<'_>,
+    criteria: &Criteria<'_>,
     machine: Option<&Machine>,
 ) -> Result<Checked, VerifyError> {
-    check(&opened, policy, machine)
+    check(&opened, criteria, machine)
         .map_err(|reason| VerifyError { name: opened.name().to_owned(), reason })
 }
 
 fn check(
     opened: &Opened,
-    policy: &Policy<'_>,
+    criteria: &Criteria<'_>,
     machine: Option<&Machine>,
 ) -> Result<Checked, Reason> {
-    let signed = check_signed(opened.envelope(), policy)?;
+    let signed = check_signed(opened.envelope(), criteria)?;
     let parts = match_records(opened.frame().parts(), &signed.manifest)?;
-    admit(&signed.manifest, policy, None)?;
+    admit(&signed.manifest, criteria, None)?;
     let choice = choose_for(machine, &parts, Place::File, &signed.manifest)?;
     let part = &signed.manifest.parts[choice.part];
-    let (image, file_digest) = copy_and_check(opened, policy, part, choice.record)?;
+    let (image, file_digest) = copy_and_check(opened, criteria, part, choice.record)?;
     let name = opened.name().to_owned();
     let envelope = opened.envelope().to_vec();
     let facts = signed.into_facts(name, choice, Integrity::of(&image, None), file_digest);
@@ -240,14 +240,14 @@ impl Signed {
 }
 
 /// Signatures first, and only then what is signed.
-fn check_signed(envelope: &[u8], policy: &Policy<'_>) -> Result<Signed, Reason> {
+fn check_signed(envelope: &[u8], criteria: &Criteria<'_>) -> Result<Signed, Reason> {
     let envelope = Envelope::parse(envelope).map_err(Reason::Envelope)?;
-    let signed_by = check_signatures(&envelope, policy.trust)?;
+    let signed_by = check_signatures(&envelope, criteria.trust)?;
     let manifest = Statement::parse(envelope.payload()).map_err(Reason::Manifest)?;
     let identity = envelope.identity();
-    let Signers { compilers: key_ids, authors: author_ids } = policy
+    let Signers { compilers: key_ids, authors: author_ids } = criteria
         .trust
-        .judge(&signed_by, &manifest, identity, policy.clock)
+        .judge(&signed_by, &manifest, identity, criteria.clock)
         .map_err(|refusal| Reason::Refused(Box::new(refusal), Some(rebuild(&manifest))))?;
     Ok(Signed { identity, key_ids, author_ids, manifest })
 }
@@ -256,14 +256,14 @@ fn check_signed(envelope: &[u8], policy: &Policy<'_>) -> Result<Signed, Reason> 
 /// is counted as here.
 fn admit(
     manifest: &Manifest,
-    policy: &Policy<'_>,
+    criteria: &Criteria<'_>,
     installed: Option<&Installed<'_>>,
 ) -> Result<(), Reason> {
-    let reset = policy.trust.reset_for(&manifest.name);
+    let reset = criteria.trust.reset_for(&manifest.name);
     let check = |seen: Seen| seen.under(reset).check(manifest.sequence).map_err(Reason::Stale);
     // Roots can say what is too old where nothing was ever installed.
     check(Seen::default())?;
-    for store in policy.stores.into_iter().flat_map(Stores::iter) {
+    for store in criteria.stores.into_iter().flat_map(Stores::iter) {
         let known = installed.filter(|installed| std::ptr::eq(installed.store, store));
         let seen = match known.and_then(|installed| installed.seen) {
             Some(seen) => Some(seen),
@@ -356,11 +356,11 @@ fn choose_for(
 /// digest is of the bytes that are used, read once.
 fn copy_and_check(
     opened: &Opened,
-    policy: &Policy<'_>,
+    criteria: &Criteria<'_>,
     part: &Part,
     chosen: usize,
 ) -> Result<(SealedImage, Option<Sha256>), Reason> {
-    let everything = policy.every_part || policy.digest.is_some();
+    let everything = criteria.every_part || criteria.digest.is_some();
     let mut whole = Hasher::default();
     if everything {
         whole.update(opened.prefix());
@@ -388,7 +388,7 @@ fn copy_and_check(
         check_padding(opened, padding.start, padding.end, &mut buffer, &mut whole)?;
     }
     let actual = everything.then(|| whole.finish());
-    if let (Some(expected), Some(actual)) = (policy.digest, actual)
+    if let (Some(expected), Some(actual)) = (criteria.digest, actual)
         && expected != actual
     {
         return Err(Reason::Digest { expected, actual });

@@ -20,7 +20,7 @@ use bls_compiler::given::Given;
 use bls_loader::delta::{Base, Delta, DeltaError};
 use bls_loader::install::Installable as _;
 use bls_loader::open::Opened;
-use bls_loader::verify::{Policy, verify_delta};
+use bls_loader::verify::{Criteria, verify_delta};
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -84,7 +84,7 @@ fn applied(delta: &Delta, base: &Release) -> Result<Vec<u8>, String> {
     let trust = trust();
     let text = |error: DeltaError| error.to_string();
     let base = Base::file(base.opened(), delta).map_err(text)?;
-    let verified = verify_delta(delta, &base, &Policy::of(&trust), None);
+    let verified = verify_delta(delta, &base, &Criteria::of(&trust), None);
     let rebuilt = verified.map_err(|error| error.to_string())?;
     let (length, sha256) = {
         let image = &rebuilt.facts().part().image;

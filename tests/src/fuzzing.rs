@@ -156,7 +156,7 @@ fn key() -> PrivateKey {
 
 fn judge(opened: Opened) -> Result<Verified, VerifyError> {
     let trust = Trust::only(key().public());
-    verify(opened, &verify::Policy::of(&trust))
+    verify(opened, &verify::Criteria::of(&trust))
 }
 
 /// Files that decide: trust files, policies, keys. What is read of a trust file is

@@ -20,7 +20,7 @@ use bls_loader::host::State;
 use bls_loader::host::{self, Exit, Fault, Grants, Host, OutputLimit, Preopen};
 use bls_loader::map::map;
 use bls_loader::open::Opened;
-use bls_loader::verify::{Policy, verify};
+use bls_loader::verify::{Criteria, verify};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -289,7 +289,7 @@ fn mapped(shape: Shape) -> Module {
     let wasm = wat::parse_str(source(shape)).expect("a module");
     let artifact = pipeline::build(wasm, "driver", &options, &[&key]).expect("an artifact");
     let opened = Opened::from_bytes("driver.bls", artifact.bytes().to_vec()).expect("opened");
-    let verified = verify(opened, &Policy::of(&trust)).expect("verified");
+    let verified = verify(opened, &Criteria::of(&trust)).expect("verified");
     map(verified).expect("mapped").module().clone()
 }
 

@@ -23,7 +23,7 @@ use bls_loader::install::{self, can_be_called};
 use bls_loader::open::Opened;
 use bls_loader::store::record::Record;
 use bls_loader::store::{Folder, Store, StoreError, Stores, System, Wanted};
-use bls_loader::verify::{Policy, Verified, VerifyError, verify, verify_installed};
+use bls_loader::verify::{Criteria, Verified, VerifyError, verify, verify_installed};
 use damage::Damage;
 use releases::{NAMES, Release, release};
 use std::collections::{BTreeMap, BTreeSet};
@@ -203,7 +203,7 @@ impl Scene {
 
     fn verify(&self, bytes: Vec<u8>) -> Option<Verified> {
         let opened = Opened::from_bytes("input", bytes).ok()?;
-        verify(opened, &Policy::of(&self.trust)).ok()
+        verify(opened, &Criteria::of(&self.trust)).ok()
     }
 
     /// Writes to the store; `None` when it cannot be opened for that.
@@ -374,8 +374,9 @@ impl Scene {
 
     fn find(&self, wanted: &Wanted) -> Result<Verified, VerifyError> {
         let stores = Stores::open(Some(&self.store()))?;
-        let policy = Policy { stores: Some(&stores), every_part: true, ..Policy::of(&self.trust) };
-        verify_installed(stores.find(wanted)?, &policy)
+        let criteria =
+            Criteria { stores: Some(&stores), every_part: true, ..Criteria::of(&self.trust) };
+        verify_installed(stores.find(wanted)?, &criteria)
     }
 
     fn run(&self, wanted: &Wanted) {
@@ -411,8 +412,8 @@ impl Scene {
     fn run_file(&self, release: &Release) {
         let opened = Opened::from_bytes("input", release.file.clone()).expect("a good artifact");
         let Ok(stores) = Stores::open(Some(&self.store())) else { return };
-        let policy = Policy { stores: Some(&stores), ..Policy::of(&self.trust) };
-        let runs = verify(opened, &policy).is_ok();
+        let criteria = Criteria { stores: Some(&stores), ..Criteria::of(&self.trust) };
+        let runs = verify(opened, &criteria).is_ok();
         if !self.is_damaged(&format!("names/{}", release.name)) {
             let highest = self.names.get(&release.name).map_or(0, |known| known.highest);
             assert_eq!(runs, release.sequence >= highest, "{} as a file", release.name);

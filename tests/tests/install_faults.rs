@@ -13,7 +13,7 @@ use bls_loader::delta::{Base, Delta};
 use bls_loader::install;
 use bls_loader::open::Opened;
 use bls_loader::store::{Disk, Folder, StoreError, System};
-use bls_loader::verify::{Policy, Verified, verify, verify_delta};
+use bls_loader::verify::{Criteria, Verified, verify, verify_delta};
 use bls_tests::faulty::{Fault, Faulty};
 use bls_tests::installed::{Shelf, is_root, release, resigned};
 use bls_tests::programs::{Home, compiler, run};
@@ -68,7 +68,7 @@ impl Scene {
     }
 
     fn verified(&self, artifact: &Path) -> Verified {
-        verify(Opened::open(artifact).unwrap(), &Policy::of(&self.trust())).unwrap()
+        verify(Opened::open(artifact).unwrap(), &Criteria::of(&self.trust())).unwrap()
     }
 
     fn apply<D: Disk>(&self, operation: Operation, disk: &mut D) -> Result<(), StoreError> {
@@ -80,7 +80,7 @@ impl Scene {
                 let delta = Delta::open(&self.delta).unwrap();
                 let base = Base::file(Opened::open(&self.old).unwrap(), &delta).unwrap();
                 let trust = self.trust();
-                let rebuilt = verify_delta(&delta, &base, &Policy::of(&trust), None).unwrap();
+                let rebuilt = verify_delta(&delta, &base, &Criteria::of(&trust), None).unwrap();
                 install::install(disk, &rebuilt, None).map(drop)
             }
             Operation::Rollback => {

@@ -6,7 +6,7 @@ use bls_artifact::envelope::Envelope;
 use bls_artifact::key::{PrivateKey, PublicKey};
 use bls_artifact::trust::Trust;
 use bls_loader::open::Opened;
-use bls_loader::verify::{Policy, verify};
+use bls_loader::verify::{Criteria, verify};
 use bls_tests::programs::{Ended, Home, maps_of_a_running_guest, run};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
@@ -44,7 +44,7 @@ fn flipped_and_truncated_files_are_refused_by_the_program() {
 /// The whole way of the loader's library, in process.
 fn accepts(bytes: &[u8], trust: &Trust) -> bool {
     Opened::from_bytes("hello.bls", bytes.to_vec())
-        .is_ok_and(|opened| verify(opened, &Policy::of(trust)).is_ok())
+        .is_ok_and(|opened| verify(opened, &Criteria::of(trust)).is_ok())
 }
 
 #[test]

@@ -13,7 +13,7 @@ use bls_artifact::target::Target;
 use bls_artifact::trust::Trust;
 use bls_loader::error::StageError as _;
 use bls_loader::open::Opened;
-use bls_loader::verify::{Policy, verify};
+use bls_loader::verify::{Criteria, verify};
 use bls_tests::installed::Shelf;
 use bls_tests::malformed::{
     Bases, Defect, Kind, Situation, Trusted, builder, defects, folder, second_builder, situations,
@@ -395,7 +395,7 @@ fn a_file_that_shrinks_after_it_was_opened_is_refused() {
         std::fs::write(&artifact, &good).unwrap();
         let opened = Opened::open(&artifact).unwrap();
         std::fs::File::options().write(true).open(&artifact).unwrap().set_len(length).unwrap();
-        let error = verify(opened, &Policy::of(&trust)).unwrap_err();
+        let error = verify(opened, &Criteria::of(&trust)).unwrap_err();
         assert!(error.to_string().contains("became shorter"), "{length}: {error}");
         assert_eq!(error.code(), "content.shrunk");
     }
@@ -408,7 +408,7 @@ fn a_file_that_is_replaced_after_it_was_opened_does_not_matter() {
     let opened = Opened::open(&artifact).unwrap();
     std::fs::copy(Bases::path("hello"), home.path("other.bls")).unwrap();
     std::fs::rename(home.path("other.bls"), &artifact).unwrap();
-    let verified = verify(opened, &Policy::of(&trust)).unwrap();
+    let verified = verify(opened, &Criteria::of(&trust)).unwrap();
     assert!(verified.facts().part().image.length > 1 << 20, "it is the one that was opened");
 }
 
@@ -422,7 +422,7 @@ fn a_file_that_is_rewritten_after_it_was_opened_is_refused() {
     use std::os::unix::fs::FileExt as _;
     let file = std::fs::File::options().write(true).open(&artifact).unwrap();
     file.write_all_at(&vec![0; length], 0).unwrap();
-    let error = verify(opened, &Policy::of(&trust)).unwrap_err();
+    let error = verify(opened, &Criteria::of(&trust)).unwrap_err();
     assert!(error.to_string().contains("signed digest"), "{error}");
     assert_eq!(error.code(), "content.stored-digest");
 }

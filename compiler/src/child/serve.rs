@@ -2,7 +2,7 @@
 //! whole or its time is over, and judges them.
 
 use super::wire::{self, Message, WireError};
-use super::{ChildError, Ending, Job, Limits, work};
+use super::{Allowance, ChildError, Ending, Job, work};
 use crate::audit::{Findings, audit};
 use crate::compile::Image;
 use crate::fuel_profile;
@@ -49,7 +49,7 @@ pub struct Child {
     room: u64,
     given: Given,
     job: Job,
-    limits: Limits,
+    limits: Allowance,
     /// The last stage that began.
     stage: Stage,
     stages: usize,
@@ -97,7 +97,7 @@ impl Child {
     ///
     /// # Errors
     /// [`ChildError::NoProcess`].
-    pub fn start(given: Given, job: Job, limits: Limits) -> Result<Self, ChildError> {
+    pub fn start(given: Given, job: Job, limits: Allowance) -> Result<Self, ChildError> {
         let begin = Instant::now();
         let no = |error: rustix::io::Errno| ChildError::NoProcess(error.into());
         let (go_out, go) = pipe_with(PipeFlags::CLOEXEC).map_err(no)?;

@@ -6,7 +6,7 @@
 //! memory, threads, clocks and the two pipes. Where a kernel, or whoever runs this in a
 //! container, has not one of these, the others stand.
 
-use super::Limits;
+use super::Allowance;
 use crate::sys;
 use bls_confine::filter::Argument;
 use bls_confine::landlock::Ruleset;
@@ -46,7 +46,7 @@ pub(super) fn end_with(parent: Pid) {
 }
 
 /// Gives everything up. What comes in is then read from descriptor 0, and written to 1.
-pub(super) fn raise(input: OwnedFd, output: OwnedFd, limits: Limits) {
+pub(super) fn raise(input: OwnedFd, output: OwnedFd, limits: Allowance) {
     // There is one thread.
     bls_confine::wipe_environment();
     // Both are above 2: the standard library has seen to it that those are taken.

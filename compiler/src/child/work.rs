@@ -4,7 +4,7 @@
 //! answer any more, or by its limits; what it finds out is said in [`super::wire`]'s messages,
 //! and nowhere else.
 
-use super::{Job, Limits, Refusal, wall, wire};
+use super::{Allowance, Job, Refusal, wall, wire};
 use crate::audit::{audit, examine};
 use crate::compile::{CompileError, How, generate};
 use crate::debug::Traces;
@@ -23,7 +23,7 @@ use std::os::fd::OwnedFd;
 pub(super) struct Task<'a> {
     pub(super) given: &'a Given,
     pub(super) job: &'a Job,
-    pub(super) limits: Limits,
+    pub(super) limits: Allowance,
     /// How many threads generate code.
     pub(super) threads: usize,
 }

@@ -285,7 +285,7 @@ pub struct Bounded {
     pub max_compile_time: Option<Duration>,
 }
 
-impl From<Bounded> for child::Limits {
+impl From<Bounded> for child::Allowance {
     fn from(bounded: Bounded) -> Self {
         let default = Self::default();
         Self {

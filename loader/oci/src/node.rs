@@ -170,11 +170,11 @@ impl Node {
     ///
     /// # Errors
     /// It is none, or others could have written it.
-    pub fn policy(&self) -> Result<Option<Policy>, Refusal> {
+    pub fn policy(&self) -> Result<Option<NodePolicy>, Refusal> {
         let system = Path::new(policy::SYSTEM_FILE);
         match &self.policy {
-            Some(path) => Policy::read(path).map(Some),
-            None if system.exists() => Policy::read(system).map(Some),
+            Some(path) => NodePolicy::read(path).map(Some),
+            None if system.exists() => NodePolicy::read(system).map(Some),
             None => Ok(None),
         }
     }
@@ -183,9 +183,9 @@ impl Node {
     ///
     /// # Errors
     /// There is none, or it is none, or others could have written it.
-    pub fn policy_named(&self, name: &str) -> Result<Policy, Refusal> {
+    pub fn policy_named(&self, name: &str) -> Result<NodePolicy, Refusal> {
         match self.policies.get(name) {
-            Some(path) => Policy::read(path),
+            Some(path) => NodePolicy::read(path),
             None => {
                 let known: Vec<&str> = self.policies.keys().map(String::as_str).collect();
                 let hint = match known.as_slice() {
@@ -201,14 +201,14 @@ impl Node {
 
 /// A policy, and the file that it is in.
 #[derive(Clone, Debug)]
-pub struct Policy {
+pub struct NodePolicy {
     /// The file.
     pub path: PathBuf,
     /// What it says.
     pub rules: policy::Policy,
 }
 
-impl Policy {
+impl NodePolicy {
     fn read(path: &Path) -> Result<Self, Refusal> {
         let wrong = |what: String| {
             let hint = "mend the policy, or name one for containers: {\"policy\": \"/etc/bls/containers.json\"}";
@@ -349,7 +349,7 @@ mod tests {
             (r#"{"version": 3}"#, "version 3"),
         ] {
             std::fs::write(&path, text).unwrap();
-            let error = Policy::read(&path).unwrap_err();
+            let error = NodePolicy::read(&path).unwrap_err();
             assert!(error.defect == Defect::Policy && error.to_string().contains(says), "{error}");
         }
         let node = Node::default();

@@ -9,7 +9,7 @@ use crate::annotations::Asked;
 use crate::bundle::{Bundle, Mount};
 use crate::entry::Entry;
 use crate::inside::{Inside, PLACE, below, plain_of};
-use crate::node::Policy;
+use crate::node::NodePolicy;
 use crate::refusal::{Defect, Refusal};
 use bls_artifact::capability::{Capability, Permission};
 use bls_artifact::quantity::show_size;
@@ -32,9 +32,9 @@ pub struct Given {
     /// Whom to trust.
     pub trust: PathBuf,
     /// The policy that holds for every run.
-    pub policy: Option<Policy>,
+    pub policy: Option<NodePolicy>,
     /// The policy that an annotation names.
-    pub named: Option<Policy>,
+    pub named: Option<NodePolicy>,
     /// The broker, where the network is asked for.
     pub broker: Option<PathBuf>,
     /// The artifact, where it is not the entry point itself.
@@ -83,7 +83,7 @@ pub fn plan(
     }
     let artifact = given.artifact.as_ref().map(|artifact| put(artifact, "app.bls"));
 
-    let policies: Vec<&Policy> = given.policy.iter().chain(&given.named).collect();
+    let policies: Vec<&NodePolicy> = given.policy.iter().chain(&given.named).collect();
     let broker_bytes = if given.broker.is_some() { BROKER_BYTES } else { 0 };
     let beside = given.code_bytes.saturating_add(broker_bytes);
     if let Some(bytes) = memory(bundle.spec.memory(), asked.memory, beside, &policies)? {
@@ -129,7 +129,7 @@ fn memory(
     limit: Option<u64>,
     asked: Option<u64>,
     beside: u64,
-    policies: &[&Policy],
+    policies: &[&NodePolicy],
 ) -> Result<Option<u64>, Refusal> {
     let Some(limit) = limit else { return Ok(asked) };
     let own = LOADER_BYTES.saturating_add(beside);
@@ -180,7 +180,7 @@ fn folders(bundle: &Bundle, inside: &Inside<'_>) -> Result<Vec<String>, Refusal>
 
 /// Grants of variables, by their names alone: a command line can be read by everybody on the
 /// machine. Those that a policy does not allow are left out, for engines add some to all.
-fn variables(bundle: &Bundle, policies: &[&Policy]) -> Vec<String> {
+fn variables(bundle: &Bundle, policies: &[&NodePolicy]) -> Vec<String> {
     let mut options: Vec<String> = Vec::new();
     for variable in bundle.spec.process.env.iter().flatten() {
         let Some((name, _)) = variable.split_once('=') else { continue };
@@ -212,8 +212,11 @@ mod tests {
         }
     }
 
-    fn rules(text: &str) -> Policy {
-        Policy { path: "/node/p".into(), rules: policy::Policy::parse(text.as_bytes()).unwrap() }
+    fn rules(text: &str) -> NodePolicy {
+        NodePolicy {
+            path: "/node/p".into(),
+            rules: policy::Policy::parse(text.as_bytes()).unwrap(),
+        }
     }
 
     /// The plan for a process with these variables, mounts and memory.

@@ -157,13 +157,13 @@ impl Loader {
     pub fn open_installed(&self, name: &str) -> Result<Verified, Error> {
         let rules = self.rules()?;
         let stores = Stores::open(self.store.as_deref())?;
-        let policy = self.judge(&stores);
+        let criteria = self.judge(&stores);
         let wanted = match name.strip_prefix("sha256:").and_then(Sha256::from_hex) {
             Some(identity) => Wanted::Identity(identity),
             None => Wanted::Name(name.to_owned()),
         };
         let found = verify::look_up(&wanted, &stores, &mut |installed| {
-            verify::verify_installed(installed, &policy)
+            verify::verify_installed(installed, &criteria)
         })?;
         Ok(Verified { verified: found, rules })
     }
@@ -184,12 +184,12 @@ impl Loader {
         Ok(Arc::new(rules))
     }
 
-    fn judge<'a>(&'a self, stores: &'a Stores) -> verify::Policy<'a> {
-        verify::Policy {
+    fn judge<'a>(&'a self, stores: &'a Stores) -> verify::Criteria<'a> {
+        verify::Criteria {
             digest: self.digest,
             clock: clock(self.clock_unset),
             stores: Some(stores),
-            ..verify::Policy::of(&self.trust.0.trust)
+            ..verify::Criteria::of(&self.trust.0.trust)
         }
     }
 }

@@ -10,7 +10,7 @@ use super::{call::CallError, outcome::Ended};
 use crate::error::Error;
 use crate::grant::Held;
 use crate::link::Linked;
-use crate::policy::{Limits, Rules};
+use crate::policy::{Rules, RunLimits};
 use crate::sys::interrupt::Places;
 use crate::verify::Facts;
 use std::fmt;
@@ -38,7 +38,7 @@ pub struct Pool {
     pub(super) held: Arc<Held>,
     pub(super) template: Parts,
     /// What each of its guests may use up.
-    pub(super) limits: Limits,
+    pub(super) limits: RunLimits,
 }
 
 impl fmt::Debug for Pool {

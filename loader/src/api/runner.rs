@@ -14,7 +14,7 @@ use crate::host::{Determinism, Streams};
 use crate::link::{self, LinkError, Linked};
 use crate::map::{Guests, map_for};
 use crate::outside::Outside;
-use crate::policy::{Limits, Rules};
+use crate::policy::{Rules, RunLimits};
 use crate::request::{Folder, Request, UnknownImports};
 use crate::run::Guest;
 use crate::sys::interrupt::{Places, Stop};
@@ -504,7 +504,7 @@ impl Runner {
     }
 
     /// What its guests may use up. With a limit on time they can be stopped.
-    fn limits(&mut self) -> Result<Limits, Error> {
+    fn limits(&mut self) -> Result<RunLimits, Error> {
         let limits = self.rules.limits(&self.asked.request.limits)?;
         let limits = limits.within(&self.code.facts().manifest.limits);
         if limits.timeout.is_some() {
@@ -513,7 +513,7 @@ impl Runner {
         Ok(limits)
     }
 
-    fn guests(&self, limits: &Limits) -> Guests {
+    fn guests(&self, limits: &RunLimits) -> Guests {
         let stoppable = self.stop.is_some();
         Guests { stack: limits.stack, memory: limits.memory, stoppable, ..Guests::default() }
     }

@@ -4,7 +4,7 @@
 //! the run ended when the guest can run no more (`loader/account/src/record.rs` has the
 //! conversation). So the key that signs is never in the process of a guest, and files are written
 //! by a process that is behind no wall. Guarantees that a run which was to have an account, and
-//! has none, has failed. May assume that [`Account::finish`] is called once; it allocates nothing,
+//! has none, has failed. May assume that [`Accountant::finish`] is called once; it allocates nothing,
 //! for the guest's thread may have been stopped with the allocator's lock, and needs two system
 //! calls that every run has (`write`, `poll`).
 
@@ -103,7 +103,7 @@ impl StageError for AccountError {
 
 /// Whoever keeps the account of this run.
 #[derive(Debug)]
-pub(crate) struct Account {
+pub(crate) struct Accountant {
     program: PathBuf,
     socket: OwnedFd,
 }
@@ -128,7 +128,7 @@ fn words(options: &AccountOptions, rules: &Rules) -> Vec<OsString> {
     given.flatten().collect()
 }
 
-impl Account {
+impl Accountant {
     /// Starts who keeps the account, where one is asked for, and waits until everything is open
     /// that will be written.
     pub(crate) fn start(

@@ -25,7 +25,7 @@ use crate::store::{Installed, StoreError, Stores, Wanted};
 use crate::sys;
 use crate::trust as trust_file;
 use crate::verify::{
-    Checked, Policy, Reason, Verified, VerifyError, verify as verify_file, verify_for,
+    Checked, Criteria, Reason, Verified, VerifyError, verify as verify_file, verify_for,
     verify_installed, verify_installed_for,
 };
 use bls_artifact::cpu::Machine;
@@ -187,14 +187,14 @@ fn executed_file(path: &Path, descriptor: RawFd) -> Result<Opened, OpenError> {
 fn verified(
     named: Named<'_>,
     stores: &Stores,
-    policy: &Policy<'_>,
+    criteria: &Criteria<'_>,
     stages: &mut Stages<'_>,
 ) -> Result<Verified, Failure> {
     match named {
-        Named::File(opened) => verify_file(opened, policy).map_err(failure),
+        Named::File(opened) => verify_file(opened, criteria).map_err(failure),
         Named::Installed(_) if !built::STORE => Err(NotBuilt::Store.into()),
         Named::Installed(wanted) => {
-            look_up(wanted, stores, stages, &|installed| verify_installed(installed, policy))
+            look_up(wanted, stores, stages, &|installed| verify_installed(installed, criteria))
         }
     }
 }
@@ -203,15 +203,15 @@ fn verified(
 fn checked(
     named: Named<'_>,
     stores: &Stores,
-    policy: &Policy<'_>,
+    criteria: &Criteria<'_>,
     machine: Option<&Machine>,
     stages: &mut Stages<'_>,
 ) -> Result<Checked, Failure> {
     match named {
-        Named::File(opened) => verify_for(opened, policy, machine).map_err(failure),
+        Named::File(opened) => verify_for(opened, criteria, machine).map_err(failure),
         Named::Installed(_) if !built::STORE => Err(NotBuilt::Store.into()),
         Named::Installed(wanted) => look_up(wanted, stores, stages, &|installed| {
-            verify_installed_for(installed, policy, machine)
+            verify_installed_for(installed, criteria, machine)
         }),
     }
 }
@@ -306,10 +306,10 @@ pub(super) fn verified_from_outside(
 ) -> Result<(trust_file::Source, Verified), Failure> {
     let trusted = trust_file::load(options.trust.as_deref())?;
     let nowhere = Stores::default();
-    let judged = Policy {
+    let judged = Criteria {
         clock: clock(options.clock_unset),
         stores: Some(&nowhere),
-        ..Policy::of(&trusted.trust)
+        ..Criteria::of(&trusted.trust)
     };
     let verified = crate::verify::verify(opened, &judged)?;
     Ok((trusted, verified))

@@ -6,7 +6,7 @@
 //! ([`Rebuilt::read_image`]).
 
 use super::{
-    Facts, Integrity, Place, Policy, Reason, VerifyError, admit, check_signed, choose_for,
+    Criteria, Facts, Integrity, Place, Reason, VerifyError, admit, check_signed, choose_for,
 };
 use crate::delta::{self, Base, Delta, DeltaError, Stop};
 use crate::error::Error;
@@ -70,22 +70,22 @@ impl Rebuilt<'_> {
 pub fn verify_delta<'d>(
     delta: &'d Delta,
     base: &Base<'_>,
-    policy: &Policy<'_>,
+    criteria: &Criteria<'_>,
     machine: Option<&Machine>,
 ) -> Result<Rebuilt<'d>, VerifyError> {
-    check_delta(delta, base, policy, machine)
+    check_delta(delta, base, criteria, machine)
         .map_err(|reason| VerifyError { name: delta.name().to_owned(), reason })
 }
 
 fn check_delta<'d>(
     delta: &'d Delta,
     base: &Base<'_>,
-    policy: &Policy<'_>,
+    criteria: &Criteria<'_>,
     machine: Option<&Machine>,
 ) -> Result<Rebuilt<'d>, Reason> {
     let envelope = delta.envelope(base).map_err(Reason::Delta)?;
-    let signed = check_signed(&envelope, policy)?;
-    admit(&signed.manifest, policy, None)?;
+    let signed = check_signed(&envelope, criteria)?;
+    admit(&signed.manifest, criteria, None)?;
     let parts = delta.parts(base, &signed.manifest).map_err(Reason::Delta)?;
     let indices: Vec<usize> = parts.iter().map(|(index, _)| *index).collect();
     let choice = choose_for(machine, &indices, Place::Delta, &signed.manifest)?;

@@ -6,7 +6,7 @@
 //! only root could have written it.
 
 use super::{
-    Checked, Integrity, Place, Policy, Reason, Verified, VerifyError, admit, check_signed,
+    Checked, Criteria, Integrity, Place, Reason, Verified, VerifyError, admit, check_signed,
     choose_for,
 };
 use crate::image::{self, ImageError, VerifiedImage};
@@ -41,9 +41,9 @@ pub(crate) fn look_up<T>(
 /// [`VerifyError`]: it must not run here.
 pub fn verify_installed(
     installed: Installed<'_>,
-    policy: &Policy<'_>,
+    criteria: &Criteria<'_>,
 ) -> Result<Verified, VerifyError> {
-    verify_installed_for(installed, policy, None).map(Verified)
+    verify_installed_for(installed, criteria, None).map(Verified)
 }
 
 /// The same for another machine, whose store this is.
@@ -52,19 +52,19 @@ pub fn verify_installed(
 /// [`VerifyError`]: it must not run there.
 pub fn verify_installed_for(
     installed: Installed<'_>,
-    policy: &Policy<'_>,
+    criteria: &Criteria<'_>,
     machine: Option<&Machine>,
 ) -> Result<Checked, VerifyError> {
     let name = installed.wanted.to_string();
-    check_installed(installed, policy, machine).map_err(|reason| VerifyError { name, reason })
+    check_installed(installed, criteria, machine).map_err(|reason| VerifyError { name, reason })
 }
 
 fn check_installed(
     installed: Installed<'_>,
-    policy: &Policy<'_>,
+    criteria: &Criteria<'_>,
     machine: Option<&Machine>,
 ) -> Result<Checked, Reason> {
-    let signed = check_signed(&installed.envelope, policy)?;
+    let signed = check_signed(&installed.envelope, criteria)?;
     if signed.identity != installed.identity {
         return Err(Reason::Store(StoreError::Damaged(installed.path())));
     }
@@ -74,12 +74,12 @@ fn check_installed(
     {
         return Err(Reason::OtherName(manifest.name.clone()));
     }
-    admit(manifest, policy, Some(&installed))?;
+    admit(manifest, criteria, Some(&installed))?;
     let there = stored_parts(&installed, manifest)?;
     let choice = choose_for(machine, &there, Place::Store, manifest)?;
     let image = &manifest.parts[choice.part].image;
     let (image, integrity) = match installed.store.image(image).map_err(Reason::Store)? {
-        FoundImage::Guarded(stored) if !policy.every_part => {
+        FoundImage::Guarded(stored) if !criteria.every_part => {
             (VerifiedImage::Stored(stored), Integrity::Store)
         }
         found => {

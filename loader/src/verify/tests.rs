@@ -77,9 +77,9 @@ fn artifact_of(manifest: Manifest, parts: &[&[u8]]) -> Vec<u8> {
     artifact::write(&Envelope::sign(payload, &[&key()]).to_bytes(), parts)
 }
 
-fn verify_bytes(bytes: Vec<u8>, policy: &Policy<'_>) -> Result<Verified, Option<Reason>> {
+fn verify_bytes(bytes: Vec<u8>, criteria: &Criteria<'_>) -> Result<Verified, Option<Reason>> {
     match Opened::from_bytes("app.bls", bytes) {
-        Ok(opened) => verify(opened, policy).map_err(|error| Some(error.reason)),
+        Ok(opened) => verify(opened, criteria).map_err(|error| Some(error.reason)),
         Err(OpenError::Frame(..)) => Err(None),
         Err(other) => panic!("{other}"),
     }
@@ -89,7 +89,7 @@ fn reason(change: impl FnOnce(&mut Manifest)) -> Reason {
     let mut manifest = manifest();
     change(&mut manifest);
     let trust = Trust::only(key().public());
-    verify_bytes(artifact_of(manifest, &[IMAGE]), &Policy::of(&trust)).unwrap_err().unwrap()
+    verify_bytes(artifact_of(manifest, &[IMAGE]), &Criteria::of(&trust)).unwrap_err().unwrap()
 }
 
 #[test]
@@ -97,8 +97,8 @@ fn a_good_artifact_is_verified_and_sealed() {
     let trust = Trust::only(key().public());
     let bytes = artifact_of(manifest(), &[IMAGE]);
     let whole = Sha256::of(&bytes);
-    let policy = Policy { digest: Some(whole), ..Policy::of(&trust) };
-    let verified = verify_bytes(bytes, &policy).unwrap();
+    let criteria = Criteria { digest: Some(whole), ..Criteria::of(&trust) };
+    let verified = verify_bytes(bytes, &criteria).unwrap();
     assert_eq!(verified.facts().file_digest, Some(whole));
     assert_eq!(verified.facts().key_ids, [key().public().id()]);
     assert_eq!(verified.facts().integrity, Integrity::Copy(None));
@@ -120,32 +120,32 @@ fn every_bit_and_every_length_matters() {
     for bit in 0..bytes.len() * 8 {
         let mut flipped = bytes.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);
-        assert!(verify_bytes(flipped, &Policy::of(&trust)).is_err(), "bit {bit}");
+        assert!(verify_bytes(flipped, &Criteria::of(&trust)).is_err(), "bit {bit}");
     }
     for length in 0..bytes.len() {
-        assert!(verify_bytes(bytes[..length].to_vec(), &Policy::of(&trust)).is_err(), "{length}");
+        assert!(verify_bytes(bytes[..length].to_vec(), &Criteria::of(&trust)).is_err(), "{length}");
     }
     let appended = [bytes.as_slice(), &[0; 16]].concat();
-    assert!(verify_bytes(appended, &Policy::of(&trust)).is_err());
+    assert!(verify_bytes(appended, &Criteria::of(&trust)).is_err());
 }
 
 #[test]
 fn a_stranger_is_refused() {
     let trust = Trust::only(PrivateKey::from_seed(&[2; 32]).public());
-    let refused = verify_bytes(artifact_of(manifest(), &[IMAGE]), &Policy::of(&trust));
+    let refused = verify_bytes(artifact_of(manifest(), &[IMAGE]), &Criteria::of(&trust));
     let expected = key().public().id();
     assert!(matches!(refused, Err(Some(Reason::Untrusted(keys))) if keys == [expected]));
     assert!(
-        verify_bytes(artifact_of(manifest(), &[IMAGE]), &Policy::of(&Trust::default())).is_err()
+        verify_bytes(artifact_of(manifest(), &[IMAGE]), &Criteria::of(&Trust::default())).is_err()
     );
 }
 
 #[test]
 fn a_changed_part_with_a_new_record_is_not_a_signed_part() {
     let trust = Trust::only(key().public());
-    let refused = verify_bytes(artifact_of(manifest(), &[b"other"]), &Policy::of(&trust));
+    let refused = verify_bytes(artifact_of(manifest(), &[b"other"]), &Criteria::of(&trust));
     assert!(matches!(refused, Err(Some(Reason::UnsignedPart(0)))));
-    let twice = verify_bytes(artifact_of(manifest(), &[IMAGE, IMAGE]), &Policy::of(&trust));
+    let twice = verify_bytes(artifact_of(manifest(), &[IMAGE, IMAGE]), &Criteria::of(&trust));
     assert!(matches!(twice, Err(Some(Reason::PartOrder(1)))));
 }
 
@@ -206,8 +206,9 @@ fn the_clock_that_is_given_decides() {
     let terms = Terms { not_after: Some(CLOCK_FLOOR + 9), ..Terms::default() };
     trust.add_on(key().public(), "", terms).unwrap();
     let at = |now: u64| {
-        let policy = Policy { clock: Clock { now, unset_passes: false }, ..Policy::of(&trust) };
-        match verify_bytes(artifact_of(manifest(), &[IMAGE]), &policy) {
+        let criteria =
+            Criteria { clock: Clock { now, unset_passes: false }, ..Criteria::of(&trust) };
+        match verify_bytes(artifact_of(manifest(), &[IMAGE]), &criteria) {
             Ok(_) => None,
             Err(Some(Reason::Refused(refusal, Some(_)))) => Some(*refusal),
             Err(other) => panic!("{other:?}"),
@@ -229,15 +230,15 @@ fn a_revoked_key_is_refused_before_anything_is_read() {
     trust.revoke_key(key().public().id());
     let bytes =
         artifact::write(&Envelope::sign(b"no statement".to_vec(), &[&key()]).to_bytes(), &[IMAGE]);
-    let refused = verify_bytes(bytes, &Policy::of(&trust));
+    let refused = verify_bytes(bytes, &Criteria::of(&trust));
     assert!(matches!(refused, Err(Some(Reason::Refused(_, None)))));
 }
 
 #[test]
 fn another_file_is_refused_by_digest() {
     let trust = Trust::only(key().public());
-    let policy = Policy { digest: Some(Sha256::of(b"another")), ..Policy::of(&trust) };
-    let refused = verify_bytes(artifact_of(manifest(), &[IMAGE]), &policy);
+    let criteria = Criteria { digest: Some(Sha256::of(b"another")), ..Criteria::of(&trust) };
+    let refused = verify_bytes(artifact_of(manifest(), &[IMAGE]), &criteria);
     assert!(matches!(refused, Err(Some(Reason::Digest { .. }))));
 }
 
@@ -260,7 +261,7 @@ fn verify_zstd(stored: &[u8]) -> Result<Verified, Option<Reason>> {
         sha256: Sha256::of(stored),
     };
     let trust = Trust::only(key().public());
-    verify_bytes(artifact_of(manifest, &[stored]), &Policy::of(&trust))
+    verify_bytes(artifact_of(manifest, &[stored]), &Criteria::of(&trust))
 }
 
 #[test]

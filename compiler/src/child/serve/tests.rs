@@ -18,12 +18,12 @@ fn options() -> Options {
     Options::new(vec![Target::Pulley64])
 }
 
-fn limits() -> Limits {
-    Limits { memory: 1 << 24, time: Duration::from_secs(60), threads: None }
+fn limits() -> Allowance {
+    Allowance { memory: 1 << 24, time: Duration::from_secs(60), threads: None }
 }
 
 /// The side of the process that signs, and the pipe that the other would write to.
-fn with_pipe(job: Job, limits: Limits, text: &str) -> (Child, std::fs::File) {
+fn with_pipe(job: Job, limits: Allowance, text: &str) -> (Child, std::fs::File) {
     let (go_out, go) = pipe_with(PipeFlags::CLOEXEC).unwrap();
     let (pipe, results) = pipe_with(PipeFlags::CLOEXEC).unwrap();
     // Whoever reads it is there, or it would end this process's call.
@@ -44,7 +44,7 @@ fn with_pipe(job: Job, limits: Limits, text: &str) -> (Child, std::fs::File) {
 }
 
 /// What comes of a conversation in which the other says these bytes, and closes its pipe.
-fn said(job: Job, limits: Limits, bytes: Vec<u8>) -> Result<Unsigned, ChildError> {
+fn said(job: Job, limits: Allowance, bytes: Vec<u8>) -> Result<Unsigned, ChildError> {
     let (child, mut pipe) = with_pipe(job, limits, MODULE);
     let writer = thread::spawn(move || drop(pipe.write_all(&bytes)));
     let ended = child.build(&mut |_| {});
@@ -168,11 +168,11 @@ fn what_comes_out_of_turn_is_nonsense() {
 
 #[test]
 fn who_sends_more_than_allowed_or_nothing_is_not_waited_for() {
-    let little = Limits { memory: 100, ..limits() };
+    let little = Allowance { memory: 100, ..limits() };
     let (front, _) = honest(&options());
     let ended = said(Job::Build(options()), little, front.clone()).unwrap_err();
     assert_eq!(ended.code(), "compile.memory");
-    let soon = Limits { time: Duration::from_millis(50), ..limits() };
+    let soon = Allowance { time: Duration::from_millis(50), ..limits() };
     let (child, mut pipe) = with_pipe(Job::Build(options()), soon, MODULE);
     pipe.write_all(&front).unwrap();
     let ended = child.build(&mut |_| {}).unwrap_err();

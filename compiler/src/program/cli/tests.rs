@@ -78,7 +78,7 @@ fn options_are_read() {
     let targets = [Target::Pulley64, Target::Pulley32, Target::X86_64];
     assert_eq!(cli.compile.build.target, targets.map(TargetWord::Target));
     assert_eq!(cli.compile.build.max_memory, Some(64 << 20));
-    let limits = child::Limits::from(cli.compile.build.bounded);
+    let limits = child::Allowance::from(cli.compile.build.bounded);
     assert_eq!((limits.memory, limits.time.as_secs()), (2 << 30, 90));
     let cli = Cli::try_parse_from(["bls-compile", "./check"]).unwrap();
     assert!(cli.command.is_none());

@@ -4,7 +4,7 @@
 use super::cpu::{self, machines};
 use super::obtain::{How, Kept, Obtained, Wish, obtain, without};
 use super::{Failure, many, print_json};
-use crate::child::{Child, Job, Limits};
+use crate::child::{Allowance, Child, Job};
 use crate::compile::effort::Effort;
 use crate::documents;
 use crate::input::{Given, STDIN, Source, is_component};
@@ -279,7 +279,7 @@ impl Task<'_> {
                 Some(format!("bls-compile {}", input.display())),
             ));
         }
-        let limits = Limits { threads: NonZero::new(threads), ..self.build.bounded.into() };
+        let limits = Allowance { threads: NonZero::new(threads), ..self.build.bounded.into() };
         let options = self.options.clone();
         self.deliver(input, (inputs.given, reading), options, destination, limits, note, ready)
     }
@@ -293,7 +293,7 @@ impl Task<'_> {
         (given, reading): (Given, Instant),
         options: Options,
         destination: &Destination,
-        limits: Limits,
+        limits: Allowance,
         note: &mut dyn FnMut(String),
         ready: &mut dyn FnMut() -> Result<(), OutputError>,
     ) -> Result<(How, String, Value), Failure> {

@@ -8,7 +8,7 @@
 
 use super::Failure;
 use crate::again::recognise;
-use crate::child::{Child, Job, Limits};
+use crate::child::{Allowance, Child, Job};
 use crate::compile::effort::Effort;
 use crate::given::Given as Artifact;
 use crate::input::{Given, artifact_name, is_binary};
@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 pub(super) struct Wish<'a> {
     pub(super) given: Given,
     pub(super) options: Options,
-    pub(super) limits: Limits,
+    pub(super) limits: Allowance,
     pub(super) signing: &'a Wanted,
     /// The file that the result is for, where one that answers is to be left as it is.
     pub(super) existing: Option<&'a Path>,

@@ -1,7 +1,7 @@
 //! `bls-compile verify --rebuild`: was this artifact made from that source?
 
 use super::{Failure, artifact_error, print, print_json};
-use crate::child::{Child, Job, Limits};
+use crate::child::{Allowance, Child, Job};
 use crate::given::{self, Given};
 use crate::program::cli::Verify;
 use crate::program::modules::{self, Inputs, ModulesError};
@@ -45,7 +45,7 @@ pub(super) fn run(arguments: &Verify) -> Result<(), Failure> {
 pub(super) fn rebuilt<'a>(
     given: &'a Given<'a>,
     inputs: &[PathBuf],
-    limits: Limits,
+    limits: Allowance,
     stage: &'static str,
     progress: bool,
 ) -> Result<Comparison<'a>, Failure> {

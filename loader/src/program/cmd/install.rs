@@ -20,7 +20,7 @@ use crate::program::report::Recorder;
 use crate::program::say;
 use crate::store::{self, Stores, System, Wanted};
 use crate::trust;
-use crate::verify::{Facts, Policy, verify_delta};
+use crate::verify::{Criteria, Facts, verify_delta};
 use std::path::{Path, PathBuf};
 
 /// Installs, and says what each is called now.
@@ -76,11 +76,11 @@ fn install_artifact(options: &Options, artifact: &Artifact, dry: bool) -> Result
     let mut stages = Stages::new(&recorder, options.explain);
     let named = Named::open(artifact, options, &mut stages)?;
     let trusted = trust::load(options.trust.as_deref())?;
-    let policy = policy(options, &trusted);
+    let criteria = criteria(options, &trusted);
     // Which releases were seen is asked under the lock of the store that remembers.
     let nowhere = Stores::default();
     let target = options.target.as_ref();
-    let verified = super::checked(named, &nowhere, &policy, target, &mut stages)?;
+    let verified = super::checked(named, &nowhere, &criteria, target, &mut stages)?;
     keep(options, &verified, &trusted, dry, &mut stages)
 }
 
@@ -89,7 +89,7 @@ fn install_delta(options: &Options, path: &Path, dry: bool) -> Result<(), Failur
     let recorder = Recorder::open(None, false)?;
     let mut stages = Stages::new(&recorder, options.explain);
     let trusted = trust::load(options.trust.as_deref())?;
-    let policy = policy(options, &trusted);
+    let criteria = criteria(options, &trusted);
     let delta = match path.as_os_str() == cli::STDIN {
         true => Delta::from_stdin()?,
         false => Delta::open(path)?,
@@ -103,18 +103,18 @@ fn install_delta(options: &Options, path: &Path, dry: bool) -> Result<(), Failur
         Some(path) => Base::file(Opened::open(path)?, &delta)?,
         None => Base::installed(&stores, &delta)?,
     };
-    let rebuilt = verify_delta(&delta, &base, &policy, options.target.as_ref())?;
+    let rebuilt = verify_delta(&delta, &base, &criteria, options.target.as_ref())?;
     keep(options, &rebuilt, &trusted, dry, &mut stages)
 }
 
 /// What decides whether it may be installed.
-fn policy<'a>(options: &Options, trusted: &'a trust::Source) -> Policy<'a> {
-    Policy {
+fn criteria<'a>(options: &Options, trusted: &'a trust::Source) -> Criteria<'a> {
+    Criteria {
         digest: options.digest,
         clock: clock(options.clock_unset),
         // On a build host: what is not for this machine may be for the next.
         every_part: options.target.is_some(),
-        ..Policy::of(&trusted.trust)
+        ..Criteria::of(&trusted.trust)
     }
 }
 

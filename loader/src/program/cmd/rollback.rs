@@ -13,7 +13,7 @@ use crate::program::explain::{Stage, Stages};
 use crate::program::report::Recorder;
 use crate::store::{self, Folder, Store, StoreError, System, Wanted};
 use crate::trust;
-use crate::verify::{Policy, VerifyError, verify_installed_for};
+use crate::verify::{Criteria, VerifyError, verify_installed_for};
 use bls_artifact::digest::Sha256;
 
 /// Goes back, and says to what.
@@ -49,12 +49,12 @@ pub(super) fn rollback(
         Some(asked) => missing(asked),
         None => StoreError::Missing(path()),
     })?;
-    let policy = Policy {
+    let criteria = Criteria {
         clock: clock(options.clock_unset),
         every_part: true,
-        ..Policy::of(&trusted.trust)
+        ..Criteria::of(&trusted.trust)
     };
-    let verified = verify_installed_for(installed, &policy, options.target.as_ref())
+    let verified = verify_installed_for(installed, &criteria, options.target.as_ref())
         .map_err(|error: VerifyError| super::failure(error))?;
     stages.done(Stage::Verify, || {
         format!("every byte checked, keys trusted by {}", trusted.path.display())

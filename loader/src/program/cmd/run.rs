@@ -14,8 +14,8 @@ use crate::host::Accounting;
 use crate::link::{Linked, value};
 use crate::map::{Guests, map_for};
 use crate::outside::{Broker, beside};
-use crate::policy::{self, Limits, Rules};
-use crate::program::account::Account;
+use crate::policy::{self, Rules, RunLimits};
+use crate::program::account::Accountant;
 use crate::program::cli::{Artifact, Input, Options, ReportTarget};
 use crate::program::coredump::Coredump;
 use crate::program::debug_file::DebugFile;
@@ -33,7 +33,7 @@ use crate::program::streams;
 use crate::program::watch::{self, Watcher};
 use crate::run::outcome::Outcome;
 use crate::sys::signal::Thread;
-use crate::verify::{Facts, Integrity, Policy};
+use crate::verify::{Criteria, Facts, Integrity};
 use crate::{grant, link, run, sys};
 use bls_artifact::cpu;
 use bls_artifact::host_table::function;
@@ -142,7 +142,7 @@ fn keep_account(options: &Options, rules: &Rules, recorder: &Recorder) -> Result
         };
     }
     rules.check_account_by(options.account.program.as_deref())?;
-    let account = Account::start(&options.account, rules)?;
+    let account = Accountant::start(&options.account, rules)?;
     let has_account = account.is_some();
     account.into_iter().for_each(|account| recorder.account_by(account));
     Ok(has_account)
@@ -164,7 +164,7 @@ fn accounting(options: &Options, rules: &Rules) -> Option<Accounting> {
 fn pipeline(
     options: &Options,
     rules: &Rules,
-    limits: &Limits,
+    limits: &RunLimits,
     (shared, watcher): (&Arc<Recorder>, Option<Watcher>),
     stages: &mut Stages<'_>,
 ) -> Result<Outcome, Failure> {
@@ -180,13 +180,13 @@ fn pipeline(
     let named = Named::open(artifact, options, stages)?;
     let trusted = super::trusted_for(&named, options)?;
     let stores = super::stores(options.store.as_deref())?;
-    let policy = Policy {
+    let criteria = Criteria {
         digest: options.digest,
         clock: clock(options.clock_unset),
         stores: Some(&stores),
-        ..Policy::of(&trusted.trust)
+        ..Criteria::of(&trusted.trust)
     };
-    let verified = super::verified(named, &stores, &policy, stages)?;
+    let verified = super::verified(named, &stores, &criteria, stages)?;
     let asked = limits.timeout;
     let limits = &limits.within(&verified.facts().manifest.limits);
     recorder.artifact(verified.facts(), limits);

@@ -14,7 +14,7 @@ use crate::program::report::Recorder;
 use crate::program::say;
 use crate::store::{Folder, Installed, Store, StoreError, Stores, Wanted};
 use crate::trust;
-use crate::verify::{Facts, Policy, Standing, VerifyError, verify_installed_for};
+use crate::verify::{Criteria, Facts, Standing, VerifyError, verify_installed_for};
 use bls_artifact::cpu::{self, Machine};
 use bls_artifact::date::Date;
 use bls_artifact::digest::Sha256;
@@ -29,26 +29,26 @@ pub(super) fn verify(options: &Options) -> Result<(), Failure> {
     let named = Named::open(&options.artifact, options, &mut stages)?;
     let trusted = super::trusted_for(&named, options)?;
     let stores = super::stores(options.store.as_deref())?;
-    let policy = policy(options, &trusted.trust, Some(&stores));
-    let verified = super::checked(named, &stores, &policy, options.target.as_ref(), &mut stages)?;
+    let criteria = criteria(options, &trusted.trust, Some(&stores));
+    let verified = super::checked(named, &stores, &criteria, options.target.as_ref(), &mut stages)?;
     stages.done(Stage::Verify, || {
         format!("every byte checked, keys trusted by {}", trusted.path.display())
     });
     super::print(&describe(verified.facts(), options.target.is_some()))
 }
 
-fn policy<'a>(options: &Options, trust: &'a Trust, stores: Option<&'a Stores>) -> Policy<'a> {
+fn criteria<'a>(options: &Options, trust: &'a Trust, stores: Option<&'a Stores>) -> Criteria<'a> {
     let clock = clock(options.clock_unset);
-    Policy { trust, digest: options.digest, clock, stores, every_part: true }
+    Criteria { trust, digest: options.digest, clock, stores, every_part: true }
 }
 
 /// Verifies everything that is installed, one line each.
 pub(super) fn verify_all(options: &Options) -> Result<(), Failure> {
     let trusted = trust::load(options.trust.as_deref())?;
     let stores = Stores::open(options.store.as_deref())?;
-    let current = policy(options, &trusted.trust, Some(&stores));
+    let current = criteria(options, &trusted.trust, Some(&stores));
     // What was replaced, and is not collected yet, need not be the newest.
-    let replaced = policy(options, &trusted.trust, None);
+    let replaced = criteria(options, &trusted.trust, None);
     let mut bad = 0_usize;
     for store in stores.iter() {
         let mut named = Vec::new();
@@ -87,7 +87,7 @@ fn verify_one(
     store: &Store,
     identity: Sha256,
     wanted: Wanted,
-    (policy, machine): (&Policy<'_>, Option<&Machine>),
+    (criteria, machine): (&Criteria<'_>, Option<&Machine>),
     shown: &str,
 ) -> Result<(), Failure> {
     let missing = || StoreError::Missing(store.path_of(Folder::Artifacts, &identity.to_string()));
@@ -95,7 +95,7 @@ fn verify_one(
         store.installed(identity, wanted).and_then(|found| found.ok_or_else(missing));
     let verified = installed
         .map_err(VerifyError::from)
-        .and_then(|installed| verify_installed_for(installed, policy, machine));
+        .and_then(|installed| verify_installed_for(installed, criteria, machine));
     match verified {
         Ok(_) => super::print(&format!("good {shown}\n")),
         Err(error) => complain(bad, super::failure(error), shown),

@@ -14,7 +14,7 @@ use crate::host::accounted::{GuestAccount, StreamDigest};
 use crate::host::{Determinism, Grants};
 use crate::link::Linked;
 use crate::link::value;
-use crate::policy::{Limits, Rules};
+use crate::policy::{Rules, RunLimits};
 use crate::program::explain::Stage;
 use crate::run::fuel_profile::FuelProfile;
 use crate::run::outcome::{Frame, Limit, Outcome, TrapReport};
@@ -53,7 +53,7 @@ impl Recorder {
     }
 
     /// The artifact, from the moment it is trusted.
-    pub(crate) fn artifact(&self, facts: &Facts, limits: &Limits) {
+    pub(crate) fn artifact(&self, facts: &Facts, limits: &RunLimits) {
         if !self.is_on() {
             return;
         }

@@ -10,7 +10,7 @@ use super::form::{self, Artifact, Fuel, LeftOut, Report};
 use super::form::{PeakMemory, Trap};
 use crate::error::Failure;
 use crate::host::observed::Observed;
-use crate::program::account::Account;
+use crate::program::account::Accountant;
 use crate::program::cli::ReportTarget;
 use crate::program::deliver::Destination;
 use crate::program::manner::Manner;
@@ -31,7 +31,7 @@ struct Collected {
     /// Where the report is written, and what that is called.
     destination: Option<(Destination, String)>,
     /// Who keeps the account of the run.
-    account: OnceLock<Account>,
+    account: OnceLock<Accountant>,
     report: Mutex<Report>,
     /// From the moment the guest runs.
     running: OnceLock<Running>,
@@ -84,7 +84,7 @@ impl Recorder {
     }
 
     /// Collects for an account too. Before anything is noted.
-    pub(crate) fn account_by(&self, account: Account) {
+    pub(crate) fn account_by(&self, account: Accountant) {
         // A run has one.
         let _ = self.collected.get_or_init(Collected::default).account.set(account);
     }
@@ -129,7 +129,7 @@ impl Recorder {
         let destination = collected.and_then(|collected| collected.destination.as_ref());
         let mut all = destination.map(|(report, _)| report.descriptors()).unwrap_or_default();
         let account = collected.and_then(|collected| collected.account.get());
-        all.extend(account.map(Account::descriptor));
+        all.extend(account.map(Accountant::descriptor));
         all.extend(self.log.as_ref().map(AsRawFd::as_raw_fd));
         all
     }
