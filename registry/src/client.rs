@@ -1,37 +1,26 @@
 //! The requests to a registry (the OCI's distribution specification, 1.1).
 //!
-//! Guarantees that every request ends within the time that is left, and waits for a silent peer
-//! no longer than `SILENCE_MAX`; that no answer is read beyond the bytes that its kind may have;
-//! that credentials go to the registry they are kept for and to the place that it names for
-//! tokens, and never with a redirect; and that nothing is sent without TLS but to this machine, or
-//! where that was asked for. Compares no digests: who takes something does.
+//! Guarantees, beside what every [`Peer`] has, that credentials go to the registry that they are
+//! kept for and to the place that it names for tokens, and never with a redirect; and that nothing
+//! is sent without TLS but to this machine, or where that was asked for. Compares no digests: who
+//! takes something does.
 
 mod auth;
 
 use crate::error::Error;
 use crate::form::{INDEX, MANIFEST, MANIFEST_BYTES_MAX};
+use crate::peer::{Kind, Manner, Peer, with};
 use crate::reference::{Reference, is_loopback};
 use auth::Challenge;
 use bls_artifact::digest::Sha256;
 use bls_artifact::registry::Defect;
 use bls_artifact::text::printable;
 use std::io::Read;
-use std::time::{Duration, Instant};
+use ureq::Body;
 use ureq::http::{Response, StatusCode, Uri};
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
-use ureq::{Agent, Body};
 
-/// How long everything may take, where nothing else is said.
-pub const TIME_DEFAULT: Duration = Duration::from_mins(10);
-/// How long a registry may say nothing.
-const SILENCE_MAX: Duration = Duration::from_secs(60);
-/// How long it may take to reach it.
-const CONNECT_MAX: Duration = Duration::from_secs(20);
 /// The most bytes that are read of what a registry says of an error.
 const ERROR_BYTES_MAX: u64 = 16 << 10;
-
-/// How the standard library says that a name is not known.
-const NO_ADDRESS: &str = "failed to lookup address information";
 
 /// What is to be done there, for the rights that are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,32 +31,14 @@ pub enum Rights {
     Push,
 }
 
-/// How a registry is spoken with.
-#[derive(Clone, Debug)]
-pub struct Manner {
-    /// Without TLS, wherever it is.
-    pub plain_http: bool,
-    /// Certificates of authorities beside Mozilla's, as PEM.
-    pub authorities: Option<Vec<u8>>,
-    /// How long everything may take.
-    pub max_time: Duration,
-}
-
-impl Default for Manner {
-    fn default() -> Self {
-        Self { plain_http: false, authorities: None, max_time: TIME_DEFAULT }
-    }
-}
-
 /// One repository of a registry.
 #[derive(Debug)]
 pub struct Client {
-    agent: Agent,
+    peer: Peer,
     reference: Reference,
     rights: Rights,
-    is_plain: bool,
-    manner: Manner,
-    deadline: Instant,
+    /// Whether it may be spoken with without TLS wherever it is.
+    plain_http: bool,
     /// The header that the registry wants.
     authorization: Option<String>,
 }
@@ -89,26 +60,12 @@ impl Client {
     ///
     /// # Errors
     /// The certificates are none.
-    pub fn new(reference: &Reference, rights: Rights, manner: Manner) -> Result<Self, Error> {
+    pub fn new(reference: &Reference, rights: Rights, manner: &Manner) -> Result<Self, Error> {
         let is_plain = manner.plain_http || reference.is_loopback() && manner.authorities.is_none();
-        let mut tls = TlsConfig::builder();
-        if let Some(pem) = &manner.authorities {
-            tls = tls.root_certs(authorities(pem)?);
-        }
-        let agent = Agent::config_builder()
-            .http_status_as_error(false)
-            .https_only(!is_plain)
-            .tls_config(tls.build())
-            .user_agent(concat!("bls-registry/", env!("CARGO_PKG_VERSION")))
-            .timeout_connect(Some(CONNECT_MAX))
-            .timeout_recv_response(Some(SILENCE_MAX))
-            .timeout_per_read(Some(SILENCE_MAX))
-            .timeout_per_write(Some(SILENCE_MAX))
-            .build()
-            .new_agent();
-        let deadline = Instant::now() + manner.max_time;
+        let plain_http = manner.plain_http;
+        let peer = Peer::new(Kind::Registry, reference.endpoint(), is_plain, manner)?;
         let reference = reference.clone();
-        Ok(Self { agent, reference, rights, is_plain, manner, deadline, authorization: None })
+        Ok(Self { peer, reference, rights, plain_http, authorization: None })
     }
 
     /// The manifest or index under a tag or digest: its bytes, and what the registry calls them.
@@ -121,7 +78,7 @@ impl Client {
         let answer = self.send(&url, Ask::Get { accept: &accept }, &[StatusCode::OK])?;
         let kind = header(&answer, "content-type");
         let kind = kind.split(';').next().unwrap_or_default().trim().to_owned();
-        Ok((self.bounded(answer, MANIFEST_BYTES_MAX)?, kind))
+        Ok((self.peer.bounded(answer, MANIFEST_BYTES_MAX)?, kind))
     }
 
     /// The same; `None` where nothing of this name is there.
@@ -180,7 +137,12 @@ impl Client {
 
     /// An error about what was read of the registry.
     pub(crate) fn broken(&self, error: std::io::Error) -> Error {
-        self.failure(ureq::Error::from(error))
+        self.peer.broken(error)
+    }
+
+    /// An answer that no registry gives.
+    pub(crate) fn senseless(&self, what: &str) -> Error {
+        self.peer.senseless(what)
     }
 
     fn url(&self, path: &str) -> String {
@@ -188,7 +150,7 @@ impl Client {
     }
 
     fn origin(&self) -> String {
-        let scheme = if self.is_plain { "http" } else { "https" };
+        let scheme = if self.peer.is_plain() { "http" } else { "https" };
         format!("{scheme}://{}", self.reference.endpoint())
     }
 
@@ -196,10 +158,12 @@ impl Client {
     fn place(&self, location: &str) -> Result<String, Error> {
         match location {
             path if path.starts_with('/') && !path.starts_with("//") => Ok(self.origin() + path),
-            url if url.starts_with("https://") || self.is_plain && url.starts_with("http://") => {
+            url if url.starts_with("https://")
+                || self.peer.is_plain() && url.starts_with("http://") =>
+            {
                 Ok(url.to_owned())
             }
-            other => Err(self.senseless(&format!("it sends an upload to {other:?}"))),
+            other => Err(self.peer.senseless(&format!("it sends an upload to {other:?}"))),
         }
     }
 
@@ -224,20 +188,20 @@ impl Client {
     }
 
     fn once(&self, url: &str, ask: Ask<'_>) -> Result<Answer, Error> {
-        let left = self.left()?;
+        let left = self.peer.left()?;
         // To where the registry sends an upload, its credentials go only if that is itself.
         let authorization = self.authorization.as_deref().filter(|_| self.is_own(url));
         let sent = match ask {
-            Ask::Get { accept } => {
-                with(self.agent.get(url), authorization, left).header("accept", accept).call()
-            }
-            Ask::Head => with(self.agent.head(url), authorization, left).call(),
-            Ask::Post => with(self.agent.post(url), authorization, left).send_empty(),
-            Ask::Put { kind, bytes } => with(self.agent.put(url), authorization, left)
+            Ask::Get { accept } => with(self.peer.agent().get(url), authorization, left)
+                .header("accept", accept)
+                .call(),
+            Ask::Head => with(self.peer.agent().head(url), authorization, left).call(),
+            Ask::Post => with(self.peer.agent().post(url), authorization, left).send_empty(),
+            Ask::Put { kind, bytes } => with(self.peer.agent().put(url), authorization, left)
                 .header("content-type", kind)
                 .send(bytes),
         };
-        sent.map_err(|error| self.failure(error))
+        sent.map_err(|error| self.peer.failure(error))
     }
 
     /// Whether a URL is of this registry.
@@ -249,40 +213,8 @@ impl Client {
         parts(url).is_some_and(|own| Some(own) == parts(&self.origin()))
     }
 
-    fn left(&self) -> Result<Duration, Error> {
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() { Err(self.late()) } else { Ok(left) }
-    }
-
-    fn late(&self) -> Error {
-        let time = self.manner.max_time.as_millis();
-        let what = format!("{} takes longer than the {time} ms that it may", self.host());
-        Error::new(Defect::Timeout, what)
-    }
-
-    fn host(&self) -> &str {
-        self.reference.endpoint()
-    }
-
-    /// The whole body, of at most so many bytes.
-    fn bounded(&self, answer: Answer, bytes_max: u64) -> Result<Vec<u8>, Error> {
-        let mut bytes = Vec::new();
-        let read = answer.into_body().into_reader().take(bytes_max + 1).read_to_end(&mut bytes);
-        let _ = read.map_err(|error| self.broken(error))?;
-        if bytes.len() as u64 > bytes_max {
-            return Err(self.senseless(&format!("it answers with more than {bytes_max} bytes")));
-        }
-        Ok(bytes)
-    }
-
-    /// An answer that no registry gives.
-    pub(crate) fn senseless(&self, what: &str) -> Error {
-        let what = format!("{} does not speak as registries do: {what}", self.host());
-        Error::new(Defect::Answer, what)
-    }
-
     fn unknown(&self, account: Option<&str>) -> String {
-        let host = self.host();
+        let host = self.peer.host();
         match account {
             Some(account) => {
                 format!(
@@ -299,8 +231,8 @@ impl Client {
     /// A status that was not expected.
     fn refusal(&self, url: &str, answer: Answer) -> Error {
         let status = answer.status();
-        let host = self.host().to_owned();
-        let said = self.bounded(answer, ERROR_BYTES_MAX).ok();
+        let host = self.peer.host().to_owned();
+        let said = self.peer.bounded(answer, ERROR_BYTES_MAX).ok();
         let said = said.and_then(|bytes| first_message(&bytes));
         let said = said.map(|said| format!(": {}", printable(&said))).unwrap_or_default();
         let path = url.parse::<Uri>().map(|url| url.path().to_owned()).unwrap_or_default();
@@ -321,46 +253,6 @@ impl Client {
         Error::new(defect, what)
     }
 
-    /// Why there is no answer.
-    fn failure(&self, error: ureq::Error) -> Error {
-        let host = self.host();
-        match error {
-            ureq::Error::HostNotFound => {
-                Error::new(Defect::Host, format!("there is no address of {host}"))
-            }
-            ureq::Error::Timeout(ureq::Timeout::Global) => self.late(),
-            ureq::Error::Timeout(_) => {
-                let what = format!("{host} does not answer in the time that it has");
-                Error::new(Defect::Timeout, what)
-            }
-            ureq::Error::RequireHttpsOnly(_) => {
-                self.senseless("it leads from a place with TLS to one without")
-            }
-            ureq::Error::Io(error) => match error.kind() {
-                std::io::ErrorKind::TimedOut | std::io::ErrorKind::WouldBlock => self.late(),
-                // What TLS finds wrong is told so.
-                std::io::ErrorKind::InvalidData if !self.is_plain => {
-                    Error::new(Defect::Tls, format!("there is no TLS with {host}: {error}"))
-                }
-                // The standard library has no kind for it.
-                _ if error.to_string().starts_with(NO_ADDRESS) => {
-                    Error::new(Defect::Host, format!("there is no address of {host}: {error}"))
-                }
-                _ => Error::new(
-                    Defect::Connection,
-                    format!("there is no connection to {host}, or it broke: {error}"),
-                ),
-            },
-            ureq::Error::Rustls(error) => {
-                Error::new(Defect::Tls, format!("there is no TLS with {host}: {error}"))
-            }
-            ureq::Error::ConnectionFailed | ureq::Error::ConnectProxyFailed(_) => {
-                Error::new(Defect::Connection, format!("there is no connection to {host}: {error}"))
-            }
-            other => self.senseless(&other.to_string()),
-        }
-    }
-
     /// Whether a token may be asked for at this URL.
     fn is_safe(&self, url: &str) -> bool {
         let Ok(url) = url.parse::<Uri>() else { return false };
@@ -369,22 +261,9 @@ impl Client {
         };
         match url.scheme_str() {
             Some("https") => true,
-            Some("http") => self.manner.plain_http || self.is_plain && is_loopback(host.as_str()),
+            Some("http") => self.plain_http || self.peer.is_plain() && is_loopback(host.as_str()),
             _ => false,
         }
-    }
-}
-
-/// A request with what all have.
-fn with<Any>(
-    request: ureq::RequestBuilder<Any>,
-    authorization: Option<&str>,
-    left: Duration,
-) -> ureq::RequestBuilder<Any> {
-    let request = request.config().timeout_global(Some(left)).build();
-    match authorization {
-        Some(value) => request.header("authorization", value),
-        None => request,
     }
 }
 
@@ -400,25 +279,4 @@ fn first_message(bytes: &[u8]) -> Option<String> {
     let first = json.get("errors")?.get(0)?;
     let word = |key: &str| first.get(key).and_then(|value| value.as_str());
     word("message").or(word("code")).map(str::to_owned)
-}
-
-/// Mozilla's certificates and these.
-fn authorities(pem: &[u8]) -> Result<RootCerts, Error> {
-    let wrong = |what: String| {
-        let what = format!("the file of --authorities holds no certificates: {what}");
-        Error::new(Defect::Unreadable, what).with_hint("give certificates of authorities, as PEM")
-    };
-    let mut all = Vec::new();
-    for item in parse_pem(pem) {
-        match item.map_err(|error| wrong(error.to_string()))? {
-            PemItem::Certificate(certificate) => all.push(certificate),
-            _ => return Err(wrong("it holds something else".to_owned())),
-        }
-    }
-    if all.is_empty() {
-        return Err(wrong("it is no PEM".to_owned()));
-    }
-    let known = webpki_root_certs::TLS_SERVER_ROOT_CERTS;
-    all.extend(known.iter().map(|known| Certificate::from_der(known).to_owned()));
-    Ok(all.into())
 }

@@ -4,6 +4,7 @@
 //! push    app.bls ─ package ─► blobs, manifests, an index ─ client ─► a registry
 //! pull    a registry ─ client ─► manifest ─► blob, by digest ─► a file
 //! image   app.bls + bls-load ─► layers, configurations ─ layout ─► a tar
+//! cache   a name ─► an artifact, from a server that keeps files
 //! ```
 //!
 //! | module | does |
@@ -14,6 +15,8 @@
 //! | [`client`] | the requests to a registry, its authentication among them |
 //! | [`push`], [`pull`] | what is sent, and what is taken |
 //! | [`image`], [`layout`] | an image of two files, and the tar that images are kept in |
+//! | [`cache`] | what many builders keep, by GET and PUT |
+//! | [`peer`] | whoever is at the other end: times, bounds, what goes wrong |
 //! | [`program`] | the command line |
 //!
 //! Nothing that a registry says is believed: what is taken has the digest and the length that
@@ -21,12 +24,14 @@
 
 #![forbid(unsafe_code)]
 
+pub mod cache;
 pub mod client;
 pub mod error;
 pub mod form;
 pub mod image;
 pub mod layout;
 pub mod package;
+pub mod peer;
 pub mod program;
 pub mod pull;
 pub mod push;

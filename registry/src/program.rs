@@ -3,14 +3,15 @@
 //! People type `bls-compile push`, `bls-compile image` and `bls-load pull`, which start this
 //! program; it can be called by itself as well.
 
+mod cache;
 mod help;
 mod image;
 mod pull;
 mod push;
 
-use crate::client::Manner;
 use crate::error::Error;
 use crate::package::Source;
+use crate::peer::Manner;
 use bls_artifact::nearest::nearest;
 use bls_artifact::quantity::parse_time;
 use bls_artifact::registry::Defect;
@@ -26,10 +27,11 @@ const REFUSED: u8 = 1;
 /// Exit code of a command line that is none.
 const USAGE: u8 = 2;
 /// The commands, with their help.
-const COMMANDS: [(&str, &str, Command); 3] = [
+const COMMANDS: [(&str, &str, Command); 4] = [
     ("push", help::PUSH, push::run),
     ("pull", help::PULL, pull::run),
     ("image", help::IMAGE, image::run),
+    ("cache", help::CACHE, cache::run),
 ];
 /// The most bytes of a file of certificates.
 const AUTHORITIES_BYTES_MAX: u64 = 4 << 20;
@@ -198,7 +200,7 @@ mod tests {
 
     #[test]
     fn no_text_is_wider_than_a_terminal() {
-        for text in [help::HELP, help::PUSH, help::PULL, help::IMAGE] {
+        for text in [help::HELP, help::PUSH, help::PULL, help::IMAGE, help::CACHE] {
             for line in text.lines() {
                 assert!(line.chars().count() <= 80, "{line}");
             }
@@ -212,6 +214,7 @@ mod tests {
             (help::PUSH, &push::OPTIONS[..]),
             (help::PULL, &pull::OPTIONS),
             (help::IMAGE, &image::OPTIONS),
+            (help::CACHE, &cache::OPTIONS),
         ] {
             let lines = text.lines().map(str::trim_start);
             let lines = lines.map(|line| {
@@ -239,6 +242,10 @@ mod tests {
             &["image"],
             &["image", "--loader", "x", "a.bls"],
             &["image", "--loader", "sparc=x", "a.bls"],
+            &["cache"],
+            &["cache", "get", "https://a.example"],
+            &["cache", "get", "https://a.example", "12"],
+            &["cache", "probe", "--json", "https://a.example"],
             &["help", "nothing"],
         ] {
             let error = run(words.iter().map(OsString::from).collect()).unwrap_err();

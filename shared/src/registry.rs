@@ -6,6 +6,10 @@
 
 use crate::target::Target;
 
+/// The variable with what a cache is to be told of who asks: the value of the header
+/// `Authorization` (RFC 9110, section 11.6.2).
+pub const AUTHORIZATION: &str = "BLS_CACHE_AUTHORIZATION";
+
 /// Why something did not come from a registry, or did not get there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Defect {

@@ -8,6 +8,7 @@
 
 pub mod bench;
 pub mod broker;
+pub mod caches;
 pub mod components;
 pub mod court;
 pub mod deep;

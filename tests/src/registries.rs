@@ -82,8 +82,7 @@ impl Registry {
         let folder = tempfile::tempdir().expect("a folder");
         let path = |name: &str| folder.path().join(name);
         fs::write(path("htpasswd"), HTPASSWD).expect("a file");
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
-        let host = format!("127.0.0.1:{}", port.expect("a port").port());
+        let host = free_host();
         let auth = match asks {
             true => format!(
                 "auth: {{htpasswd: {{realm: test, path: {}}}}}\n",
@@ -106,16 +105,7 @@ impl Registry {
             .spawn()
             .expect("a process");
         let mut registry = Self { process, host, _folder: folder };
-        for _ in 0..1000 {
-            if TcpStream::connect(&registry.host).is_ok() {
-                return Some(registry);
-            }
-            if registry.process.try_wait().is_ok_and(|end| end.is_some()) {
-                return None;
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        None
+        listens(&mut registry.process, &registry.host).then_some(registry)
     }
 
     /// A reference there.
@@ -149,6 +139,26 @@ impl Drop for Registry {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// A host with a port that was free a moment ago.
+pub(crate) fn free_host() -> String {
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
+    format!("127.0.0.1:{}", free.expect("a port").port())
+}
+
+/// Whether a server comes to listen there.
+pub(crate) fn listens(process: &mut Child, host: &str) -> bool {
+    for _ in 0..1000 {
+        if TcpStream::connect(host).is_ok() {
+            return true;
+        }
+        if process.try_wait().is_ok_and(|end| end.is_some()) {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    false
 }
 
 /// What a lying registry answers.

@@ -241,9 +241,12 @@ pub struct Keeping {
     /// Leave an output that answers.
     #[arg(long)]
     pub if_changed: bool,
-    /// Where results are kept.
-    #[arg(long, value_name = "FOLDER")]
-    pub cache: Option<PathBuf>,
+    /// Where results are kept: a folder, a server's URL, or one of each.
+    #[arg(long, value_name = "FOLDER|URL")]
+    pub cache: Vec<String>,
+    /// Whose results are taken from there, beside one's own.
+    #[arg(long, value_name = "FILE", requires = "cache")]
+    pub cache_trust: Vec<PathBuf>,
     /// How much may be kept.
     #[arg(long, value_name = "SIZE", value_parser = parse_size, requires = "cache")]
     pub cache_size: Option<u64>,

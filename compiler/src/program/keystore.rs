@@ -22,9 +22,9 @@ use bls_artifact::limits::{
 use bls_artifact::passwd;
 use bls_artifact::text::{printable, printable_path};
 use bls_artifact::trust::{SYSTEM_FILE, SYSTEM_STATE, Trust, USER_FILE, USER_STATE};
+pub(crate) use file::read_public;
 use file::{
-    check_folder, create_private, make_folder, private_key, read_capped, read_key, read_public,
-    read_stdin,
+    check_folder, create_private, make_folder, private_key, read_capped, read_key, read_stdin,
 };
 use rustix::fs::{Access, FlockOperation};
 use std::ffi::OsStr;

@@ -4,8 +4,9 @@
 //! `Basic` is answered with the credentials. `Bearer` is answered with a token, which the place
 //! that the registry names gives for the credentials, or to everybody.
 
-use super::{Answer, Client, Rights, with};
+use super::{Answer, Client, Rights};
 use crate::error::Error;
+use crate::peer::with;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bls_artifact::registry::Defect;
@@ -96,7 +97,7 @@ impl Client {
             (Challenge::Basic, Some(DockerCredential::IdentityToken(_))) => {
                 let what = format!(
                     "{} wants a name and a password, and docker's configuration has a token",
-                    self.host()
+                    self.peer.host()
                 );
                 Err(Error::new(Defect::Unauthorized, what))
             }
@@ -127,9 +128,9 @@ impl Client {
         credentials: Option<&DockerCredential>,
     ) -> Result<String, Error> {
         if !self.is_safe(realm) {
-            return Err(self.senseless(&format!("it wants credentials to go to {realm:?}")));
+            return Err(self.peer.senseless(&format!("it wants credentials to go to {realm:?}")));
         }
-        let left = self.left()?;
+        let left = self.peer.left()?;
         let service = service.unwrap_or_default();
         let answer = match credentials {
             Some(DockerCredential::IdentityToken(token)) => {
@@ -140,7 +141,7 @@ impl Client {
                     ("client_id", CLIENT),
                     ("refresh_token", token),
                 ];
-                with(self.agent.post(realm), None, left).send_form(form)
+                with(self.peer.agent().post(realm), None, left).send_form(form)
             }
             other => {
                 let header = match other {
@@ -149,14 +150,14 @@ impl Client {
                     }
                     _ => None,
                 };
-                let mut request = with(self.agent.get(realm), header.as_deref(), left);
+                let mut request = with(self.peer.agent().get(realm), header.as_deref(), left);
                 if !service.is_empty() {
                     request = request.query("service", service);
                 }
                 request.query("scope", scope).call()
             }
         };
-        let answer: Answer = answer.map_err(|error| self.failure(error))?;
+        let answer: Answer = answer.map_err(|error| self.peer.failure(error))?;
         match answer.status() {
             StatusCode::OK => {}
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
@@ -165,11 +166,11 @@ impl Client {
             }
             _ => return Err(self.refusal(realm, answer)),
         }
-        let bytes = self.bounded(answer, TOKEN_BYTES_MAX)?;
+        let bytes = self.peer.bounded(answer, TOKEN_BYTES_MAX)?;
         let json: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
         let word = |key: &str| json.get(key).and_then(|value| value.as_str());
         let token = word("token").or(word("access_token")).filter(|token| !token.is_empty());
-        token.map(str::to_owned).ok_or_else(|| self.senseless("it gives no token"))
+        token.map(str::to_owned).ok_or_else(|| self.peer.senseless("it gives no token"))
     }
 
     /// What docker keeps for this registry.

@@ -1,14 +1,15 @@
 //! The help texts. A line has at most 80 columns.
 
 pub(super) const HELP: &str = "\
-Artifacts and images to and from OCI registries.
+Artifacts and images to and from OCI registries, and caches.
 
-Usage: bls-registry <push|pull|image> ...
+Usage: bls-registry <push|pull|image|cache> ...
        bls-registry --help | --version
 
   push    put an artifact, or an image, into a registry: bls-compile push
   pull    take an artifact out of a registry: bls-load pull installs it too
   image   a container image of the loader and an artifact: bls-compile image
+  cache   what many builders keep: bls-compile --cache URL
 
 bls-registry help COMMAND says more.
 ";
@@ -94,4 +95,23 @@ Examples:
   bls-compile image app.bls --trust builder.pub
   bls-compile image app.bls --loader aarch64=target/bls/cross/aarch64/bls-load
   ctr images import app.oci.tar && ctr run --rm localhost/app:latest one
+";
+
+pub(super) const CACHE: &str = "\
+An entry from a cache that builders share, or into it: GET and PUT below a URL.
+bls-compile --cache URL starts it, and judges what comes.
+
+Usage: bls-registry cache get [OPTIONS] <URL> <DIGEST> > entry.bls
+       bls-registry cache put [OPTIONS] <URL> <DIGEST> < entry.bls
+       bls-registry cache probe [OPTIONS] <URL>
+
+A server has 5 seconds to be reached, and may be silent for 10.
+
+      --authorities <FILE>  certificates (PEM) to trust beside Mozilla's
+      --max-time <DURATION>  for all of it [default: 10m]
+
+The variable BLS_CACHE_AUTHORIZATION holds the header Authorization, where the
+server wants one (Bearer TOKEN). It is sent by TLS, or inside this machine.
+
+Exit codes: 0 done, 1 refused or failed, 2 usage
 ";

@@ -55,7 +55,7 @@ pub(super) fn run(parser: &mut Parser) -> Result<(), Error> {
         return Err(usage("the artifact and the JSON cannot both go to standard output"));
     }
 
-    let mut client = Client::new(&reference, Rights::Pull, common.manner)?;
+    let mut client = Client::new(&reference, Rights::Pull, &common.manner)?;
     let chosen = choose(&mut client, &reference, architecture(target))?;
     if is_stdout {
         // Nobody reads what may turn out to be false.

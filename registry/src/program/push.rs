@@ -61,7 +61,7 @@ fn push_artifacts(
     let packages = packages(&artifacts)?;
     let module = module.map(|path| Source::read(path, MODULE_BYTES_MAX)).transpose()?;
     let module = module.as_ref().map(|module| module.bytes.as_slice());
-    let mut client = Client::new(reference, Rights::Push, common.manner)?;
+    let mut client = Client::new(reference, Rights::Push, &common.manner)?;
     let pushed = push::artifacts(&mut client, reference, &packages, module)?;
     let by_digest = reference.by_digest(pushed.top.digest).to_string();
     let all: Vec<&str> = packages.all.iter().map(|one| one.architecture).collect();
@@ -87,7 +87,7 @@ fn push_image(
         return Err(usage("--source is of an artifact"));
     }
     let layout = Layout::parse(&file.path, &file.bytes)?;
-    let mut client = Client::new(reference, Rights::Push, common.manner)?;
+    let mut client = Client::new(reference, Rights::Push, &common.manner)?;
     let top = push::layout(&mut client, reference, &layout)?;
     let by_digest = reference.by_digest(top.digest).to_string();
     if common.json {

@@ -77,9 +77,13 @@ becomes one module first. A file called \"check\" is
 Not twice
       --if-changed        leave an output that has this source, these settings,
                           this release and your signature
-      --cache <FOLDER>    keep results there, and take them from there
-      --cache-size <SIZE>  the most of it [default: 1GiB]; what was not used for
-                          longest goes first
+      --cache <FOLDER|URL>  keep results there, and take them from there; a
+                          folder, a server of many builders (GET and PUT below
+                          https://…), or one of each
+      --cache-trust <FILE>  whose results are taken from there too (a public
+                          key; you then sign what another has compiled)
+      --cache-size <SIZE>  the most of a folder [default: 1GiB]; what was not
+                          used for longest goes first
 Many at once
   -j, --jobs <N>          how many [default: as there are processors, and
                           memory for]

@@ -49,6 +49,7 @@ const KEEPING: [&str; 22] = [
     "quiet",
     "if-changed",
     "cache",
+    "cache-trust",
     "cache-size",
     "jobs",
     "keep-going",

@@ -10,14 +10,16 @@ use crate::documents;
 use crate::input::{Given, STDIN, Source, is_component};
 use crate::needs;
 use crate::pipeline::{Options, Stage};
-use crate::program::cache::{BYTES_MAX, Cache};
+use crate::program::cache::{BYTES_MAX, Cache, Folder, Server, is_server};
 use crate::program::cli::{Build, Compile, Emit};
+use crate::program::keystore;
 use crate::program::modules::{self, Inputs, ModulesError};
 use crate::program::output::{Destination, OutputError};
 use crate::program::progress::Progress;
 use bls_artifact::artifact::MAGIC;
 use bls_artifact::date::Date;
 use bls_artifact::digest::Sha256;
+use bls_artifact::key::PublicKey;
 use bls_artifact::manifest::Part;
 use bls_artifact::quantity::show_size;
 use bls_artifact::target::Nans;
@@ -100,7 +102,7 @@ pub(super) fn make(
         ));
     }
     check_debug_file(build, emit, destination, &inputs.files)?;
-    let kept = build.keeping.if_changed || build.keeping.cache.is_some();
+    let kept = build.keeping.if_changed || !build.keeping.cache.is_empty();
     if kept && emit != Emit::Artifact {
         return Err(Failure::usage(
             "--if-changed and --cache are about artifacts, and --emit makes none",
@@ -135,7 +137,7 @@ fn check_debug_file(
             Some("drop one of the two".to_owned()),
         ));
     }
-    if build.keeping.if_changed || build.keeping.cache.is_some() {
+    if build.keeping.if_changed || !build.keeping.cache.is_empty() {
         return Err(Failure::usage(
             "--debug-file is written where something is compiled, and --if-changed and --cache look for what was",
             Some("drop one of the two".to_owned()),
@@ -174,7 +176,7 @@ impl Begun<'_> {
     fn artifact(&self, inputs: Inputs, options: Options) -> Result<(), Failure> {
         let build = self.build;
         let mut note = |text: String| say(build, &text);
-        let cache = cache(build, &mut note);
+        let cache = cache(build, &mut note)?;
         let task = Task { build, options, cache: cache.as_ref(), progress: !build.quiet };
         let input = inputs.files.first().cloned().unwrap_or_default();
         let given = (inputs.given, self.reading);
@@ -251,12 +253,19 @@ impl Begun<'_> {
     }
 }
 
+/// Where results are kept.
+pub(super) struct Caching {
+    cache: Cache,
+    /// Whose results are taken from there, beside one's own.
+    trusted: Vec<PublicKey>,
+}
+
 /// What is done with each input.
 pub(super) struct Task<'a> {
     pub(super) build: &'a Build,
     pub(super) options: Options,
     /// Where results are kept.
-    pub(super) cache: Option<&'a Cache>,
+    pub(super) cache: Option<&'a Caching>,
     /// Whether a line shows how far it is.
     pub(super) progress: bool,
 }
@@ -301,14 +310,18 @@ impl Task<'_> {
             Destination::File(path) if self.build.keeping.if_changed => Some(path.as_path()),
             _ => None,
         };
-        let kept = |cache| Kept { cache, name: None, is_result: false };
         let wish = Wish {
             given,
             options,
             limits,
             signing: &(&self.build.signing).into(),
             existing,
-            cache: self.cache.map(kept),
+            cache: self.cache.map(|caching| Kept {
+                cache: &caching.cache,
+                name: None,
+                is_result: false,
+            }),
+            trusted: self.cache.map_or(&[], |caching| &caching.trusted),
             progress: self.progress,
             reading,
         };
@@ -332,18 +345,27 @@ impl Task<'_> {
     }
 }
 
-/// The cache that was named. One that cannot be used is said, and no reason not to compile.
-pub(super) fn cache(build: &Build, note: &mut dyn FnMut(String)) -> Option<Cache> {
-    let folder = build.keeping.cache.clone()?;
-    let size = build.keeping.cache_size.unwrap_or(BYTES_MAX);
-    let cache = Cache::in_folder(folder, size);
-    match cache.open() {
-        Ok(()) => Some(cache),
-        Err(error) => {
-            note(without(&error));
-            None
-        }
+/// What was named to keep results in: what cannot be used is said, and no reason not to compile.
+pub(super) fn cache(
+    build: &Build,
+    note: &mut dyn FnMut(String),
+) -> Result<Option<Caching>, Failure> {
+    let keeping = &build.keeping;
+    let (servers, folders): (Vec<&String>, Vec<&String>) =
+        keeping.cache.iter().partition(|place| is_server(place));
+    if servers.len() > 1 || folders.len() > 1 {
+        return Err(Failure::usage(
+            "--cache takes a folder, a server, or one of each",
+            Some("leave out one of two that are of a kind".to_owned()),
+        ));
     }
+    let trusted = keeping.cache_trust.iter().map(|path| keystore::read_public(path));
+    let trusted = trusted.collect::<Result<Vec<_>, _>>()?;
+    let size = keeping.cache_size.unwrap_or(BYTES_MAX);
+    let folder = folders.first().map(|folder| Folder::at(folder.into(), size));
+    let server = servers.first().map(|place| Server::at((*place).clone()));
+    let cache = Cache::open(folder, server, &mut |error| note(without(error)));
+    Ok((!cache.is_none()).then_some(Caching { cache, trusted }))
 }
 
 /// The pipeline's options, from the command line and `SOURCE_DATE_EPOCH`.

@@ -177,7 +177,7 @@ pub(super) fn run(arguments: &Compile) -> Result<(), Failure> {
     let items = items(&arguments.inputs, build.output.as_deref())?;
     // Read once: a policy, documents.
     let options = compile::options(build, Emit::Artifact)?;
-    let keeping = compile::cache(build, &mut |text| note(build, &text));
+    let keeping = compile::cache(build, &mut |text| note(build, &text))?;
     for item in &items {
         Destination::File(item.output.clone()).check(Some(&item.input))?;
     }

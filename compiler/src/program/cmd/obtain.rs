@@ -1,7 +1,8 @@
 //! How an artifact comes to be: left as it is, taken from a cache, or compiled and signed.
 //!
 //! The order is the one of security: the process that parses the module is made first, then the
-//! key is looked for, and only what this key has signed is taken for what it would make now.
+//! key is looked for, and only what this key has signed, or one that the user names, is taken for
+//! what it would make now.
 //! Guarantees that a cache never makes a difference but in time: what is in it and is not what
 //! would be made is compiled again, with a word about it, and one that cannot be written is
 //! a word too. Writes no result.
@@ -14,13 +15,15 @@ use crate::given::Given as Artifact;
 use crate::input::{Given, artifact_name, is_binary};
 use crate::key_of::key_of;
 use crate::pipeline::{self, Options, Stage};
-use crate::program::cache::{Cache, CacheError, entry};
+use crate::program::cache::{Cache, CacheError, Entry, Found};
 use crate::program::keystore::{self, SigningKey, Wanted};
 use crate::program::modules::ModulesError;
 use crate::program::progress::Progress;
 use crate::sign;
 use bls_artifact::digest::Sha256;
+use bls_artifact::key::PublicKey;
 use bls_artifact::text::printable;
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -34,6 +37,8 @@ pub(super) struct Wish<'a> {
     pub(super) existing: Option<&'a Path>,
     /// Where results are kept.
     pub(super) cache: Option<Kept<'a>>,
+    /// Whose signature on what is kept counts, beside that of who signs now.
+    pub(super) trusted: &'a [PublicKey],
     /// Whether a line shows how far it is.
     pub(super) progress: bool,
     /// Since when.
@@ -87,7 +92,8 @@ pub(super) struct Obtained {
 
 /// Gets it; `note` is told what a user should know of.
 pub(super) fn obtain(wish: Wish<'_>, note: &mut dyn FnMut(String)) -> Result<Obtained, Failure> {
-    let Wish { given, options, limits, signing, existing, cache, progress, reading } = wish;
+    let Wish { given, options, limits, signing, existing, cache, trusted, progress, reading } =
+        wish;
     let source = given.digest().map_err(ModulesError::from)?;
     let label = given.label().to_owned();
     let source_bytes = given.all().map(|(_, one)| one.bytes.len() as u64).sum();
@@ -104,15 +110,11 @@ pub(super) fn obtain(wish: Wish<'_>, note: &mut dyn FnMut(String)) -> Result<Obt
     // A key that cannot be used is refused before the work; none is made for an artifact that
     // cannot be.
     let found = keystore::find(signing)?;
-    let cache = match cache.map(|kept| kept.cache.open()) {
-        Some(Err(error)) if cache.is_some_and(|kept| kept.is_result) => return Err(error.into()),
-        Some(Err(error)) => {
-            note(without(&error));
-            None
-        }
-        _ => cache,
-    };
-    let search = Search { source, key: key_of(source, &options), options: &options, source_bytes };
+    if let Some(kept) = cache.filter(|kept| kept.is_result) {
+        kept.cache.make()?;
+    }
+    let key = key_of(source, &options);
+    let search = Search { source, key, options: &options, trusted, source_bytes };
     if let Some(signing) = &found
         && let Some(obtained) = search.look(&label, signing, existing, cache, note)?
     {
@@ -127,7 +129,7 @@ pub(super) fn obtain(wish: Wish<'_>, note: &mut dyn FnMut(String)) -> Result<Obt
     let signature = signing.signer.sign(&unsigned.message())?;
     let mut built = unsigned.seal(&[(signing.public(), signature)], &mut |_| {})?;
     built.times.insert(0, (Stage::Input, read_time));
-    let kept = search.keep(&built.artifact, &signing, cache, note)?;
+    let kept = search.keep(&built.artifact, &signing, true, cache, note)?;
     Ok(Obtained {
         artifact: built.artifact,
         how: How::Compiled,
@@ -159,6 +161,7 @@ struct Search<'a> {
     source: Sha256,
     key: Sha256,
     options: &'a Options,
+    trusted: &'a [PublicKey],
     source_bytes: u64,
 }
 
@@ -181,46 +184,62 @@ impl Search<'_> {
             return Ok(Some(self.obtained(artifact, How::Unchanged, None)));
         }
         let Some(kept) = cache else { return Ok(None) };
-        let Some(found) = kept.cache.find(&self.entry(kept, signing)) else { return Ok(None) };
-        let damaged =
-            |why: String| format!("{} is not what it should be: {why}", found.path.display());
-        let bytes = found.bytes;
-        let artifact = {
-            let given = Artifact::parse(&bytes, Path::new("it"));
-            let given = match given {
-                Ok(given) => given,
-                Err(error) => {
-                    self.miss(&damaged(error.to_string()), note);
-                    return Ok(None);
-                }
-            };
-            match recognise(&given, self.source, self.options, &signing.public()) {
-                Err(unlike) => {
-                    self.miss(&damaged(unlike.to_string()), note);
-                    return Ok(None);
-                }
-                // As it would be compiled, with this key's signature and no other.
-                Ok(again)
-                    if again.is_release(&name, self.options)
-                        && given.envelope.claims().len() == 1 =>
-                {
-                    sign::Artifact::again(again, bytes.clone())
-                }
-                Ok(again) => {
-                    let assembled = again.reassemble(&name, self.options);
-                    let signature = signing.signer.sign(&sign::message(&assembled))?;
-                    let next = sign::seal(&assembled, &[(signing.public(), signature)]);
-                    let next = next.map_err(pipeline::Error::Sign)?;
-                    let _ = self.keep(&next, signing, cache, note)?;
-                    next
+        let own = signing.public();
+        for signer in iter::once(&own).chain(self.trusted.iter().filter(|key| **key != own)) {
+            for found in kept.cache.find(Entry::new(kept.name, self.key, signer.id())) {
+                let found = match found {
+                    Ok(found) => found,
+                    Err(error) => {
+                        note(without(&error));
+                        continue;
+                    }
+                };
+                match self.again(&found, &name, signer, signing)? {
+                    Ok((artifact, is_there)) => {
+                        let path = match is_there {
+                            true => found.path,
+                            false => self.keep(&artifact, signing, false, cache, note)?,
+                        };
+                        return Ok(Some(self.obtained(artifact, How::Cached, path)));
+                    }
+                    Err(why) => {
+                        let place = &found.place;
+                        let what = format!("{place} is not what it should be: {why}");
+                        note(printable(&format!("bls-compile: cache: {what}; compiled again")));
+                    }
                 }
             }
-        };
-        Ok(Some(self.obtained(artifact, How::Cached, Some(found.path))))
+        }
+        Ok(None)
     }
 
-    fn miss(&self, what: &str, note: &mut dyn FnMut(String)) {
-        note(printable(&format!("bls-compile: cache: {what}; compiled again")));
+    /// What was found as the artifact that is wanted, and whether that is what is kept nearby, to
+    /// the byte; or why it is something else.
+    fn again(
+        &self,
+        found: &Found,
+        name: &str,
+        signer: &PublicKey,
+        signing: &SigningKey,
+    ) -> Result<Result<(sign::Artifact, bool), String>, Failure> {
+        let given = match Artifact::parse(&found.bytes, Path::new("it")) {
+            Ok(given) => given,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        let again = match recognise(&given, self.source, self.options, signer) {
+            Ok(again) => again,
+            Err(unlike) => return Ok(Err(unlike.to_string())),
+        };
+        // As it would be compiled, with this key's signature and no other.
+        let is_own = *signer == signing.public() && given.envelope.claims().len() == 1;
+        if is_own && again.is_release(name, self.options) {
+            let artifact = sign::Artifact::again(again, found.bytes.clone());
+            return Ok(Ok((artifact, found.path.is_some())));
+        }
+        let assembled = again.reassemble(name, self.options);
+        let signature = signing.signer.sign(&sign::message(&assembled))?;
+        let next = sign::seal(&assembled, &[(signing.public(), signature)]);
+        Ok(Ok((next.map_err(pipeline::Error::Sign)?, false)))
     }
 
     /// The artifact that lies where the result belongs, if it is the result. Who else has signed
@@ -249,27 +268,26 @@ impl Search<'_> {
         }
     }
 
-    fn entry(&self, kept: Kept<'_>, signing: &SigningKey) -> String {
-        entry(kept.name, self.key, signing.public().id())
-    }
-
-    /// Keeps an artifact, where that is wanted.
+    /// Keeps an artifact, where that is wanted; what `is_new` on a server too.
     fn keep(
         &self,
         artifact: &sign::Artifact,
         signing: &SigningKey,
+        is_new: bool,
         cache: Option<Kept<'_>>,
         note: &mut dyn FnMut(String),
     ) -> Result<Option<PathBuf>, Failure> {
         let Some(kept) = cache else { return Ok(None) };
-        match kept.cache.keep(&self.entry(kept, signing), artifact.bytes()) {
-            Ok(path) => Ok(Some(path)),
-            Err(error) if kept.is_result => Err(error.into()),
-            Err(error) => {
-                let what = format!("bls-compile: cache: {error}; the result is not kept there");
-                note(printable(&what));
-                Ok(None)
+        let entry = Entry::new(kept.name, self.key, signing.public().id());
+        let mut failed = None;
+        let path = kept.cache.keep(entry, artifact.bytes(), is_new, &mut |error| {
+            if kept.is_result {
+                failed = Some(error);
+                return;
             }
-        }
+            let what = format!("bls-compile: cache: {error}; the result is not kept there");
+            note(printable(&what));
+        });
+        failed.map_or(Ok(path), |error| Err(error.into()))
     }
 }

@@ -2,7 +2,7 @@
 //! and this program none of them.
 
 use super::Failure;
-use super::run::sibling;
+use crate::program::sibling;
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;

@@ -9,10 +9,11 @@ use super::obtain::{How, Kept, Wish, obtain};
 use super::{Failure, print, say};
 use crate::input::artifact_name;
 use crate::pipeline::{Error, Options};
-use crate::program::cache::{Cache, CacheError};
+use crate::program::cache::{Cache, CacheError, Folder};
 use crate::program::cli::help::HELP_RUN;
 use crate::program::cli::run::{Run, RunWords};
 use crate::program::modules::{self, Inputs};
+use crate::program::sibling;
 use bls_artifact::name::{self, is_name};
 use bls_artifact::target::Nans;
 use std::ffi::OsString;
@@ -63,12 +64,6 @@ pub(super) fn run(words: &[OsString]) -> Result<(), Failure> {
     })
 }
 
-/// The program of this name beside this one; else whichever PATH has.
-pub(super) fn sibling(name: &str) -> PathBuf {
-    let beside = env::current_exe().ok().map(|program| program.with_file_name(name));
-    beside.filter(|path| path.is_file()).unwrap_or_else(|| name.into())
-}
-
 /// The artifact of a module: kept from before, or compiled now.
 fn artifact(run: &Run) -> Result<PathBuf, Failure> {
     let reading = Instant::now();
@@ -81,7 +76,7 @@ fn artifact(run: &Run) -> Result<PathBuf, Failure> {
     }
     let options = options(run, given.label())?;
     let name = options.name.clone();
-    let cache = Cache::of_user()?;
+    let cache = Cache::from(Folder::of_user()?);
     let wish = Wish {
         given,
         options,
@@ -89,6 +84,7 @@ fn artifact(run: &Run) -> Result<PathBuf, Failure> {
         signing: &(&run.signing).into(),
         existing: None,
         cache: Some(Kept { cache: &cache, name: name.as_deref(), is_result: true }),
+        trusted: &[],
         progress: true,
         reading,
     };

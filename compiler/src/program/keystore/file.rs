@@ -95,7 +95,7 @@ pub(super) fn private_key(text: &str) -> Result<PrivateKey, KeyError> {
 }
 
 /// Reads a public key, which anybody may see.
-pub(super) fn read_public(path: &Path) -> Result<PublicKey, KeyStoreError> {
+pub(crate) fn read_public(path: &Path) -> Result<PublicKey, KeyStoreError> {
     let text = read_capped(path, KEY_BYTES_MAX)
         .map_err(|error| KeyStoreError::Read(path.to_owned(), error))?;
     let text = String::from_utf8(text).map_err(|_| KeyError::NotPublic);

@@ -1,0 +1,225 @@
+//! A cache that many builders share: files by name, behind GET and PUT.
+//!
+//! ```text
+//! https://cache.example.com/bls/   what is named
+//!   6d0f…e1                        an entry: its name is 64 hexadecimal digits
+//! ```
+//!
+//! What nginx with WebDAV, object stores, and caches of build systems speak. May assume nothing
+//! about what the server says: who takes an entry judges it. Guarantees that no request waits for
+//! a silent server, that no more is read than an artifact may have, and that what a user has to
+//! show the server ([`AUTHORIZATION`]) goes there by TLS or inside of this machine, or not at all.
+
+use crate::error::Error;
+use crate::peer::{Kind, Manner, Peer, with};
+use crate::reference::is_loopback;
+use bls_artifact::digest::Sha256;
+use bls_artifact::limits::ARTIFACT_BYTES_MAX;
+use bls_artifact::registry::{AUTHORIZATION, Defect};
+use std::fs::File;
+use std::io::{Read as _, Write, copy};
+use ureq::http::{StatusCode, Uri};
+use ureq::{Body, SendBody};
+
+/// What a place that is none is told with.
+const PLACE_HINT: &str = "name a folder of a web server: https://cache.example.com/bls";
+
+/// A cache of a server.
+#[derive(Debug)]
+pub struct Cache {
+    peer: Peer,
+    /// The URL without a slash at its end.
+    place: String,
+    authorization: Option<String>,
+}
+
+impl Cache {
+    /// The one at this URL. Sends nothing yet.
+    ///
+    /// # Errors
+    /// It is no URL of HTTP, holds a name or a password, or would have `authorization` sent where
+    /// others can read it.
+    pub fn new(place: &str, manner: &Manner, authorization: Option<String>) -> Result<Self, Error> {
+        let wrong = |what: &str| {
+            Error::new(Defect::Reference, format!("{place} is no cache: {what}"))
+                .with_hint(PLACE_HINT)
+        };
+        let url: Uri = place.parse().map_err(|_| wrong("it is no URL"))?;
+        let is_plain = match url.scheme_str() {
+            Some("https") => false,
+            Some("http") => true,
+            _ => return Err(wrong("it begins with neither https:// nor http://")),
+        };
+        let host = url.authority().ok_or_else(|| wrong("it names no host"))?;
+        if host.as_str().contains('@') {
+            let what = format!("a name or a password in it would be shown: {AUTHORIZATION}");
+            return Err(Error::new(Defect::Reference, format!("{host} is no host")).with_hint(
+                format!("leave out what stands before the @; {what} holds the header"),
+            ));
+        }
+        if url.query().is_some() || place.contains('#') {
+            return Err(wrong("names of entries are added to it, and it has a ? or a #"));
+        }
+        if is_plain && authorization.is_some() && !is_loopback(host.as_str()) {
+            let what = format!("{host} is reached without TLS, and {AUTHORIZATION} is secret");
+            return Err(Error::new(Defect::Tls, what).with_hint("name it with https://"));
+        }
+        let peer = Peer::new(Kind::Cache, host.as_str(), is_plain, manner)?;
+        Ok(Self { peer, place: place.trim_end_matches('/').to_owned(), authorization })
+    }
+
+    /// Asks whether somebody is there; whatever is answered will do, but for a refusal of whoever
+    /// asks.
+    ///
+    /// # Errors
+    /// Nobody answers, or not us.
+    pub fn probe(&self) -> Result<(), Error> {
+        // Of a name that nothing has: of the folder itself some give a listing without end.
+        let url = self.url(Sha256::of(b"probe"));
+        let asked = with(self.peer.agent().head(&url), self.authorization(), self.peer.left()?);
+        let status = asked.call().map_err(|error| self.peer.failure(error))?.status();
+        match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(self.refusal(status)),
+            status if status.is_server_error() => Err(self.refusal(status)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes an entry into `output`.
+    ///
+    /// # Errors
+    /// [`Defect::Missing`] where it is not there; else the server does not give it, or `output`
+    /// cannot be written.
+    pub fn get(&self, entry: Sha256, output: &mut impl Write) -> Result<u64, Error> {
+        let left = self.peer.left()?;
+        let asked = with(self.peer.agent().get(self.url(entry)), self.authorization(), left);
+        let answer = asked.call().map_err(|error| self.peer.failure(error))?;
+        if answer.status() != StatusCode::OK {
+            return Err(self.refusal(answer.status()));
+        }
+        let body: Body = answer.into_body();
+        let announced = body.content_length();
+        let mut body = body.into_reader().take(ARTIFACT_BYTES_MAX + 1);
+        let mut piece = vec![0; 1 << 16];
+        let mut bytes = 0_u64;
+        loop {
+            let read = body.read(&mut piece).map_err(|error| self.peer.broken(error))?;
+            if read == 0 {
+                break;
+            }
+            bytes += read as u64;
+            if bytes > ARTIFACT_BYTES_MAX {
+                return Err(self.peer.senseless("it sends more than an artifact has"));
+            }
+            output.write_all(&piece[..read]).map_err(unwritable)?;
+        }
+        if announced.is_some_and(|announced| announced != bytes) {
+            return Err(self
+                .peer
+                .senseless(&format!("it sends {bytes} bytes and announced others")));
+        }
+        Ok(bytes)
+    }
+
+    /// Puts an entry there; what has this name already is replaced.
+    ///
+    /// # Errors
+    /// The server does not take it.
+    pub fn put(&self, entry: Sha256, artifact: &File) -> Result<(), Error> {
+        let unreadable = |error: std::io::Error| Error::new(Defect::Unreadable, error.to_string());
+        let length = artifact.metadata().map_err(unreadable)?.len();
+        let left = self.peer.left()?;
+        let put = with(self.peer.agent().put(self.url(entry)), self.authorization(), left)
+            .header("content-type", "application/octet-stream")
+            .header("content-length", length);
+        let answer = put
+            .send(SendBody::from_reader(&mut &*artifact))
+            .map_err(|error| self.peer.failure(error))?;
+        if answer.status().is_success() { Ok(()) } else { Err(self.refusal(answer.status())) }
+    }
+
+    fn url(&self, entry: Sha256) -> String {
+        format!("{}/{entry}", self.place)
+    }
+
+    fn authorization(&self) -> Option<&str> {
+        self.authorization.as_deref()
+    }
+
+    fn refusal(&self, status: StatusCode) -> Error {
+        let host = self.peer.host();
+        let (defect, what, hint) = match status {
+            StatusCode::NOT_FOUND | StatusCode::GONE => {
+                let what = format!("{host} does not have it");
+                return Error::new(Defect::Missing, what).with_hint("it is compiled");
+            }
+            StatusCode::UNAUTHORIZED => (
+                Defect::Unauthorized,
+                format!("{host} wants to know who asks"),
+                format!(
+                    "the variable {AUTHORIZATION} holds the header: Bearer TOKEN, Basic BASE64"
+                ),
+            ),
+            StatusCode::FORBIDDEN => (
+                Defect::Forbidden,
+                format!("{host} does not let you"),
+                "ask whoever runs the cache".to_owned(),
+            ),
+            StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => (
+                Defect::Status,
+                format!("{host} answers {status}"),
+                "it has to take PUT there: nginx's dav_methods PUT, for one".to_owned(),
+            ),
+            _ => (
+                Defect::Status,
+                format!("{host} answers {status}"),
+                "ask whoever runs the cache, if it stays so".to_owned(),
+            ),
+        };
+        Error::new(defect, what).with_hint(hint)
+    }
+}
+
+fn unwritable(error: std::io::Error) -> Error {
+    Error::new(Defect::Unwritable, format!("cannot write what the cache sends: {error}"))
+}
+
+/// Copies standard input into a file without a name, whose length is then known.
+///
+/// # Errors
+/// There is no room for it.
+pub fn gather(input: &mut impl std::io::Read) -> Result<File, Error> {
+    use std::io::Seek as _;
+    let failed = |error: std::io::Error| Error::new(Defect::Unwritable, error.to_string());
+    let mut file = tempfile::tempfile().map_err(failed)?;
+    let _ = copy(input, &mut file).map_err(failed)?;
+    file.rewind().map_err(failed)?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(place: &str, authorization: Option<&str>) -> Error {
+        Cache::new(place, &Manner::default(), authorization.map(str::to_owned)).unwrap_err()
+    }
+
+    #[test]
+    fn a_place_is_a_url_that_shows_no_secret() {
+        for place in
+            ["", "cache", "ftp://a/b", "https://", "https:///a", "https://a/b?c", "https://a/#b"]
+        {
+            assert!(refused(place, None).is(Defect::Reference), "{place}");
+        }
+        let error = refused("https://ann:secret@a/b", None);
+        assert!(!format!("{error} {}", error.hint()).contains("secret@a/b"), "{error}");
+        assert!(refused("http://cache.example.com/a", Some("Bearer x")).is(Defect::Tls));
+        for place in ["https://cache.example.com/a", "http://127.0.0.1:80/a", "http://localhost"] {
+            assert!(Cache::new(place, &Manner::default(), Some("Bearer x".to_owned())).is_ok());
+        }
+        let plain = Cache::new("http://cache.example.com/a/", &Manner::default(), None).unwrap();
+        let entry = Sha256::of(b"entry");
+        assert_eq!(plain.url(entry), format!("http://cache.example.com/a/{entry}"));
+    }
+}
