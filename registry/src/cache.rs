@@ -61,8 +61,9 @@ impl Cache {
             return Err(wrong("names of entries are added to it, and it has a ? or a #"));
         }
         if is_plain && authorization.is_some() && !is_loopback(host.as_str()) {
-            let what = format!("{host} is reached without TLS, and {AUTHORIZATION} is secret");
-            return Err(Error::new(Defect::Tls, what).with_hint("name it with https://"));
+            let what = format!("{AUTHORIZATION} is secret, and http:// would show it on the way");
+            return Err(Error::new(Defect::Reference, format!("{host}: {what}"))
+                .with_hint("name it with https://"));
         }
         let peer = Peer::new(Kind::Cache, host.as_str(), is_plain, manner)?;
         Ok(Self { peer, place: place.trim_end_matches('/').to_owned(), authorization })
@@ -214,7 +215,7 @@ mod tests {
         }
         let error = refused("https://ann:secret@a/b", None);
         assert!(!format!("{error} {}", error.hint()).contains("secret@a/b"), "{error}");
-        assert!(refused("http://cache.example.com/a", Some("Bearer x")).is(Defect::Tls));
+        assert!(refused("http://cache.example.com/a", Some("Bearer x")).is(Defect::Reference));
         for place in ["https://cache.example.com/a", "http://127.0.0.1:80/a", "http://localhost"] {
             assert!(Cache::new(place, &Manner::default(), Some("Bearer x".to_owned())).is_ok());
         }

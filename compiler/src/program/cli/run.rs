@@ -32,7 +32,7 @@ const COMPILING: [(&str, Takes); 13] = [
 
 /// Options of compiling that mean nothing to a run: what they decide is of an artifact that is
 /// kept, or of another machine's.
-const KEEPING: [&str; 22] = [
+const KEEPING: [&str; 23] = [
     "max-fuel",
     "max-time",
     "output",

@@ -17,11 +17,11 @@ use crate::program::sibling;
 use bls_artifact::name::{self, is_name};
 use bls_artifact::target::Nans;
 use std::ffi::OsString;
+use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
-use std::{env, io};
 
 /// The program that runs artifacts.
 const LOADER: &str = "bls-load";
