@@ -1,6 +1,6 @@
 //! Manual pages and completions are made of the help texts, and are those that are committed.
 //!
-//! `BLS_MANUALS=write` writes them anew: `contrib/man/`, `contrib/completions/bls.bash`.
+//! `BLS_MANUALS=write` writes them anew: `contrib/man/`, `contrib/completions/`.
 
 use bls_tests::programs::{broker, compiler, loader, run};
 use std::collections::BTreeSet;
@@ -143,9 +143,38 @@ fn options(text: &str) -> BTreeSet<String> {
     found
 }
 
-/// Completion for bash, and for zsh by its `bashcompinit`.
-fn completions(all: &[Texts]) -> String {
-    let mut script = String::from(
+/// What completes behind the words `program command`: of a program, then of its commands. Without a
+/// command that is the commands too.
+fn words_of(texts: &Texts) -> Vec<(String, BTreeSet<String>)> {
+    let mut all: Vec<(String, BTreeSet<String>)> =
+        texts.commands.iter().map(|(name, text)| (name.clone(), options(text))).collect();
+    let mut first = options(&texts.own);
+    first.extend(texts.commands.iter().map(|(name, _)| name.clone()));
+    all.push((String::new(), first));
+    all.push(("*".to_owned(), options(&texts.own)));
+    all
+}
+
+fn join(words: BTreeSet<String>) -> String {
+    words.into_iter().collect::<Vec<_>>().join(" ")
+}
+
+/// The branches of a `case $program:$command in`; bash and zsh differ in what a list is.
+fn cases(all: &[Texts], [open, close]: [&str; 2]) -> String {
+    let mut script = String::new();
+    for texts in all.iter().filter(|one| is_typed(one.program)) {
+        for (command, words) in words_of(texts) {
+            let (program, words) = (texts.program, join(words));
+            let _ =
+                writeln!(script, "        {program}:{command}) options={open}{words}{close} ;;");
+        }
+    }
+    script
+}
+
+/// Completion for bash.
+fn bash(all: &[Texts]) -> String {
+    String::from(
         "# Completion for bash: in /usr/share/bash-completion/completions, or sourced.\n\
          # Made of the help texts: BLS_MANUALS=write (tests/tests/manuals.rs)\n\n\
          _bls() {\n    local program=${1##*/} word=${COMP_WORDS[COMP_CWORD]} command='' options=''\n    \
@@ -153,23 +182,58 @@ fn completions(all: &[Texts]) -> String {
          case ${COMP_WORDS[index]} in\n            -*) ;;\n            \
          *) command=${COMP_WORDS[index]}; break ;;\n        esac\n    done\n    \
          case $program:$command in\n",
+    ) + &cases(all, ["'", "'"])
+        + "    esac\n    COMPREPLY=()\n    if [[ $word == -* || -z $command ]]; then\n        \
+           mapfile -t COMPREPLY < <(compgen -W \"$options\" -- \"$word\")\n    fi\n}\n\
+           complete -o bashdefault -o default -F _bls bls-compile bls-load bls-registry bls-serve\n"
+}
+
+/// Completion for zsh.
+fn zsh(all: &[Texts]) -> String {
+    String::from(
+        "#compdef bls-compile bls-load bls-registry bls-serve\n\
+         # Completion for zsh: as _bls in a folder of fpath.\n\
+         # Made of the help texts: BLS_MANUALS=write (tests/tests/manuals.rs)\n\n\
+         _bls() {\n    local program=${words[1]:t} command='' index\n    local -a options\n    \
+         for ((index = 2; index < CURRENT; index++)); do\n        \
+         if [[ ${words[index]} != -* ]]; then\n            \
+         command=${words[index]}\n            break\n        fi\n    done\n    \
+         case $program:$command in\n",
+    ) + &cases(all, ["(", ")"])
+        + "    esac\n    if [[ $PREFIX == -* || -z $command ]]; then\n        \
+           compadd -- $options\n    fi\n    [[ $PREFIX == -* ]] || _files\n}\n_bls \"$@\"\n"
+}
+
+/// Completion for fish.
+fn fish(all: &[Texts]) -> String {
+    let mut script = String::from(
+        "# Completion for fish: under each program's name in a folder of fish_complete_path.\n\
+         # Made of the help texts: BLS_MANUALS=write (tests/tests/manuals.rs)\n",
     );
-    let join = |words: BTreeSet<String>| words.into_iter().collect::<Vec<_>>().join(" ");
-    for Texts { program, own, commands } in all.iter().filter(|one| is_typed(one.program)) {
-        for (name, text) in commands {
-            let _ =
-                writeln!(script, "        {program}:{name}) options='{}' ;;", join(options(text)));
+    for texts in all.iter().filter(|one| is_typed(one.program)) {
+        let program = texts.program;
+        let names: Vec<&str> = texts.commands.iter().map(|(name, _)| name.as_str()).collect();
+        let names = names.join(" ");
+        let none = format!("not __fish_seen_subcommand_from {names}");
+        if !names.is_empty() {
+            let _ = writeln!(script, "complete -c {program} -n '{none}' -a '{names}'");
         }
-        let mut first = options(own);
-        first.extend(commands.iter().map(|(name, _)| name.clone()));
-        let _ = writeln!(script, "        {program}:) options='{}' ;;", join(first));
-        let _ = writeln!(script, "        {program}:*) options='{}' ;;", join(options(own)));
+        for (command, words) in words_of(texts).into_iter().filter(|(name, _)| name != "*") {
+            let long: String = words
+                .iter()
+                .filter_map(|word| word.strip_prefix("--"))
+                .map(|name| format!(" -l {name}"))
+                .collect();
+            let when = match (command.as_str(), names.is_empty()) {
+                ("", true) => "true".to_owned(),
+                ("", false) => none.clone(),
+                (name, _) => format!("__fish_seen_subcommand_from {name}"),
+            };
+            for option in long.split(" -l ").skip(1) {
+                let _ = writeln!(script, "complete -c {program} -n '{when}' -l {option}");
+            }
+        }
     }
-    script.push_str(
-        "    esac\n    COMPREPLY=()\n    if [[ $word == -* || -z $command ]]; then\n        \
-         mapfile -t COMPREPLY < <(compgen -W \"$options\" -- \"$word\")\n    fi\n}\n\
-         complete -o bashdefault -o default -F _bls bls-compile bls-load bls-registry bls-serve\n",
-    );
     script
 }
 
@@ -180,7 +244,11 @@ fn contrib(name: &str) -> PathBuf {
 #[test]
 fn manuals_and_completions_are_those_of_the_help() {
     let all = all();
-    let mut files = vec![("completions/bls.bash".to_owned(), completions(&all))];
+    let mut files: Vec<(String, String)> = [("bash", bash(&all)), ("zsh", zsh(&all))]
+        .into_iter()
+        .chain([("fish", fish(&all))])
+        .map(|(shell, text)| (format!("completions/bls.{shell}"), text))
+        .collect();
     files.extend(all.iter().map(|one| (format!("man/{}.1", one.program), page(one))));
     for (name, text) in files {
         let path = contrib(&name);
@@ -224,6 +292,49 @@ fn bash_completes_commands_and_options() {
     assert_eq!(complete("/usr/bin/bls-load install --del", 2), "--delta");
     assert_eq!(complete("bls-compile --compress-w", 1), "--compress-window");
     assert_eq!(complete("bls-load --fuel 3 app.bls --no", 4), "");
+}
+
+/// Where the shell is installed.
+#[test]
+fn zsh_and_fish_complete_commands_and_options() {
+    let complete = |shell: &str, script: &str| {
+        let Ok(ended) = Command::new(shell).args(["-c", script]).output() else {
+            println!("{shell} is not installed: left out");
+            return None;
+        };
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert!(ended.status.success() && said.is_empty(), "{shell}: {said}");
+        Some(String::from_utf8_lossy(&ended.stdout).into_owned())
+    };
+    for (words, wanted, other) in [
+        (&["bls-load", "rollb"][..], "rollback", "--delta"),
+        (&["bls-load", "install", "--del"], "--delta", "--fuel"),
+        (&["bls-compile", "--compress-w"], "--compress-window", "rollback"),
+        (&["bls-serve", "--adm"], "--admin", "--delta"),
+    ] {
+        let (last, before) = words.split_last().unwrap();
+        // Without a terminal: what it would offer is printed.
+        let script = format!(
+            "compadd() {{ shift; print -l -- \"$@\" }}; _files() {{ }}; \
+             words=({} '{last}'); CURRENT={}; PREFIX='{last}'; source '{}'",
+            before.join(" "),
+            words.len(),
+            contrib("completions/bls.zsh").display()
+        );
+        if let Some(offered) = complete("zsh", &script) {
+            assert!(offered.lines().any(|one| one == wanted), "{words:?}: {offered}");
+        }
+        let script = format!(
+            "source '{}'; complete -C '{} {last}'",
+            contrib("completions/bls.fish").display(),
+            before.join(" ")
+        );
+        if let Some(offered) = complete("fish", &script) {
+            let offered: Vec<&str> = offered.lines().map(|line| line.trim()).collect();
+            assert!(offered.contains(&wanted), "{words:?}: {offered:?}");
+            assert!(!offered.contains(&other), "{words:?}: {offered:?}");
+        }
+    }
 }
 
 /// Where mandoc or man is installed it finds nothing wrong.

@@ -77,9 +77,6 @@ const ARCHITECTURES: [Architecture; 4] = [
     Architecture { name: "s390x", triple: "s390x-unknown-linux-gnu", gcc: "s390x-linux-gnu-gcc" },
 ];
 
-/// Where a folder with a Debian in it sees ours.
-const MOUNT: &str = "/mnt";
-
 /// Builds for the architectures that are named; with `--test`, runs the tests.
 pub(crate) fn run(words: &[String]) -> Step {
     let (mut tests, mut if_possible) = (None, false);
@@ -147,11 +144,7 @@ fn why_not(architecture: &Architecture) -> Option<String> {
 fn build(architecture: &Architecture) -> Step {
     let Architecture { name, triple, gcc } = *architecture;
     let inside = std::env::var_os("BLS_CROSS_ROOT").map(PathBuf::from);
-    let sources = match &inside {
-        Some(_) => Path::new(MOUNT).join("sources"),
-        None => root(),
-    };
-    let mut flags = loader_flags(&sources, triple);
+    let mut flags = loader_flags(triple);
     // LLVM's linker: it makes one of functions of equal text, and takes the tables for unwinding
     // away without a word.
     let more =

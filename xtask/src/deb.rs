@@ -1,6 +1,6 @@
 //! `cargo xtask deb`: a package for Debian and what is made of it, by `dpkg-deb` alone.
 //!
-//! The programs as `build` makes them, manuals, completion for bash, the unit for systemd. Nothing is
+//! The programs as `build` makes them, manuals, completions, the unit for systemd. Nothing is
 //! done when it is installed but to put files in place: it trusts nobody, and starts nothing.
 
 use crate::{Failed, Step, build, programs, root, target};
@@ -86,11 +86,14 @@ fn stage(tree: &Path) -> std::io::Result<()> {
             return Err(std::io::Error::other("gzip fails"));
         }
     }
-    let completions = "usr/share/bash-completion/completions";
+    let completion = |shell: &str| root().join(format!("contrib/completions/bls.{shell}"));
     for program in ["bls-compile", "bls-load", "bls-registry", "bls-serve"] {
-        let script = root().join("contrib/completions/bls.bash");
-        put(script, &format!("{completions}/{program}"), 0o644)?;
+        let bash = format!("usr/share/bash-completion/completions/{program}");
+        put(completion("bash"), &bash, 0o644)?;
+        let fish = format!("usr/share/fish/vendor_completions.d/{program}.fish");
+        put(completion("fish"), &fish, 0o644)?;
     }
+    put(completion("zsh"), "usr/share/zsh/vendor-completions/_bls", 0o644)?;
     put(root().join("contrib/systemd/bls@.service"), "usr/lib/systemd/system/bls@.service", 0o644)?;
     let unit = "bls-serve@.service";
     let from = root().join("contrib/systemd").join(unit);

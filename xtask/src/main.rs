@@ -9,6 +9,7 @@
 mod cross;
 mod deb;
 mod fuzz;
+mod reproduce;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,8 @@ Usage: cargo xtask <VERB>
            build minimal: a small bls-load, into target/bls/minimal/: core WebAssembly, preview 1,
            raw parts; no store, no network, no configurations (loader/Cargo.toml)
   library  the library for C and its header, into target/bls/
+  reproduce  bls-load a second time, of a copy of the committed sources in another folder: are
+           the bytes the same?
   deb      build, then a package for Debian of the programs, into target/deb/
   cross    bls-load for aarch64, riscv64, armv7 and s390x, into target/bls/cross/, and what runs
            there: cargo xtask cross --help
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         "library" => library(),
         "cross" => cross::run(rest),
         "deb" => deb::run(),
+        "reproduce" => reproduce::run(),
         "test" => build_all().and_then(|()| test(rest)),
         "check" => check(),
         "ci" => check().and_then(|()| build_all()).and_then(|()| test(rest)),
@@ -96,11 +100,16 @@ fn host() -> Result<String, Failed> {
 
 /// Runs cargo with these arguments.
 fn cargo(arguments: &[&str], variables: &[(&str, &OsStr)]) -> Step {
+    cargo_in(&root(), arguments, variables)
+}
+
+/// The same in a folder.
+fn cargo_in(folder: &Path, arguments: &[&str], variables: &[(&str, &OsStr)]) -> Step {
     eprintln!("$ cargo {}", arguments.join(" "));
     let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args(arguments)
         .envs(variables.iter().copied())
-        .current_dir(root())
+        .current_dir(folder)
         .status();
     match status {
         Ok(status) if status.success() => Ok(()),
@@ -145,13 +154,26 @@ fn build() -> Step {
 
 /// Builds the static loader, with these features.
 fn loader(host: &str, features: &[&str]) -> Step {
-    // Static: nothing to link at start. The flags hold for one target, so build scripts do
-    // not get them.
-    let mut flags = loader_flags(&root(), host);
+    let flags = static_flags(host);
+    cargo(&[&LOADER[..], &[host, "--config", &flags], features].concat(), &[])
+}
+
+/// The same of the sources in `folder`, with all features, into another folder than the usual one.
+fn build_loader_in(folder: &Path, target: &Path, host: &str) -> Step {
+    let flags = static_flags(host);
+    let arguments = [&LOADER[..], &[host, "--config", &flags]].concat();
+    cargo_in(folder, &arguments, &[("CARGO_TARGET_DIR", target.as_os_str())])
+}
+
+/// How cargo builds a loader for the target that comes behind it.
+const LOADER: [&str; 6] = ["build", "--profile", "dist", "--package", "bls-loader", "--target"];
+
+/// Static: nothing to link at start. The flags hold for one target, so build scripts do not get
+/// them.
+fn static_flags(host: &str) -> String {
+    let mut flags = loader_flags(host);
     flags.push("-Ctarget-feature=+crt-static".to_owned());
-    let flags = format!("target.{host}.rustflags={flags:?}");
-    let common = ["build", "--profile", "dist", "--package", "bls-loader", "--target", host];
-    cargo(&[&common[..], features, &["--config", &flags]].concat(), &[])
+    format!("target.{host}.rustflags={flags:?}")
 }
 
 /// Builds the loader without what small machines do without. Its profile is the loader's, but
@@ -177,25 +199,35 @@ fn library() -> Step {
     install(&root().join("loader/capi/bls.h"), "bls.h")
 }
 
-/// What makes the loader small, as flags of rustc that sees the sources in `root`.
-fn loader_flags(root: &Path, triple: &str) -> Vec<String> {
-    let script = root.join("loader/no-unwind.ld");
+/// What makes the loader small, as flags of rustc. They name no folder of this machine but one that
+/// they take out, so that who builds the same sources elsewhere gets the same bytes.
+fn loader_flags(triple: &str) -> Vec<String> {
     let mut flags = vec![
         // At a fixed address: nothing to relocate at start (SECURITY.md, "What is not
         // promised yet", has what it would cost).
         "-Crelocation-model=static".to_owned(),
-        // Without what unwinding needs.
+        // Without what unwinding needs. rustc links in the workspace's folder.
         "-Clink-arg=-Wl,--no-eh-frame-hdr".to_owned(),
-        format!("-Clink-arg=-Wl,-T,{}", script.display()),
+        "-Clink-arg=-Wl,-T,loader/no-unwind.ld".to_owned(),
         // More than opt-level "z" inlines: both smaller and faster.
         "-Cllvm-args=--inline-threshold=10".to_owned(),
     ];
+    if let Some(sources) = crate_sources() {
+        flags.push(format!("--remap-path-prefix={}=", sources.display()));
+    }
     if triple == "x86_64-unknown-linux-gnu" {
         // Functions of equal text are one. Nothing here compares addresses of functions;
         // the linker that Rust brings for this target can do it.
         flags.push("-Clink-arg=-Wl,--icf=all".to_owned());
     }
     flags
+}
+
+/// Where cargo keeps the sources of crates, with a slash behind it: messages of panics name them.
+fn crate_sources() -> Option<PathBuf> {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")))?;
+    Some(home.join("registry/src/"))
 }
 
 /// Copies a program to where tests, benchmarks and people find it.
@@ -327,7 +359,7 @@ fn bench(rest: &[String]) -> Step {
     let is_name = |word: &str| !word.starts_with('-') && word.parse::<u32>().is_err();
     if rest.contains(&"size") || !rest.iter().any(|word| is_name(word)) {
         // For its size only: the loader that is linked dynamically.
-        let flags = loader_flags(&root(), &host()?);
+        let flags = loader_flags(&host()?);
         let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
         let common = ["rustc", "--profile", "dist", "--package", "bls-loader"];
         cargo(&[&common[..], &["--bin", "bls-load", "--"], &flags].concat(), &[])?;
