@@ -131,9 +131,13 @@ impl Peer {
 
     /// The time is over.
     pub(crate) fn late(&self) -> Error {
+        self.late_for(&self.host)
+    }
+
+    /// It is over, and `who` has taken it.
+    pub(crate) fn late_for(&self, who: &str) -> Error {
         let time = self.max_time.as_millis();
-        let what = format!("{} takes longer than the {time} ms that it may", self.host);
-        Error::new(Defect::Timeout, what)
+        Error::new(Defect::Timeout, format!("{who} takes longer than the {time} ms that it may"))
     }
 
     /// Its name.

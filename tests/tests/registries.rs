@@ -209,6 +209,14 @@ fn a_registry_that_asks_gets_the_credentials_of_docker() {
         assert!(!ended.stderr.contains("a-secret"), "{}", ended.stderr);
     }
     assert_eq!(fs::read_to_string(home.path("asked")).unwrap(), *host);
+
+    // One that hangs has the time that all of it may take.
+    fs::write(&helper, "#!/bin/sh\nexec sleep 5 > /dev/null 2> /dev/null\n").unwrap();
+    let path = format!("{}:{}", home.path("").display(), std::env::var("PATH").unwrap());
+    let mut pull = command(&home, &program());
+    pull.env("PATH", path).args(["pull", "--max-time", "1s", &reference]);
+    let ended = run(&mut pull, b"").expect(1);
+    let _ = ended.says(&["the credential helper takes longer", "code: registry.timeout"]);
 }
 
 /// A manifest of this layer, changed.

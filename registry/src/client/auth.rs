@@ -14,6 +14,8 @@ use docker_credential::{CredentialRetrievalError, DockerCredential, get_credenti
 use std::collections::BTreeMap;
 use std::env;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
 use ureq::http::{HeaderMap, StatusCode};
 
 /// The most bytes of an answer with a token.
@@ -184,8 +186,19 @@ impl Client {
         if !is_configured() {
             return Ok(None);
         }
+        // A helper may ask a person, or hang: it has the time that is left, and ends with us or later.
+        let (say, hear) = mpsc::channel();
+        let name = account.to_owned();
+        let _ = thread::spawn(move || say.send(get_credential(&name)));
+        let given = match hear.recv_timeout(self.peer.left()?) {
+            Ok(given) => given,
+            Err(RecvTimeoutError::Timeout) => {
+                return Err(self.peer.late_for("the credential helper"));
+            }
+            Err(RecvTimeoutError::Disconnected) => Err(HelperCommunicationError),
+        };
         // What a helper prints may be a secret: none of it is repeated.
-        let what = match get_credential(account) {
+        let what = match given {
             Ok(credential) => return Ok(Some(credential)),
             Err(NoCredentialConfigured | ConfigNotFound) => return Ok(None),
             // How helpers say that they have none.
