@@ -69,8 +69,9 @@ impl Stale {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Rollback { .. } => {
-                "run the newest release, which bls-load list shows; a builder gives the next one a \
-                 higher --sequence, or another --name; a reset in a signed trust file permits going back"
+                "run the newest release, which bls-load list shows if it was not removed; a builder \
+                 gives the next one a higher --sequence, or another --name; a reset in a signed \
+                 trust file permits going back"
             }
             Self::Jump { .. } => {
                 "ask its builder whether this is the next release; a reset in the trust file permits it"

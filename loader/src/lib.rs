@@ -27,6 +27,7 @@
 //! | call it many times: a plug-in, a library | [`Runner::instantiate`], which gives an [`Instance`] |
 //! | hold many guests of one artifact | `Runner::pool`, with the feature `pool` |
 //! | give it functions of your own | [`Runner::function`] |
+//! | name the engine's types: `Val`, `Error` | [`wasmtime`], as this crate has it; signed formats: [`bls_artifact`] |
 //! | stop it from another thread | [`Runner::cancel`] |
 //! | give up everything that a pool's guests do not need | `Wall`, with the feature `pool` |
 //! | bring your own `wasmtime::Linker` | [`Verified::module`] |
@@ -36,7 +37,7 @@
 //! and digest were checked.
 //!
 //! Errors are an [`Error`] with a stage, a [`code`](Error::code) that stays the same, and what
-//! can be done about it. What a *guest* does is no error: it is in [`Ended::outcome`].
+//! can be done about it (hints speak of `bls-load`'s options, which have the names of methods here). What a *guest* does is no error: it is in [`Ended::outcome`].
 //!
 //! # Inside
 //!

@@ -98,7 +98,7 @@ impl StageError for PolicyError {
         Some(match self {
             Self::File(error) => error.hint(),
             Self::Contents(_, policy::PolicyError::Json(_)) => {
-                r#"a policy is JSON, such as {"version": 1, "limits": {"fuel": {"max": "1G"}}}"#
+                r#"a policy is JSON, such as {"version": 1, "limits": {"fuel": {"max": "1G"}}}; a list of needs is for bls-compile --policy"#
                     .into()
             }
             Self::Contents(path, policy::PolicyError::Version(_)) => {

@@ -99,7 +99,16 @@ fn into_error(failure: Failure) -> wasmtime::Error {
 }
 
 /// What can be a host function: a closure that takes a [`Call`] and up to 12 numbers, and
-/// gives a number, several, or nothing; or an error, which is a trap.
+/// gives a [`wasmtime::Result`](crate::wasmtime::Result) of a number, of several (a tuple), or of
+/// nothing; an error is a trap, and [`Error::msg`](crate::wasmtime::Error::msg) makes one.
+///
+/// The types of its parameters are written out: `|call: &mut Call<'_>, number: i32| Ok(number + 1)`.
+/// A panic in it goes through the guest to whoever called that; the instance stays as it is.
+#[diagnostic::on_unimplemented(
+    message = "this is no host function",
+    label = "wants a closure like `|call: &mut Call<'_>, number: i32| Ok(number + 1)`",
+    note = "every parameter's type is written out, and it gives a `bls_loader::wasmtime::Result`"
+)]
 pub trait HostFunction<Parameters, Results>: Send + Sync + 'static {
     #[doc(hidden)]
     fn define(

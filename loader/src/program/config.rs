@@ -135,6 +135,10 @@ fn read_file(path: &Path) -> Result<String, ConfigFileError> {
         Ok(count) if count > CONFIG_BYTES_MAX => "it is too long for a configuration".into(),
         Ok(_) => match String::from_utf8(bytes) {
             Ok(text) => return Ok(text),
+            Err(error) if error.as_bytes().starts_with(b"\x7fELF") => {
+                "it is native code, and no configuration (what bls-compile makes ends in .bls)"
+                    .into()
+            }
             Err(_) => "it is no text".into(),
         },
     };

@@ -170,7 +170,8 @@ impl Outcome {
                 ),
             }),
             Self::OutOfFuel => Some(
-                "bls-load: run: out of fuel\nhint: if it may do more, give it more: --fuel N"
+                "bls-load: run: out of fuel\nhint: if it may do more, give it more: --fuel N, as far \
+                 as policies allow"
                     .to_owned(),
             ),
             Self::Limit(limit, what) => {

@@ -258,7 +258,9 @@ impl StageError for StoreError {
             Self::Stale(_, stale) => stale.hint().into(),
             Self::Ambiguous(..) => "give more digits of it".into(),
             Self::NothingBefore(..) => {
-                "gc removes what was replaced; install the artifact of that release again".into()
+                "gc removes what was replaced; install the artifact of that release again, if its \
+                 sequence is not lower"
+                    .into()
             }
             Self::SeveralBefore(name, _) => {
                 format!("say which: bls-load rollback {name} sha256:HEX")

@@ -198,7 +198,7 @@ impl StageError for TrustError {
             Self::NoHome | Self::Database(_) => {
                 "name a trust file or a public key: --trust builder.pub; a file is made with: \
                  bls-load trust add --file trust.json builder.pub, and for everybody with \
-                 --system, by root"
+                 --system, by root; into a container mount it as /etc/bls/trust.json"
                     .into()
             }
             Self::File(error) => error.hint(),

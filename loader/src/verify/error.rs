@@ -203,8 +203,8 @@ impl StageError for VerifyError {
         let again = "fetch the artifact again, or compare sha256sum with its origin";
         Some(match &self.reason {
             Reason::Untrusted(_) if crate::trust::system_file_exists() => format!(
-                "if you trust its builder: --trust builder.pub, for one run; for all, the keeper \
-                 of {SYSTEM_FILE} can add the key"
+                "if you trust its builder: bls-load trust add --system builder.pub, as root, adds \
+                 the key to {SYSTEM_FILE}; for one run: --trust builder.pub"
             ),
             Reason::UntrustedByRoots(_) => {
                 "if you trust its builder: --trust builder.pub, for one run; for all, the holders \

@@ -66,6 +66,7 @@ fn every_option_says_the_same_in_a_configuration() {
     // What some options mean nothing without.
     let with = |option: &str| match option {
         "seed" | "epoch" => (vec!["--deterministic".to_owned()], ", \"deterministic\": true"),
+        "allow-extension" => (vec!["--extensions=e".to_owned()], ", \"extensions\": \"e\""),
         "receipt" => (vec!["--receipt-key=k".to_owned()], ", \"receipt_key\": \"k\""),
         "receipt-key" => (vec!["--receipt=r".to_owned()], ", \"receipt\": \"r\""),
         _ => (Vec::new(), ""),

@@ -105,7 +105,9 @@ impl StageError for ModuleError {
                 "see that it is there and may be read; a path begins where this was started".into()
             }
             Self::Foreign(_, Foreign::Component) => {
-                "build it for WASI preview 1: rustc --target wasm32-wasip1".into()
+                "compile it, and name what comes of it: bls-compile app.component.wasm && \
+                 bls-runtime app.component.bls"
+                    .into()
             }
             Self::Foreign(_, Foreign::Cwasm) => {
                 "native code that nobody signed is not run: name the module it was made of".into()
