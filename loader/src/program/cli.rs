@@ -505,7 +505,7 @@ impl Words {
         self.options.account.check()?;
         self.options.take_words(parser.raw_args().map_err(malformed)?.collect());
         let determinism = determinism(self.deterministic, self.seed, self.epoch)?;
-        let extensions = &self.request.beyond.extensions;
+        let extensions = &self.options.request.beyond.extensions;
         if extensions.path.is_none() && !extensions.aliases.is_empty() {
             return Err(usage("--allow-extension means nothing without --extensions"));
         }
