@@ -149,11 +149,11 @@ fn read_option(parser: &mut Parser, add: &mut Add) -> Result<Option<bool>, lexop
         }
         Arg::Long("network") => add.set(|one| one.network = true),
         Arg::Long("read") => {
-            let path = absolute(&PathBuf::from(parser.value()?))?;
+            let path = granted(&PathBuf::from(parser.value()?))?;
             add.set(|one| one.read.push(path));
         }
         Arg::Long("write") => {
-            let path = absolute(&PathBuf::from(parser.value()?))?;
+            let path = granted(&PathBuf::from(parser.value()?))?;
             add.set(|one| one.write.push(path));
         }
         Arg::Value(path) if add.path.is_none() => add.path = Some(path.into()),
@@ -169,6 +169,12 @@ fn count(text: &str) -> Result<u32, String> {
 /// The path from the root, links resolved: what is registered is what is there now.
 fn absolute(path: &Path) -> Result<PathBuf, String> {
     std::fs::canonicalize(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// The same of what an extension may read or write, which must be there.
+fn granted(path: &Path) -> Result<PathBuf, String> {
+    absolute(path)
+        .map_err(|what| format!("{what}: make it first, for it is granted by what it is now"))
 }
 
 fn add(parser: Parser) -> Result<ExitCode, Failure> {
