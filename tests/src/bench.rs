@@ -22,6 +22,7 @@ mod memory;
 mod nans;
 mod node;
 mod oci;
+mod page;
 mod peers;
 mod report;
 mod schemes;
@@ -38,6 +39,7 @@ pub const HELP: &str = "\
 Benchmarks of the two programs beside their peers. Prints tables, asserts nothing.
 
 Usage: cargo xtask bench [load|fuel|memory|ablation|cpu|size|sizes|deltas|compile|adversaries|bombs|embedding|wall|node|nans|oci|serve]... [RUNS] [--callgrind]
+       cargo xtask bench page [RUNS] [--even-if-busy] [--json FILE]
 
   load         start of a process: hello, by size, large artifacts; from files and installed
   fuel         metered against unmetered, on BLS_SHARED/bench
@@ -56,13 +58,18 @@ Usage: cargo xtask bench [load|fuel|memory|ablation|cpu|size|sizes|deltas|compil
   oci          containers through containerd: start and memory, beside a static C program
   serve        requests a second of bls-serve, and how long they take, beside other servers
   embedding    the library: calls across the border, guests from a pool, beside wasmtime's own
+  page         ours beside wasmtime, WasmEdge, WAMR, Node and native code, those that are on PATH: start,
+               speed, metering, compiling, memory, sizes; writes BENCH.md and contrib/bench/*.svg
 
   RUNS         runs of each command [default: 300 for load and wall, 7 for fuel, memory, ablation and cpu, 5 for adversaries,
                25 for embedding, 60 for compile, 5 for node and serve, 15 for nans, 40 for oci,
-               11 for deltas]
+               11 for deltas, 9 for page: 20 times that for its starts, a third for compiling and
+               techniques of the meter]
+  --even-if-busy  with page: write it although others use the machine; its head says so
+  --json FILE  with page: all figures
   --callgrind  with fuel and ablation: instructions executed by short programs, counted by valgrind (slow)
 
-Without a name, all of them but ablation, compile, cpu, deltas, memory, oci, serve, sizes and wall. BLS_SHARED names a folder with guests/ and bench/.
+Without a name, all of them but ablation, compile, cpu, deltas, memory, oci, page, serve, sizes and wall. BLS_SHARED names a folder with guests/ and bench/.
 ";
 
 /// What is measured, and how often.
@@ -71,6 +78,7 @@ pub struct Options {
     names: Vec<Name>,
     runs: Option<usize>,
     callgrind: bool,
+    page: page::Options,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +99,7 @@ enum Name {
     Deltas,
     Nans,
     Oci,
+    Page,
     Serve,
 }
 
@@ -100,8 +109,14 @@ impl Options {
     /// # Errors
     /// A word that is neither a benchmark, a number nor an option.
     pub fn parse(arguments: &[String]) -> Result<Self, String> {
-        let mut options = Self { names: Vec::new(), runs: None, callgrind: false };
-        for argument in arguments {
+        let mut options = Self {
+            names: Vec::new(),
+            runs: None,
+            callgrind: false,
+            page: page::Options::default(),
+        };
+        let mut arguments = arguments.iter();
+        while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "load" => options.names.push(Name::Load),
                 "fuel" => options.names.push(Name::Fuel),
@@ -116,11 +131,17 @@ impl Options {
                 "cpu" => options.names.push(Name::Cpu),
                 "nans" => options.names.push(Name::Nans),
                 "oci" => options.names.push(Name::Oci),
+                "page" => options.names.push(Name::Page),
                 "serve" => options.names.push(Name::Serve),
                 "wall" => options.names.push(Name::Wall),
                 "embedding" => options.names.push(Name::Embedding),
                 "adversaries" => options.names.push(Name::Adversaries),
                 "--callgrind" => options.callgrind = true,
+                "--even-if-busy" => options.page.even_if_busy = true,
+                "--json" => {
+                    let file = arguments.next().ok_or("--json needs the name of a file")?;
+                    options.page.json = Some(file.into());
+                }
                 other => match other.parse() {
                     Ok(runs @ 1..) => options.runs = Some(runs),
                     _ => return Err(format!("there is no benchmark {other:?}\n\n{HELP}")),
@@ -177,6 +198,7 @@ pub fn run(options: &Options) -> Result<(), String> {
             Name::Wall => wall::run(&bench, options.runs.unwrap_or(wall::RUNS))?,
             Name::Nans => nans::run(options.runs.unwrap_or(nans::RUNS))?,
             Name::Oci => oci::run_all(options.runs.unwrap_or(oci::RUNS))?,
+            Name::Page => page::run(&bench, options.runs.unwrap_or(page::RUNS), &options.page)?,
             Name::Serve => serve::run(&bench, options.runs.unwrap_or(serve::RUNS))?,
             Name::Embedding => embedding::run(options.runs.unwrap_or(embedding::RUNS))?,
             Name::Adversaries => {

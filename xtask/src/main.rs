@@ -33,7 +33,7 @@ Usage: cargo xtask <VERB>
            nightly are (with arguments: those of cargo test, and no fuzzing)
   check    formatting, clippy, docs, the tree's own rules and advisories, warnings denied
   ci       check, then test
-  bench    build, then the benchmarks: cargo xtask bench [NAME]...
+  bench    build, then the benchmarks: cargo xtask bench [NAME]...; cargo xtask bench page writes BENCH.md
   fuzz     the fuzz targets, 60 seconds each: cargo xtask fuzz [NAME]... [SECONDS]
 ";
 
@@ -57,6 +57,9 @@ fn main() -> ExitCode {
         "check" => check(),
         "ci" => check().and_then(|()| build_all()).and_then(|()| test(rest)),
         "fuzz" => fuzz::run(rest),
+        "bench" if rest.iter().any(|word| word == "page") => {
+            minimal().and_then(|()| build()).and_then(|()| bench(rest))
+        }
         "bench" => build().and_then(|()| bench(rest)),
         "help" | "--help" | "-h" => {
             print!("{HELP}");

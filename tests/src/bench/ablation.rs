@@ -18,7 +18,7 @@ use bls_compiler::meter::{self, Technique};
 const VARIANTS: usize = 2 + Technique::ALL.len();
 
 /// Times by layout and variant, in microseconds; instructions by variant.
-struct Measured {
+pub(super) struct Measured {
     name: String,
     times: Vec<[Samples; VARIANTS]>,
     instructions: Option<[u64; VARIANTS]>,
@@ -26,6 +26,25 @@ struct Measured {
 
 /// Prints the tables.
 pub(super) fn run(bench: &Bench, runs: usize, callgrind: bool) -> Result<(), String> {
+    let measured = measure_all(bench, runs, callgrind)?;
+    times(&measured).print(&format!(
+        "ablation: run stage, medians of the ratios of {runs} pairs in turns, geometric means over {} programs. \
+         metered: with all techniques over unmetered. no …: without it over with all.",
+        measured.len()
+    ));
+    by_program(&measured);
+    if callgrind {
+        counted(&measured);
+    }
+    Ok(())
+}
+
+/// Measures every program; one that cannot be is named and left out.
+pub(super) fn measure_all(
+    bench: &Bench,
+    runs: usize,
+    callgrind: bool,
+) -> Result<Vec<Measured>, String> {
     let mut measured = Vec::new();
     for program in fuel::programs()? {
         eprintln!("ablation: {}", program.name);
@@ -34,12 +53,7 @@ pub(super) fn run(bench: &Bench, runs: usize, callgrind: bool) -> Result<(), Str
             Err(what) => println!("{} is left out: {what}", program.name),
         }
     }
-    times(&measured, runs);
-    by_program(&measured);
-    if callgrind {
-        counted(&measured);
-    }
-    Ok(())
+    Ok(measured)
 }
 
 fn measure(
@@ -125,7 +139,7 @@ fn headings(first: &str) -> Vec<String> {
 }
 
 /// Geometric means over the programs, a row for each layout.
-fn times(measured: &[Measured], runs: usize) {
+pub(super) fn times(measured: &[Measured]) -> Table {
     let mut table = Table::new(&headings("layout"));
     let mut all: [Vec<f64>; VARIANTS - 1] = Default::default();
     for layout in 0..dressed::LAYOUTS as usize {
@@ -140,11 +154,7 @@ fn times(measured: &[Measured], runs: usize) {
         table.row(row(&layout.to_string(), &here));
     }
     table.row(row("all", &all));
-    table.print(&format!(
-        "ablation: run stage, medians of the ratios of {runs} pairs in turns, geometric means over {} programs. \
-         metered: with all techniques over unmetered. no …: without it over with all.",
-        measured.len()
-    ));
+    table
 }
 
 /// Each program, over all layouts.

@@ -30,7 +30,8 @@ pub(super) struct Program {
     pub(super) name: String,
     pub(super) module: PathBuf,
     pub(super) folder: tempfile::TempDir,
-    expected: Option<Vec<u8>>,
+    /// What it prints, where that is recorded.
+    pub(super) expected: Option<Vec<u8>>,
 }
 
 /// What was measured of one.

@@ -31,15 +31,21 @@ pub(super) fn run(bench: &Bench, runs: usize) -> Result<(), String> {
 }
 
 /// An artifact that is installed.
-struct Installed<'a> {
+pub(super) struct Installed<'a> {
     shelf: &'a Shelf,
     name: String,
     /// The integrity mode in which it runs: store, where root measures.
-    mode: String,
+    pub(super) mode: String,
 }
 
 impl<'a> Installed<'a> {
-    fn new(bench: &Bench, shelf: &'a Shelf, made: &Made, name: &str) -> Result<Self, String> {
+    /// Installs it under its own name.
+    pub(super) fn new(
+        bench: &Bench,
+        shelf: &'a Shelf,
+        made: &Made,
+        name: &str,
+    ) -> Result<Self, String> {
         let ended = shelf.install(&bench.home, &made.path);
         if ended.code != Some(0) {
             return Err(format!("{name}: {}", ended.stderr.trim()));
@@ -50,7 +56,8 @@ impl<'a> Installed<'a> {
         Ok(installed)
     }
 
-    fn command(&self, bench: &Bench, arguments: &[&str]) -> Command {
+    /// The command that runs it.
+    pub(super) fn command(&self, bench: &Bench, arguments: &[&str]) -> Command {
         let mut command = Command::new(loader());
         command.current_dir(bench.home.path(".")).arg("--trust").arg(bench.home.public_key());
         command.arg("--store").arg(self.shelf.store()).arg(&self.name).args(arguments);

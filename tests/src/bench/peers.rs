@@ -21,6 +21,16 @@ pub(super) struct Peers {
     without_auxv: Option<PathBuf>,
 }
 
+/// What the kernel counted of a command and of its children.
+pub(super) struct Usage {
+    /// The most that one of them had in memory, in bytes.
+    pub(super) peak: u64,
+    /// Processor time of all of them, in microseconds.
+    pub(super) cpu: f64,
+    /// Whether it ended with 0.
+    pub(super) is_done: bool,
+}
+
 impl Peers {
     /// Looks for them, and builds the C programs.
     pub(super) fn find() -> Result<Self, String> {
@@ -71,6 +81,11 @@ impl Peers {
 
     /// The same, whether it fails or not; and whether it did not.
     pub(super) fn resident_and_success(&self, command: &Command) -> Option<(u64, bool)> {
+        self.usage(command).map(|usage| (usage.peak, usage.is_done))
+    }
+
+    /// Runs a command; what the kernel counted of it and of its children.
+    pub(super) fn usage(&self, command: &Command) -> Option<Usage> {
         let mut measured = Command::new(self.measure.as_ref()?);
         measured.arg(command.get_program()).args(command.get_args());
         if let Some(folder) = command.get_current_dir() {
@@ -78,8 +93,12 @@ impl Peers {
         }
         let output = measured.stdin(Stdio::null()).output().ok()?;
         let text = String::from_utf8_lossy(&output.stderr);
-        let kibibytes: u64 = text.lines().last()?.parse().ok()?;
-        Some((kibibytes * 1024, output.status.success()))
+        let (kibibytes, microseconds) = text.lines().last()?.split_once(' ')?;
+        Some(Usage {
+            peak: kibibytes.parse::<u64>().ok()? * 1024,
+            cpu: microseconds.parse().ok()?,
+            is_done: output.status.success(),
+        })
     }
 
     /// Instructions that a command executes, counted by valgrind; `None` when it does not
@@ -113,7 +132,7 @@ fn build(folder: &Path, name: &str, source: &str) -> Option<PathBuf> {
 }
 
 /// Runs a command without a word; whether it succeeded.
-fn quiet(command: &mut Command) -> bool {
+pub(super) fn quiet(command: &mut Command) -> bool {
     command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -123,7 +142,7 @@ fn quiet(command: &mut Command) -> bool {
 }
 
 /// Where a program is.
-fn on_path(name: &str) -> Option<PathBuf> {
+pub(super) fn on_path(name: &str) -> Option<PathBuf> {
     let folders = std::env::var_os("PATH")?;
     std::env::split_paths(&folders).map(|folder| folder.join(name)).find(|path| path.is_file())
 }

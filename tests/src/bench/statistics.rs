@@ -40,7 +40,17 @@ impl Samples {
     /// The middle of what each is of the one of `other` that was taken in the same turn: what
     /// slows down both of a pair, be it a busy neighbour, leaves their ratio nearly as it is.
     pub(super) fn median_over(&self, other: &Self) -> f64 {
-        self.0.iter().zip(&other.0).map(|(one, other)| one / other).collect::<Self>().median()
+        self.over(other).median()
+    }
+
+    /// What each is of the one of `other` that was taken in the same turn.
+    pub(super) fn over(&self, other: &Self) -> Self {
+        self.0.iter().zip(&other.0).map(|(one, other)| one / other).collect()
+    }
+
+    /// The middle half: a quarter lies below the first, a quarter above the second.
+    pub(super) fn middle_half(&self) -> (f64, f64) {
+        (self.quantile(0.25), self.quantile(0.75))
     }
 
     /// Nine of ten are not above this.
@@ -94,6 +104,7 @@ mod tests {
         assert_eq!(samples.median(), 3.0);
         assert_eq!(samples.minimum(), 1.0);
         assert_eq!(samples.ninth_decile(), 5.0);
+        assert_eq!(samples.middle_half(), (2.0, 4.0));
         assert!(Samples::default().median().is_nan());
     }
 

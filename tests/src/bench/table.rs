@@ -18,6 +18,23 @@ impl Table {
         self.rows.push(cells);
     }
 
+    /// The cells, the headings first.
+    pub(super) fn rows(&self) -> &[Vec<String>] {
+        &self.rows
+    }
+
+    /// The same as a table of Markdown.
+    pub(super) fn markdown(&self) -> String {
+        let mut text = String::new();
+        for (number, row) in self.rows.iter().enumerate() {
+            text += &format!("| {} |\n", row.join(" | "));
+            if number == 0 {
+                text += &format!("| --- |{}\n", " ---: |".repeat(row.len() - 1));
+            }
+        }
+        text
+    }
+
     /// Prints it under what it measures.
     pub(super) fn print(&self, what: &str) {
         println!("{what}\n");
@@ -77,4 +94,19 @@ pub(super) fn megabytes(bytes: u64) -> String {
 /// What stands where nothing was measured.
 pub(super) fn dash() -> String {
     "-".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn markdown_has_a_rule_below_its_headings_and_numbers_at_the_right() {
+        let mut table = Table::new(&["program", "ms", "ratio"]);
+        table.row(vec!["sort".to_owned(), "1.20".to_owned(), "1.05".to_owned()]);
+        assert_eq!(
+            table.markdown(),
+            "| program | ms | ratio |\n| --- | ---: | ---: |\n| sort | 1.20 | 1.05 |\n"
+        );
+    }
 }

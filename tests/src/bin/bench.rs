@@ -1,4 +1,4 @@
-//! `bench [load|fuel|ablation|size|adversaries|bombs|embedding|nans]... [RUNS] [--callgrind]`: prints the tables.
+//! `bench [NAME]... [RUNS] [OPTION]...`: prints the tables.
 //!
 //! Run by `cargo xtask bench`, which builds the two programs first and says where
 //! they are. Asserts no time: a person reads the tables.
