@@ -60,10 +60,7 @@ fn an_exchange_is_a_head_and_a_body_there_and_back() {
                 handle: 77,
                 status: 302,
                 url: url.clone(),
-                headers: vec![
-                    ("x-b".into(), b"1".to_vec()),
-                    ("x-b".into(), b"\xff: 2".to_vec()),
-                ],
+                headers: vec![("x-b".into(), b"1".to_vec()), ("x-b".into(), b"\xff: 2".to_vec())],
             },
             Request::Read { handle: 77, .. } => Answer::Bytes(pieces.pop().unwrap_or_default()),
             Request::Close { handle: 77 } => Answer::Done,

@@ -114,7 +114,8 @@ fn says(stream: &mut TcpStream, first: &str, fields: &[String], body: &[u8]) {
         }
         "/moved" => send(b"HTTP/1.1 302 Found\r\nLocation: /a\r\nContent-Length: 0\r\n\r\n"),
         _ => {
-            let head = "HTTP/1.1 201 Made\r\nX-B: 1\r\nKeep-Alive: a\r\nx-odd: \u{e9}\r\nx-b: 2\r\n";
+            let head =
+                "HTTP/1.1 201 Made\r\nX-B: 1\r\nKeep-Alive: a\r\nx-odd: \u{e9}\r\nx-b: 2\r\n";
             let head = format!("{head}Content-Length: {}\r\n\r\n", text.len());
             let head: Vec<u8> = head.chars().map(|letter| letter as u8).collect();
             send(&head);
@@ -291,7 +292,8 @@ fn nobody_has_an_answer_before_the_body_is_finished() {
 #[test]
 fn waiting_for_an_answer_before_the_body_is_finished_is_an_error() {
     let home = Home::new();
-    let finish = "(call $finish (local.get $sent) (i32.const 0) (i32.const 0) (i32.const 0)) ;; FINISH
+    let finish =
+        "(call $finish (local.get $sent) (i32.const 0) (i32.const 0) (i32.const 0)) ;; FINISH
       (call $is (i32.load8_u (i32.const 0)) (i32.const 0))";
     let component = changed(&home, &[(finish, "")]);
     let artifact = home.compile(&component, &[]);

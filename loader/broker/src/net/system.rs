@@ -178,6 +178,9 @@ mod tests {
         let found = system.addresses("localhost", later).unwrap();
         assert!(found.iter().all(IpAddr::is_loopback) && !found.is_empty(), "{found:?}");
         let refusal = system.addresses("no-such-name.invalid", later).unwrap_err();
-        assert!(matches!(refusal.reason.coarse(), Reason::Unreachable | Reason::Timeout), "{refusal}");
+        assert!(
+            matches!(refusal.reason.coarse(), Reason::Unreachable | Reason::Timeout),
+            "{refusal}"
+        );
     }
 }

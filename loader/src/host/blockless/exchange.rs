@@ -123,8 +123,7 @@ pub(crate) fn response_head(
     length: Pointer,
 ) -> Outcome<()> {
     memory.check_u32(length)?;
-    let response =
-        host.blockless.responses.get(answer).ok_or(failure(Reason::UnknownHandle))?;
+    let response = host.blockless.responses.get(answer).ok_or(failure(Reason::UnknownHandle))?;
     let mut head = format!("{}\n", response.status).into_bytes();
     for (name, value) in &response.headers {
         for part in [name.as_bytes(), b":", value, b"\n"] {
@@ -149,8 +148,7 @@ pub(crate) fn response_read(
     length: Pointer,
 ) -> Outcome<()> {
     memory.check_u32(length)?;
-    let response =
-        host.blockless.responses.get(answer).ok_or(failure(Reason::UnknownHandle))?;
+    let response = host.blockless.responses.get(answer).ok_or(failure(Reason::UnknownHandle))?;
     let handle = response.handle;
     let place = bytes_mut(memory, buffer, code(Reason::Invalid))?;
     let max = place.len().min(PIECE_BYTES_MAX) as u32;
