@@ -215,6 +215,13 @@ fn where_nobody_answers_it_is_said_why() {
         )],
     );
     let secure = home.compile(&secure, &[]);
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let place = listener.local_addr().expect("an address").to_string();
+    let _ = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        let _ = stream.read_to_end(&mut Vec::new());
+    });
     let ended = home.load(&["--allow-net", &place], &secure, &["GET", &place, "/"]).expect(1);
     assert_eq!(ended.text(), "error 12\n", "TLS");
 }

@@ -651,7 +651,7 @@ fn an_exchange_says_more_of_why_nobody_answers() {
     };
     assert_eq!(reasons("http://127.0.0.1:1/"), Reason::ConnectionRefused);
     assert_eq!(reasons("http://no-such-name.invalid/"), Reason::UnknownName);
-    let plain = server(|stream, _| answer(stream, "200 OK", ""));
+    let plain = raw_server(|stream| answer(stream, "400 Bad Request", ""));
     assert_eq!(reasons(&format!("https://{plain}/")), Reason::Tls);
     let (_, stranger) = tls_server(&["localhost"]);
     assert_eq!(reasons(&format!("https://localhost:{}/", stranger.port())), Reason::Certificate);
