@@ -570,7 +570,7 @@ fn exchange(url: &str, first_byte_ms: Option<u64>, between_bytes_ms: Option<u64>
     Request::Exchange {
         method: "GET".to_owned(),
         url: url.to_owned(),
-        headers: vec![("x-a".into(), b"1".to_vec()), ("X-A".into(), b"\xff".to_vec())],
+        headers: vec![("x-a".into(), b"1".to_vec()), ("X-A".into(), b"1 2".to_vec())],
         body: Vec::new(),
         connect_ms: None,
         first_byte_ms,
