@@ -18,7 +18,7 @@ struct OnePage {
 impl Outside for OnePage {
     fn ask(&mut self, request: &Request) -> std::io::Result<Reply> {
         Ok(Reply::from(match request {
-            Request::Http { url, .. } => {
+            Request::Http { url, .. } | Request::Exchange { url, .. } => {
                 Answer::Http { handle: 1, status: 200, url: url.clone(), headers: Vec::new() }
             }
             Request::Read { max, .. } => {

@@ -17,7 +17,9 @@ use std::os::fd::OwnedFd;
 /// Whoever answers what a guest asks of the world outside.
 ///
 /// A guest waits while it is answered, and nothing ends that wait but the answer: whoever
-/// answers keeps its own time limits.
+/// answers keeps its own time limits. A component asks for pages by [`Request::Exchange`], which
+/// wants redirects as they are, and whose body ends with a read of no bytes; other guests by
+/// [`Request::Http`].
 ///
 /// ```
 /// use bls_loader::outside::{Answer, Outside, Reason, Refusal, Reply, Request};

@@ -6,6 +6,7 @@
 //! | `blockless_memory` | standard input and listed variables, as text |
 //! | `bless` | calls by JSON-RPC 2.0, requests by HTTP among them |
 //! | `blockless_http` | requests by HTTP, read piece by piece |
+//! | `bls_http` | the same for the WASI 0.2 module of components: bls-load's own, not the network's |
 //! | `blockless_cgi` | extensions: programs of the operator's |
 //! | `blockless_socket`, `blockless_drivers` | connections by TCP |
 //! | `blockless_llm`, `blockless_ipfs`, `blockless_s3`, `bless_crawl` | not offered: each answers its own refusal |
@@ -45,6 +46,21 @@ macro_rules! for_each_blockless_function {
             ) -> code,
                 costs CALL, may_use [];
             http_read_body(handle: u32, buffer: pair Bytes, length: Pointer) -> code,
+                costs CALL, may_use [];
+        }
+        bls_http {
+            request_check(url: pair Bytes) -> code,
+                costs CALL, may_use [Http];
+            request_send(
+                head: pair Bytes, body: pair Bytes, connect_ms: u32, first_byte_ms: u32,
+                between_bytes_ms: u32, answer: Pointer
+            ) -> code,
+                costs CALL, may_use [Http];
+            response_head(answer: u32, buffer: pair Bytes, length: Pointer) -> code,
+                costs CALL, may_use [];
+            response_read(answer: u32, buffer: pair Bytes, length: Pointer) -> code,
+                costs CALL, may_use [];
+            response_close(answer: u32) -> code,
                 costs CALL, may_use [];
         }
         blockless_cgi {
@@ -135,12 +151,18 @@ mod tests {
 
     #[test]
     fn every_type_is_the_one_that_guests_import() {
-        // What the SDKs' import sections say, by the number of 32-bit parameters.
+        // What the SDKs' import sections say, by the number of 32-bit parameters; and what the
+        // WASI 0.2 module imports.
         let expected = [
             ("blockless_http", "http_req", 6),
             ("blockless_http", "http_close", 1),
             ("blockless_http", "http_read_header", 6),
             ("blockless_http", "http_read_body", 4),
+            ("bls_http", "request_check", 2),
+            ("bls_http", "request_send", 8),
+            ("bls_http", "response_head", 4),
+            ("bls_http", "response_read", 4),
+            ("bls_http", "response_close", 1),
             ("blockless_cgi", "cgi_list_exec", 1),
             ("blockless_cgi", "cgi_list_read", 4),
             ("blockless_cgi", "cgi_open", 3),

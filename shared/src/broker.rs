@@ -48,8 +48,27 @@ pub enum Request {
         /// Milliseconds until the last byte of the body is read.
         total_ms: Option<u64>,
     },
+    /// One request by HTTP and its answer, as the server gives it: redirects are answers, and no
+    /// header is added. Answer: [`Answer::Http`], whose body is read as it arrives.
+    Exchange {
+        /// `GET` and the like, in capitals.
+        method: String,
+        /// Where to.
+        url: String,
+        /// Names and values.
+        headers: Vec<(String, Vec<u8>)>,
+        /// What is sent; without a header for it.
+        body: Vec<u8>,
+        /// Milliseconds until there is a connection.
+        connect_ms: Option<u64>,
+        /// Milliseconds from there until the head of the answer is read.
+        first_byte_ms: Option<u64>,
+        /// Milliseconds until more of the body is read, each time.
+        between_bytes_ms: Option<u64>,
+    },
     /// Bytes of the body of an HTTP answer: waits until there are `max`, or the end, which is
-    /// fewer. Answer: [`Answer::Bytes`].
+    /// fewer; of an [`Request::Exchange`] until there is one, and only no bytes are the end.
+    /// Answer: [`Answer::Bytes`].
     Read {
         /// Of the answer.
         handle: u32,
@@ -197,11 +216,22 @@ pub enum Reason {
     Failed,
     /// It took longer than it may.
     Timeout,
+    /// The name is not known. This and those below are told of [`Request::Exchange`] alone:
+    /// [`Reason::coarse`].
+    UnknownName,
+    /// Nothing listens there.
+    ConnectionRefused,
+    /// There was no connection in the time that it may take.
+    ConnectTimeout,
+    /// TLS could not be agreed on.
+    Tls,
+    /// The server's certificate is not one for this host.
+    Certificate,
 }
 
 impl Reason {
     /// Every reason, in the order of its number, which begins at 0.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 18] = [
         Self::Denied,
         Self::Url,
         Self::Method,
@@ -215,7 +245,23 @@ impl Reason {
         Self::Invalid,
         Self::Failed,
         Self::Timeout,
+        Self::UnknownName,
+        Self::ConnectionRefused,
+        Self::ConnectTimeout,
+        Self::Tls,
+        Self::Certificate,
     ];
+
+    /// What is said in its place of all requests but [`Request::Exchange`].
+    #[must_use]
+    pub fn coarse(self) -> Self {
+        match self {
+            Self::UnknownName | Self::ConnectionRefused => Self::Unreachable,
+            Self::ConnectTimeout => Self::Timeout,
+            Self::Tls | Self::Certificate => Self::Broken,
+            other => other,
+        }
+    }
 
     /// Its name in documents and reports.
     #[must_use]
@@ -234,6 +280,11 @@ impl Reason {
             Self::Invalid => "invalid",
             Self::Failed => "failed",
             Self::Timeout => "timeout",
+            Self::UnknownName => "unknown-name",
+            Self::ConnectionRefused => "connection-refused",
+            Self::ConnectTimeout => "connect-timeout",
+            Self::Tls => "tls",
+            Self::Certificate => "certificate",
         }
     }
 }
@@ -276,6 +327,23 @@ impl Request {
                 .list(variables, EXTENSION_VARIABLES_MAX, |out, (name, value)| {
                     out.text(name).text(value);
                 })?,
+            Self::Exchange {
+                method,
+                url,
+                headers,
+                body,
+                connect_ms,
+                first_byte_ms,
+                between_bytes_ms,
+            } => out
+                .tag(9)
+                .text(method)
+                .text(url)
+                .headers(headers)?
+                .bytes(body)
+                .option(*connect_ms)
+                .option(*first_byte_ms)
+                .option(*between_bytes_ms),
         };
         out.frame()
     }
@@ -307,6 +375,15 @@ impl Request {
                 arguments: rest.list(EXTENSION_ARGUMENTS_MAX, Reader::text)?,
                 variables: rest
                     .list(EXTENSION_VARIABLES_MAX, |rest| Ok((rest.text()?, rest.text()?)))?,
+            },
+            9 => Self::Exchange {
+                method: rest.text()?,
+                url: rest.text()?,
+                headers: rest.list(HEADERS_MAX, |rest| Ok((rest.text()?, rest.bytes()?)))?,
+                body: rest.bytes()?,
+                connect_ms: rest.option()?,
+                first_byte_ms: rest.option()?,
+                between_bytes_ms: rest.option()?,
             },
             _ => return Err(WireError::Kind),
         };

@@ -3,8 +3,11 @@
 use crate::errors::Code;
 use crate::files::{Entries, File};
 use crate::http::{
-    Fields, IncomingBody, IncomingRequest, OutgoingBody, OutgoingRequest, OutgoingResponse, Timeouts,
+    Fields, IncomingBody, IncomingRequest, OutgoingBody, OutgoingRequest, OutgoingResponse,
+    Timeouts,
 };
+#[cfg(outgoing)]
+use crate::http::{Future, IncomingResponse};
 use crate::poll::Pollable;
 use crate::preview1::Errno;
 use crate::streams::{Input, Output};
@@ -65,6 +68,10 @@ pub(crate) enum Object {
     FutureTrailers(bool),
     OutgoingResponse(OutgoingResponse),
     OutgoingBody(OutgoingBody),
+    #[cfg(outgoing)]
+    IncomingResponse(IncomingResponse),
+    #[cfg(outgoing)]
+    FutureIncomingResponse(Future),
 }
 
 enum Slot {

@@ -1,6 +1,7 @@
 //! `wasi:io/poll`: waiting for points in time and for standard input, by `poll_oneoff`.
 
 use crate::guest::Caller;
+use crate::http::Awaited;
 use crate::objects::{self, Kind, Object};
 use crate::preview1::{self, Event, MONOTONIC, Subscription};
 use crate::{handles, trap};
@@ -18,6 +19,8 @@ enum Wait {
     Until(u64),
     /// Standard input.
     Input,
+    /// The answer to a request.
+    Answer(Awaited),
 }
 
 impl Pollable {
@@ -30,6 +33,12 @@ impl Pollable {
     /// is ready.
     pub(crate) fn of(caller: Caller, what: u32, waits: bool) -> u32 {
         Self(if waits { Wait::Input } else { Wait::Over }).handle(caller, Some(what))
+    }
+
+    /// A handle of one that waits for the answer to a request, which must outlive it.
+    #[cfg(outgoing)]
+    pub(crate) fn of_answer(caller: Caller, what: u32, answer: Awaited) -> u32 {
+        Self(Wait::Answer(answer)).handle(caller, Some(what))
     }
 
     fn handle(self, caller: Caller, of: Option<u32>) -> u32 {
@@ -62,8 +71,24 @@ fn ready(waits: &[Wait]) -> Vec<bool> {
         Wait::Over => true,
         Wait::Until(time) => *time <= now,
         Wait::Input => *input.get_or_insert_with(input_is_ready),
+        Wait::Answer(answer) => answer.is_ready(),
     };
     waits.iter().map(is_ready).collect()
+}
+
+/// Whether nothing of these would ever be ready: then all of them are, with an error.
+#[cfg(outgoing)]
+fn give_up(waits: &[Wait]) -> bool {
+    let is_answer = |wait: &Wait| matches!(wait, Wait::Answer(_));
+    if !waits.iter().all(is_answer) {
+        return false;
+    }
+    for wait in waits {
+        if let Wait::Answer(answer) = wait {
+            answer.give_up();
+        }
+    }
+    true
 }
 
 /// Waits until one is ready; which are.
@@ -72,6 +97,10 @@ fn wait(waits: &[Wait]) -> Vec<bool> {
         let found = ready(waits);
         if found.contains(&true) {
             return found;
+        }
+        #[cfg(outgoing)]
+        if give_up(waits) {
+            continue;
         }
         let alarm = waits.iter().filter_map(|wait| match wait {
             Wait::Until(time) => Some(*time),

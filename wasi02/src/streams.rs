@@ -2,11 +2,11 @@
 //!
 //! Nothing is kept back: what was written is written, so flushing has nothing to do. A file's
 //! stream has an offset of its own. What must not wait asks first whether there is anything to
-//! read; files never wait. A stream that failed or came to its end is closed from then on.
+//! read; files never wait, and of the body of an answer it is not known. A stream that failed or came to its end is closed from then on.
 
 use crate::files::File;
 use crate::guest::{Caller, Record};
-use crate::http::Body;
+use crate::http::{Body, Received, Source};
 use crate::objects::{self, Kind, Object};
 use crate::poll::{self, Pollable};
 use crate::preview1::{self, Errno};
@@ -34,6 +34,8 @@ enum From {
     Request(u64),
     /// From an offset.
     File(Rc<File>, u64),
+    /// The body of an answer.
+    Answer(Received),
 }
 
 /// Something to write to.
@@ -137,8 +139,12 @@ impl Input {
         Self { from: From::Nothing, is_closed: false }
     }
 
-    pub(crate) fn of_request(length: u64) -> Self {
-        Self { from: From::Request(length), is_closed: false }
+    pub(crate) fn of_body(source: Source) -> Self {
+        let from = match source {
+            Source::Request(length) => From::Request(length),
+            Source::Answer(answer) => From::Answer(answer),
+        };
+        Self { from, is_closed: false }
     }
 
     pub(crate) fn of_file(file: Rc<File>, offset: u64) -> Self {
@@ -178,6 +184,7 @@ impl Input {
                 *offset += *read.as_ref().unwrap_or(&0) as u64;
                 read
             }
+            From::Answer(answer) => answer.read(&mut bytes),
         };
         let count = match read {
             Ok(0) => Err(Stop::Closed),

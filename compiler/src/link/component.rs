@@ -44,6 +44,10 @@ mod world;
 
 /// WASI 0.2 in terms of preview 1 (`wasi02/README.md`).
 const WASI: &[u8] = include_bytes!("../../../wasi02/wasi02.wasm");
+/// The same for components that make requests by HTTP, in terms of `bls_http` too.
+const WASI_HTTP: &[u8] = include_bytes!("../../../wasi02/wasi02-http.wasm");
+/// What these import.
+const OUTGOING: &str = "wasi:http/outgoing-handler";
 /// What its functions are called behind.
 const WASI_NAME: &str = "wasi";
 
@@ -78,7 +82,8 @@ fn linked(component: &[u8], keep_pieces: bool) -> Result<(Vec<u8>, Option<Pieces
         }
         modules.push(module);
     }
-    modules.push(Module::read(WASI_NAME, WASI)?);
+    let wasi = if flat.imports(OUTGOING) { WASI_HTTP } else { WASI };
+    modules.push(Module::read(WASI_NAME, wasi)?);
     let glued = glue::glue(&flat, &modules)?;
     let own = modules.len();
     let mut origins = Vec::with_capacity(own + 1);

@@ -38,6 +38,17 @@ pub struct Ask {
     pub connect: Option<Duration>,
     /// How long until the last byte of the answer; `None` is the limit.
     pub total: Option<Duration>,
+    /// Only what is asked is sent, and what is answered is the answer, redirects too.
+    pub exchange: Option<Waits>,
+}
+
+/// How long an answer is waited for at a time; `None` is as long as the whole may take.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Waits {
+    /// Until its head.
+    pub first_byte: Option<Duration>,
+    /// Until more of its body.
+    pub between_bytes: Option<Duration>,
 }
 
 /// An answer, whose body is still to be read.
@@ -73,24 +84,33 @@ impl<N: Network> Client<'_, N> {
     /// # Errors
     /// [`Refusal`], with the reason.
     pub fn run(&self, ask: Ask, count: &mut Count) -> Result<Response, Refusal> {
-        let Ask { mut method, mut url, headers, mut body, connect, total } = ask;
+        let Ask { mut method, mut url, headers, mut body, connect, total, exchange } = ask;
         check_method(&method)?;
         let mut headers = headers::checked(headers, &url)?;
         let most = |asked: Option<Duration>, limit: u64| {
             let limit = Duration::from_millis(limit);
             asked.map_or(limit, |asked| asked.min(limit))
         };
-        let deadline = self.network.now() + most(total, self.limits.total_ms);
+        let total = most(total, self.limits.total_ms);
+        let deadline = self.network.now() + total;
         let connect = most(connect, self.limits.connect_ms);
         for hop in 0..=REDIRECTS_MAX {
             if hop > 0 {
                 count.request(body.len())?;
             }
-            let connection = self.connect(&url, deadline, connect)?;
+            let mut connection = self.connect(&url, deadline, connect)?;
+            let pace = exchange.map(|waits| {
+                let within = |wait: Option<Duration>| wait.map(|wait| wait.min(total));
+                if let Some(first) = within(waits.first_byte) {
+                    connection.set_deadline(deadline.min(self.network.now() + first));
+                }
+                exchange::Pace { deadline, between_bytes: within(waits.between_bytes) }
+            });
+            let request = exchange::Outgoing { method: &method, url: &url, headers: &headers };
             let header_bytes = self.limits.header_bytes as usize;
-            let response =
-                exchange::exchange(connection, &method, &url, &headers, &body, header_bytes)?;
-            let Some(next) = redirect(&response, &url)? else {
+            let response = exchange::exchange(connection, &request, &body, pace, header_bytes)?;
+            let next = if exchange.is_some() { None } else { redirect(&response, &url)? };
+            let Some(next) = next else {
                 let body = response.body;
                 return Ok(Response {
                     status: response.status,

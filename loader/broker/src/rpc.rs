@@ -83,6 +83,7 @@ impl Call {
                 body,
                 connect: None,
                 total: Some(Duration::from_millis(options.timeout.unwrap_or(TIMEOUT_MS))),
+                exchange: None,
             }
         });
         Ok(Self { url, ask })
@@ -116,7 +117,7 @@ impl Call {
                 let mut result = Map::new();
                 result.insert("success".to_owned(), Value::Bool(false));
                 let url = bls_artifact::text::printable_name(&self.url);
-                let error = format!("{}: {url}: {}", refusal.reason, refusal.text);
+                let error = format!("{}: {url}: {}", refusal.reason.coarse(), refusal.text);
                 result.insert("error".to_owned(), Value::String(error));
                 Value::Object(result).to_string()
             }

@@ -6,7 +6,7 @@
 //! answer fits into a frame.
 
 use crate::count::Count;
-use crate::http::{Ask, Authorities, Body, Client};
+use crate::http::{Ask, Authorities, Body, Client, Waits};
 use crate::net::{Network, reach};
 use crate::rpc::Call;
 use bls_artifact::broker::{ANSWER_BYTES_MAX, Answer, Reason, Refusal, Request, Setup};
@@ -33,6 +33,8 @@ enum Open {
     Http {
         body: Body,
         left: u64,
+        /// Whether it is read as it arrives.
+        as_it_comes: bool,
     },
     /// The handle that the starter knows it by.
     Extension(u32),
@@ -70,9 +72,14 @@ impl<'e, N: Network> Session<'e, N> {
 
     /// Answers a request.
     pub fn answer(&mut self, request: Request) -> Reply {
+        let is_exchange = matches!(request, Request::Exchange { .. });
         match self.reply(request) {
             Ok(reply) => reply,
-            Err(refusal) => (Answer::Refused(refusal), Vec::new()),
+            Err(refusal) => {
+                let reason = refusal.reason;
+                let reason = if is_exchange { reason } else { reason.coarse() };
+                (Answer::Refused(Refusal { reason, ..refusal }), Vec::new())
+            }
         }
     }
 
@@ -83,24 +90,28 @@ impl<'e, N: Network> Session<'e, N> {
                 Err(Refusal::new(Reason::Invalid, "the set-up is the first request and no other"))
             }
             Request::Http { method, url, headers, body, connect_ms, total_ms } => {
-                self.count.request(body.len())?;
-                self.check_room(false)?;
-                let url = Url::parse(&url).map_err(|error| Refusal::new(Reason::Url, error))?;
-                let connect = connect_ms.map(Duration::from_millis);
-                let total = total_ms.map(Duration::from_millis);
-                let ask = Ask { method, url, headers, body, connect, total };
-                let mut count = self.count;
-                let response = self.client().run(ask, &mut count);
-                self.count = count;
-                let response = response?;
-                let left = self.setup.limits.response_bytes;
-                let handle = self.keep(Open::Http { body: response.body, left });
-                plain(Answer::Http {
-                    handle,
-                    status: response.status,
-                    url: response.url.to_string(),
-                    headers: response.headers,
-                })
+                let (connect, total) = (time(connect_ms), time(total_ms));
+                let length = body.len();
+                let ask = |url| Ask { method, url, headers, body, connect, total, exchange: None };
+                self.http(&url, length, ask).and_then(plain)
+            }
+            Request::Exchange {
+                method,
+                url,
+                headers,
+                body,
+                connect_ms,
+                first_byte_ms,
+                between_bytes_ms,
+            } => {
+                let (connect, length) = (time(connect_ms), body.len());
+                let waits = Waits {
+                    first_byte: time(first_byte_ms),
+                    between_bytes: time(between_bytes_ms),
+                };
+                let exchange = Some(waits);
+                let ask = |url| Ask { method, url, headers, body, connect, total: None, exchange };
+                self.http(&url, length, ask).and_then(plain)
             }
             Request::Read { handle, max } => self.read(handle, max).and_then(plain),
             Request::Close { handle } => self.close(handle).and_then(plain),
@@ -119,6 +130,31 @@ impl<'e, N: Network> Session<'e, N> {
             },
             Request::Start { .. } => self.start(&request),
         }
+    }
+
+    /// Makes a request that sends a body of `length` bytes.
+    fn http(
+        &mut self,
+        url: &str,
+        length: usize,
+        ask: impl FnOnce(Url) -> Ask,
+    ) -> Result<Answer, Refusal> {
+        self.count.request(length)?;
+        self.check_room(false)?;
+        let ask = ask(Url::parse(url).map_err(|error| Refusal::new(Reason::Url, error))?);
+        let as_it_comes = ask.exchange.is_some();
+        let mut count = self.count;
+        let response = self.client().run(ask, &mut count);
+        self.count = count;
+        let response = response?;
+        let left = self.setup.limits.response_bytes;
+        let handle = self.keep(Open::Http { body: response.body, left, as_it_comes });
+        Ok(Answer::Http {
+            handle,
+            status: response.status,
+            url: response.url.to_string(),
+            headers: response.headers,
+        })
     }
 
     fn client(&self) -> Client<'_, N> {
@@ -156,7 +192,7 @@ impl<'e, N: Network> Session<'e, N> {
     }
 
     fn read(&mut self, handle: u32, max: u32) -> Result<Answer, Refusal> {
-        let Some(Open::Http { body, left }) = self.open.get_mut(&handle) else {
+        let Some(Open::Http { body, left, as_it_comes }) = self.open.get_mut(&handle) else {
             return Err(Refusal::new(Reason::UnknownHandle, "no such answer is open"));
         };
         let most = (max as usize).min(ANSWER_BYTES_MAX);
@@ -165,7 +201,8 @@ impl<'e, N: Network> Session<'e, N> {
         while have < most {
             let end = most.min(have + (have / 2).max(16 << 10));
             bytes.resize(end, 0);
-            let count = body.fill(&mut bytes[have..])?;
+            let place = &mut bytes[have..];
+            let count = if *as_it_comes { body.some(place)? } else { body.fill(place)? };
             have += count;
             if have as u64 > *left {
                 return Err(Refusal::new(
@@ -174,7 +211,7 @@ impl<'e, N: Network> Session<'e, N> {
                 ));
             }
             self.count.bytes(count)?;
-            if have < end {
+            if have < end || *as_it_comes {
                 break;
             }
         }
@@ -241,6 +278,10 @@ impl<'e, N: Network> Session<'e, N> {
             other => (other, descriptors),
         })
     }
+}
+
+fn time(milliseconds: Option<u64>) -> Option<Duration> {
+    milliseconds.map(Duration::from_millis)
 }
 
 fn descriptor(descriptor: OwnedFd) -> Reply {

@@ -52,6 +52,18 @@ fn every_kind_has_its_number() {
         ("HttpRpc", Request::HttpRpc { params: vec![], max: 0 }),
         ("Extensions", Request::Extensions),
         ("Start", Request::Start { alias: none(), arguments: vec![], variables: vec![] }),
+        (
+            "Exchange",
+            Request::Exchange {
+                method: none(),
+                url: none(),
+                headers: vec![],
+                body: vec![],
+                connect_ms: None,
+                first_byte_ms: None,
+                between_bytes_ms: None,
+            },
+        ),
     ];
     let listed = numbered("### Requests");
     assert_eq!(listed.len(), requests.len());

@@ -564,3 +564,96 @@ fn an_endless_body_of_rpc_takes_no_more_memory_than_its_result() {
     assert_eq!(rpc(&mut broker, &params, u32::MAX), Err(Reason::TooLong));
     broker.end();
 }
+
+/// A request that is asked as an exchange, with these times.
+fn exchange(url: &str, first_byte_ms: Option<u64>, between_bytes_ms: Option<u64>) -> Request {
+    Request::Exchange {
+        method: "GET".to_owned(),
+        url: url.to_owned(),
+        headers: vec![("x-a".into(), b"1".to_vec()), ("X-A".into(), b"1 2".to_vec())],
+        body: Vec::new(),
+        connect_ms: None,
+        first_byte_ms,
+        between_bytes_ms,
+    }
+}
+
+#[test]
+fn an_exchange_adds_nothing_and_follows_nothing() {
+    let address = server(|stream, asked| {
+        let names: Vec<&str> = asked.headers.iter().map(|(name, _)| name.as_str()).collect();
+        answer(stream, "302 Found\r\nLocation: /b", &names.join(" "));
+    });
+    let mut broker = Broker::start(&granting(&["127.0.0.1"]));
+    let url = format!("http://{address}/a");
+    let Answer::Http { handle, status: 302, url: asked, headers } =
+        broker.ask(&exchange(&url, None, None)).0
+    else {
+        panic!()
+    };
+    assert_eq!(asked, url);
+    assert!(headers.contains(&("location".into(), b"/b".to_vec())), "{headers:?}");
+    assert_eq!(broker.read_all(handle), Ok(b"host x-a x-a".to_vec()));
+    broker.end();
+}
+
+#[test]
+fn the_body_of_an_exchange_is_read_as_it_comes() {
+    let (sender, receiver) = mpsc::channel::<()>();
+    let receiver = Mutex::new(receiver);
+    let address = server(move |mut stream, _| {
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab").unwrap();
+        receiver.lock().unwrap().recv().unwrap();
+        stream.write_all(b"cd").unwrap();
+    });
+    let mut broker = Broker::start(&granting(&["127.0.0.1"]));
+    let request = exchange(&format!("http://{address}/"), None, None);
+    let Answer::Http { handle, .. } = broker.ask(&request).0 else { panic!() };
+    let read = |broker: &mut Broker| broker.ask(&Request::Read { handle, max: 100 }).0;
+    assert_eq!(read(&mut broker), Answer::Bytes(b"ab".to_vec()), "nothing is waited for");
+    sender.send(()).unwrap();
+    let rest = broker.read_all(handle).unwrap();
+    assert_eq!(rest, b"cd");
+    assert_eq!(read(&mut broker), Answer::Bytes(Vec::new()));
+    broker.end();
+}
+
+#[test]
+fn an_exchange_waits_no_longer_than_it_says() {
+    let address = server(|mut stream, asked| {
+        if asked.line.contains("/stops") {
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab").unwrap();
+        }
+        std::thread::sleep(Duration::from_secs(20));
+    });
+    let mut broker = Broker::start(&granting(&["127.0.0.1"]));
+    let begin = Instant::now();
+    let url = |path: &str| format!("http://{address}/{path}");
+    let Answer::Refused(refusal) = broker.ask(&exchange(&url("never"), Some(100), None)).0 else {
+        panic!()
+    };
+    assert_eq!(refusal.reason, Reason::Timeout, "{refusal}");
+    let request = exchange(&url("stops"), Some(10_000), Some(100));
+    let Answer::Http { handle, .. } = broker.ask(&request).0 else { panic!() };
+    assert_eq!(broker.read_all(handle).unwrap_err().0, Reason::Timeout);
+    assert!(begin.elapsed() < Duration::from_secs(10), "it waited for the server");
+    broker.end();
+}
+
+#[test]
+fn an_exchange_says_more_of_why_nobody_answers() {
+    let mut broker = Broker::start(&granting(&["*", "127.0.0.1", "localhost"]));
+    let mut reasons = |url: &str| {
+        let Answer::Refused(refusal) = broker.ask(&exchange(url, None, None)).0 else { panic!() };
+        let coarse = broker.refused(url);
+        assert_eq!(coarse, refusal.reason.coarse(), "{url}");
+        refusal.reason
+    };
+    assert_eq!(reasons("http://127.0.0.1:1/"), Reason::ConnectionRefused);
+    assert_eq!(reasons("http://no-such-name.invalid/"), Reason::UnknownName);
+    let plain = raw_server(|stream| answer(stream, "400 Bad Request", ""));
+    assert_eq!(reasons(&format!("https://{plain}/")), Reason::Tls);
+    let (_, stranger) = tls_server(&["localhost"]);
+    assert_eq!(reasons(&format!("https://localhost:{}/", stranger.port())), Reason::Certificate);
+    broker.end();
+}

@@ -5,6 +5,7 @@
 //! | `text` | `blockless_memory` |
 //! | `rpc` | `bless` |
 //! | `http` | `blockless_http` |
+//! | `exchange` | `bls_http`, which is bls-load's own |
 //! | `cgi` | `blockless_cgi` |
 //! | `socket` | `blockless_socket`, `blockless_drivers` |
 //! | `refused` | `blockless_llm`, `blockless_ipfs`, `blockless_s3`, `bless_crawl` |
@@ -19,6 +20,7 @@
 
 mod asking;
 mod cgi;
+mod exchange;
 mod handles;
 mod http;
 mod json;
@@ -42,8 +44,8 @@ use http::Response;
 use refused::{bless_crawl, blockless_ipfs, blockless_llm, blockless_s3};
 use socket::drivers as blockless_drivers;
 use {
-    cgi as blockless_cgi, http as blockless_http, rpc as bless, socket as blockless_socket,
-    text as blockless_memory,
+    cgi as blockless_cgi, exchange as bls_http, http as blockless_http, rpc as bless,
+    socket as blockless_socket, text as blockless_memory,
 };
 
 bls_artifact::for_each_blockless_function!(rows);

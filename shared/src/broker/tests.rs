@@ -27,6 +27,15 @@ fn requests() -> Vec<Request> {
             arguments: vec![text("--once"), text("")],
             variables: vec![(text("A"), text("b c"))],
         },
+        Request::Exchange {
+            method: text("PUT"),
+            url: text("http://h/"),
+            headers: vec![(text("x-a"), b"\xff".to_vec()), (text("x-a"), Vec::new())],
+            body: vec![0, 1, 2],
+            connect_ms: Some(1),
+            first_byte_ms: None,
+            between_bytes_ms: Some(u64::MAX),
+        },
     ]
 }
 

@@ -1,10 +1,11 @@
 //! `wasi:http/types.error-code`: its cases, and where it stands in a result.
 
+use super::outgoing::case;
 use crate::guest::{Caller, Record};
 use crate::handles;
 use crate::objects::Kind;
 use crate::objects::{self, Object};
-use crate::preview1::BODY_SIZE;
+use crate::preview1::Errno;
 
 /// The case of an answer's body that is not as long as its head says.
 pub(super) const RESPONSE_BODY_SIZE: u8 = 28;
@@ -57,25 +58,28 @@ pub(super) fn name(case: u32) -> &'static str {
     NAMES.get(case as usize).copied().unwrap_or_else(|| crate::trap())
 }
 
-/// `result<_, error-code>`, with a body's length as the error.
-pub(super) fn answer_size(caller: Caller, to: u32, done: Result<(), u64>) {
+/// `result<_, error-code>`, with an error and a body's length.
+pub(super) fn answer_size(caller: Caller, to: u32, done: Result<(), (Errno, u64)>) {
     let record: Record<40> = match done {
         Ok(()) => Record::new(),
         // The case, and of its option that it is there.
-        Err(written) => Record::new().u8(0, 1).u8(8, RESPONSE_BODY_SIZE).u8(16, 1).u64(24, written),
+        Err((error, written)) => {
+            let case = case(error).unwrap_or(RESPONSE_BODY_SIZE);
+            Record::new().u8(0, 1).u8(8, case).u8(16, 1).u64(24, written)
+        }
     };
     caller.record(to, 8, &record);
 }
 
 #[unsafe(export_name = "wasi:http/types#http-error-code")]
 extern "C" fn http_error_code(caller: Caller, error: u32, to: u32) {
-    let is_size = match objects::get(handles::rep_of(caller, Kind::Error, error)) {
-        Object::Error(errno) => *errno == BODY_SIZE,
+    let case = match objects::get(handles::rep_of(caller, Kind::Error, error)) {
+        Object::Error(errno) => case(*errno),
         _ => crate::trap(),
     };
-    let record: Record<40> = match is_size {
-        true => Record::new().u8(0, 1).u8(8, RESPONSE_BODY_SIZE),
-        false => Record::new(),
+    let record: Record<40> = match case {
+        Some(case) => Record::new().u8(0, 1).u8(8, case),
+        None => Record::new(),
     };
     caller.record(to, 8, &record);
 }

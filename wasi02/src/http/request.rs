@@ -1,6 +1,7 @@
 //! Requests: the one that is answered, out of its variables, and those that a program prepares.
 
 use super::fields::{self, List, append, content_length, give, name, number};
+use super::outgoing::{BodyOf, Received};
 use super::response::OutgoingBody;
 use crate::guest::{Caller, Record};
 use crate::objects::{self, Kind, Object};
@@ -13,14 +14,14 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 /// The methods that have a case of their own, in their order; then comes `other`.
-const METHODS: [&str; 9] =
+pub(super) const METHODS: [&str; 9] =
     ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
 /// The same of schemes.
 const SCHEMES: [&str; 2] = ["HTTP", "HTTPS"];
 
 /// A case, or a word of its own.
 #[derive(Clone)]
-enum Word {
+pub(super) enum Word {
     Case(u8),
     Other(String),
 }
@@ -36,24 +37,32 @@ pub(crate) struct IncomingRequest {
     body: Option<u64>,
 }
 
-/// The body of it.
+/// The body of a message that a program gets.
 pub(crate) struct IncomingBody {
-    /// Its length, until somebody reads it.
-    left: Option<u64>,
+    /// Where it comes from, until somebody reads it.
+    left: Option<Source>,
+}
+
+/// Where a body comes from.
+pub(crate) enum Source {
+    /// So much of standard input: that of the request that is answered.
+    Request(u64),
+    /// The host: that of an answer to a request of the program's own.
+    Answer(Received),
 }
 
 /// A request that a program prepares.
 pub(crate) struct OutgoingRequest {
-    method: Word,
-    path: Option<String>,
-    scheme: Option<Word>,
-    authority: Option<String>,
-    fields: Rc<List>,
-    has_body: bool,
+    pub(super) method: Word,
+    pub(super) path: Option<String>,
+    pub(super) scheme: Option<Word>,
+    pub(super) authority: Option<String>,
+    pub(super) fields: Rc<List>,
+    pub(super) body: BodyOf,
 }
 
 /// How long a request may take, in nanoseconds: to connect, to its first byte, between bytes.
-pub(crate) struct Timeouts([Option<u64>; 3]);
+pub(crate) struct Timeouts(pub(super) [Option<u64>; 3]);
 
 impl IncomingRequest {
     /// The request that variables describe.
@@ -125,6 +134,12 @@ impl IncomingRequest {
             fields: Rc::new(list),
             body: Some(length.and_then(|length| number(&length)).unwrap_or(0)),
         }
+    }
+}
+
+impl IncomingBody {
+    pub(super) fn of(source: Source) -> Self {
+        Self { left: Some(source) }
     }
 }
 
@@ -272,7 +287,7 @@ extern "C" fn headers(caller: Caller, this: u32) -> u32 {
 extern "C" fn consume(caller: Caller, this: u32, to: u32) {
     let body = incoming(caller, this).body.take();
     let handle = body.map(|length| {
-        let body = Object::IncomingBody(IncomingBody { left: Some(length) });
+        let body = Object::IncomingBody(IncomingBody::of(Source::Request(length)));
         handles::own(caller, Kind::IncomingBody, objects::insert(body))
     });
     give_once(caller, to, handle);
@@ -283,8 +298,8 @@ extern "C" fn stream(caller: Caller, this: u32, to: u32) {
     let rep = handles::rep_of(caller, Kind::IncomingBody, this);
     let Object::IncomingBody(body) = objects::get(rep) else { trap() };
     let left = body.left.take();
-    let handle = left.map(|length| {
-        let input = Object::Input(Input::of_request(length));
+    let handle = left.map(|source| {
+        let input = Object::Input(Input::of_body(source));
         handles::own(caller, Kind::Input, objects::insert_child(input, Some(rep)))
     });
     give_once(caller, to, handle);
@@ -320,7 +335,7 @@ extern "C" fn new(caller: Caller, headers: u32) -> u32 {
         scheme: None,
         authority: None,
         fields: fields::taken(caller, headers),
-        has_body: false,
+        body: BodyOf::default(),
     };
     let request = objects::insert(Object::OutgoingRequest(request));
     handles::own(caller, Kind::OutgoingRequest, request)
@@ -330,11 +345,13 @@ extern "C" fn new(caller: Caller, headers: u32) -> u32 {
 extern "C" fn body(caller: Caller, this: u32, to: u32) {
     let request = outgoing(caller, this);
     let length = content_length(&request.fields);
-    let body = match (request.has_body, length) {
+    let body = match (request.body.is_some(), length) {
         (false, Ok(length)) => Some(OutgoingBody::new(length)),
         _ => None,
     };
-    request.has_body |= body.is_some();
+    if let Some(body) = &body {
+        request.body.set(body);
+    }
     let handle = body.map(|body| {
         handles::own(caller, Kind::OutgoingBody, objects::insert(Object::OutgoingBody(body)))
     });
@@ -494,40 +511,4 @@ extern "C" fn set_between_bytes_timeout(
     time: u64,
 ) -> u32 {
     set_timeout(caller, this, 2, is_there, time)
-}
-
-/// Nothing gives a handle of an answer to a request of the program's own, so that none is valid.
-fn no_response(caller: Caller, handle: u32) -> ! {
-    let _ = handles::rep_of(caller, Kind::IncomingResponse, handle);
-    trap()
-}
-
-fn no_future(caller: Caller, handle: u32) -> ! {
-    let _ = handles::rep_of(caller, Kind::FutureIncomingResponse, handle);
-    trap()
-}
-
-#[unsafe(export_name = "wasi:http/types#[method]incoming-response.status")]
-extern "C" fn status(caller: Caller, this: u32) -> u32 {
-    no_response(caller, this)
-}
-
-#[unsafe(export_name = "wasi:http/types#[method]incoming-response.headers")]
-extern "C" fn response_headers(caller: Caller, this: u32) -> u32 {
-    no_response(caller, this)
-}
-
-#[unsafe(export_name = "wasi:http/types#[method]incoming-response.consume")]
-extern "C" fn consume_response(caller: Caller, this: u32, _: u32) {
-    no_response(caller, this)
-}
-
-#[unsafe(export_name = "wasi:http/types#[method]future-incoming-response.subscribe")]
-extern "C" fn subscribe_response(caller: Caller, this: u32) -> u32 {
-    no_future(caller, this)
-}
-
-#[unsafe(export_name = "wasi:http/types#[method]future-incoming-response.get")]
-extern "C" fn get_response(caller: Caller, this: u32, _: u32) {
-    no_future(caller, this)
 }

@@ -8,11 +8,12 @@
 
 use super::errors::{answer_size, name};
 use super::fields::{List, content_length, give, taken};
+use super::outgoing::{Part, finished};
 use super::request::give_once;
 use super::{Answer, STATE, fail, write_all};
 use crate::guest::Caller;
 use crate::objects::{self, Kind, Object};
-use crate::preview1::{BODY_SIZE, Errno};
+use crate::preview1::Errno;
 use crate::streams::{Output, To};
 use crate::{Only, handles, trap};
 use alloc::format;
@@ -28,21 +29,22 @@ pub(crate) struct OutgoingResponse {
 
 /// The body of a message that a program sends.
 pub(crate) struct OutgoingBody {
-    body: Rc<Body>,
+    pub(super) body: Rc<Body>,
     is_taken: bool,
 }
 
 /// What is written of a body.
-pub(crate) struct Body(Only<Written>);
+pub(crate) struct Body(pub(super) Only<Written>);
 
-struct Written {
+pub(crate) struct Written {
     /// What nobody can be sent yet; `None` when the head was written.
-    kept: Option<Vec<u8>>,
+    pub(super) kept: Option<Vec<u8>>,
     /// How long it is to be, where a field says so, and is.
     expected: Option<u64>,
     length: u64,
     /// It was let go before it was finished.
-    is_broken: bool,
+    pub(super) is_broken: bool,
+    pub(super) part: Part,
 }
 
 impl Body {
@@ -51,7 +53,7 @@ impl Body {
         let written = self.0.get();
         written.length += bytes.len() as u64;
         if written.expected.is_some_and(|most| written.length > most) {
-            return Err(BODY_SIZE);
+            return Err(written.part.size_error());
         }
         match &mut written.kept {
             Some(kept) => {
@@ -79,13 +81,17 @@ impl Body {
 impl OutgoingBody {
     /// The body of a message with a field for its length, or without.
     pub(super) fn new(expected: Option<u64>) -> Self {
-        let written = Written { kept: Some(Vec::new()), expected, length: 0, is_broken: false };
+        let kept = Some(Vec::new());
+        let part = Part::default();
+        let written = Written { kept, expected, length: 0, is_broken: false, part };
         Self { body: Rc::new(Body(Only::new(written))), is_taken: false }
     }
 
     /// It is let go without being finished.
     pub(crate) fn abort(&self) {
-        self.body.0.get().is_broken = true;
+        let written = self.body.0.get();
+        written.is_broken = true;
+        finished(written);
     }
 }
 
@@ -166,7 +172,9 @@ extern "C" fn finish(caller: Caller, this: u32, has_trailers: u32, trailers: u32
     let written = body.body.0.get();
     let is_whole = written.expected.is_none_or(|expected| expected == written.length);
     written.is_broken = !is_whole;
-    answer_size(caller, to, if is_whole { Ok(()) } else { Err(written.length) });
+    finished(written);
+    let error = (written.part.size_error(), written.length);
+    answer_size(caller, to, if is_whole { Ok(()) } else { Err(error) });
 }
 
 /// Gives the answer, or says why there is none: then it is a server's error, and why stands on

@@ -1,5 +1,5 @@
-//! What is answered by interfaces that are known and closed: sockets, and requests by HTTP of the
-//! program's own, which nothing grants yet.
+//! What is answered by interfaces that are known and closed: sockets, which nothing grants yet, and
+//! time zones.
 //!
 //! A function whose result can be an error answers that access is denied; one that gives a
 //! resource gives a new one, which does nothing; all others answer what says least: nothing, no,
@@ -10,10 +10,9 @@ use wasmtime_environ::component::{
 };
 
 /// Packages that are closed, and interfaces.
-const CLOSED: [&str; 3] = ["wasi:sockets/", "wasi:http/outgoing-handler", "wasi:clocks/timezone"];
+const CLOSED: [&str; 2] = ["wasi:sockets/", "wasi:clocks/timezone"];
 /// The cases of errors that say it best, the best first.
-const DENIED: [&str; 5] =
-    ["access-denied", "HTTP-request-denied", "not-supported", "forbidden", "access"];
+const DENIED: [&str; 4] = ["access-denied", "not-supported", "forbidden", "access"];
 /// Where names are looked up, the one that means that there will be no answer.
 const LOOKUP: &str = "wasi:sockets/ip-name-lookup";
 const NO_ANSWER: [&str; 1] = ["permanent-resolver-failure"];

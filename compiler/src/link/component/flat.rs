@@ -48,6 +48,18 @@ pub(super) struct Flat<'a> {
     pub(super) handles: Vec<Option<Handles>>,
 }
 
+impl Flat<'_> {
+    /// Whether an instance imports a function of this interface, which has no version.
+    pub(super) fn imports(&self, interface: &str) -> bool {
+        self.instances.iter().flat_map(|instance| &instance.arguments).any(|def| match def {
+            Def::Ours(ours) => {
+                matches!(&**ours, Ours::Import(import) if import.interface == interface)
+            }
+            _ => false,
+        })
+    }
+}
+
 /// The command.
 pub(super) enum Run {
     /// `wasi:cli/run`.

@@ -2,7 +2,8 @@
 //!
 //! ureq writes the request and takes the answer's frame apart; it neither looks names up nor
 //! connects, nor follows redirects, for it gets one connection that is there already and gets
-//! no second. Its own clocks are off: the connection has a deadline.
+//! no second. Its own clocks are off: the connection has a deadline, which a [`Pace`] moves while
+//! the body is read.
 
 use crate::net::Connection;
 use bls_artifact::broker::{Reason, Refusal};
@@ -10,7 +11,8 @@ use bls_artifact::limits::HEADERS_MAX;
 use bls_artifact::net::Url;
 use std::io::{self, Read};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
 use ureq::http::{self, Uri};
 use ureq::unversioned::resolver::{ArrayVec, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{
@@ -40,15 +42,43 @@ impl Body {
     pub fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, Refusal> {
         let mut have = 0;
         while have < buffer.len() {
-            match self.0.read(&mut buffer[have..]) {
-                Ok(0) => break,
-                Ok(count) => have += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(of_io("the answer", &error)),
+            match self.some(&mut buffer[have..])? {
+                0 => break,
+                count => have += count,
             }
         }
         Ok(have)
     }
+
+    /// Reads what is there, and waits for the first byte; none is the end.
+    ///
+    /// # Errors
+    /// As of [`Body::fill`].
+    pub fn some(&mut self, buffer: &mut [u8]) -> Result<usize, Refusal> {
+        loop {
+            match self.0.read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => return read.map_err(|error| of_io("the answer", &error)),
+            }
+        }
+    }
+}
+
+/// How long the body of an answer may take, once its head is there.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    /// All of it.
+    pub(super) deadline: Instant,
+    /// The next bytes.
+    pub(super) between_bytes: Option<Duration>,
+}
+
+/// What is sent before the body.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Outgoing<'a> {
+    pub(super) method: &'a str,
+    pub(super) url: &'a Url,
+    pub(super) headers: &'a [(String, Vec<u8>)],
 }
 
 /// An answer of one server.
@@ -58,22 +88,27 @@ pub(super) struct Answered {
     pub(super) body: Body,
 }
 
-/// Asks over `connection`.
+/// Asks over `connection`. With a pace no header is added that is not asked for.
 pub(super) fn exchange(
     connection: Box<dyn Connection>,
-    method: &str,
-    url: &Url,
-    headers: &[(String, Vec<u8>)],
+    request: &Outgoing<'_>,
     body: &[u8],
+    pace: Option<Pace>,
     header_bytes: usize,
 ) -> Result<Answered, Refusal> {
+    let Outgoing { method, url, headers } = *request;
+    let (agent_name, accept) = match pace {
+        Some(_) => ("", ""),
+        None => (concat!("bls-broker/", env!("CARGO_PKG_VERSION")), "*/*"),
+    };
     let config = Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
         .max_redirects_will_error(false)
         .proxy(None)
         .accept_encoding("")
-        .user_agent(concat!("bls-broker/", env!("CARGO_PKG_VERSION")))
+        .user_agent(agent_name)
+        .accept(accept)
         .max_response_header_size(header_bytes)
         .input_buffer_size(header_bytes + INPUT_MORE)
         .output_buffer_size(OUTPUT_BYTES)
@@ -81,8 +116,12 @@ pub(super) fn exchange(
         .max_idle_connections_per_host(0)
         .allow_non_standard_methods(true)
         .build();
-    let single =
-        Single(Mutex::new(Some(connection)), url.scheme == bls_artifact::net::Scheme::Https);
+    let body_pace = Arc::default();
+    let single = Single {
+        connection: Mutex::new(Some(connection)),
+        is_tls: url.scheme == bls_artifact::net::Scheme::Https,
+        pace: Arc::clone(&body_pace),
+    };
     let agent = Agent::with_parts(config, single, Nowhere);
     let mut request = http::Request::builder().method(method).uri(url.to_string());
     for (name, value) in headers {
@@ -96,6 +135,10 @@ pub(super) fn exchange(
         agent.run(request.body(()).map_err(invalid)?)
     };
     let response = response.map_err(|error| of_ureq(url, &error))?;
+    if let Some(pace) = pace {
+        // It was not set before.
+        let _ = body_pace.set(pace);
+    }
     let status = response.status().as_u16();
     if response.headers().len() > HEADERS_MAX {
         return Err(Refusal::new(Reason::TooLong, "the answer has too many headers"));
@@ -138,7 +181,11 @@ fn of_io(what: &str, error: &io::Error) -> Refusal {
 
 /// A connector that has one connection.
 #[derive(Debug)]
-struct Single(Mutex<Option<Box<dyn Connection>>>, bool);
+struct Single {
+    connection: Mutex<Option<Box<dyn Connection>>>,
+    is_tls: bool,
+    pace: Arc<OnceLock<Pace>>,
+}
 
 impl Connector for Single {
     type Out = Link;
@@ -148,11 +195,12 @@ impl Connector for Single {
         details: &ConnectionDetails<'_>,
         _: Option<()>,
     ) -> Result<Option<Link>, Error> {
-        let connection = self.0.lock().ok().and_then(|mut one| one.take());
+        let connection = self.connection.lock().ok().and_then(|mut one| one.take());
         let connection = connection.ok_or(Error::ConnectionFailed)?;
         let config = details.config;
         let buffers = LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size());
-        Ok(Some(Link { connection, buffers, is_tls: self.1 }))
+        let pace = Arc::clone(&self.pace);
+        Ok(Some(Link { connection, buffers, is_tls: self.is_tls, pace }))
     }
 }
 
@@ -180,6 +228,8 @@ struct Link {
     connection: Box<dyn Connection>,
     buffers: LazyBuffers,
     is_tls: bool,
+    /// Once the head of the answer is there.
+    pace: Arc<OnceLock<Pace>>,
 }
 
 impl Transport for Link {
@@ -198,6 +248,10 @@ impl Transport for Link {
         let input = self.buffers.input_append_buf();
         if input.is_empty() {
             return Ok(false);
+        }
+        if let Some(Pace { deadline, between_bytes }) = self.pace.get() {
+            let next = between_bytes.map(|wait| Instant::now() + wait);
+            self.connection.set_deadline(next.map_or(*deadline, |next| next.min(*deadline)));
         }
         let count = loop {
             match self.connection.read(input) {

@@ -79,7 +79,7 @@ impl Authorities {
             return Ok(connection);
         }
         let broken = |what: &dyn fmt::Display| {
-            Refusal::new(Reason::Broken, format_args!("TLS with {}: {what}", url.host))
+            Refusal::new(Reason::Tls, format_args!("TLS with {}: {what}", url.host))
         };
         let name = match url.host.address() {
             Some(address) => ServerName::from(address),
@@ -90,14 +90,23 @@ impl Authorities {
         while session.is_handshaking() {
             session.complete_io(&mut connection).map_err(|error| match error.kind() {
                 io::ErrorKind::TimedOut => Refusal::new(
-                    Reason::Timeout,
+                    Reason::ConnectTimeout,
                     format_args!("TLS with {}: it took longer than it may", url.host),
                 ),
+                _ if is_about_certificate(&error) => {
+                    Refusal { reason: Reason::Certificate, ..broken(&error) }
+                }
                 _ => broken(&error),
             })?;
         }
         Ok(Box::new(Secured(StreamOwned::new(session, connection))))
     }
+}
+
+/// Whether TLS ended because of what the server's certificate says.
+fn is_about_certificate(error: &io::Error) -> bool {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
+    matches!(cause, Some(rustls::Error::InvalidCertificate(_)))
 }
 
 /// A connection with TLS over it.

@@ -49,7 +49,7 @@ pub fn reach(
         (false, _) => Ok(Reached { what: target.host().to_string(), addresses }),
         (true, Some(denial)) => Err(denied(&denial)),
         (true, None) => {
-            Err(Refusal::new(Reason::Unreachable, format_args!("{} has no address", target.host())))
+            Err(Refusal::new(Reason::UnknownName, format_args!("{} has no address", target.host())))
         }
     }
 }
@@ -64,7 +64,8 @@ impl Reached {
     /// Tries the addresses in their order, each for its share of the time.
     ///
     /// # Errors
-    /// [`Reason::Unreachable`] or [`Reason::Timeout`], with what the last one said.
+    /// [`Reason::ConnectionRefused`], [`Reason::ConnectTimeout`] or [`Reason::Unreachable`], by
+    /// what the last one said.
     pub fn with_each<T>(
         &self,
         network: &impl Network,
@@ -87,7 +88,8 @@ impl Reached {
         }
         let error = last.unwrap_or_else(|| io::ErrorKind::NotFound.into());
         let reason = match error.kind() {
-            io::ErrorKind::TimedOut => Reason::Timeout,
+            io::ErrorKind::TimedOut => Reason::ConnectTimeout,
+            io::ErrorKind::ConnectionRefused => Reason::ConnectionRefused,
             _ => Reason::Unreachable,
         };
         Err(Refusal::new(reason, format_args!("{}: {}", self.what, words(&error))))
@@ -165,14 +167,14 @@ mod tests {
         let one = |text: &str| vec![text.to_owned()];
         let (connected, asked, reason) = reached([&["1.1.1.1"], &["127.0.0.1"]]);
         assert_eq!((connected, asked), (one("1.1.1.1:80"), 1));
-        assert_eq!(reason, Reason::Unreachable);
+        assert_eq!(reason, Reason::ConnectionRefused);
         let (connected, asked, reason) = reached([&["127.0.0.1"], &["1.1.1.1"]]);
         assert_eq!((connected, asked, reason), (vec![], 1, Reason::Denied));
         // Of several those that are granted; a rule that refuses an address is about names too.
         let mixed = ["127.0.0.1", "9.9.9.9", "::ffff:10.0.0.1", "1.1.1.1", "169.254.169.254"];
         let (connected, ..) = reached([Box::leak(Box::new(mixed)), &[]]);
         assert_eq!(connected, one("1.1.1.1:80"));
-        assert_eq!(reached([&[], &[]]).2, Reason::Unreachable);
+        assert_eq!(reached([&[], &[]]).2, Reason::UnknownName);
         let many = vec!["1.1.1.1"; 100].leak();
         assert_eq!(reached([many, &[]]).0.len(), TRIED_MAX);
     }

@@ -50,11 +50,11 @@ impl Network for System {
         match receiver.recv_timeout(left) {
             Ok(Ok(found)) => Ok(found),
             Ok(Err(_)) => Err(Refusal::new(
-                Reason::Unreachable,
+                Reason::UnknownName,
                 format_args!("{name} is no name that is known"),
             )),
             Err(_) => Err(Refusal::new(
-                Reason::Timeout,
+                Reason::ConnectTimeout,
                 format_args!("{name} was not looked up in the time it may take"),
             )),
         }
@@ -178,6 +178,9 @@ mod tests {
         let found = system.addresses("localhost", later).unwrap();
         assert!(found.iter().all(IpAddr::is_loopback) && !found.is_empty(), "{found:?}");
         let refusal = system.addresses("no-such-name.invalid", later).unwrap_err();
-        assert!(matches!(refusal.reason, Reason::Unreachable | Reason::Timeout), "{refusal}");
+        assert!(
+            matches!(refusal.reason.coarse(), Reason::Unreachable | Reason::Timeout),
+            "{refusal}"
+        );
     }
 }

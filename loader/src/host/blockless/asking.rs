@@ -133,7 +133,8 @@ impl Host {
 fn bytes_of_request(request: &Request) -> u64 {
     let bytes = match request {
         Request::Setup { text } => text.len(),
-        Request::Http { method, url, headers, body, .. } => {
+        Request::Http { method, url, headers, body, .. }
+        | Request::Exchange { method, url, headers, body, .. } => {
             method.len() + url.len() + bytes_of_headers(headers) + body.len()
         }
         Request::Read { .. } | Request::Close { .. } | Request::Extensions => 0,
@@ -171,7 +172,7 @@ fn bytes_of_headers(headers: &[(String, Vec<u8>)]) -> usize {
 fn fits(request: &Request, answer: &Answer, descriptors: usize) -> bool {
     let is_kind = match (request, answer) {
         (_, Answer::Refused(_)) => true,
-        (Request::Http { .. }, Answer::Http { headers, .. }) => {
+        (Request::Http { .. } | Request::Exchange { .. }, Answer::Http { headers, .. }) => {
             headers.len() <= HEADERS_MAX && bytes_of_headers(headers) <= HEADER_BYTES_MAX
         }
         (Request::Read { max, .. } | Request::HttpRpc { max, .. }, Answer::Bytes(bytes)) => {

@@ -44,8 +44,9 @@ const HEADERS: u8 = 15;
 #[derive(Debug)]
 pub(super) struct Response {
     /// What whoever answers calls it.
-    handle: u32,
-    headers: Vec<(String, Vec<u8>)>,
+    pub(super) handle: u32,
+    pub(super) status: u16,
+    pub(super) headers: Vec<(String, Vec<u8>)>,
     /// Bytes that are held for them.
     held: u64,
     /// The header that was read last, in whole.
@@ -99,15 +100,34 @@ pub(crate) fn http_req(
     let Answer::Http { handle: theirs, status: code, headers, .. } = answer else {
         return Err(Failure::Code(FAILED));
     };
-    let held = headers.iter().map(|(name, value)| (name.len() + value.len() + 64) as u64).sum();
-    if host.holding.take(held).is_err() {
-        host.close_outside(theirs)?;
-        return Err(Failure::Code(MEMORY));
-    }
-    let response = Response { handle: theirs, headers, held, last: None, body: Body::Whole };
-    let number = host.blockless.responses.insert(response);
+    let number = keep(host, theirs, code, headers)?.ok_or(Failure::Code(MEMORY))?;
     memory.write_u32(handle, number)?;
     memory.write_u32(status, code.into())
+}
+
+/// Keeps an answer open, for which there must be room: its number. None, and it is closed, where
+/// there is no memory for its headers.
+pub(super) fn keep(
+    host: &mut Host,
+    handle: u32,
+    status: u16,
+    headers: Vec<(String, Vec<u8>)>,
+) -> Outcome<Option<u32>> {
+    let held = headers.iter().map(|(name, value)| (name.len() + value.len() + 64) as u64).sum();
+    if host.holding.take(held).is_err() {
+        host.close_outside(handle)?;
+        return Ok(None);
+    }
+    let response = Response { handle, status, headers, held, last: None, body: Body::Whole };
+    Ok(Some(host.blockless.responses.insert(response)))
+}
+
+/// Ends an answer, read or not; whether there is one of this number.
+pub(super) fn end(host: &mut Host, number: u32) -> Outcome<bool> {
+    let Some(response) = host.blockless.responses.remove(number) else { return Ok(false) };
+    host.holding.give_back(response.held);
+    host.close_outside(response.handle)?;
+    Ok(true)
 }
 
 /// The request that options describe.
@@ -161,9 +181,7 @@ pub(crate) fn http_close(
     _memory: &mut GuestMemory<'_>,
     handle: u32,
 ) -> Outcome<()> {
-    let response = host.blockless.responses.remove(handle).ok_or(Failure::Code(HANDLE))?;
-    host.holding.give_back(response.held);
-    host.close_outside(response.handle)
+    if end(host, handle)? { Ok(()) } else { Err(Failure::Code(HANDLE)) }
 }
 
 /// Gives a header's whole value; behind that, once, nothing: programs of the network's older
