@@ -146,7 +146,7 @@ fn a_count_or_length_that_is_a_lie_takes_no_memory() {
     assert_eq!(Request::decode(&lie[LENGTH_BYTES..]), Err(WireError::Short));
     assert_eq!(Request::decode(&[]), Err(WireError::Length));
     assert_eq!(Request::decode(&[99]), Err(WireError::Kind));
-    assert_eq!(Answer::decode(&[6, 13, 0, 0, 0, 0]), Err(WireError::Kind));
+    assert_eq!(Answer::decode(&[6, Reason::ALL.len() as u8, 0, 0, 0, 0]), Err(WireError::Kind));
     assert_eq!(Request::decode(&[4, 1, 0, 0, 0, 0xff]), Err(WireError::Text));
     assert_eq!(frame_length([0; 4]), Err(WireError::Length));
     assert_eq!(frame_length([0xff; 4]), Err(WireError::Length));
