@@ -67,7 +67,8 @@ fn what_one_builder_has_compiled_others_take() {
     let ended = compile(&bob, &words).expect(0);
     assert!(!ended.stderr.contains("from the cache"), "{}", ended.stderr);
     assert_eq!(server.entries().len(), 2);
-    let trusting = [&words[..], &["--cache-trust", ann.public_key().to_str().unwrap()]].concat();
+    let key = ann.public_key();
+    let trusting = [&words[..], &["--cache-trust", key.to_str().unwrap()]].concat();
     let _ = compile(&eve, &trusting).expect(0).says(&["from the cache"]);
     assert_eq!(made(&eve), fresh(&eve));
     assert_eq!(server.entries().len(), 2, "what came from there does not go there");
