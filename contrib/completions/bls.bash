@@ -26,8 +26,8 @@ _bls() {
         bls-compile:key) options='' ;;
         bls-compile:key-of) options='--json' ;;
         bls-compile:trust) options='--key --max-sign-time --output --public-key' ;;
-        bls-compile:) options='--cache --cache-size --compress --compress-window --cpu --debug-file --emit --expires --fast-nans --fuel-profile --if-changed --jobs --json --keep-going --key --max-compile-memory --max-compile-time --max-fuel --max-memory --max-sign-time --max-time --memory --module --name --needs --no-fuel --output --policy --provenance --public-key --quiet --sbom --sequence --target --wasm audit check delta image inspect key key-of link push run sign strip symbolize trust verify' ;;
-        bls-compile:*) options='--cache --cache-size --compress --compress-window --cpu --debug-file --emit --expires --fast-nans --fuel-profile --if-changed --jobs --json --keep-going --key --max-compile-memory --max-compile-time --max-fuel --max-memory --max-sign-time --max-time --memory --module --name --needs --no-fuel --output --policy --provenance --public-key --quiet --sbom --sequence --target --wasm' ;;
+        bls-compile:) options='--cache --cache-size --cache-trust --compress --compress-window --cpu --debug-file --emit --expires --fast-nans --fuel-profile --if-changed --jobs --json --keep-going --key --max-compile-memory --max-compile-time --max-fuel --max-memory --max-sign-time --max-time --memory --module --name --needs --no-fuel --output --policy --provenance --public-key --quiet --sbom --sequence --target --wasm audit check delta image inspect key key-of link push run sign strip symbolize trust verify' ;;
+        bls-compile:*) options='--cache --cache-size --cache-trust --compress --compress-window --cpu --debug-file --emit --expires --fast-nans --fuel-profile --if-changed --jobs --json --keep-going --key --max-compile-memory --max-compile-time --max-fuel --max-memory --max-sign-time --max-time --memory --module --name --needs --no-fuel --output --policy --provenance --public-key --quiet --sbom --sequence --target --wasm' ;;
         bls-load:verify) options='--all --clock-unset --digest --explain --store --target --trust' ;;
         bls-load:install) options='--base --clock-unset --delta --digest --dry-run --explain --store --target --trust' ;;
         bls-load:pull) options='--authorities --clock-unset --dry-run --explain --plain-http --store --target --trust' ;;
@@ -46,7 +46,8 @@ _bls() {
         bls-registry:push) options='--authorities --json --max-time --plain-http --quiet --source' ;;
         bls-registry:pull) options='--authorities --json --max-time --output --plain-http --quiet --target' ;;
         bls-registry:image) options='--json --loader --no-loader --output --quiet --tag --trust' ;;
-        bls-registry:) options='image pull push' ;;
+        bls-registry:cache) options='--authorities --max-time' ;;
+        bls-registry:) options='cache image pull push' ;;
         bls-registry:*) options='' ;;
         bls-serve:) options='--admin --clock-unset --deny --dir --dir-ro --drain --env --fuel --header-timeout --help --idle-timeout --listen --log --max-connections --max-descriptors --max-memory --max-output --max-request --pass-authorization --policy --queue --require-fuel --require-sandbox --route --store --timeout --trust --version --workers' ;;
         bls-serve:*) options='--admin --clock-unset --deny --dir --dir-ro --drain --env --fuel --header-timeout --help --idle-timeout --listen --log --max-connections --max-descriptors --max-memory --max-output --max-request --pass-authorization --policy --queue --require-fuel --require-sandbox --route --store --timeout --trust --version --workers' ;;
