@@ -95,18 +95,19 @@ impl Server {
             return Ok(Some(ended.stdout));
         }
         let said = String::from_utf8_lossy(&ended.stderr);
-        let code = said.lines().rev().find_map(|line| line.strip_prefix("code: "));
-        let defect = code.and_then(Defect::from_code);
+        let value = |wanted: &str| {
+            let mut lines = said.lines().filter_map(|line| line.split_once(": "));
+            lines.rfind(|(key, _)| *key == wanted).map(|(_, value)| value)
+        };
+        let defect = value("code").and_then(Defect::from_code);
         if defect == Some(Defect::Missing) {
             return Ok(None);
         }
-        let mut lines = said.lines();
-        let what = lines.next().unwrap_or("bls-registry said nothing");
+        let what = said.lines().next().unwrap_or("bls-registry said nothing");
         let what = what.strip_prefix("bls-registry: ").unwrap_or(what);
         // The others are of registries, and of options that are not ours.
         let is_of_caches = [Defect::Reference, Defect::Unauthorized, Defect::Status];
-        let hint = lines.find_map(|line| line.strip_prefix("hint: "));
-        let hint = hint.filter(|_| defect.is_some_and(|defect| is_of_caches.contains(&defect)));
+        let hint = value("hint").filter(|_| defect.is_some_and(|one| is_of_caches.contains(&one)));
         Err(self.failed(hint.map_or_else(|| what.to_owned(), |hint| format!("{what} ({hint})"))))
     }
 }
