@@ -150,7 +150,7 @@ impl Folder {
 
 /// Whether a file of this name is one of ours: nothing else is removed, whichever folder was
 /// named.
-fn is_entry(name: &str) -> bool {
+pub(super) fn is_entry(name: &str) -> bool {
     let stem = name.strip_suffix(EXTENSION).unwrap_or_default();
     let digest = stem.rsplit('-').next().unwrap_or_default();
     Sha256::from_hex(digest).is_some()
