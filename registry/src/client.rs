@@ -1,9 +1,9 @@
 //! The requests to a registry (the OCI's distribution specification, 1.1).
 //!
-//! Guarantees, beside what every [`Peer`] has, that credentials go to the registry that they are
-//! kept for and to the place that it names for tokens, and never with a redirect; and that nothing
-//! is sent without TLS but to this machine, or where that was asked for. Compares no digests: who
-//! takes something does.
+//! Guarantees, beside what every peer ([`mod@crate::peer`]) has, that credentials go to the registry
+//! that they are kept for and to the place that it names for tokens, and never with a redirect; and
+//! that nothing is sent without TLS but to this machine, or where that was asked for. Compares no
+//! digests: who takes something does.
 
 mod auth;
 

@@ -1,7 +1,7 @@
 //! Whoever is at the other end of HTTP: a registry, or a cache.
 //!
 //! Guarantees that every request ends within the time that is left, and waits for a silent peer
-//! no longer than its [`Kind`] may be silent; that no body is read beyond the bytes that it may
+//! no longer than its kind may be silent; that no body is read beyond the bytes that it may
 //! have; and that nothing is sent without TLS where that is not wanted. Says what went wrong in
 //! sentences that name the host.
 
