@@ -116,9 +116,10 @@ fn techniques(bench: &Bench, runs: usize) -> Result<Section, String> {
         text: format!(
             "Time of the guest alone. *metered*: with all techniques, over unmetered. *no …*: without \
              this one, over with all: what is above 1 it saves. Geometric means over {} programs, \
-             {runs} runs of each, in {} layouts of the code, because where code happens to lie moves \
+             {} of each, in {} layouts of the code, because where code happens to lie moves \
              a program by more than a technique does. FUEL.md says what the techniques are.",
             measured.len(),
+            if runs == 1 { "one run".to_owned() } else { format!("{runs} runs") },
             super::dressed::LAYOUTS
         ),
         figures: json!({ "runs": runs, "rows": table.rows() }),

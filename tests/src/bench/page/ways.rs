@@ -8,7 +8,7 @@ use super::super::peers::{on_path, quiet};
 use super::super::{Bench, artifacts};
 use crate::programs::{loader, run};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// A way to run a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,7 +177,7 @@ impl<'a> Kit<'a> {
             return self.bench.make(module, &name, options).map(|made| made.path);
         }
         let output = self.folder.path().join(format!("{stem}.{}", way.key()));
-        let mut command = match way {
+        let command = match way {
             Way::Native => return self.native(module, stem, output),
             Way::Node => return Ok(module.to_owned()),
             Way::WasmEdge | Way::WasmEdgeGas => {
@@ -206,7 +206,7 @@ impl<'a> Kit<'a> {
                 command
             }
         };
-        quiet(&mut command).then_some(output).ok_or_else(|| "its compiler refuses it".to_owned())
+        compile(&command).map(|()| output)
     }
 
     /// C by wasm2c, compiled with what a guest needs of WASI.
@@ -320,6 +320,20 @@ fn without_name(text: &str, program: &str) -> String {
         ["version", "wasmtime", program].contains(&word.rsplit('/').next().unwrap_or(word))
     };
     line.split_whitespace().skip_while(|word| is_name(word)).collect::<Vec<_>>().join(" ")
+}
+
+/// Runs a peer's compiler, for a minute at most: some take several for one program of these.
+fn compile(command: &Command) -> Result<(), String> {
+    /// How coreutils' `timeout` says that the time was over.
+    const LATE: i32 = 124;
+    let mut bounded = Command::new("timeout");
+    bounded.arg("60").arg(command.get_program()).args(command.get_args());
+    let ended = bounded.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    match ended.ok().and_then(|status| status.code()) {
+        Some(0) => Ok(()),
+        Some(LATE) => Err("its compiler takes longer than a minute".to_owned()),
+        _ => Err("its compiler refuses it".to_owned()),
+    }
 }
 
 #[cfg(test)]
