@@ -5,21 +5,23 @@
 //!   6d0f…e1                        an entry: its name is 64 hexadecimal digits
 //! ```
 //!
-//! What nginx with WebDAV, object stores, and caches of build systems speak. May assume nothing
+//! nginx with WebDAV is one. May assume nothing
 //! about what the server says: who takes an entry judges it. Guarantees that no request waits for
-//! a silent server, that no more is read than an artifact may have, and that what a user has to
+//! a silent server, that no more is read than an artifact's header announces, and that what a user has to
 //! show the server ([`AUTHORIZATION`]) goes there by TLS or inside of this machine, or not at all.
 
 use crate::error::Error;
 use crate::peer::{Kind, Manner, Peer, with};
 use crate::reference::is_loopback;
+use bls_artifact::artifact::{HEADER_LEN, Header};
 use bls_artifact::digest::Sha256;
 use bls_artifact::limits::ARTIFACT_BYTES_MAX;
 use bls_artifact::registry::{AUTHORIZATION, Defect};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read as _, Write, copy};
-use ureq::http::{StatusCode, Uri};
-use ureq::{Body, SendBody};
+use ureq::SendBody;
+use ureq::http::{HeaderValue, StatusCode, Uri};
 
 /// What a place that is none is told with.
 const PLACE_HINT: &str = "name a folder of a web server: https://cache.example.com/bls";
@@ -39,11 +41,15 @@ impl Cache {
     /// # Errors
     /// It is no URL of HTTP, holds a name or a password, or would have `authorization` sent where
     /// others can read it.
-    pub fn new(place: &str, manner: &Manner, authorization: Option<String>) -> Result<Self, Error> {
+    pub fn new(
+        place: &str,
+        manner: &Manner,
+        authorization: Option<OsString>,
+    ) -> Result<Self, Error> {
         let wrong = |what: &str| {
-            Error::new(Defect::Reference, format!("{place} is no cache: {what}"))
-                .with_hint(PLACE_HINT)
+            Error::new(Defect::Reference, format!("that is no cache: {what}")).with_hint(PLACE_HINT)
         };
+        let authorization = authorization.map(header).transpose()?;
         let url: Uri = place.parse().map_err(|_| wrong("it is no URL"))?;
         let is_plain = match url.scheme_str() {
             Some("https") => false,
@@ -98,28 +104,24 @@ impl Cache {
         if answer.status() != StatusCode::OK {
             return Err(self.refusal(answer.status()));
         }
-        let body: Body = answer.into_body();
-        let announced = body.content_length();
-        let mut body = body.into_reader().take(ARTIFACT_BYTES_MAX + 1);
+        let mut body = answer.into_body().into_reader();
+        let mut header = Vec::with_capacity(HEADER_LEN);
+        let broken = |error| self.peer.broken(error);
+        let read = body.by_ref().take(HEADER_LEN as u64).read_to_end(&mut header);
+        let mut bytes = read.map_err(broken)? as u64;
+        output.write_all(&header).map_err(unwritable)?;
+        // One byte more, so that what is too long is seen to be.
+        let most = Header::announced_length(&header).min(ARTIFACT_BYTES_MAX) + 1;
+        let mut rest = body.take(most.saturating_sub(bytes));
         let mut piece = vec![0; 1 << 16];
-        let mut bytes = 0_u64;
         loop {
-            let read = body.read(&mut piece).map_err(|error| self.peer.broken(error))?;
+            let read = rest.read(&mut piece).map_err(broken)?;
             if read == 0 {
-                break;
+                return Ok(bytes);
             }
             bytes += read as u64;
-            if bytes > ARTIFACT_BYTES_MAX {
-                return Err(self.peer.senseless("it sends more than an artifact has"));
-            }
             output.write_all(&piece[..read]).map_err(unwritable)?;
         }
-        if announced.is_some_and(|announced| announced != bytes) {
-            return Err(self
-                .peer
-                .senseless(&format!("it sends {bytes} bytes and announced others")));
-        }
-        Ok(bytes)
     }
 
     /// Puts an entry there; what has this name already is replaced.
@@ -181,6 +183,15 @@ impl Cache {
     }
 }
 
+/// What is told of who asks: text that a header can hold. What it is stands in no message.
+fn header(value: OsString) -> Result<String, Error> {
+    let text = value.into_string().ok().filter(|text| HeaderValue::from_str(text).is_ok());
+    text.ok_or_else(|| {
+        Error::new(Defect::Reference, format!("{AUTHORIZATION} holds what no header can"))
+            .with_hint("it is one line of text: Bearer TOKEN, Basic BASE64")
+    })
+}
+
 fn unwritable(error: std::io::Error) -> Error {
     Error::new(Defect::Unwritable, format!("cannot write what the cache sends: {error}"))
 }
@@ -203,7 +214,7 @@ mod tests {
     use super::*;
 
     fn refused(place: &str, authorization: Option<&str>) -> Error {
-        Cache::new(place, &Manner::default(), authorization.map(str::to_owned)).unwrap_err()
+        Cache::new(place, &Manner::default(), authorization.map(OsString::from)).unwrap_err()
     }
 
     #[test]
@@ -213,11 +224,13 @@ mod tests {
         {
             assert!(refused(place, None).is(Defect::Reference), "{place}");
         }
+        let error = refused("https://a/b", Some("hush\nhush"));
+        assert!(error.is(Defect::Reference) && !error.to_string().contains("hush"), "{error}");
         let error = refused("https://ann:secret@a/b", None);
         assert!(!format!("{error} {}", error.hint()).contains("secret@a/b"), "{error}");
         assert!(refused("http://cache.example.com/a", Some("Bearer x")).is(Defect::Reference));
         for place in ["https://cache.example.com/a", "http://127.0.0.1:80/a", "http://localhost"] {
-            assert!(Cache::new(place, &Manner::default(), Some("Bearer x".to_owned())).is_ok());
+            assert!(Cache::new(place, &Manner::default(), Some("Bearer x".into())).is_ok());
         }
         let plain = Cache::new("http://cache.example.com/a/", &Manner::default(), None).unwrap();
         let entry = Sha256::of(b"entry");

@@ -190,6 +190,24 @@ impl Driver {
         }
     }
 
+    /// The code that a function answers with.
+    ///
+    /// # Panics
+    /// When it answers otherwise.
+    #[track_caller]
+    pub fn code(&mut self, name: &str, arguments: &[u64]) -> u32 {
+        match self.call(name, arguments) {
+            Answer::Errno(code) => code,
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+
+    /// Puts a text somewhere: its address and its length.
+    pub fn put_text(&mut self, pointer: u32, text: &str) -> [u64; 2] {
+        self.put(pointer, text.as_bytes());
+        [pointer.into(), text.len() as u64]
+    }
+
     /// Units that all calls until now have cost, the trampolines included.
     pub fn consumed(&mut self) -> u64 {
         let left = self.counter.get(&mut self.store).i64().unwrap_or_default();

@@ -347,6 +347,23 @@ impl Home {
         output
     }
 
+    /// A text file with other words in these places, all of which it has: the path of the copy.
+    ///
+    /// # Panics
+    /// When a place is not there.
+    #[must_use]
+    #[track_caller]
+    pub fn changed(&self, file: &Path, changes: &[(&str, &str)]) -> PathBuf {
+        let mut text = std::fs::read_to_string(file).expect("a text");
+        for (from, to) in changes {
+            assert!(text.contains(from), "{from:?} is not in {}", file.display());
+            text = text.replace(from, to);
+        }
+        let path = self.path("changed.wat");
+        std::fs::write(&path, text).expect("a file");
+        path
+    }
+
     /// Compiles a fixture; the artifact's path.
     ///
     /// # Panics

@@ -8,6 +8,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+/// The entry that is asked for to see whether a server is there.
+const PROBE: &str = "ba9c736f19e7f60b7f6764adb0b7908c0a2b394e09b6c09863528c7f2bc86095";
+
 /// A builder with two modules, and a key of its own.
 fn builder(seed: u8) -> Home {
     let home = Home::with_seed(seed);
@@ -167,6 +170,27 @@ fn a_server_that_lies_or_refuses_fails_no_build() {
     assert_eq!(silent.asked().len(), 1);
 }
 
+/// One that fails after it was there is asked no more, whosever results are wanted; and no more is
+/// taken than an artifact's header says.
+#[test]
+fn a_server_that_fails_in_between_is_left_alone() {
+    let (home, other) = (builder(7), builder(8));
+    let key = other.public_key();
+    let failing = Liar::start(|asked| match asked.path.contains(PROBE) {
+        true => Answer::status(404),
+        false => Answer::status(500),
+    });
+    let place = format!("http://{}", failing.host);
+    let words = ["hello.wat", "--cache", &place, "--cache-trust", key.to_str().unwrap()];
+    let ended = compile(&home, &words).expect(0).says(&["answers 500", "compiled without it"]);
+    assert_eq!(ended.stderr.matches("cache: ").count(), 1, "{}", ended.stderr);
+    assert_eq!(failing.asked().len(), 2);
+    let endless =
+        Liar::start(|_| Answer { length: Some(1 << 40), ..Answer::of("x/y", vec![b'x'; 1 << 20]) });
+    let ended = compile(&home, &["hello.wat", "--cache", &format!("http://{}", endless.host)]);
+    let _ = ended.expect(0).says(&["is not what it should be", "compiled again"]);
+}
+
 #[test]
 fn who_asks_is_told_where_nobody_else_reads_it() {
     let home = builder(7);
@@ -181,6 +205,10 @@ fn who_asks_is_told_where_nobody_else_reads_it() {
     for asked in liar.asked() {
         assert_eq!(asked.headers.get("authorization").map(String::as_str), Some("Bearer hush"));
     }
+    let mut wrong = command(&home, &["hello.wat", "--cache", &place]);
+    let ended = run(wrong.env("BLS_CACHE_AUTHORIZATION", "Bearer hush\nhush"), b"").expect(0);
+    let ended = ended.says(&["BLS_CACHE_AUTHORIZATION holds what no header can"]);
+    assert!(!ended.stderr.contains("hush"), "{}", ended.stderr);
     let ended = ask("http://cache.invalid/x").says(&["would show it", "https://"]);
     assert!(!ended.stderr.contains("hush"), "{}", ended.stderr);
     let ended = ask("https://ann:pass@cache.invalid/x").says(&["BLS_CACHE_AUTHORIZATION"]);

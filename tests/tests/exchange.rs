@@ -4,7 +4,7 @@
 use bls_loader::host::Grants;
 use bls_loader::outside::{Answer, Reason, Reply, Request};
 use bls_tests::fake_outside::{grants, refusal};
-use bls_tests::host_driver::{Answer as Called, Driver, Shape};
+use bls_tests::host_driver::{Driver, Shape};
 
 /// Where things lie in the guest's memory.
 const TEXT: u32 = 0x1000;
@@ -14,39 +14,20 @@ const FIRST: u32 = 0x100;
 /// Far beyond two pages.
 const OUTSIDE: u64 = 0xf000_0000;
 
-struct Guest(Driver);
+fn guest(grants: Grants) -> Driver {
+    Driver::told(Shape::TwoPages, grants, u64::MAX)
+}
 
-impl Guest {
-    fn new(grants: Grants) -> Self {
-        Self(Driver::told(Shape::TwoPages, grants, u64::MAX))
-    }
-
-    /// The code that a function answers with.
-    #[track_caller]
-    fn code(&mut self, name: &str, arguments: &[u64]) -> u32 {
-        match self.0.call(name, arguments) {
-            Called::Errno(code) => code,
-            other => panic!("{name}: {other:?}"),
-        }
-    }
-
-    /// Puts a text somewhere: its address and its length.
-    fn put(&mut self, place: u32, text: &str) -> [u64; 2] {
-        self.0.put(place, text.as_bytes());
-        [place.into(), text.len() as u64]
-    }
-
-    /// Reads by a function that takes a handle and a buffer.
-    fn read(&mut self, name: &str, answer: u64, room: u64) -> (u32, Vec<u8>) {
-        let code = self.code(name, &[answer, BUFFER.into(), room, FIRST.into()]);
-        let length = if code == 0 { self.0.word(FIRST) } else { 0 };
-        (code, self.0.memory()[BUFFER as usize..(BUFFER + length) as usize].to_vec())
-    }
+/// Reads by a function that takes a handle and a buffer.
+fn read(guest: &mut Driver, name: &str, answer: u64, room: u64) -> (u32, Vec<u8>) {
+    let code = guest.code(name, &[answer, BUFFER.into(), room, FIRST.into()]);
+    let length = if code == 0 { guest.word(FIRST) } else { 0 };
+    (code, guest.memory()[BUFFER as usize..(BUFFER + length) as usize].to_vec())
 }
 
 /// A head at one place and a body at another, sent with these times.
-fn send(guest: &mut Guest, head: &str, body: &str, times: [u64; 3]) -> u32 {
-    let ([a, b], [c, d]) = (guest.put(TEXT, head), guest.put(MORE, body));
+fn send(guest: &mut Driver, head: &str, body: &str, times: [u64; 3]) -> u32 {
+    let ([a, b], [c, d]) = (guest.put_text(TEXT, head), guest.put_text(MORE, body));
     let [connect, first_byte, between] = times;
     guest.code("request_send", &[a, b, c, d, connect, first_byte, between, FIRST.into()])
 }
@@ -67,20 +48,20 @@ fn an_exchange_is_a_head_and_a_body_there_and_back() {
             _ => return Ok(refusal(Reason::UnknownHandle)),
         }))
     });
-    let mut guest = Guest::new(grants);
+    let mut guest = guest(grants);
     let head = "PUT http://example.com/v1/a\nx-a:1\nx-a: b:c\n";
     assert_eq!(send(&mut guest, head, "body", [0, 1, u64::from(u32::MAX)]), 0);
-    let answer = u64::from(guest.0.word(FIRST));
+    let answer = u64::from(guest.word(FIRST));
     let text = b"302\nx-b:1\nx-b:\xff: 2\n";
-    assert_eq!(guest.read("response_head", answer, text.len() as u64 - 1).0, 7, "too small");
-    assert_eq!(guest.read("response_head", answer, 100), (0, text.to_vec()));
+    assert_eq!(read(&mut guest, "response_head", answer, text.len() as u64 - 1).0, 7, "too small");
+    assert_eq!(read(&mut guest, "response_head", answer, 100), (0, text.to_vec()));
     // As it comes, and not until the buffer is full.
-    assert_eq!(guest.read("response_read", answer, 100), (0, b"ab".to_vec()));
-    assert_eq!(guest.read("response_read", answer, 100), (0, b"cd".to_vec()));
-    assert_eq!(guest.read("response_read", answer, 100), (0, Vec::new()));
+    assert_eq!(read(&mut guest, "response_read", answer, 100), (0, b"ab".to_vec()));
+    assert_eq!(read(&mut guest, "response_read", answer, 100), (0, b"cd".to_vec()));
+    assert_eq!(read(&mut guest, "response_read", answer, 100), (0, Vec::new()));
     assert_eq!(guest.code("response_close", &[answer]), 0);
     for name in ["response_head", "response_read"] {
-        assert_eq!(guest.read(name, answer, 100).0, 9, "{name}: it is closed");
+        assert_eq!(read(&mut guest, name, answer, 100).0, 9, "{name}: it is closed");
     }
     assert_eq!(guest.code("response_close", &[answer]), 9);
     let asked = asked.lock().unwrap();
@@ -100,17 +81,17 @@ fn an_exchange_is_a_head_and_a_body_there_and_back() {
 fn the_code_of_an_exchange_is_the_brokers_reason_and_one() {
     for (number, reason) in Reason::ALL.into_iter().enumerate() {
         let (grants, _) = grants(&["*"], move |_| Ok(refusal(reason)));
-        let mut guest = Guest::new(grants);
+        let mut guest = guest(grants);
         let code = send(&mut guest, "GET http://a.example/\n", "", [0; 3]);
         assert_eq!(code as usize, number + 1, "{reason}");
     }
     // What is judged before anybody is asked.
     let (grants, asked) = grants(&["http://a.example/v1"], |request| panic!("{request:?}"));
-    let mut guest = Guest::new(grants);
+    let mut guest = guest(grants);
     for (url, code) in
         [("http://a.example/v1/x", 0), ("http://a.example/", 1), ("ftp://a/", 2), ("\u{1}", 2)]
     {
-        let [a, b] = guest.put(TEXT, url);
+        let [a, b] = guest.put_text(TEXT, url);
         assert_eq!(guest.code("request_check", &[a, b]), code, "{url:?}");
         if code != 0 {
             assert_eq!(send(&mut guest, &format!("GET {url}\n"), "", [0; 3]), code, "{url:?}");
@@ -119,7 +100,7 @@ fn the_code_of_an_exchange_is_the_brokers_reason_and_one() {
     for head in ["", "GET", "GET http://a.example/v1", "GET http://a.example/v1\nx\n"] {
         assert_eq!(send(&mut guest, head, "", [0; 3]), 11, "{head:?}");
     }
-    let [a, b] = guest.put(TEXT, "GET http://a.example/v1\n");
+    let [a, b] = guest.put_text(TEXT, "GET http://a.example/v1\n");
     for (body, length, code) in [(OUTSIDE, 1, 11), (64, 16 << 20, 7)] {
         let arguments = [a, b, body, length, 0, 0, 0, FIRST.into()];
         assert_eq!(guest.code("request_send", &arguments), code);

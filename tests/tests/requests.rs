@@ -17,14 +17,7 @@ fn fixture() -> PathBuf {
 
 /// The fixture, where its text is changed in these places.
 fn changed(home: &Home, changes: &[(&str, &str)]) -> PathBuf {
-    let mut text = fs::read_to_string(fixture()).expect("a text");
-    for (from, to) in changes {
-        assert!(text.contains(from), "{from:?} is not in the fixture");
-        text = text.replace(from, to);
-    }
-    let path = home.path("changed.wat");
-    fs::write(&path, text).expect("a file");
-    path
+    home.changed(&fixture(), changes)
 }
 
 /// A server that answers each request by this, of its first line, its other lines and its body.

@@ -30,7 +30,7 @@ pub(super) fn run(parser: &mut Parser) -> Result<(), Error> {
         }
     }
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let authorization = env::var(AUTHORIZATION).ok().filter(|value| !value.is_empty());
+    let authorization = env::var_os(AUTHORIZATION).filter(|value| !value.is_empty());
     let cache = |place: &str| Cache::new(place, &common.manner, authorization.clone());
     match words[..] {
         ["probe", place] => cache(place)?.probe(),

@@ -2,11 +2,12 @@
 //!
 //! This program has neither HTTP nor TLS: bls-registry speaks with the server, a process for each
 //! request. Guarantees that one that is down, slow or full is an error that says so, within the
-//! times of [`TIME`]; nothing that it sends is believed here.
+//! times of [`TIME`], and is not asked again by this process; nothing that it sends is believed here.
 
 use super::{CacheError, Entry};
 use crate::program::sibling;
 use bls_artifact::registry::Defect;
+use std::cell::Cell;
 use std::io::{self, Seek as _, Write as _};
 use std::process::{Command, Stdio};
 
@@ -27,13 +28,15 @@ pub fn is_server(place: &str) -> bool {
 #[derive(Debug)]
 pub struct Server {
     place: String,
+    /// Whether it has failed: then it is asked no more.
+    is_down: Cell<bool>,
 }
 
 impl Server {
     /// The one at this URL.
     #[must_use]
     pub fn at(place: String) -> Self {
-        Self { place }
+        Self { place, is_down: Cell::new(false) }
     }
 
     /// Its URL.
@@ -55,6 +58,9 @@ impl Server {
     /// # Errors
     /// [`CacheError::Server`].
     pub fn find(&self, entry: &Entry<'_>) -> Result<Option<Vec<u8>>, CacheError> {
+        if self.is_down.get() {
+            return Ok(None);
+        }
         let name = entry.digest.to_string();
         self.ask(&["get", "--max-time", TIME, &self.place, &name], Stdio::null())
     }
@@ -64,6 +70,9 @@ impl Server {
     /// # Errors
     /// [`CacheError::Server`].
     pub fn keep(&self, entry: &Entry<'_>, artifact: &[u8]) -> Result<(), CacheError> {
+        if self.is_down.get() {
+            return Ok(());
+        }
         let file = || -> io::Result<std::fs::File> {
             let mut file = tempfile::tempfile()?;
             file.write_all(artifact)?;
@@ -80,6 +89,7 @@ impl Server {
     }
 
     fn failed(&self, what: String) -> CacheError {
+        self.is_down.set(true);
         CacheError::Server(self.place.clone(), what)
     }
 

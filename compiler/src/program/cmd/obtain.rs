@@ -185,6 +185,12 @@ impl Search<'_> {
         }
         let Some(kept) = cache else { return Ok(None) };
         let own = signing.public();
+        let mut wrong = Vec::new();
+        let tell = |wrong: Vec<String>, then: &str, note: &mut dyn FnMut(String)| {
+            for what in wrong {
+                note(printable(&format!("bls-compile: cache: {what}; {then}")));
+            }
+        };
         for signer in iter::once(&own).chain(self.trusted.iter().filter(|key| **key != own)) {
             for found in kept.cache.find(Entry::new(kept.name, self.key, signer.id())) {
                 let found = match found {
@@ -196,6 +202,7 @@ impl Search<'_> {
                 };
                 match self.again(&found, &name, signer, signing)? {
                     Ok((artifact, is_there)) => {
+                        tell(wrong, "another is used", note);
                         let path = match is_there {
                             true => found.path,
                             false => self.keep(&artifact, signing, false, cache, note)?,
@@ -204,12 +211,12 @@ impl Search<'_> {
                     }
                     Err(why) => {
                         let place = &found.place;
-                        let what = format!("{place} is not what it should be: {why}");
-                        note(printable(&format!("bls-compile: cache: {what}; compiled again")));
+                        wrong.push(format!("{place} is not what it should be: {why}"));
                     }
                 }
             }
         }
+        tell(wrong, "compiled again", note);
         Ok(None)
     }
 
