@@ -16,7 +16,7 @@ fn main() {
         collect(&folder, &mut files);
     }
     // And WASI 0.2, which is linked into components.
-    for file in ["Cargo.lock", "wasi02/wasi02.wasm", "wasi02/wasi02-http.wasm"] {
+    for file in ["Cargo.lock", "wasi02/wasi02.wasm", "wasi02/wasi02-net.wasm"] {
         let file = above.join(file);
         println!("cargo::rerun-if-changed={}", file.display());
         files.extend(file.is_file().then_some(file));

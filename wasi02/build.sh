@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes wasi02.wasm and wasi02-http.wasm from the source beside it.
+# Makes wasi02.wasm and wasi02-net.wasm from the source beside it.
 #
 #   sh wasi02/build.sh [FOLDER]
 #
@@ -25,11 +25,11 @@ make() {
     $RUSTC_WASM --edition=2024 --target=wasm32-unknown-unknown --crate-name=wasi02 \
         --crate-type=cdylib -C linker="$LINKER_WASM" -C opt-level=s -C lto=fat -C codegen-units=1 \
         -C panic=abort -C strip=debuginfo -C symbol-mangling-version=v0 -C overflow-checks=no \
-        -C link-arg=-zstack-size=32768 -C link-arg=--stack-first --check-cfg='cfg(outgoing)' \
+        -C link-arg=-zstack-size=32768 -C link-arg=--stack-first --check-cfg='cfg(network)' \
         --remap-path-prefix="$PWD"=. --remap-path-prefix="$($RUSTC_WASM --print=sysroot)"=rust \
         "$@" src/lib.rs -o "$made/wasi02.wasm"
     cp "$made/wasi02.wasm" "$output/$file"
     chmod 644 "$output/$file"
 }
 make wasi02.wasm
-make wasi02-http.wasm --cfg outgoing
+make wasi02-net.wasm --cfg network

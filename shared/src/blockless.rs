@@ -7,6 +7,7 @@
 //! | `bless` | calls by JSON-RPC 2.0, requests by HTTP among them |
 //! | `blockless_http` | requests by HTTP, read piece by piece |
 //! | `bls_http` | the same for the WASI 0.2 module of components: bls-load's own, not the network's |
+//! | `bls_socket` | connections by TCP, for the same module |
 //! | `blockless_cgi` | extensions: programs of the operator's |
 //! | `blockless_socket`, `blockless_drivers` | connections by TCP |
 //! | `blockless_llm`, `blockless_ipfs`, `blockless_s3`, `bless_crawl` | not offered: each answers its own refusal |
@@ -61,6 +62,16 @@ macro_rules! for_each_blockless_function {
             response_read(answer: u32, buffer: pair Bytes, length: Pointer) -> code,
                 costs CALL, may_use [];
             response_close(answer: u32) -> code,
+                costs CALL, may_use [];
+        }
+        bls_socket {
+            lookup(name: pair Bytes) -> code,
+                costs CALL, may_use [Sockets];
+            connect(address: pair Bytes, descriptor: Pointer) -> code,
+                costs CALL, may_use [Sockets];
+            listen(address: pair Bytes, descriptor: Pointer) -> code,
+                costs CALL, may_use [Sockets];
+            address(descriptor: u32, peer: u32, buffer: pair Bytes, length: Pointer) -> code,
                 costs CALL, may_use [];
         }
         blockless_cgi {
@@ -163,6 +174,10 @@ mod tests {
             ("bls_http", "response_head", 4),
             ("bls_http", "response_read", 4),
             ("bls_http", "response_close", 1),
+            ("bls_socket", "lookup", 2),
+            ("bls_socket", "connect", 3),
+            ("bls_socket", "listen", 3),
+            ("bls_socket", "address", 5),
             ("blockless_cgi", "cgi_list_exec", 1),
             ("blockless_cgi", "cgi_list_read", 4),
             ("blockless_cgi", "cgi_open", 3),

@@ -216,8 +216,8 @@ pub enum Reason {
     Failed,
     /// It took longer than it may.
     Timeout,
-    /// The name is not known. This and those below are told of [`Request::Exchange`] alone:
-    /// [`Reason::coarse`].
+    /// The name is not known. This and those below are told of [`Request::Exchange`],
+    /// [`Request::Connect`] and [`Request::Listen`] alone: [`Reason::coarse`].
     UnknownName,
     /// Nothing listens there.
     ConnectionRefused,
@@ -227,11 +227,13 @@ pub enum Reason {
     Tls,
     /// The server's certificate is not one for this host.
     Certificate,
+    /// Somebody else listens there.
+    AddressInUse,
 }
 
 impl Reason {
     /// Every reason, in the order of its number, which begins at 0.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Denied,
         Self::Url,
         Self::Method,
@@ -250,13 +252,15 @@ impl Reason {
         Self::ConnectTimeout,
         Self::Tls,
         Self::Certificate,
+        Self::AddressInUse,
     ];
 
-    /// What is said in its place of all requests but [`Request::Exchange`].
+    /// What is said in its place of all requests but [`Request::Exchange`], [`Request::Connect`]
+    /// and [`Request::Listen`].
     #[must_use]
     pub fn coarse(self) -> Self {
         match self {
-            Self::UnknownName | Self::ConnectionRefused => Self::Unreachable,
+            Self::UnknownName | Self::ConnectionRefused | Self::AddressInUse => Self::Unreachable,
             Self::ConnectTimeout => Self::Timeout,
             Self::Tls | Self::Certificate => Self::Broken,
             other => other,
@@ -285,6 +289,7 @@ impl Reason {
             Self::ConnectTimeout => "connect-timeout",
             Self::Tls => "tls",
             Self::Certificate => "certificate",
+            Self::AddressInUse => "address-in-use",
         }
     }
 }

@@ -189,6 +189,11 @@ impl<const SIZE: usize> Record<SIZE> {
         self.with(at, [value])
     }
 
+    #[cfg(network)]
+    pub(crate) fn u16(self, at: usize, value: u16) -> Self {
+        self.with(at, value.to_le_bytes())
+    }
+
     pub(crate) fn u32(self, at: usize, value: u32) -> Self {
         self.with(at, value.to_le_bytes())
     }

@@ -12,19 +12,19 @@
 //! Names of fields are in lower case; what stands in a variable twice is one field. Which fields
 //! are forbidden, and what an error is, is as in wasmtime. Requests of the program's own
 //! (`wasi:http/outgoing-handler`) are in the one of the two modules that is for programs which
-//! make any (`--cfg outgoing`).
+//! make any (`--cfg network`).
 
 mod errors;
 mod fields;
 mod request;
 mod response;
 
-#[cfg_attr(not(outgoing), path = "http/none.rs")]
+#[cfg_attr(not(network), path = "http/none.rs")]
 mod outgoing;
 
 pub(crate) use fields::Fields;
 pub(crate) use outgoing::{Awaited, Received};
-#[cfg(outgoing)]
+#[cfg(network)]
 pub(crate) use outgoing::{Future, IncomingResponse};
 pub(crate) use request::{IncomingBody, IncomingRequest, OutgoingRequest, Source, Timeouts};
 pub(crate) use response::{Body, OutgoingBody, OutgoingResponse};

@@ -13,10 +13,10 @@
 //! Trusted with nothing: it runs inside the sandbox, metered as other code, and reaches nothing
 //! that the component could not reach by preview 1 itself.
 //!
-//! There are two of it: with `--cfg outgoing` for components that make requests by HTTP of their
-//! own, which import more of the host, and without it for all others.
+//! There are two of it: with `--cfg network` for components that make requests by HTTP of their
+//! own or use sockets, which import more of the host, and without it for all others.
 #![no_std]
-#![cfg_attr(not(outgoing), allow(dead_code, reason = "what no requests are made of has no values"))]
+#![cfg_attr(not(network), allow(dead_code, reason = "what no requests are made of has no values"))]
 
 extern crate alloc;
 
@@ -31,6 +31,8 @@ mod http;
 mod objects;
 mod poll;
 mod preview1;
+#[cfg(network)]
+mod sockets;
 mod streams;
 mod transcode;
 

@@ -6,8 +6,10 @@ use crate::http::{
     Fields, IncomingBody, IncomingRequest, OutgoingBody, OutgoingRequest, OutgoingResponse,
     Timeouts,
 };
-#[cfg(outgoing)]
+#[cfg(network)]
 use crate::http::{Future, IncomingResponse};
+#[cfg(network)]
+use crate::sockets::{Names, Tcp};
 use crate::poll::Pollable;
 use crate::preview1::Errno;
 use crate::streams::{Input, Output};
@@ -38,10 +40,16 @@ pub(crate) enum Kind {
     OutgoingResponse = 16,
     OutgoingBody = 17,
     FutureIncomingResponse = 18,
+    #[cfg(network)]
+    Network = 19,
+    #[cfg(network)]
+    Tcp = 20,
+    #[cfg(network)]
+    Names = 21,
 }
 
 /// One more than the largest.
-const KINDS: u32 = 19;
+const KINDS: u32 = if cfg!(network) { 22 } else { 19 };
 
 /// Whether a type is one of this module.
 pub(crate) fn is_ours(ty: u32) -> bool {
@@ -68,10 +76,18 @@ pub(crate) enum Object {
     FutureTrailers(bool),
     OutgoingResponse(OutgoingResponse),
     OutgoingBody(OutgoingBody),
-    #[cfg(outgoing)]
+    #[cfg(network)]
     IncomingResponse(IncomingResponse),
-    #[cfg(outgoing)]
+    #[cfg(network)]
     FutureIncomingResponse(Future),
+    /// What sockets are made of: whoever has it may ask.
+    #[cfg(network)]
+    Network,
+    #[cfg(network)]
+    Tcp(Tcp),
+    /// The addresses of a name that are still to be given.
+    #[cfg(network)]
+    Names(Names),
 }
 
 enum Slot {

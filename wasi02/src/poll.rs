@@ -1,4 +1,5 @@
-//! `wasi:io/poll`: waiting for points in time and for standard input, by `poll_oneoff`.
+//! `wasi:io/poll`: waiting for points in time, for standard input and for sockets, by
+//! `poll_oneoff`.
 
 use crate::guest::Caller;
 use crate::http::Awaited;
@@ -21,6 +22,44 @@ enum Wait {
     Input,
     /// The answer to a request.
     Answer(Awaited),
+    /// A socket.
+    #[cfg(network)]
+    Socket(Ready),
+}
+
+/// What is waited for of a socket, by its descriptor.
+#[cfg(network)]
+#[derive(Clone, Copy)]
+pub(crate) enum Ready {
+    /// Something to read, a connection to take, or the end.
+    Read(u32),
+    /// Room for what is written.
+    Write(u32),
+}
+
+#[cfg(network)]
+impl Ready {
+    fn subscription(self) -> Subscription {
+        match self {
+            Self::Read(fd) => Subscription::readable(fd),
+            Self::Write(fd) => Subscription::writable(fd),
+        }
+    }
+
+    /// Whether it is so now.
+    pub(crate) fn is_now(self) -> bool {
+        let mut happened = [Event::default(); 2];
+        match preview1::poll(&[self.subscription(), Subscription::at_once()], &mut happened) {
+            Ok(count) => happened.iter().take(count).any(|event| event.kind != 0),
+            // Then whoever uses it is told what is wrong.
+            Err(_) => true,
+        }
+    }
+
+    /// Waits until it is so.
+    pub(crate) fn wait(self) {
+        let _ = preview1::poll(&[self.subscription()], &mut [Event::default()]);
+    }
 }
 
 impl Pollable {
@@ -36,9 +75,15 @@ impl Pollable {
     }
 
     /// A handle of one that waits for the answer to a request, which must outlive it.
-    #[cfg(outgoing)]
+    #[cfg(network)]
     pub(crate) fn of_answer(caller: Caller, what: u32, answer: Awaited) -> u32 {
         Self(Wait::Answer(answer)).handle(caller, Some(what))
+    }
+
+    /// A handle of one that waits for a socket; what it is of must outlive it.
+    #[cfg(network)]
+    pub(crate) fn of_socket(caller: Caller, what: u32, ready: Ready) -> u32 {
+        Self(Wait::Socket(ready)).handle(caller, Some(what))
     }
 
     fn handle(self, caller: Caller, of: Option<u32>) -> u32 {
@@ -72,12 +117,14 @@ fn ready(waits: &[Wait]) -> Vec<bool> {
         Wait::Until(time) => *time <= now,
         Wait::Input => *input.get_or_insert_with(input_is_ready),
         Wait::Answer(answer) => answer.is_ready(),
+        #[cfg(network)]
+        Wait::Socket(ready) => ready.is_now(),
     };
     waits.iter().map(is_ready).collect()
 }
 
 /// Whether nothing of these would ever be ready: then all of them are, with an error.
-#[cfg(outgoing)]
+#[cfg(network)]
 fn give_up(waits: &[Wait]) -> bool {
     let is_answer = |wait: &Wait| matches!(wait, Wait::Answer(_));
     if !waits.iter().all(is_answer) {
@@ -98,7 +145,7 @@ fn wait(waits: &[Wait]) -> Vec<bool> {
         if found.contains(&true) {
             return found;
         }
-        #[cfg(outgoing)]
+        #[cfg(network)]
         if give_up(waits) {
             continue;
         }
@@ -109,7 +156,15 @@ fn wait(waits: &[Wait]) -> Vec<bool> {
         let alarm = alarm.min().map(Subscription::until);
         let input = waits.iter().any(|wait| matches!(wait, Wait::Input));
         let input = input.then(|| Subscription::readable(0));
+        #[cfg(network)]
+        let input = input.into_iter().chain(waits.iter().filter_map(|wait| match wait {
+            Wait::Socket(ready) => Some(ready.subscription()),
+            _ => None,
+        }));
         let wanted: Vec<Subscription> = alarm.into_iter().chain(input).collect();
+        #[cfg(network)]
+        let mut happened = alloc::vec![Event::default(); wanted.len()];
+        #[cfg(not(network))]
         let mut happened = [Event::default(); 2];
         if preview1::poll(&wanted, &mut happened).is_err() {
             trap();

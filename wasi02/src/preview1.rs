@@ -87,6 +87,10 @@ unsafe extern "C" {
         new: *const u8,
         new_length: usize,
     ) -> u32;
+    #[cfg(network)]
+    fn sock_accept(fd: u32, flags: u32, accepted: *mut u32) -> u32;
+    #[cfg(network)]
+    safe fn sock_shutdown(fd: u32, how: u32) -> u32;
     fn poll_oneoff(
         subscriptions: *const Subscription,
         events: *mut Event,
@@ -98,6 +102,8 @@ unsafe extern "C" {
 /// An error number of preview 1; never 0.
 pub(crate) type Errno = u32;
 
+#[cfg(network)]
+pub(crate) const AGAIN: Errno = 6;
 pub(crate) const BADF: Errno = 8;
 pub(crate) const INVAL: Errno = 28;
 pub(crate) const ILSEQ: Errno = 25;
@@ -153,7 +159,8 @@ pub(crate) struct FileStat {
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Subscription {
     userdata: u64,
-    /// 0: a clock; 1: something to read. What is shorter there is as long here: zeros follow it.
+    /// 0: a clock; 1: something to read; 2: room to write. What is shorter there is as long here:
+    /// zeros follow it.
     tag: u64,
     /// The clock, or the descriptor.
     what: u64,
@@ -174,6 +181,11 @@ impl Subscription {
 
     pub(crate) fn readable(fd: u32) -> Self {
         Self { tag: 1, what: u64::from(fd), ..Self::default() }
+    }
+
+    #[cfg(network)]
+    pub(crate) fn writable(fd: u32) -> Self {
+        Self { tag: 2, what: u64::from(fd), ..Self::default() }
     }
 
     /// Whether it is for something to read.
@@ -419,6 +431,22 @@ pub(crate) fn symlink(target: &str, fd: u32, path: &str) -> Result<(), Errno> {
 pub(crate) fn link(fd: u32, lookup: u32, path: &str, to: u32, new: &str) -> Result<(), Errno> {
     // SAFETY: paths of their lengths.
     done(unsafe { path_link(fd, lookup, path.as_ptr(), path.len(), to, new.as_ptr(), new.len()) })
+}
+
+/// Takes a connection from a socket that listens; it blocks nobody.
+#[cfg(network)]
+pub(crate) fn accept(fd: u32) -> Result<u32, Errno> {
+    const NONBLOCK: u32 = 1 << 2;
+    let mut accepted = 0;
+    // SAFETY: a place for a number.
+    done(unsafe { sock_accept(fd, NONBLOCK, &mut accepted) })?;
+    Ok(accepted)
+}
+
+/// Ends one way of a connection, or both: bit 0 is what is received, bit 1 what is sent.
+#[cfg(network)]
+pub(crate) fn shutdown(fd: u32, how: u32) -> Result<(), Errno> {
+    done(sock_shutdown(fd, how))
 }
 
 /// Waits until one of these has happened; which have.

@@ -1,15 +1,21 @@
-//! `wasi:io/streams`: of files, and of standard input, output and error.
+//! `wasi:io/streams`: of files, of standard input, output and error, and of sockets.
 //!
 //! Nothing is kept back: what was written is written, so flushing has nothing to do. A file's
 //! stream has an offset of its own. What must not wait asks first whether there is anything to
-//! read; files never wait, and of the body of an answer it is not known. A stream that failed or came to its end is closed from then on.
+//! read; files never wait, and of the body of an answer it is not known. Of a socket it is asked
+//! too whether there is room for what is written; where there is some, and not for all of it, the
+//! rest waits. A stream that failed or came to its end is closed from then on.
 
 use crate::files::File;
 use crate::guest::{Caller, Record};
 use crate::http::{Body, Received, Source};
 use crate::objects::{self, Kind, Object};
+#[cfg(network)]
+use crate::poll::Ready;
 use crate::poll::{self, Pollable};
 use crate::preview1::{self, Errno};
+#[cfg(network)]
+use crate::sockets::Socket;
 use crate::{handles, trap};
 use alloc::rc::Rc;
 use alloc::vec::Vec;
@@ -36,6 +42,8 @@ enum From {
     File(Rc<File>, u64),
     /// The body of an answer.
     Answer(Received),
+    #[cfg(network)]
+    Socket(Rc<Socket>),
 }
 
 /// Something to write to.
@@ -56,6 +64,8 @@ pub(crate) enum To {
     End(Rc<File>),
     /// To whom a message with this body goes.
     Body(Rc<Body>),
+    #[cfg(network)]
+    Socket(Rc<Socket>),
 }
 
 impl Output {
@@ -151,9 +161,23 @@ impl Input {
         Self { from: From::File(file, offset), is_closed: false }
     }
 
-    /// Whether a read may have to wait.
+    #[cfg(network)]
+    pub(crate) fn of_socket(socket: Rc<Socket>) -> Self {
+        Self { from: From::Socket(socket), is_closed: false }
+    }
+
+    /// Whether a read may have to wait for standard input.
     fn waits(&self) -> bool {
         matches!(self.from, From::Standard | From::Request(1..))
+    }
+
+    /// The socket that a read may have to wait for.
+    #[cfg(network)]
+    fn socket(&self) -> Option<Ready> {
+        match &self.from {
+            From::Socket(socket) if !self.is_closed => Some(Ready::Read(socket.fd())),
+            _ => None,
+        }
     }
 
     /// Reads at most so many bytes; waits for the first one, where it may.
@@ -185,6 +209,14 @@ impl Input {
                 read
             }
             From::Answer(answer) => answer.read(&mut bytes),
+            #[cfg(network)]
+            From::Socket(socket) => loop {
+                match preview1::read(socket.fd(), &mut bytes, None) {
+                    Err(preview1::AGAIN) if may_wait => Ready::Read(socket.fd()).wait(),
+                    Err(preview1::AGAIN) => return Ok(Vec::new()),
+                    read => break read,
+                }
+            },
         };
         let count = match read {
             Ok(0) => Err(Stop::Closed),
@@ -222,6 +254,14 @@ impl Output {
                     preview1::write(file.fd(), bytes, Some(end))?
                 }
                 To::Body(body) => return Ok(body.write(bytes)?),
+                #[cfg(network)]
+                To::Socket(socket) => match preview1::write(socket.fd(), bytes, None) {
+                    Err(preview1::AGAIN) => {
+                        Ready::Write(socket.fd()).wait();
+                        continue;
+                    }
+                    written => written?,
+                },
             };
             bytes = bytes.get(count..).unwrap_or_default();
             match (count, bytes.is_empty()) {
@@ -229,6 +269,15 @@ impl Output {
                 (0, false) => return Err(Stop::Closed),
                 _ => {}
             }
+        }
+    }
+
+    /// The socket that a write may have to wait for.
+    #[cfg(network)]
+    fn socket(&self) -> Option<Ready> {
+        match &self.to {
+            To::Socket(socket) if !self.is_closed => Some(Ready::Write(socket.fd())),
+            _ => None,
         }
     }
 
@@ -284,6 +333,12 @@ extern "C" fn blocking_skip(caller: Caller, this: u32, most: u64, to: u32) {
 #[unsafe(export_name = "wasi:io/streams#[method]input-stream.subscribe")]
 extern "C" fn subscribe_input(caller: Caller, this: u32) -> u32 {
     let stream = handles::rep_of(caller, Kind::Input, this);
+    #[cfg(network)]
+    if let Object::Input(input) = objects::get(stream)
+        && let Some(socket) = input.socket()
+    {
+        return Pollable::of_socket(caller, stream, socket);
+    }
     let waits = match objects::get(stream) {
         Object::Input(input) => input.waits() && !input.is_closed,
         _ => false,
@@ -295,6 +350,11 @@ extern "C" fn subscribe_input(caller: Caller, this: u32) -> u32 {
 extern "C" fn check_write(caller: Caller, this: u32, to: u32) {
     let output = output(caller, this);
     let open = output.check();
+    #[cfg(network)]
+    if output.socket().is_some_and(|socket| !socket.is_now()) {
+        output.permit = 0;
+        return answer_count(caller, to, Ok(0));
+    }
     output.permit = if open.is_ok() { PIECE as u64 } else { 0 };
     answer_count(caller, to, open.map(|()| PIECE as u64));
 }
@@ -332,6 +392,12 @@ extern "C" fn blocking_flush(caller: Caller, this: u32, to: u32) {
 #[unsafe(export_name = "wasi:io/streams#[method]output-stream.subscribe")]
 extern "C" fn subscribe_output(caller: Caller, this: u32) -> u32 {
     let stream = handles::rep_of(caller, Kind::Output, this);
+    #[cfg(network)]
+    if let Object::Output(output) = objects::get(stream)
+        && let Some(socket) = output.socket()
+    {
+        return Pollable::of_socket(caller, stream, socket);
+    }
     Pollable::of(caller, stream, false)
 }
 

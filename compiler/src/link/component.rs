@@ -44,10 +44,10 @@ mod world;
 
 /// WASI 0.2 in terms of preview 1 (`wasi02/README.md`).
 const WASI: &[u8] = include_bytes!("../../../wasi02/wasi02.wasm");
-/// The same for components that make requests by HTTP, in terms of `bls_http` too.
-const WASI_HTTP: &[u8] = include_bytes!("../../../wasi02/wasi02-http.wasm");
-/// What these import.
-const OUTGOING: &str = "wasi:http/outgoing-handler";
+/// The same for components that reach the network, in terms of `bls_http` and `bls_socket` too.
+const WASI_NETWORK: &[u8] = include_bytes!("../../../wasi02/wasi02-net.wasm");
+/// What these import, any of it: an interface, or a package.
+const NETWORK: [&str; 2] = ["wasi:http/outgoing-handler", "wasi:sockets/"];
 /// What its functions are called behind.
 const WASI_NAME: &str = "wasi";
 
@@ -82,7 +82,7 @@ fn linked(component: &[u8], keep_pieces: bool) -> Result<(Vec<u8>, Option<Pieces
         }
         modules.push(module);
     }
-    let wasi = if flat.imports(OUTGOING) { WASI_HTTP } else { WASI };
+    let wasi = if flat.imports_any(&NETWORK) { WASI_NETWORK } else { WASI };
     modules.push(Module::read(WASI_NAME, wasi)?);
     let glued = glue::glue(&flat, &modules)?;
     let own = modules.len();

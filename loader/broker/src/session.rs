@@ -72,12 +72,15 @@ impl<'e, N: Network> Session<'e, N> {
 
     /// Answers a request.
     pub fn answer(&mut self, request: Request) -> Reply {
-        let is_exchange = matches!(request, Request::Exchange { .. });
+        let is_told_all = matches!(
+            request,
+            Request::Exchange { .. } | Request::Connect { .. } | Request::Listen { .. }
+        );
         match self.reply(request) {
             Ok(reply) => reply,
             Err(refusal) => {
                 let reason = refusal.reason;
-                let reason = if is_exchange { reason } else { reason.coarse() };
+                let reason = if is_told_all { reason } else { reason.coarse() };
                 (Answer::Refused(Refusal { reason, ..refusal }), Vec::new())
             }
         }

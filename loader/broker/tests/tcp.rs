@@ -62,7 +62,7 @@ fn a_listener_is_handed_over() {
     assert_eq!(answer, Answer::Descriptor);
     let listener = TcpListener::from(descriptors.pop().unwrap());
     let address = listener.local_addr().unwrap();
-    assert_eq!(reason(&mut broker, &listen(&address.to_string())), Reason::Unreachable, "in use");
+    assert_eq!(reason(&mut broker, &listen(&address.to_string())), Reason::AddressInUse, "in use");
     let mut client = TcpStream::connect(address).unwrap();
     client.write_all(b"x").unwrap();
     let (mut accepted, _) = listener.accept().unwrap();

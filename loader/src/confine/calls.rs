@@ -65,6 +65,8 @@ const METADATA: &[Number] = &[c::SYS_statx, STAT];
 const RECEIVE: &[Number] = &[c::SYS_recvmsg];
 /// What writes to a socket.
 const SEND: &[Number] = &[c::SYS_sendto];
+/// What a socket's addresses are asked by.
+const NAMES: &[Number] = &[c::SYS_getsockname, c::SYS_getpeername];
 /// What asks whoever answers, and waits for it.
 const ASK: &[&[Number]] = &[SEND, RECEIVE, POLL];
 
@@ -129,6 +131,10 @@ const ROWS: &[Row] = &[
     of("bls_http", "response_head", &[], &[]),
     of("bls_http", "response_read", &[], ASK),
     of("bls_http", "response_close", &[], ASK),
+    of("bls_socket", "lookup", &[], &[]),
+    of("bls_socket", "connect", &[], ASK),
+    of("bls_socket", "listen", &[], ASK),
+    with_sockets(of("bls_socket", "address", &[], &[]), &[NAMES]),
     of("blockless_cgi", "cgi_list_exec", &[], ASK),
     of("blockless_cgi", "cgi_list_read", &[], &[]),
     of("blockless_cgi", "cgi_open", &[], ASK),

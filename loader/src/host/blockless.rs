@@ -5,7 +5,8 @@
 //! | `text` | `blockless_memory` |
 //! | `rpc` | `bless` |
 //! | `http` | `blockless_http` |
-//! | `exchange` | `bls_http`, which is bls-load's own |
+//! | `exchange`, `connections` | `bls_http` and `bls_socket`, which are bls-load's own |
+//! | `closed` | these two, of a loader without the network |
 //! | `cgi` | `blockless_cgi` |
 //! | `socket` | `blockless_socket`, `blockless_drivers` |
 //! | `refused` | `blockless_llm`, `blockless_ipfs`, `blockless_s3`, `bless_crawl` |
@@ -20,6 +21,8 @@
 
 mod asking;
 mod cgi;
+pub(crate) mod closed;
+mod connections;
 mod exchange;
 mod handles;
 mod http;
@@ -44,7 +47,7 @@ use http::Response;
 use refused::{bless_crawl, blockless_ipfs, blockless_llm, blockless_s3};
 use socket::drivers as blockless_drivers;
 use {
-    cgi as blockless_cgi, exchange as bls_http, http as blockless_http, rpc as bless,
+    cgi as blockless_cgi, connections as bls_socket, exchange as bls_http, http as blockless_http, rpc as bless,
     socket as blockless_socket, text as blockless_memory,
 };
 

@@ -15,6 +15,7 @@ use super::host::{Endpoint, Host};
 use super::url::Url;
 use crate::limits::NET_RULES_MAX;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -209,6 +210,16 @@ impl NetRules {
     #[must_use]
     pub fn allows_endpoint(&self, endpoint: &Endpoint) -> bool {
         self.check(&Target::Endpoint(endpoint)).is_ok()
+    }
+
+    /// Whether any port of a host may be connected to, as it is named: whether it is any use to
+    /// ask for its address.
+    #[must_use]
+    pub fn allows_some_port(&self, host: &Host) -> bool {
+        let ports = self.allow.iter().map(|grant| grant.port().unwrap_or(0));
+        ports.collect::<BTreeSet<_>>().into_iter().any(|port| {
+            self.allows_endpoint(&Endpoint { host: host.clone(), port })
+        })
     }
 
     /// Whether `address`, which `host` stands for, may be connected to by TCP.

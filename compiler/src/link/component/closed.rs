@@ -1,5 +1,5 @@
-//! What is answered by interfaces that are known and closed: sockets, which nothing grants yet, and
-//! time zones.
+//! What is answered by interfaces that are known and closed: sockets by UDP, which nothing grants,
+//! and time zones.
 //!
 //! A function whose result can be an error answers that access is denied; one that gives a
 //! resource gives a new one, which does nothing; all others answer what says least: nothing, no,
@@ -9,21 +9,23 @@ use wasmtime_environ::component::{
     CanonicalAbiInfo, ComponentTypes, InterfaceType, TypeFuncIndex, TypeResourceTableIndex,
 };
 
-/// Packages that are closed, and interfaces.
-const CLOSED: [&str; 2] = ["wasi:sockets/", "wasi:clocks/timezone"];
+/// Interfaces that are closed.
+const CLOSED: [&str; 3] =
+    ["wasi:sockets/udp", "wasi:sockets/udp-create-socket", "wasi:clocks/timezone"];
 /// The cases of errors that say it best, the best first.
 const DENIED: [&str; 4] = ["access-denied", "not-supported", "forbidden", "access"];
-/// Where names are looked up, the one that means that there will be no answer.
-const LOOKUP: &str = "wasi:sockets/ip-name-lookup";
-const NO_ANSWER: [&str; 1] = ["permanent-resolver-failure"];
 
 /// Whether an interface is known and closed. It has no version where that is 0.2.
 pub(super) fn is_closed(interface: &str) -> bool {
-    let is_of = |name: &&str| match name.ends_with('/') {
-        true => interface.starts_with(name),
-        false => interface == *name,
-    };
-    !interface.contains('@') && CLOSED.iter().any(is_of)
+    CLOSED.contains(&interface)
+}
+
+/// Whether an interface of WASI 0.2 has this name, or is of this package (`wasi:sockets/`).
+pub(super) fn is_of(interface: &str, name: &str) -> bool {
+    match name.ends_with('/') {
+        true => interface.starts_with(name) && !interface.contains('@'),
+        false => interface == name,
+    }
 }
 
 /// What a closed function does with its parameters, and what it answers.
@@ -38,9 +40,8 @@ pub(super) struct Answer {
     pub(super) new: Vec<(u32, u32)>,
 }
 
-/// The answer of a function of an interface. `resource` is the number of a type.
+/// The answer of a function. `resource` is the number of a type.
 pub(super) fn answer(
-    interface: &str,
     types: &ComponentTypes,
     function: TypeFuncIndex,
     resource: impl Fn(TypeResourceTableIndex) -> u32,
@@ -63,7 +64,6 @@ pub(super) fn answer(
     let results = &types[function.results];
     let mut image = Image {
         types,
-        denied: if interface == LOOKUP { &NO_ANSWER } else { &DENIED },
         resource: &resource,
         bytes: vec![0; results.abi.size32 as usize],
         new: Vec::new(),
@@ -74,7 +74,6 @@ pub(super) fn answer(
 
 struct Image<'a> {
     types: &'a ComponentTypes,
-    denied: &'a [&'a str],
     resource: &'a dyn Fn(TypeResourceTableIndex) -> u32,
     bytes: Vec<u8>,
     new: Vec<(u32, u32)>,
@@ -140,13 +139,13 @@ impl Image<'_> {
         match ty {
             InterfaceType::Enum(cases) => {
                 let cases = &types[*cases];
-                let best = self.denied.iter().find_map(|name| cases.names.get_index_of(*name));
+                let best = DENIED.iter().find_map(|name| cases.names.get_index_of(*name));
                 self.put(at, best.unwrap_or(0) as u32, cases.abi.size32.min(4) as usize);
             }
             InterfaceType::Variant(variant) => {
                 let variant = &types[*variant];
                 let place = |name: &&str| variant.cases.keys().position(|one| one == name);
-                let best = self.denied.iter().find_map(place);
+                let best = DENIED.iter().find_map(place);
                 let best = best.unwrap_or(0);
                 let size = u32::from(variant.info.size).min(4) as usize;
                 self.put(at, best as u32, size);

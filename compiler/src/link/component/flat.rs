@@ -6,7 +6,7 @@
 //! the linker's words. May assume nothing about the bytes. Guarantees that every module of the
 //! result is valid, and that what an instance imports is of an earlier one, or of ours.
 
-use super::closed::{self, Answer};
+use super::closed::{self, Answer, is_of};
 use super::count::count;
 use super::error::ComponentError;
 use crate::link::module::Kind;
@@ -49,12 +49,12 @@ pub(super) struct Flat<'a> {
 }
 
 impl Flat<'_> {
-    /// Whether an instance imports a function of this interface, which has no version.
-    pub(super) fn imports(&self, interface: &str) -> bool {
+    /// Whether an instance imports a function of these interfaces or packages, which have no
+    /// version, that is more than a closed one.
+    pub(super) fn imports_any(&self, names: &[&str]) -> bool {
         self.instances.iter().flat_map(|instance| &instance.arguments).any(|def| match def {
-            Def::Ours(ours) => {
-                matches!(&**ours, Ours::Import(import) if import.interface == interface)
-            }
+            Def::Ours(ours) => matches!(&**ours, Ours::Import(import)
+                if import.answer.is_none() && names.iter().any(|name| is_of(&import.interface, name))),
             _ => false,
         })
     }
@@ -160,7 +160,7 @@ pub(super) struct Caller {
 }
 
 /// The numbers of WASI's resource types; `wasi02/src/objects.rs` has the same.
-const RESOURCES: [(&str, &str, u32); 19] = [
+const RESOURCES: [(&str, &str, u32); 22] = [
     ("wasi:io/error", "error", 0),
     ("wasi:io/poll", "pollable", 1),
     ("wasi:io/streams", "input-stream", 2),
@@ -180,6 +180,9 @@ const RESOURCES: [(&str, &str, u32); 19] = [
     ("wasi:http/types", "outgoing-response", 16),
     ("wasi:http/types", "outgoing-body", 17),
     ("wasi:http/types", "future-incoming-response", 18),
+    ("wasi:sockets/network", "network", 19),
+    ("wasi:sockets/tcp", "tcp-socket", 20),
+    ("wasi:sockets/ip-name-lookup", "resolve-address-stream", 21),
 ];
 
 /// What a component may be made of: all that a module may, several memories, which fused
@@ -409,7 +412,7 @@ impl<'t> Reader<'t> {
                 let (parameters, results) =
                     self.signature(self.translation.component.trampolines[index])?;
                 let answer = match closed::is_closed(&interface) {
-                    true => Some(closed::answer(&interface, self.types, *lower_ty, |table| {
+                    true => Some(closed::answer(self.types, *lower_ty, |table| {
                         self.handles(table).map_or(CLOSED, |handles| handles.ty)
                     })),
                     false => None,

@@ -64,8 +64,8 @@ impl Reached {
     /// Tries the addresses in their order, each for its share of the time.
     ///
     /// # Errors
-    /// [`Reason::ConnectionRefused`], [`Reason::ConnectTimeout`] or [`Reason::Unreachable`], by
-    /// what the last one said.
+    /// [`Reason::ConnectionRefused`], [`Reason::ConnectTimeout`], [`Reason::AddressInUse`] or
+    /// [`Reason::Unreachable`], by what the last one said.
     pub fn with_each<T>(
         &self,
         network: &impl Network,
@@ -90,6 +90,7 @@ impl Reached {
         let reason = match error.kind() {
             io::ErrorKind::TimedOut => Reason::ConnectTimeout,
             io::ErrorKind::ConnectionRefused => Reason::ConnectionRefused,
+            io::ErrorKind::AddrInUse => Reason::AddressInUse,
             _ => Reason::Unreachable,
         };
         Err(Refusal::new(reason, format_args!("{}: {}", self.what, words(&error))))

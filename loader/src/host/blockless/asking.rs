@@ -11,7 +11,7 @@ use crate::host::errno::{Outcome, check_stopped};
 use crate::outside::Outside;
 use bls_artifact::broker::{Answer, Reason, Refusal, Request};
 use bls_artifact::limits::{EXTENSIONS_MAX, HEADER_BYTES_MAX, HEADERS_MAX};
-use bls_artifact::net::{Endpoint, NetRules, Url};
+use bls_artifact::net::{Endpoint, Host as NetHost, NetRules, Url};
 use std::fmt;
 use std::os::fd::OwnedFd;
 
@@ -70,6 +70,11 @@ impl Reach {
     /// The same of a port.
     pub(crate) fn allows_endpoint(&self, endpoint: &Endpoint) -> bool {
         self.outside.is_some() && self.network.allows_endpoint(endpoint)
+    }
+
+    /// The same of any port of a host.
+    pub(crate) fn allows_some_port(&self, host: &NetHost) -> bool {
+        self.outside.is_some() && self.network.allows_some_port(host)
     }
 
     /// The same of an extension.

@@ -27,12 +27,12 @@ use bls_artifact::net::Url;
 const FRAME_BYTES_REST: usize = 4096;
 
 /// The code of a reason.
-const fn code(reason: Reason) -> u8 {
+pub(super) const fn code(reason: Reason) -> u8 {
     reason as u8 + 1
 }
 
 /// A call that ends with a reason.
-const fn failure(reason: Reason) -> Failure {
+pub(super) const fn failure(reason: Reason) -> Failure {
     Failure::Code(code(reason))
 }
 

@@ -21,7 +21,7 @@ use crate::host::Host;
 use crate::host::errno::{Errno, Failure, Outcome};
 use crate::host::memory::{Bytes, GuestMemory, Pointer};
 use crate::host::table::{Descriptor, Socket};
-use bls_artifact::broker::{Answer, Request};
+use bls_artifact::broker::{Answer, Reason, Request};
 use bls_artifact::net::Endpoint;
 
 /// Text that is none.
@@ -62,35 +62,40 @@ fn socket(
     host.purse.pay_text(address.length())?;
     let address = text(memory, address, TEXT)?;
     let endpoint = Endpoint::parse(address).map_err(|_| Failure::Code(PARAMETER))?;
-    let number = open(host, &endpoint, request, false)?.ok_or(Failure::Code(PARAMETER))?;
+    let number =
+        open(host, &endpoint, request, false)?.map_err(|_| Failure::Code(PARAMETER))?;
     memory.write_u32(descriptor, number)
 }
 
-/// Asks for a socket, and gives it a number; `None` where there is none to be had.
-fn open(
+/// Asks for a socket, and gives it a number; or says why there is none to be had.
+pub(super) fn open(
     host: &mut Host,
     endpoint: &Endpoint,
     request: &dyn Fn(String) -> Request,
     nonblocking: bool,
-) -> Outcome<Option<u32>> {
+) -> Outcome<Result<u32, Reason>> {
     let is_full = |failure: &Failure| matches!(failure, Failure::Errno(Errno::Mfile));
     match host.table.check_room() {
-        Err(failure) if is_full(&failure) => return Ok(None),
+        Err(failure) if is_full(&failure) => return Ok(Err(Reason::TooMany)),
         other => other?,
     }
     if !host.blockless.reach.allows_endpoint(endpoint) {
-        return Ok(None);
+        return Ok(Err(Reason::Denied));
     }
     let request = request(endpoint.to_string());
-    let Ok((Answer::Descriptor, descriptors)) = host.ask(&request, Price::Request)? else {
-        return Ok(None);
+    let descriptors = match host.ask(&request, Price::Request)? {
+        Ok((Answer::Descriptor, descriptors)) => descriptors,
+        Ok(_) => return Ok(Err(Reason::Failed)),
+        Err(refusal) => return Ok(Err(refusal.reason)),
     };
-    let Some(descriptor) = descriptors.into_iter().next() else { return Ok(None) };
+    let Some(descriptor) = descriptors.into_iter().next() else {
+        return Ok(Err(Reason::Failed));
+    };
     let socket = Socket { descriptor, listens: matches!(request, Request::Listen { .. }) };
     if socket.set_nonblocking(nonblocking).is_err() {
-        return Ok(None);
+        return Ok(Err(Reason::Failed));
     }
-    Ok(Some(host.table.insert(Descriptor::Socket(socket))?))
+    Ok(Ok(host.table.insert(Descriptor::Socket(socket))?))
 }
 
 /// Drivers: files by URL.
@@ -122,7 +127,8 @@ pub(super) mod drivers {
             return Err(Failure::Code(DENIED));
         }
         let connect = |endpoint| Request::Connect { endpoint };
-        let number = open(host, &endpoint, &connect, true)?.ok_or(Failure::Code(NO_CONNECTION))?;
+        let number = open(host, &endpoint, &connect, true)?
+            .map_err(|_| Failure::Code(NO_CONNECTION))?;
         memory.write_u32(descriptor, number)
     }
 }
