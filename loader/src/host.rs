@@ -286,7 +286,8 @@ fn call(
 ) -> Result<u32, wasmtime::Error> {
     let counter = caller.data().counter;
     let left = counter.and_then(|counter| counter.get(&mut *caller).i64());
-    let State { host, limiter, observed, .. } = caller.data_mut();
+    let State { host, limiter, observed, called_host, .. } = caller.data_mut();
+    *called_host = true;
     if let Some(left) = left {
         observed.see_fuel_left(left);
     }

@@ -247,6 +247,7 @@ impl Guest {
     }
 
     /// What to call it by.
+    #[inline]
     pub(crate) fn parts(&mut self) -> (&Instance, &mut Store<State>) {
         (&self.instance, &mut self.store)
     }
@@ -264,6 +265,7 @@ impl Guest {
     }
 
     /// Looks whether a call that has returned was paid for.
+    #[inline]
     pub(crate) fn settle(&mut self) -> wasmtime::Result<()> {
         settle(&mut self.store)
     }
@@ -379,8 +381,16 @@ fn limits_met(state: &State) -> Vec<&'static str> {
 
 /// A call has returned. The guest checks before it returns, but where a host function
 /// returned in its place (it was called in tail position, or is the export itself), nobody
-/// has looked since that took its price.
+/// has looked since that took its price. A call that made no call of the host was looked at.
+#[inline]
 fn settle(store: &mut Store<State>) -> wasmtime::Result<()> {
+    match std::mem::take(&mut store.data_mut().called_host) {
+        true => settle_host_calls(store),
+        false => Ok(()),
+    }
+}
+
+fn settle_host_calls(store: &mut Store<State>) -> wasmtime::Result<()> {
     let left = store.data().counter.and_then(|counter| counter.get(store).i64());
     if left.is_some_and(|left| left < 0) { Err(CannotPay.into()) } else { Ok(()) }
 }

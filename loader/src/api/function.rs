@@ -4,19 +4,20 @@
 //! guest's own code and WASI are paid from; and that an address which a guest gives is
 //! checked before anything is read or written there.
 
-use crate::host::errno::{Failure, check_stopped};
+use crate::host::errno::{Failure, Stopped};
 use crate::host::memory::{Bytes, GuestMemory};
 use crate::host::{CannotPay, OwnFailure, State};
+use crate::sys::interrupt;
 use bls_artifact::recipe::host_module;
 use std::fmt;
 use std::sync::Arc;
-use wasmtime::{Caller, FuncType, Linker, Memory, Val, ValType, WasmRet, WasmTy};
+use wasmtime::{Caller, FuncType, Linker, Val, ValType, WasmRet, WasmTy};
 
 /// One call of a function of the embedder's own.
 pub struct Call<'a> {
     caller: Caller<'a, State>,
-    /// The memory of the module that calls.
-    memory: Option<Memory>,
+    /// The number of the memory of the module that calls.
+    memory: u32,
 }
 
 impl fmt::Debug for Call<'_> {
@@ -26,8 +27,9 @@ impl fmt::Debug for Call<'_> {
 }
 
 impl<'a> Call<'a> {
-    fn begin(caller: Caller<'a, State>, memory: u32, price: u64) -> wasmtime::Result<Self> {
-        let memory = caller.data().memory(memory);
+    #[inline]
+    fn begin(mut caller: Caller<'a, State>, memory: u32, price: u64) -> wasmtime::Result<Self> {
+        caller.data_mut().called_host = true;
         let mut call = Self { caller, memory };
         call.charge(price)?;
         Ok(call)
@@ -35,9 +37,18 @@ impl<'a> Call<'a> {
 
     /// What the function gave; where it said no, a trap; and where the guest is to be stopped,
     /// its end.
+    #[inline]
     fn end<R>(results: wasmtime::Result<R>) -> wasmtime::Result<R> {
-        check_stopped().map_err(into_error)?;
+        if interrupt::is_wanted() {
+            return Err(Stopped.into());
+        }
         results.map_err(|error| error.context(OwnFailure))
+    }
+
+    /// The memory of the module that calls.
+    fn bytes(&mut self) -> GuestMemory<'_> {
+        let memory = self.caller.data().memory(self.memory);
+        GuestMemory::new(memory.map(|memory| memory.data_mut(&mut self.caller)))
     }
 
     /// Takes fuel for what is going to be done. (What a call costs in any case is its price,
@@ -46,10 +57,12 @@ impl<'a> Call<'a> {
     ///
     /// # Errors
     /// The guest has less than that. Return the error: the guest is out of fuel.
+    #[inline]
     pub fn charge(&mut self, units: u64) -> wasmtime::Result<()> {
-        if units == 0 {
-            return Ok(());
-        }
+        if units == 0 { Ok(()) } else { self.take(units) }
+    }
+
+    fn take(&mut self, units: u64) -> wasmtime::Result<()> {
         let Some(counter) = self.caller.data().counter else { return Ok(()) };
         let before = counter.get(&mut self.caller).i64().unwrap_or(0);
         let price = i64::try_from(units).unwrap_or(i64::MAX);
@@ -65,8 +78,7 @@ impl<'a> Call<'a> {
     /// # Errors
     /// They are not all there, or the guest has no memory. Return the error: it is a trap.
     pub fn read(&mut self, address: u32, length: u32) -> wasmtime::Result<&[u8]> {
-        let bytes = self.memory.map(|memory| memory.data_mut(&mut self.caller));
-        let bytes = GuestMemory::new(bytes).into_bytes(Bytes::new(address, length));
+        let bytes = self.bytes().into_bytes(Bytes::new(address, length));
         bytes.map(|bytes| &*bytes).map_err(into_error)
     }
 
@@ -75,10 +87,8 @@ impl<'a> Call<'a> {
     /// # Errors
     /// There is no room, or the guest has no memory. Return the error: it is a trap.
     pub fn write(&mut self, address: u32, bytes: &[u8]) -> wasmtime::Result<()> {
-        let all = self.memory.map(|memory| memory.data_mut(&mut self.caller));
         let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        let place =
-            GuestMemory::new(all).into_bytes(Bytes::new(address, length)).map_err(into_error)?;
+        let place = self.bytes().into_bytes(Bytes::new(address, length)).map_err(into_error)?;
         place.copy_from_slice(bytes);
         Ok(())
     }

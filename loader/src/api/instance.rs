@@ -227,6 +227,7 @@ impl Instance {
     }
 
     /// Runs `call` in the guest, where it has not ended.
+    #[inline]
     fn enter<T: Send>(
         &mut self,
         call: impl FnOnce(&mut Guest) -> wasmtime::Result<T> + Send,
@@ -234,21 +235,36 @@ impl Instance {
         if self.over.is_some() {
             return Err(Refusal::Over.into());
         }
+        // What most calls are, without the way around.
+        if self.stopping.is_none() && self.has_room() {
+            let result = unstoppable(|| call(&mut self.guest));
+            return result.map_err(|error| self.failed(error, 0));
+        }
         let (result, why) = self.inside(call)?;
-        result.map_err(|error| {
-            let (ended, outcome) = self.judge(Err(error), why);
-            let fuel = ended.consumption.map(Into::into);
-            match outcome {
-                Ok(outcome) => {
-                    self.over = Some((outcome.clone(), fuel));
-                    CallError::Ended(outcome)
-                }
-                Err(error) => {
-                    self.over = Some((Outcome::Failed(error.to_string()), fuel));
-                    CallError::Refused(error)
-                }
+        result.map_err(|error| self.failed(error, why))
+    }
+
+    /// Ends it: a call gave `error`, and was to be stopped for this reason.
+    #[cold]
+    fn failed(&mut self, error: wasmtime::Error, why: u8) -> CallError {
+        let (ended, outcome) = self.judge(Err(error), why);
+        let fuel = ended.consumption.map(Into::into);
+        match outcome {
+            Ok(outcome) => {
+                self.over = Some((outcome.clone(), fuel));
+                CallError::Ended(outcome)
             }
-        })
+            Err(error) => {
+                self.over = Some((Outcome::Failed(error.to_string()), fuel));
+                CallError::Refused(error)
+            }
+        }
+    }
+
+    /// Whether this thread's stack has room for the guest.
+    #[inline]
+    fn has_room(&self) -> bool {
+        sys::stack::left_bytes().is_none_or(|left| left >= self.stack + STACK_RESERVE)
     }
 
     /// Runs `call` on a stack with enough room, and so that it can be stopped; why it was.
@@ -256,12 +272,13 @@ impl Instance {
         &mut self,
         call: impl FnOnce(&mut Guest) -> T + Send,
     ) -> Result<(T, u8), Error> {
+        let has_room = self.has_room();
         let Self { guest, stopping, timeout, stack, .. } = self;
         let work = || match stopping {
             None => Ok((unstoppable(|| call(guest)), 0)),
             Some(stopping) => Ok(stopping.run(*timeout, || call(guest))?),
         };
-        if sys::stack::left_bytes().is_none_or(|left| left >= *stack + STACK_RESERVE) {
+        if has_room {
             return work();
         }
         std::thread::scope(|scope| {

@@ -85,6 +85,7 @@ impl std::error::Error for Stopped {}
 
 /// An error when the guest that runs here is to be stopped. Asked wherever a wait was
 /// interrupted.
+#[inline]
 pub(crate) fn check_stopped() -> Result<(), Failure> {
     match interrupt::is_wanted() {
         true => Err(Failure::Stop(wasmtime::Error::new(Stopped))),

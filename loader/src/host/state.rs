@@ -24,6 +24,8 @@ pub struct State {
     pub(crate) of_libraries: Vec<(u32, Memory)>,
     /// The guest's fuel counter, where it is metered: host calls are paid from it.
     pub(crate) counter: Option<Global>,
+    /// Whether it has called the host since somebody looked at that counter from outside.
+    pub(crate) called_host: bool,
     /// What the guest may allocate, and how much it has.
     pub(crate) limiter: Limiter,
     /// What the embedder's own functions work on.
@@ -48,6 +50,7 @@ impl State {
             memory: None,
             of_libraries: Vec::new(),
             counter: None,
+            called_host: false,
             limiter,
             data: None,
             observed,
@@ -55,6 +58,7 @@ impl State {
     }
 
     /// The memory of this number: 0 is the guest's own.
+    #[inline]
     pub(crate) fn memory(&self, number: u32) -> Option<Memory> {
         match number {
             0 => self.memory,

@@ -134,6 +134,7 @@ thread_local! {
 }
 
 /// Hands `look` the guest that this thread runs, where it runs one.
+#[inline]
 fn with_current<T>(look: impl FnOnce(&Current<'_>) -> T) -> Option<T> {
     // SAFETY: not null only inside `stoppable`, which keeps what it points to alive, and on
     // the thread that `stoppable` runs on, which is this one.
@@ -142,6 +143,7 @@ fn with_current<T>(look: impl FnOnce(&Current<'_>) -> T) -> Option<T> {
 }
 
 /// Whether the guest that this thread runs is to be stopped: for host calls that wait.
+#[inline]
 pub(crate) fn is_wanted() -> bool {
     with_current(|current| current.stop.why() != 0).unwrap_or(false)
 }

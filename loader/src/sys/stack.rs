@@ -23,6 +23,7 @@ pub(crate) fn used_bytes() -> u64 {
 
 /// Bytes of this thread's stack that are left below the frame that asks; `None` where the C
 /// library does not say.
+#[inline]
 #[must_use]
 pub(crate) fn left_bytes() -> Option<usize> {
     thread_local! {
@@ -30,17 +31,21 @@ pub(crate) fn left_bytes() -> Option<usize> {
         /// library finds it in a file of the kernel's.
         static LOWEST: Cell<Option<Option<usize>>> = const { Cell::new(None) };
     }
-    let lowest = LOWEST.get().unwrap_or_else(|| {
-        let found = lowest();
-        LOWEST.set(Some(found));
-        found
-    });
+    let lowest = match LOWEST.get() {
+        Some(known) => known,
+        None => {
+            let found = lowest();
+            LOWEST.set(Some(found));
+            found
+        }
+    };
     let here = 0_u8;
     let here = (&raw const here).addr();
     lowest.map(|lowest| here.saturating_sub(lowest))
 }
 
 /// The lowest address of this thread's stack.
+#[cold]
 fn lowest() -> Option<usize> {
     let mut attributes = std::mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
     // SAFETY: asks for a number.
