@@ -12,6 +12,7 @@ use bls_compiler::pipeline::Options;
 use bls_tests::devices::{Device, Traces, qemu};
 use bls_tests::embedded::artifact_with;
 use bls_tests::kernel::Emulator;
+use bls_tests::lines::{self, GUESTS};
 use bls_tests::programs::{Home, fixtures, run, shared};
 use bls_tests::runs::{self, Run};
 use bls_tests::wasi_suite;
@@ -33,6 +34,7 @@ fn aarch64() {
     let Some(device) = Device::of(AARCH64, Target::Aarch64) else { return };
     fixtures_are_equal(&device);
     one_artifact_for_all(&device);
+    each_frame_has_its_line(&device);
     old_and_new_cpus(&device);
 }
 
@@ -41,6 +43,7 @@ fn riscv64() {
     let Some(device) = Device::of(RISCV64, Target::Riscv64) else { return };
     fixtures_are_equal(&device);
     one_artifact_for_all(&device);
+    each_frame_has_its_line(&device);
 }
 
 #[test]
@@ -48,6 +51,7 @@ fn armv7() {
     let Some(device) = Device::of(ARMV7, Target::Pulley32) else { return };
     fixtures_are_equal(&device);
     one_artifact_for_all(&device);
+    each_frame_has_its_line(&device);
 }
 
 #[test]
@@ -55,6 +59,7 @@ fn s390x() {
     let Some(device) = Device::of(S390X, Target::S390x) else { return };
     fixtures_are_equal(&device);
     one_artifact_for_all(&device);
+    each_frame_has_its_line(&device);
     let home = Home::new();
     let artifact = home.compile(&fixtures().join("wat/hello.wat"), &["--target", "s390x"]);
     // What a z13 lacks.
@@ -180,6 +185,28 @@ fn one_artifact_for_all(device: &Device) {
         seen += 1;
     }
     assert_eq!(seen, wanted.len());
+}
+
+/// A trap three calls deep names file and line of each frame there too, metered or not.
+fn each_frame_has_its_line(device: &Device) {
+    let home = Home::new();
+    let (debug, report) = (home.path("app.debug"), home.path("report.json"));
+    let own = |path: &Path| path.to_str().expect("text").to_owned();
+    let options = ["--debug-file".into(), own(&debug), "--report".into(), own(&report)];
+    for (module, file) in GUESTS {
+        for fuel in [&[][..], &["--no-fuel"]] {
+            let target = ["--target", device.target.short(), "--debug-file", &options[1]];
+            let artifact = home.compile(&lines::fixture(module), &[&target, fuel].concat());
+            let ended = run(&mut device.load_command(&home, &options, &artifact), b"").expect(134);
+            let report = std::fs::read(&report).expect("a report");
+            let report: Value = serde_json::from_slice(&report).expect("JSON");
+            let frames = report["outcome"]["trap"]["frames"].as_array().expect("frames");
+            let found: Vec<Vec<String>> = frames.iter().map(lines::lines).collect();
+            let expected = lines::expected(file);
+            assert_eq!(found, expected, "{module} {fuel:?}\n{}", ended.stderr);
+            println!("{}: {module} {fuel:?}: {}", device.target, expected.concat().join(" < "));
+        }
+    }
 }
 
 /// Every recorded run of a real guest, and the WASI test suite.
