@@ -26,6 +26,7 @@ complete -c bls-compile -n '__fish_seen_subcommand_from run' -l fast-nans
 complete -c bls-compile -n '__fish_seen_subcommand_from run' -l fuel
 complete -c bls-compile -n '__fish_seen_subcommand_from run' -l fuel-profile
 complete -c bls-compile -n '__fish_seen_subcommand_from run' -l invoke
+complete -c bls-compile -n '__fish_seen_subcommand_from run' -l jitdump
 complete -c bls-compile -n '__fish_seen_subcommand_from run' -l key
 complete -c bls-compile -n '__fish_seen_subcommand_from run' -l list-env
 complete -c bls-compile -n '__fish_seen_subcommand_from run' -l listen
@@ -263,6 +264,7 @@ complete -c bls-load -n '__fish_seen_subcommand_from run' -l fuel
 complete -c bls-load -n '__fish_seen_subcommand_from run' -l fuel-profile
 complete -c bls-load -n '__fish_seen_subcommand_from run' -l help
 complete -c bls-load -n '__fish_seen_subcommand_from run' -l invoke
+complete -c bls-load -n '__fish_seen_subcommand_from run' -l jitdump
 complete -c bls-load -n '__fish_seen_subcommand_from run' -l list-env
 complete -c bls-load -n '__fish_seen_subcommand_from run' -l listen
 complete -c bls-load -n '__fish_seen_subcommand_from run' -l listen-passed
@@ -315,6 +317,7 @@ complete -c bls-load -n 'not __fish_seen_subcommand_from verify install pull rol
 complete -c bls-load -n 'not __fish_seen_subcommand_from verify install pull rollback list remove gc binfmt trust ext verify-receipt node run' -l fuel-profile
 complete -c bls-load -n 'not __fish_seen_subcommand_from verify install pull rollback list remove gc binfmt trust ext verify-receipt node run' -l help
 complete -c bls-load -n 'not __fish_seen_subcommand_from verify install pull rollback list remove gc binfmt trust ext verify-receipt node run' -l invoke
+complete -c bls-load -n 'not __fish_seen_subcommand_from verify install pull rollback list remove gc binfmt trust ext verify-receipt node run' -l jitdump
 complete -c bls-load -n 'not __fish_seen_subcommand_from verify install pull rollback list remove gc binfmt trust ext verify-receipt node run' -l list-env
 complete -c bls-load -n 'not __fish_seen_subcommand_from verify install pull rollback list remove gc binfmt trust ext verify-receipt node run' -l listen
 complete -c bls-load -n 'not __fish_seen_subcommand_from verify install pull rollback list remove gc binfmt trust ext verify-receipt node run' -l listen-passed
@@ -378,11 +381,13 @@ complete -c bls-serve -n 'true' -l help
 complete -c bls-serve -n 'true' -l idle-timeout
 complete -c bls-serve -n 'true' -l listen
 complete -c bls-serve -n 'true' -l log
+complete -c bls-serve -n 'true' -l log-level
 complete -c bls-serve -n 'true' -l max-connections
 complete -c bls-serve -n 'true' -l max-descriptors
 complete -c bls-serve -n 'true' -l max-memory
 complete -c bls-serve -n 'true' -l max-output
 complete -c bls-serve -n 'true' -l max-request
+complete -c bls-serve -n 'true' -l otlp
 complete -c bls-serve -n 'true' -l pass-authorization
 complete -c bls-serve -n 'true' -l policy
 complete -c bls-serve -n 'true' -l queue

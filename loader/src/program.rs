@@ -13,6 +13,7 @@ mod coredump;
 mod debug_file;
 mod deliver;
 mod explain;
+mod jitdump;
 mod log;
 pub(crate) mod manner;
 mod module;

@@ -20,7 +20,7 @@ mod tests;
 
 use crate::digest::Sha256;
 use crate::limits::PARTS_MAX;
-pub use find::{Found, Line, find};
+pub use find::{Begin, Found, Line, find, lines};
 use std::fmt;
 pub use table::{Function, Place, Row, Table, signed, unsigned};
 

@@ -19,7 +19,7 @@ pub enum Takes {
 use Takes::{MaybeValue, Nothing, Value};
 
 /// Every option that a run of any artifact can have, without its dashes.
-pub const RUN: [(&str, Takes); 49] = [
+pub const RUN: [(&str, Takes); 50] = [
     ("dir", Value),
     ("dir-ro", Value),
     ("env", Value),
@@ -54,6 +54,7 @@ pub const RUN: [(&str, Takes); 49] = [
     ("debug-file", Value),
     ("coredump", Value),
     ("perf-map", Nothing),
+    ("jitdump", Value),
     ("fuel-profile", MaybeValue),
     ("explain", Nothing),
     ("store", Value),

@@ -28,6 +28,7 @@ pub mod hostile;
 pub mod installed;
 pub mod installs;
 pub mod kernel;
+pub mod lines;
 pub mod linked;
 pub mod malformed;
 pub mod modules;

@@ -57,9 +57,24 @@ impl Server {
     #[must_use]
     #[track_caller]
     pub fn start<W: Into<OsString> + Clone>(home: &Home, words: &[W]) -> Self {
+        Self::start_with(home, words, &[])
+    }
+
+    /// The same with these variables in its environment.
+    ///
+    /// # Panics
+    /// When it does not listen.
+    #[must_use]
+    #[track_caller]
+    pub fn start_with<W: Into<OsString> + Clone>(
+        home: &Home,
+        words: &[W],
+        variables: &[(&str, &str)],
+    ) -> Self {
         let words: Vec<OsString> = words.iter().cloned().map(Into::into).collect();
         let mut command = command(home, &words);
         let mut child = command
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -167,7 +182,7 @@ impl Server {
         self.child.id()
     }
 
-    /// Its processes of this kind: `work` or `net`.
+    /// Its processes of this kind: `work`, `net` or `otlp`.
     ///
     /// # Panics
     /// Without `/proc`.

@@ -1,10 +1,10 @@
 //! From a trap to the line of its source: by bls-load with a debug file, by `symbolize` without
 //! one, whatever stands between the source and the code; and what else is left of a guest that
-//! trapped (`--coredump`), or is to be seen of one that runs (`--perf-map`).
+//! trapped (`--coredump`), or is to be seen of one that runs (`--perf-map`, `--jitdump`).
 
 use bls_artifact::debug::{HEAD_BYTES, Head};
+use bls_tests::lines::{GUESTS, expected, fixture, lines, marked};
 use bls_tests::programs::{Home, compiler, fixtures, run};
-use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -21,38 +21,6 @@ const WAYS: [&[&str]; 6] = [
     &["--memory", "checked"],
 ];
 
-fn fixture(name: &str) -> PathBuf {
-    fixtures().join("debug").join(name)
-}
-
-/// Where the comment stands: `debug/FILE:LINE`.
-fn marked(file: &str, mark: &str) -> String {
-    let text = fs::read_to_string(fixture(file)).unwrap();
-    let mark = format!("// {mark}");
-    let line = text.lines().position(|line| line.ends_with(&mark)).unwrap() + 1;
-    format!("debug/{file}:{line}")
-}
-
-/// The lines of the source that a frame of a report names, those of its own tool chain aside.
-fn lines(frame: &Value) -> Vec<String> {
-    let outer = frame["inlined_into"].as_array().cloned().unwrap_or_default();
-    let all = [frame.clone()].into_iter().chain(outer);
-    let named =
-        all.filter(|line| line["file"].as_str().is_some_and(|file| file.starts_with("debug/")));
-    named.map(|line| format!("{}:{}", line["file"].as_str().unwrap(), line["line"])).collect()
-}
-
-/// The lines that the frames of a guest of `file` are.
-fn expected(file: &str) -> Vec<Vec<String>> {
-    let at = |mark| marked(file, mark);
-    vec![
-        vec![at("traps"), at("inlined")],
-        vec![at("calls inner")],
-        vec![at("calls middle")],
-        vec![at("calls outer")],
-    ]
-}
-
 /// Compiles with a debug file: the artifact's path, and the file's.
 fn compile(home: &Home, module: &str, options: &[&str]) -> (PathBuf, PathBuf) {
     let debug = home.path("app.bls.debug");
@@ -63,7 +31,7 @@ fn compile(home: &Home, module: &str, options: &[&str]) -> (PathBuf, PathBuf) {
 
 #[test]
 fn each_frame_has_its_line_however_it_was_compiled() {
-    for (module, file) in [("deep-c.wasm", "deep.c"), ("deep-rust.wasm", "deep.rs")] {
+    for (module, file) in GUESTS {
         for options in WAYS {
             let home = Home::new();
             let plain = fs::read(home.compile(&fixture(module), options)).unwrap();
@@ -395,6 +363,130 @@ fn perf_is_told_the_names_of_functions() {
     assert_eq!(names, ["inner_work", "outer_work", "function 2"]);
 }
 
+/// A function of a jitdump.
+#[derive(Debug)]
+struct Dumped {
+    name: String,
+    begin: u64,
+    code: Vec<u8>,
+    /// Where each line begins.
+    lines: Vec<(u64, String)>,
+}
+
+/// Reads a jitdump of the process, in the form that perf's specification has.
+fn jitdump(bytes: &[u8], process: u32) -> Vec<Dumped> {
+    let word = |bytes: &[u8], at: usize| u32::from_ne_bytes(bytes[at..at + 4].try_into().unwrap());
+    let long = |bytes: &[u8], at: usize| u64::from_ne_bytes(bytes[at..at + 8].try_into().unwrap());
+    let text = |bytes: &[u8]| {
+        let end = bytes.iter().position(|byte| *byte == 0).unwrap();
+        String::from_utf8(bytes[..end].to_vec()).unwrap()
+    };
+    assert_eq!((word(bytes, 0), word(bytes, 4), word(bytes, 8)), (0x4a69_5444, 1, 40));
+    assert_eq!(word(bytes, 20), process);
+    let (mut at, mut all, mut lines) = (40, Vec::new(), Vec::new());
+    let mut time = long(bytes, 24);
+    while at < bytes.len() {
+        let record = &bytes[at..at + word(bytes, at + 4) as usize];
+        at += record.len();
+        assert!(long(record, 8) >= time, "times ascend");
+        time = long(record, 8);
+        match word(record, 0) {
+            2 => {
+                let mut from = 32;
+                for _ in 0..long(record, 24) {
+                    let (begin, line) = (long(record, from), word(record, from + 8));
+                    let file = text(&record[from + 16..]);
+                    from += 16 + file.len() + 1;
+                    lines.push((begin, format!("{file}:{line}")));
+                }
+                assert_eq!(from, record.len());
+            }
+            0 => {
+                assert_eq!((word(record, 16), word(record, 20)), (process, process));
+                assert_eq!(long(record, 48), all.len() as u64);
+                let (begin, length) = (long(record, 24), long(record, 40) as usize);
+                let name = text(&record[56..]);
+                let code = record[56 + name.len() + 1..].to_vec();
+                assert_eq!((code.len(), long(record, 32)), (length, begin));
+                all.push(Dumped { name, begin, code, lines: std::mem::take(&mut lines) });
+            }
+            other => panic!("a record {other}"),
+        }
+    }
+    all
+}
+
+#[test]
+fn a_jitdump_has_names_code_and_lines() {
+    let home = Home::new();
+    let (artifact, debug) = compile(&home, "deep-c.wasm", &[]);
+    let debug = debug.to_str().unwrap();
+    for (options, has_lines) in [(&["--debug-file", debug][..], true), (&[], false)] {
+        let folder = home.path("dumps");
+        fs::create_dir(&folder).unwrap();
+        let options = [&["--jitdump", "dumps"], options].concat();
+        let (ended, report) = home.report(&options, &artifact);
+        let _ = ended.expect(134);
+        let path = fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let process = name.strip_prefix("jit-").and_then(|name| name.strip_suffix(".dump"));
+        let all = jitdump(&fs::read(&path).unwrap(), process.unwrap().parse().unwrap());
+        let names: Vec<&str> = all.iter().map(|one| one.name.as_str()).collect();
+        assert_eq!(names[..4], ["outer", "middle", "inner", "_start"], "{names:?}");
+        // A frame's place is in the code that is dumped, and in the line that is its own.
+        let frames = report["outcome"]["trap"]["frames"].as_array().unwrap();
+        let begin = all[0].begin - all[0].begin % 4096;
+        for (number, (frame, expected)) in frames.iter().zip(expected("deep.c")).enumerate() {
+            let at = begin + frame["offset"].as_u64().unwrap();
+            let holds =
+                |one: &&Dumped| (one.begin..one.begin + one.code.len() as u64).contains(&at);
+            let one = all.iter().find(holds).expect("its function");
+            assert_eq!(one.name, frame["name"].as_str().unwrap());
+            // The first is where it trapped; to the others it returns, behind what called.
+            let end = if number == 0 { at + 1 } else { at };
+            let line = one.lines.iter().rev().find(|(begin, _)| *begin < end);
+            let line = line.map(|(_, line)| line.as_str());
+            assert_eq!(line, has_lines.then_some(expected[0].as_str()), "{frame}");
+        }
+        fs::remove_dir_all(&folder).unwrap();
+    }
+    for folder in ["missing", "test.key"] {
+        let ended = home.load(&["--jitdump", folder], &artifact, &[]).expect(125);
+        let _ = ended.says(&["cannot make ", "code: jitdump.unwritable", "hint: "]);
+    }
+}
+
+#[test]
+fn perf_takes_a_jitdump_in() {
+    let home = Home::new();
+    let module = home.path("busy.wat");
+    fs::write(&module, BUSY).unwrap();
+    let artifact = home.compile(&module, &[]);
+    let loader = home.load_command(&["--jitdump", "."], &artifact);
+    let perf = |words: &[&str]| {
+        let mut perf = Command::new("perf");
+        // Where it keeps what it makes of the dump.
+        perf.current_dir(home.path("")).env("HOME", home.path("")).args(words);
+        perf
+    };
+    let mut record = perf(&["record", "-q", "-k", "mono", "-e", "cpu-clock", "-o", "perf.data"]);
+    match record.arg(loader.get_program()).args(loader.get_args()).output() {
+        Ok(output) if output.status.success() => {}
+        other => return println!("SKIPPED: perf cannot record here: {other:?}"),
+    }
+    let words = ["inject", "--jit", "-i", "perf.data", "-o", "jit.data"];
+    match perf(&words).output() {
+        Ok(output) if output.status.success() => {}
+        other => return println!("SKIPPED: perf cannot take jitdumps in: {other:?}"),
+    }
+    let shown = run(&mut perf(&["report", "--stdio", "-i", "jit.data"]), b"").text();
+    let line = shown.lines().find(|line| line.contains("inner_work"));
+    let line = line.unwrap_or_else(|| panic!("no inner_work in:\n{shown}"));
+    // An object of its own, that perf made of the dump.
+    assert!(line.contains("jitted-"), "{line}");
+}
+
 #[test]
 fn perf_shows_the_names_of_functions() {
     let home = Home::new();
@@ -407,7 +499,7 @@ fn perf_shows_the_names_of_functions() {
     perf.arg(loader.get_program()).args(loader.get_args());
     match perf.output() {
         Ok(output) if output.status.success() => {}
-        other => return println!("perf cannot record here: {other:?}"),
+        other => return println!("SKIPPED: perf cannot record here: {other:?}"),
     }
     let mut perf = Command::new("perf");
     perf.current_dir(home.path("")).args(["report", "--stdio", "-i", "perf.data"]);

@@ -12,6 +12,7 @@ use bls_compiler::pipeline::Options;
 use bls_tests::devices::{Device, Traces, qemu};
 use bls_tests::embedded::artifact_with;
 use bls_tests::kernel::Emulator;
+use bls_tests::lines::{self, GUESTS};
 use bls_tests::programs::{Home, fixtures, run, shared};
 use bls_tests::runs::{self, Run};
 use bls_tests::wasi_suite;
@@ -61,6 +62,26 @@ fn s390x() {
     let old = device.emulated_as(&["-cpu", "max,vxeh=off,vxeh2=off"]);
     let ended = run(&mut old.load_command(&home, &[], &artifact), b"").expect(125);
     let _ = ended.says(&["this CPU lacks what all code for s390x", "compatibility.cpu-feature"]);
+}
+
+#[test]
+fn aarch64_frames_have_their_lines() {
+    each_frame_has_its_line(AARCH64, Target::Aarch64);
+}
+
+#[test]
+fn riscv64_frames_have_their_lines() {
+    each_frame_has_its_line(RISCV64, Target::Riscv64);
+}
+
+#[test]
+fn armv7_frames_have_their_lines() {
+    each_frame_has_its_line(ARMV7, Target::Pulley32);
+}
+
+#[test]
+fn s390x_frames_have_their_lines() {
+    each_frame_has_its_line(S390X, Target::S390x);
 }
 
 #[test]
@@ -180,6 +201,29 @@ fn one_artifact_for_all(device: &Device) {
         seen += 1;
     }
     assert_eq!(seen, wanted.len());
+}
+
+/// A trap three calls deep names file and line of each frame there too, metered or not.
+fn each_frame_has_its_line(architecture: [&str; 2], target: Target) {
+    let Some(device) = Device::of(architecture, target) else { return };
+    let home = Home::new();
+    let (debug, report) = (home.path("app.debug"), home.path("report.json"));
+    let own = |path: &Path| path.to_str().expect("text").to_owned();
+    let options = ["--debug-file".into(), own(&debug), "--report".into(), own(&report)];
+    for (module, file) in GUESTS {
+        for fuel in [&[][..], &["--no-fuel"]] {
+            let target = ["--target", device.target.short(), "--debug-file", &options[1]];
+            let artifact = home.compile(&lines::fixture(module), &[&target, fuel].concat());
+            let ended = run(&mut device.load_command(&home, &options, &artifact), b"").expect(134);
+            let report = std::fs::read(&report).expect("a report");
+            let report: Value = serde_json::from_slice(&report).expect("JSON");
+            let frames = report["outcome"]["trap"]["frames"].as_array().expect("frames");
+            let found: Vec<Vec<String>> = frames.iter().map(lines::lines).collect();
+            let expected = lines::expected(file);
+            assert_eq!(found, expected, "{module} {fuel:?}\n{}", ended.stderr);
+            println!("{}: {module} {fuel:?}: {}", device.target, expected.concat().join(" < "));
+        }
+    }
 }
 
 /// Every recorded run of a real guest, and the WASI test suite.

@@ -185,6 +185,7 @@ fn what_it_lacks_is_refused_by_name() {
         &["--debug-file", "app.debug", "./app.bls"][..],
         &["--coredump", "core", "./app.bls"],
         &["--perf-map", "./app.bls"],
+        &["--jitdump", ".", "./app.bls"],
     ] {
         let mut command = Command::new(minimal());
         lacks(run(command.args(words), b""), debug, "usage.not-built");

@@ -219,6 +219,29 @@ fn what_a_guest_does_wrong_is_the_logs_to_say() {
 }
 
 #[test]
+fn a_log_has_what_is_asked_for() {
+    for (least, expected) in [
+        ("info", &[("/coun", "info"), ("/../x", "warn"), ("/trap", "error")][..]),
+        ("warn", &[("/../x", "warn"), ("/trap", "error")]),
+        ("error", &[("/trap", "error")]),
+    ] {
+        let (_home, server) = server(&["--log-level", least]);
+        for (path, status) in [("/coun", 200), ("/../x", 400), ("/trap", 500)] {
+            assert_eq!(server.get(path).status, status);
+        }
+        let _ = server.log("/trap", 1);
+        let found: Vec<String> = ["/coun", "/../x", "/trap"]
+            .into_iter()
+            .flat_map(|path| server.log(path, 0))
+            .map(|line| format!("{} {}", line["path"], line["level"]))
+            .collect();
+        let expected: Vec<String> =
+            expected.iter().map(|(path, level)| format!("{path:?} {level:?}")).collect();
+        assert_eq!(found, expected, "{least}");
+    }
+}
+
+#[test]
 fn a_guest_sets_no_header_of_the_connection() {
     let (_home, server) = server(&[]);
     let mut connection = connect(server.address);

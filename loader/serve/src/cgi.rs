@@ -171,7 +171,7 @@ fn uri(head: &Parts) -> &str {
 }
 
 /// The name that the client knows the server by, where it is one; and the port.
-fn server(head: &Parts, ends: &Ends) -> (String, u16) {
+pub(crate) fn server(head: &Parts, ends: &Ends) -> (String, u16) {
     let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let host = host.or(head.uri.authority().map(|authority| authority.as_str()));
     let host = host.and_then(|host| host.parse::<http::uri::Authority>().ok());

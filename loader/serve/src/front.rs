@@ -12,13 +12,15 @@ mod answer;
 mod held;
 mod patient;
 mod queue;
+mod telemetry;
 mod wall;
 
 use crate::cgi::Ends;
 use crate::control::{self, Order};
-use crate::log::Log;
+use crate::log::{Level, Log};
 use crate::metrics::Metrics;
 use crate::options::Options;
+use crate::otlp::Otlp;
 use crate::program::notice;
 use crate::sys;
 use held::Held;
@@ -37,6 +39,7 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use telemetry::Telemetry;
 use tokio::io::{AsyncRead, AsyncWrite, Interest};
 use tokio::net::{TcpListener, TcpStream, UnixDatagram, UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
@@ -70,6 +73,10 @@ pub(crate) struct Settings {
     pub(crate) connections: usize,
     pub(crate) header_timeout: Duration,
     pub(crate) idle_timeout: Duration,
+    /// What is to stand in the log, at least.
+    pub(crate) log_level: Level,
+    /// Where there is a collector.
+    pub(crate) otlp: Option<Arc<Otlp>>,
 }
 
 impl Settings {
@@ -84,6 +91,8 @@ impl Settings {
             connections: options.connections,
             header_timeout: options.header_timeout,
             idle_timeout: options.idle_timeout,
+            log_level: options.log_level,
+            otlp: options.otlp.clone(),
         }
     }
 }
@@ -120,6 +129,7 @@ struct Front {
     connections: AtomicUsize,
     /// Whether an end was asked for.
     drains: watch::Sender<bool>,
+    telemetry: Option<Telemetry>,
     builder: Builder<TokioExecutor>,
 }
 
@@ -147,7 +157,7 @@ fn begin(settings: Settings, control: OwnedFd, log: Option<File>) -> io::Result<
         .collect();
     let mut missing = wall::begin(&keep);
     // A thread is given what its maker has given up.
-    let log = Log::start(log)?;
+    let log = Log::start(log, settings.log_level)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     wall::finish(&mut missing);
     if !missing.is_empty() {
@@ -170,6 +180,11 @@ async fn serve(settings: Settings, control: OwnedFd, log: Log) -> io::Result<()>
         time: front.settings.timeout,
         output_max: usize::try_from(front.settings.output_max).unwrap_or(usize::MAX),
     });
+    if let Some(telemetry) = &front.telemetry {
+        let asked = Arc::clone(&front);
+        let now = Box::new(move || asked.now());
+        telemetry.task(Arc::clone(&front.metrics), now).map(tokio::spawn);
+    }
     let control = std::os::unix::net::UnixDatagram::from(control);
     control.set_nonblocking(true)?;
     let control = UnixDatagram::from_std(control)?;
@@ -192,6 +207,11 @@ async fn serve(settings: Settings, control: OwnedFd, log: Log) -> io::Result<()>
             }
             Ok(Some(Order::Worker(process, socket))) => {
                 tokio::spawn(Arc::clone(&work).with(process, Socket::new(socket)?));
+            }
+            Ok(Some(Order::Exporter(socket))) => {
+                if let Some(telemetry) = &front.telemetry {
+                    telemetry.exporter(socket)?;
+                }
             }
             Ok(Some(Order::Drain(time))) => {
                 let front = Arc::clone(&front);
@@ -227,6 +247,7 @@ impl Front {
             active: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
             drains: watch::Sender::new(false),
+            telemetry: settings.otlp.clone().map(Telemetry::new),
             builder,
             settings,
         }
@@ -248,6 +269,8 @@ impl Front {
     async fn drain(self: Arc<Self>, time: Duration) {
         /// How long it is waited for the log.
         const LOG: Duration = Duration::from_secs(1);
+        /// And for the collector.
+        const COLLECTOR: Duration = Duration::from_millis(700);
         const STEP: Duration = Duration::from_millis(5);
         let _ = self.drains.send_replace(true);
         let done = async {
@@ -258,6 +281,9 @@ impl Front {
         if timeout(time, done).await.is_err() {
             let left = self.active.load(Ordering::Relaxed);
             notice(&format!("the time to drain is over: {left} requests are cut off"));
+        }
+        if let Some(telemetry) = &self.telemetry {
+            telemetry.flush(COLLECTOR).await;
         }
         self.log.flush(LOG);
         sys::exit_now(0);

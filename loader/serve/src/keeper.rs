@@ -3,11 +3,12 @@
 //! It reads no byte of a client and runs no guest. Guarantees that the front was made before an
 //! artifact was read, and each worker from a process that has one thread; that nothing is
 //! listened on before all is verified; that a worker which ended is replaced, the more slowly
-//! the sooner it ended; and that no process of its outlives it.
+//! the sooner it ended, and so is the exporter; and that no process of its outlives it.
 
 use crate::control::{self, Order};
 use crate::front::{self, Settings};
 use crate::options::{LogPlace, Options, Place};
+use crate::otlp::exporter;
 use crate::program::notice;
 use crate::serving::{self, Serving};
 use crate::worker::{self, BORN, Most};
@@ -62,6 +63,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         control: ours,
         signals,
         workers: Vec::new(),
+        exporter: Slot { process: None, short: 0, next: Instant::now() },
         most: Most { request: options.request_max, output: options.output_max },
     };
     let served = loaded.and_then(|serving| {
@@ -141,7 +143,7 @@ fn listen(place: &Place) -> Result<(OwnedFd, String), Failure> {
     }
 }
 
-/// A place for a worker.
+/// A place for a worker, or the exporter.
 #[derive(Debug)]
 struct Slot {
     /// The process, and since when.
@@ -158,6 +160,8 @@ struct Keeper {
     control: OwnedFd,
     signals: OwnedFd,
     workers: Vec<Slot>,
+    /// Who sends to the collector, where there is one.
+    exporter: Slot,
     most: Most,
 }
 
@@ -180,6 +184,7 @@ impl Keeper {
                 ));
             }
         }
+        self.make_exporter(options)?;
         let mut named = Vec::new();
         for (listener, name) in public {
             named.push(name);
@@ -222,11 +227,28 @@ impl Keeper {
         Ok(missing.to_owned())
     }
 
+    /// Makes the exporter, where there is a collector.
+    fn make_exporter(&mut self, options: &Options) -> Result<(), Failure> {
+        let Some(otlp) = &options.otlp else { return Ok(()) };
+        let (ours, theirs) = pair(SocketType::STREAM)?;
+        let Some(made) = sys::fork().map_err(|error| process("cannot make a process", error))?
+        else {
+            drop(ours);
+            let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
+            exporter::run(otlp, &theirs)
+        };
+        drop(theirs);
+        self.exporter.process = Some((made, Instant::now()));
+        self.tell(Order::Exporter(ours))
+    }
+
     /// Serves until somebody asks for the end, and nothing that has begun is left.
     fn keep(&mut self, options: &Options, serving: &Serving) -> Result<(), Failure> {
         let mut end: Option<Instant> = None;
         loop {
-            let next = self.workers.iter().filter(|slot| slot.process.is_none());
+            let exporter = options.otlp.as_ref().map(|_| &self.exporter);
+            let slots = self.workers.iter().chain(exporter);
+            let next = slots.filter(|slot| slot.process.is_none());
             let next = next.map(|slot| slot.next).chain(end).min();
             self.wait(next);
             while let Some(worker) = control::next_wish(&self.control) {
@@ -254,7 +276,7 @@ impl Keeper {
                 (false, Some(end)) if Instant::now() >= end => return Ok(()),
                 _ => {}
             }
-            self.replace(serving);
+            self.replace(options, serving);
         }
     }
 
@@ -299,8 +321,10 @@ impl Keeper {
                 }
                 continue;
             }
-            let is_it = |slot: &&mut Slot| slot.process.is_some_and(|(one, _)| one == process);
-            let Some(slot) = self.workers.iter_mut().find(is_it) else { continue };
+            let is_it = |slot: &Slot| slot.process.is_some_and(|(one, _)| one == process);
+            let what = if is_it(&self.exporter) { "exporter" } else { "worker" };
+            let mut slots = self.workers.iter_mut().chain([&mut self.exporter]);
+            let Some(slot) = slots.find(|slot| is_it(slot)) else { continue };
             let lived = slot.process.take().map(|(_, since)| since.elapsed()).unwrap_or_default();
             slot.short = if lived < LIVED { slot.short.saturating_add(1) } else { 0 };
             let pause = match slot.short {
@@ -315,14 +339,20 @@ impl Keeper {
             if is_the_end && status.exit_status() == Some(0) {
                 continue;
             }
-            notice(&format!("worker {} {how}; the next in {pause:?}", process.as_raw_nonzero()));
+            notice(&format!("{what} {} {how}; the next in {pause:?}", process.as_raw_nonzero()));
         }
         front_is_gone
     }
 
-    /// Makes the workers whose time has come.
-    fn replace(&mut self, serving: &Serving) {
+    /// Makes the workers whose time has come, and the exporter.
+    fn replace(&mut self, options: &Options, serving: &Serving) {
         let now = Instant::now();
+        if self.exporter.process.is_none() && self.exporter.next <= now {
+            if let Err(failure) = self.make_exporter(options) {
+                notice(&format!("no exporter can be made: {failure}"));
+                self.exporter.next = now + PAUSE_MAX;
+            }
+        }
         for number in 0..self.workers.len() {
             let slot = &self.workers[number];
             if slot.process.is_some() || slot.next > now {
@@ -337,8 +367,8 @@ impl Keeper {
 
     /// Ends what is left of its processes, and waits for their end.
     fn end(&mut self) {
-        let workers = self.workers.iter().filter_map(|slot| slot.process);
-        let workers = workers.map(|(process, _)| process);
+        let slots = self.workers.iter().chain([&self.exporter]);
+        let workers = slots.filter_map(|slot| slot.process).map(|(process, _)| process);
         // The front first: what is cut off is not answered as if its worker had died.
         for process in self.front.into_iter().chain(workers) {
             let _ = kill_process(process, Signal::KILL);

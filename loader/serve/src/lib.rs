@@ -12,15 +12,17 @@
 //! | `cgi` | from a request to variables, and from output to a response |
 //! | `wire` | what front and workers say to each other |
 //! | `control` | what keeper and front say to each other |
+//! | `otlp` | spans and metrics for a collector, and the process that sends them |
 //! | `metrics`, `log` | what is counted, and a line for each request |
 //! | `sys` | a second process, and signals |
 //!
-//! Three kinds of processes, so that each holds what it works on and nothing else:
+//! Three kinds of processes, and a fourth where there is a collector, so that each holds what it works on and nothing else:
 //!
 //! ```text
 //! keeper   artifacts, verified and mapped; no stranger's byte, no guest
 //!  ├ front     sockets of clients; no artifact, no file, executes nothing
-//!  └ worker…   pools, forked from the keeper; one socket, to the front
+//!  ├ worker…   pools, forked from the keeper; one socket, to the front
+//!  └ otlp      connects to the collector, and to nothing else; one socket, to the front
 //! ```
 //!
 //! What a guest wrote is parsed by the front as a stranger's: a worker whose guest broke out can
@@ -35,6 +37,7 @@ mod keeper;
 mod log;
 mod metrics;
 mod options;
+mod otlp;
 pub mod program;
 mod serving;
 #[allow(unsafe_code, reason = "the one place for it; each block carries its argument")]

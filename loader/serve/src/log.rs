@@ -22,11 +22,39 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// Bytes of stack of the thread.
 const STACK_BYTES: usize = 64 << 10;
 
+/// How much a line matters, the least first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Level {
+    /// A request that was answered.
+    #[default]
+    Info,
+    /// One that the server did not hand to a guest, by its client's fault.
+    Warn,
+    /// One that failed here: by its guest, or by the server.
+    Error,
+}
+
+impl Level {
+    pub(crate) const ALL: [(&str, Self); 3] =
+        [("info", Self::Info), ("warn", Self::Warn), ("error", Self::Error)];
+
+    /// Of a request with this status, which the server answered by itself or did not.
+    pub(crate) fn of(status: u16, is_own: bool) -> Self {
+        match (status, is_own) {
+            (500.., _) => Self::Error,
+            (_, true) => Self::Warn,
+            (_, false) => Self::Info,
+        }
+    }
+}
+
 /// A request, and what became of it.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Line<'a> {
     /// When it was answered: UTC, to the second.
     pub(crate) time: String,
+    pub(crate) level: Level,
     pub(crate) client: String,
     pub(crate) method: &'a str,
     /// The path as it came, without its query.
@@ -76,6 +104,8 @@ enum Item {
 #[derive(Clone, Debug)]
 pub(crate) struct Log {
     sender: Option<SyncSender<Item>>,
+    /// The least that is wanted.
+    least: Level,
     dropped: Arc<AtomicU64>,
 }
 
@@ -84,9 +114,9 @@ impl Log {
     ///
     /// # Errors
     /// The system gives no thread.
-    pub(crate) fn start(file: Option<File>) -> std::io::Result<Self> {
+    pub(crate) fn start(file: Option<File>, least: Level) -> std::io::Result<Self> {
         let dropped = Arc::default();
-        let Some(file) = file else { return Ok(Self { sender: None, dropped }) };
+        let Some(file) = file else { return Ok(Self { sender: None, least, dropped }) };
         let (sender, receiver) = sync_channel(WAITING);
         let thread = std::thread::Builder::new().name("bls-log".into()).stack_size(STACK_BYTES);
         let (said, heard) = sync_channel(1);
@@ -96,12 +126,12 @@ impl Log {
         })?;
         // What follows may forbid it what a thread begins with.
         let _ = heard.recv();
-        Ok(Self { sender: Some(sender), dropped })
+        Ok(Self { sender: Some(sender), least, dropped })
     }
 
-    /// Whether anybody wants lines.
-    pub(crate) fn is_wanted(&self) -> bool {
-        self.sender.is_some()
+    /// Whether anybody wants lines of this level.
+    pub(crate) fn is_wanted(&self, level: Level) -> bool {
+        self.sender.is_some() && level >= self.least
     }
 
     /// Has a line written.
@@ -161,7 +191,7 @@ mod tests {
     #[test]
     fn a_line_is_one_whatever_is_in_it() {
         let file = tempfile::NamedTempFile::new().expect("a file");
-        let log = Log::start(Some(file.reopen().expect("a file"))).expect("a thread");
+        let log = Log::start(Some(file.reopen().expect("a file")), Level::Info).expect("a thread");
         let guest = GuestLine {
             outcome: "trap",
             exit_code: None,

@@ -1,13 +1,14 @@
-//! What is counted, in the text format of Prometheus (version 0.0.4). The names are listed in
-//! README.md and stay. Sums end at what 64 bits hold.
+//! What is counted, and the text format of Prometheus for it (version 0.0.4). The names are listed
+//! in README.md and stay. Sums end at what 64 bits hold.
 
 use crate::wire::{Answer, How};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
 /// The bounds of the times of requests, in microseconds, and as they are written.
-const BUCKETS: [(u64, &str); 12] = [
+pub(crate) const BUCKETS: [(u64, &str); 12] = [
     (500, "0.0005"),
     (1000, "0.001"),
     (2500, "0.0025"),
@@ -46,6 +47,19 @@ pub(crate) struct Now {
     pub(crate) waiting: usize,
     pub(crate) workers: usize,
     pub(crate) log_dropped: u64,
+    /// Where there is a collector for them.
+    pub(crate) spans: Option<Spans>,
+}
+
+/// Spans for a collector.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Spans {
+    /// It took them.
+    pub(crate) taken: u64,
+    /// It did not, or took nothing.
+    pub(crate) lost: u64,
+    /// There was no room for them.
+    pub(crate) dropped: u64,
 }
 
 /// All of it.
@@ -116,107 +130,218 @@ impl Metrics {
         add(&mut self.workers_lost, 1);
     }
 
-    /// The text that Prometheus reads.
-    pub(crate) fn to_text(&self, now: &Now) -> String {
-        let mut text = Text(String::new());
-        text.family(
-            "bls_serve_requests_total",
-            "counter",
-            "Requests that were answered, by status.",
-        );
-        for route in &self.routes {
-            for (status, count) in &route.statuses {
-                let labels = [("route", route.name.as_str()), ("status", &status.to_string())];
-                text.value("bls_serve_requests_total", &labels, count);
-            }
+    /// All of it, by name.
+    pub(crate) fn families(&self, now: &Now) -> Vec<Family<'_>> {
+        let each =
+            |labels: fn(&Route) -> Vec<(String, u64)>, label: &'static str| -> Vec<Point<'_>> {
+                let routes = self.routes.iter();
+                let points = routes.flat_map(|route| {
+                    let pairs = labels(route).into_iter();
+                    pairs.map(|(word, count)| Point {
+                        labels: vec![("route", route.name.as_str().into()), (label, word.into())],
+                        value: Value::Count(count),
+                    })
+                });
+                points.collect()
+            };
+        let statuses = |route: &Route| {
+            route.statuses.iter().map(|(status, count)| (status.to_string(), *count)).collect()
+        };
+        let outcomes = |route: &Route| {
+            route.outcomes.iter().map(|(word, count)| ((*word).to_owned(), *count)).collect()
+        };
+        let refusals = self.refusals.iter().map(|(reason, count)| Point {
+            labels: vec![("reason", (*reason).into())],
+            value: Value::Count(*count),
+        });
+        let mut all = vec![
+            Family {
+                name: "bls_serve_requests_total",
+                kind: Kind::Counter,
+                help: "Requests that were answered, by status.",
+                points: each(statuses, "status"),
+            },
+            Family {
+                name: "bls_serve_runs_total",
+                kind: Kind::Counter,
+                help: "Guests that ended, by how.",
+                points: each(outcomes, "outcome"),
+            },
+            Family {
+                name: "bls_serve_refusals_total",
+                kind: Kind::Counter,
+                help: "Requests that the server answered, by why.",
+                points: refusals.collect(),
+            },
+        ];
+        all.extend(self.of_routes());
+        all.extend(self.of_all(now));
+        if let Some(spans) = now.spans {
+            let words = [("taken", spans.taken), ("lost", spans.lost), ("dropped", spans.dropped)];
+            let point = |(word, count): (&'static str, u64)| Point {
+                labels: vec![("outcome", word.into())],
+                value: Value::Count(count),
+            };
+            all.push(Family {
+                name: "bls_serve_spans_total",
+                kind: Kind::Counter,
+                help: "Spans for a collector: taken by it, lost on the way, dropped without room.",
+                points: words.into_iter().map(point).collect(),
+            });
         }
-        text.family("bls_serve_runs_total", "counter", "Guests that ended, by how.");
-        for route in &self.routes {
-            for (outcome, count) in &route.outcomes {
-                let labels = [("route", route.name.as_str()), ("outcome", outcome)];
-                text.value("bls_serve_runs_total", &labels, count);
-            }
-        }
-        text.family(
-            "bls_serve_refusals_total",
-            "counter",
-            "Requests that the server answered, by why.",
-        );
-        for (reason, count) in &self.refusals {
-            text.value("bls_serve_refusals_total", &[("reason", reason)], count);
-        }
-        self.add_times(&mut text);
-        type Value = fn(&Route) -> String;
-        let families: [(&str, &str, &str, Value); 5] = [
-            ("bls_serve_guest_seconds_total", "counter", "Time that guests took.", |route| {
-                seconds(route.guest_microseconds)
+        all
+    }
+
+    /// What there is of each route that has a name.
+    fn of_routes(&self) -> Vec<Family<'_>> {
+        use Kind::{Counter, Gauge, Histogram};
+        type Of = fn(&Route) -> Value;
+        let families: [(&'static str, Kind, &'static str, Of); 6] = [
+            (
+                "bls_serve_request_seconds",
+                Histogram,
+                "From a request's head to the response's.",
+                |route| Value::Times { counts: route.times, microseconds: route.microseconds },
+            ),
+            ("bls_serve_guest_seconds_total", Counter, "Time that guests took.", |route| {
+                Value::Microseconds(route.guest_microseconds)
             }),
-            ("bls_serve_fuel_units_total", "counter", "Fuel that guests consumed.", |route| {
-                route.fuel.to_string()
+            ("bls_serve_fuel_units_total", Counter, "Fuel that guests consumed.", |route| {
+                Value::Count(route.fuel)
             }),
-            ("bls_serve_received_bytes_total", "counter", "Bytes of requests' bodies.", |route| {
-                route.received.to_string()
+            ("bls_serve_received_bytes_total", Counter, "Bytes of requests' bodies.", |route| {
+                Value::Count(route.received)
             }),
-            ("bls_serve_sent_bytes_total", "counter", "Bytes of responses' bodies.", |route| {
-                route.sent.to_string()
+            ("bls_serve_sent_bytes_total", Counter, "Bytes of responses' bodies.", |route| {
+                Value::Count(route.sent)
             }),
-            ("bls_serve_peak_memory_bytes", "gauge", "The most memory of a guest.", |route| {
-                route.peak_memory.to_string()
+            ("bls_serve_peak_memory_bytes", Gauge, "The most memory of a guest.", |route| {
+                Value::Count(route.peak_memory)
             }),
         ];
-        for (name, kind, help, value) in families {
-            text.family(name, kind, help);
-            for route in self.named() {
-                text.value(name, &[("route", &route.name)], value(route));
-            }
-        }
-        for (name, kind, help, value) in [
-            ("bls_serve_workers_lost_total", "counter", "Workers that ended.", self.workers_lost),
+        let named = || self.routes.iter().filter(|route| !route.name.is_empty());
+        let of = |(name, kind, help, value): (_, _, _, Of)| Family {
+            name,
+            kind,
+            help,
+            points: named()
+                .map(|route| Point {
+                    labels: vec![("route", route.name.as_str().into())],
+                    value: value(route),
+                })
+                .collect(),
+        };
+        families.map(of).into()
+    }
+
+    /// What there is once.
+    fn of_all(&self, now: &Now) -> Vec<Family<'_>> {
+        use Kind::{Counter, Gauge};
+        let families = [
+            ("bls_serve_workers_lost_total", Counter, "Workers that ended.", self.workers_lost),
             (
                 "bls_serve_log_lines_dropped_total",
-                "counter",
+                Counter,
                 "Lines of the log that there was no room for.",
                 now.log_dropped,
             ),
-            ("bls_serve_workers", "gauge", "Workers that there are.", now.workers as u64),
-            ("bls_serve_connections", "gauge", "Connections of clients.", now.connections as u64),
+            ("bls_serve_workers", Gauge, "Workers that there are.", now.workers as u64),
+            ("bls_serve_connections", Gauge, "Connections of clients.", now.connections as u64),
             (
                 "bls_serve_active_requests",
-                "gauge",
+                Gauge,
                 "Requests that are not answered yet.",
                 now.active as u64,
             ),
             (
                 "bls_serve_waiting_requests",
-                "gauge",
+                Gauge,
                 "Those of them that wait for a worker.",
                 now.waiting as u64,
             ),
-        ] {
-            text.family(name, kind, help);
-            text.value(name, &[], value);
+        ];
+        let of = |(name, kind, help, count)| Family {
+            name,
+            kind,
+            help,
+            points: vec![Point { labels: Vec::new(), value: Value::Count(count) }],
+        };
+        families.map(of).into()
+    }
+
+    /// The text that Prometheus reads.
+    pub(crate) fn to_text(&self, now: &Now) -> String {
+        let mut text = String::new();
+        for family in self.families(now) {
+            family.write(&mut text);
         }
-        text.0
+        text
     }
+}
 
-    fn named(&self) -> impl Iterator<Item = &Route> {
-        self.routes.iter().filter(|route| !route.name.is_empty())
-    }
+/// What is counted under one name.
+#[derive(Debug)]
+pub(crate) struct Family<'a> {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) help: &'static str,
+    pub(crate) points: Vec<Point<'a>>,
+}
 
-    fn add_times(&self, text: &mut Text) {
-        const NAME: &str = "bls_serve_request_seconds";
-        text.family(NAME, "histogram", "From a request's head to the response's.");
-        for route in self.named() {
-            let mut sum = 0_u64;
-            let bounds = BUCKETS.iter().map(|(_, bound)| *bound).chain(["+Inf"]);
-            for (bound, count) in bounds.zip(route.times) {
-                add(&mut sum, count);
-                let labels = [("route", route.name.as_str()), ("le", bound)];
-                text.value(&format!("{NAME}_bucket"), &labels, sum);
+/// What a number means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub(crate) struct Point<'a> {
+    pub(crate) labels: Vec<(&'static str, Cow<'a, str>)>,
+    pub(crate) value: Value,
+}
+
+/// How many there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Value {
+    Count(u64),
+    /// Written as seconds.
+    Microseconds(u64),
+    /// How often a time was within each bound and above the one before, and all times together.
+    Times {
+        counts: [u64; BUCKETS.len() + 1],
+        microseconds: u64,
+    },
+}
+
+impl Family<'_> {
+    fn write(&self, text: &mut String) {
+        let Self { name, help, .. } = self;
+        let kind = match self.kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
+        };
+        // Writing to a String does not fail.
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        for point in &self.points {
+            match point.value {
+                Value::Count(count) => series(text, name, &point.labels, None, count),
+                Value::Microseconds(time) => series(text, name, &point.labels, None, seconds(time)),
+                Value::Times { counts, microseconds } => {
+                    let mut sum = 0_u64;
+                    let bounds = BUCKETS.iter().map(|(_, bound)| *bound).chain(["+Inf"]);
+                    for (bound, count) in bounds.zip(counts) {
+                        add(&mut sum, count);
+                        series(text, &format!("{name}_bucket"), &point.labels, Some(bound), sum);
+                    }
+                    let all = seconds(microseconds);
+                    series(text, &format!("{name}_sum"), &point.labels, None, all);
+                    series(text, &format!("{name}_count"), &point.labels, None, sum);
+                }
             }
-            let labels = [("route", route.name.as_str())];
-            text.value(&format!("{NAME}_sum"), &labels, seconds(route.microseconds));
-            text.value(&format!("{NAME}_count"), &labels, sum);
         }
     }
 }
@@ -225,23 +350,22 @@ fn seconds(microseconds: u64) -> String {
     format!("{}.{:06}", microseconds / 1_000_000, microseconds % 1_000_000)
 }
 
-/// The text as it grows.
-struct Text(String);
-
-impl Text {
-    fn family(&mut self, name: &str, kind: &str, help: &str) {
-        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
-    }
-
-    fn value(&mut self, name: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
-        let escaped =
-            |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-        let labels: Vec<String> =
-            labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
-        let labels =
-            if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
-        let _ = writeln!(self.0, "{name}{labels} {value}");
-    }
+/// A line of the text.
+fn series(
+    text: &mut String,
+    name: &str,
+    labels: &[(&'static str, Cow<'_, str>)],
+    bound: Option<&str>,
+    value: impl std::fmt::Display,
+) {
+    let escaped = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    let labels = labels.iter().map(|(name, value)| (*name, value.as_ref()));
+    let labels = labels.chain(bound.map(|bound| ("le", bound)));
+    let labels: Vec<String> =
+        labels.map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
+    let labels =
+        if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+    let _ = writeln!(text, "{name}{labels} {value}");
 }
 
 #[cfg(test)]

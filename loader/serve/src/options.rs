@@ -1,8 +1,11 @@
 //! The command line: what was asked for, checked for form.
 //!
 //! Options that bls-load has are called as there, and take the same values. Does not look at
-//! files; of the environment only at the variables that `--env NAME` names.
+//! files; of the environment only at the variables that `--env NAME` names, and at OpenTelemetry's.
 
+use crate::log::Level;
+use crate::otlp::Otlp;
+use crate::program::notice;
 use crate::{Defect, Failure};
 use bls_artifact::capability::Capability;
 use bls_artifact::limits::{DESCRIPTORS_MAX, DESCRIPTORS_MIN};
@@ -13,6 +16,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What `--help` prints.
@@ -66,6 +70,12 @@ The server
                                 [default: 10s]
       --log <WHERE>             stderr, none or FILE: a line of JSON for each
                                 request [default: stderr]
+      --log-level <LEVEL>       info, warn (answered without a guest) or error
+                                (status 500 and above), and what is above it
+                                [default: info]
+      --otlp <URL>              a collector of OpenTelemetry (OTLP over HTTP, JSON):
+                                spans and metrics; none for none
+                                [default: OTEL_EXPORTER_OTLP_ENDPOINT]
 Trust
       --trust <FILE>            trust file or public key
       --store <DIR>             [default: /var/lib/bls, then ~/.local/share/bls]
@@ -83,7 +93,7 @@ Examples:
 ";
 
 /// The options, without their dashes.
-const OPTIONS: [&str; 29] = [
+const OPTIONS: [&str; 31] = [
     "route",
     "listen",
     "admin",
@@ -106,6 +116,8 @@ const OPTIONS: [&str; 29] = [
     "idle-timeout",
     "drain",
     "log",
+    "log-level",
+    "otlp",
     "trust",
     "store",
     "clock-unset",
@@ -185,6 +197,8 @@ pub(crate) struct Options {
     pub(crate) idle_timeout: Duration,
     pub(crate) drain: Duration,
     pub(crate) log: LogPlace,
+    pub(crate) log_level: Level,
+    pub(crate) otlp: Option<Arc<Otlp>>,
     pub(crate) trust: Option<PathBuf>,
     pub(crate) store: Option<PathBuf>,
     pub(crate) clock_unset: bool,
@@ -216,6 +230,8 @@ impl Default for Options {
             idle_timeout: Duration::from_secs(30),
             drain: Duration::from_secs(10),
             log: LogPlace::Stderr,
+            log_level: Level::Info,
+            otlp: None,
             trust: None,
             store: None,
             clock_unset: false,
@@ -255,6 +271,7 @@ fn malformed(error: lexopt::Error) -> Failure {
 /// Reads the words behind the program's name.
 pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Failure> {
     let mut options = Options::default();
+    let mut collector: Option<String> = None;
     let mut parser = Parser::from_args(words);
     while let Some(argument) = parser.next().map_err(malformed)? {
         match argument {
@@ -263,6 +280,7 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command
                 let release = concat!("bls-serve ", env!("CARGO_PKG_VERSION"), "\n");
                 return Ok(Command::Print(release.to_owned()));
             }
+            Arg::Long("otlp") => collector = Some(text(&mut parser, "otlp")?),
             Arg::Long(name) => {
                 let name = name.to_owned();
                 options.take(&name, &mut parser)?;
@@ -274,6 +292,9 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command
         }
     }
     options.settle()?;
+    let variable = |name: &str| std::env::var(name).ok();
+    let warn = &mut |warning: String| notice(&warning);
+    options.otlp = Otlp::of(collector.as_deref(), &variable, warn)?.map(Arc::new);
     Ok(Command::Serve(Box::new(options)))
 }
 
@@ -311,6 +332,13 @@ impl Options {
                     word if word == "none" => LogPlace::None,
                     file => LogPlace::File(file.into()),
                 };
+            }
+            "log-level" => {
+                let word = text(parser, name)?;
+                let known = Level::ALL.into_iter().find(|(known, _)| *known == word);
+                let level = known.map(|(_, level)| level);
+                self.log_level =
+                    level.ok_or_else(|| usage("--log-level takes info, warn or error"))?;
             }
             "trust" => self.trust = Some(value(parser)?.into()),
             "store" => self.store = Some(value(parser)?.into()),
@@ -539,6 +567,9 @@ mod tests {
             (&["--deny", "stdout", "a.bls"], "no request"),
             (&["--deny", "network", "a.bls"], "by default"),
             (&["--env", "=x", "a.bls"], "NAME"),
+            (&["--log-level", "debug", "a.bls"], "info, warn or error"),
+            (&["--otlp", "127.0.0.1:4318", "a.bls"], "http://"),
+            (&["--otlp", "https://127.0.0.1:4318", "a.bls"], "TLS"),
             (&["--tiemout", "5s", "a.bls"], "did you mean --timeout"),
         ] {
             let said = read(words).expect_err("refused");

@@ -239,6 +239,8 @@ pub(crate) struct Options {
     pub(crate) coredump: Option<PathBuf>,
     /// Whether `perf` is told the names of functions.
     pub(crate) perf_map: bool,
+    /// The folder that gets names, code and lines for `perf`.
+    pub(crate) jitdump: Option<PathBuf>,
     /// The bls-compile that compiles a module which is not installed, and its key.
     pub(crate) compile_with: Option<PathBuf>,
     pub(crate) compile_key: Option<OsString>,
@@ -278,6 +280,7 @@ impl Default for Options {
             debug_file: None,
             coredump: None,
             perf_map: false,
+            jitdump: None,
             compile_with: None,
             compile_key: None,
             manner: Manner::Own,
@@ -626,6 +629,7 @@ fn run_option(name: &str, options: &mut Options, parser: &mut Parser) -> Result<
         "debug-file" => options.debug_file = Some(parser.value().map_err(malformed)?.into()),
         "coredump" => options.coredump = Some(parser.value().map_err(malformed)?.into()),
         "perf-map" => options.perf_map = true,
+        "jitdump" => options.jitdump = Some(parser.value().map_err(malformed)?.into()),
         "report" => options.report = Some(report(parser.value().map_err(malformed)?, name)?),
         "log" => {
             let log = Log::from_word(&text(parser, name)?);

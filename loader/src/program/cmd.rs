@@ -103,7 +103,10 @@ fn missing(command: &Command) -> Option<NotBuilt> {
                 is_installed || options.store.is_some(),
                 options.config().is_some() || options.compile_with.is_some(),
                 options.request.beyond != Beyond::default(),
-                options.debug_file.is_some() || options.coredump.is_some() || options.perf_map,
+                options.debug_file.is_some()
+                    || options.coredump.is_some()
+                    || options.jitdump.is_some()
+                    || options.perf_map,
             ]
         }
         Command::VerifyAll(_)

@@ -7,7 +7,7 @@ use crate::error::{StageError, printable_path};
 use crate::program::say;
 use crate::run::outcome::{Outcome, TrapReport};
 use crate::verify::Facts;
-use bls_artifact::debug::{DebugError, HEAD_BYTES, Head, find};
+use bls_artifact::debug::{Begin, DebugError, HEAD_BYTES, Head, find, lines};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -91,6 +91,13 @@ impl DebugFile {
         read(&mut table, begin)?;
         record.check(&table).map_err(contents)?;
         Ok(Self { path: path.to_owned(), table })
+    }
+
+    /// All lines that the code has.
+    pub(crate) fn lines(&self) -> Result<Vec<Begin>, DebugFileError> {
+        let contents =
+            |error| DebugFileError { path: self.path.clone(), why: Why::Contents(error) };
+        lines(&self.table).map_err(contents)
     }
 
     /// Says of each frame of a trap where it is in its source. A file that cannot say so is named,

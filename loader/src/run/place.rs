@@ -11,7 +11,7 @@ use crate::map::{FRAMES_MAX, Mapped};
 use crate::sys::code;
 use bls_artifact::digest::Sha256;
 use std::fmt::{self, Write as _};
-use wasmtime::{Error, Module, WasmBacktrace};
+use wasmtime::{Error, Module, Trap, WasmBacktrace};
 
 /// Fills in where the frames of a trap are.
 pub(super) fn fill_in(outcome: &mut Outcome, error: &Error, mapped: &Mapped) {
@@ -30,9 +30,30 @@ pub(super) fn fill_in_of(outcome: &mut Outcome, error: &Error, module: &Module, 
     *of = Some(image);
     for (number, (frame, offset)) in frames.iter_mut().zip(offsets).enumerate() {
         // The innermost may be at the instruction that trapped; all others are behind a call.
-        let is_there = number == 0 && code::traps_at(module, offset);
+        let is_there = number == 0 && is_at(error, module, offset);
         frame.offset = u32::try_from(if is_there { offset } else { offset - 1 }).ok();
     }
+}
+
+/// Whether the innermost frame is at the instruction that trapped, and not behind a call in which
+/// something did.
+///
+/// The image lists the instructions that trap. Not so Pulley's: its interpreter knows by itself
+/// what is wrong with arithmetic, for which no call traps, and with an access to memory; a call
+/// that fills or copies memory counts as such an access here.
+fn is_at(error: &Error, module: &Module, offset: usize) -> bool {
+    let by_interpreter = || {
+        matches!(
+            error.downcast_ref(),
+            Some(
+                Trap::IntegerDivisionByZero
+                    | Trap::IntegerOverflow
+                    | Trap::BadConversionToInteger
+                    | Trap::MemoryOutOfBounds
+            )
+        )
+    };
+    code::traps_at(module, offset) || module.engine().is_pulley() && by_interpreter()
 }
 
 /// The addresses of a trace, the innermost first.

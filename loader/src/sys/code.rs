@@ -99,6 +99,18 @@ pub(crate) fn traps_at(module: &Module, offset: usize) -> bool {
     traps.is_some_and(|traps| lookup_trap_code(traps, offset).is_some())
 }
 
+/// Maps a file's first page, readable and executable, for whoever watches what is mapped: nobody
+/// here learns where. It stays until this process ends.
+///
+/// # Errors
+/// What the kernel says: `EPERM` where programs may not be executed from the file's place.
+pub(crate) fn map_for_others(file: &File) -> io::Result<()> {
+    let (length, rights) = (rustix::param::page_size(), ProtFlags::READ | ProtFlags::EXEC);
+    // SAFETY: a new mapping where the kernel likes, over nothing; nobody reads it or jumps there.
+    unsafe { mmap(std::ptr::null_mut(), length, rights, MapFlags::PRIVATE, file, 0) }?;
+    Ok(())
+}
+
 /// Maps the code of `module` once more from its `file`, readable and executable, over where
 /// it is mapped already.
 fn map_code(module: &Module, file: &File) -> io::Result<()> {

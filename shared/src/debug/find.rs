@@ -1,12 +1,13 @@
 //! Looks places of the code up in a table, which somebody else may have written.
 //!
 //! Walks over the table three times, once over each of its parts, and keeps only what was asked
-//! for. Guarantees that no bytes make it panic.
+//! for; [`lines`] asks for all lines. Guarantees that no bytes make it panic.
 
 use super::{DebugError, LINES_MAX, NAME_BYTES_MAX};
 use crate::demangle::readable;
 use crate::text::{printable, printable_name};
 use std::fmt;
+use std::rc::Rc;
 
 /// A line of a source.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -134,6 +135,54 @@ pub fn find(table: &[u8], offsets: &[u32]) -> Shown<Vec<Option<Found>>> {
     Ok(numbers.into_iter().map(|one| one.map(found)).collect())
 }
 
+/// Where a line of a source begins in the code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Begin {
+    /// Bytes into the code.
+    pub offset: u32,
+    /// The file.
+    pub file: Rc<str>,
+    /// From 1.
+    pub line: u32,
+}
+
+/// All lines that the code has, in its order: of what was inlined, its own. What has no line is
+/// left out.
+///
+/// # Errors
+/// [`DebugError`].
+pub fn lines(table: &[u8]) -> Shown<Vec<Begin>> {
+    let mut rest = Bytes(table);
+    let (mut functions, places, texts) = (rest.part()?, rest.part()?, rest.part()?);
+    let (mut rows, mut begin) = (Vec::new(), 0_u32);
+    while !functions.0.is_empty() {
+        begin = begin.checked_add(functions.number()?).ok_or(ENDS)?;
+        for _ in 0..5 {
+            functions.number()?;
+        }
+        let length = functions.number()?;
+        let mut of_one = Rows::new(functions.take(length as usize)?, begin);
+        while let Some((offset, at)) = of_one.next()? {
+            rows.extend(at.map(|(_, place)| (offset, place)));
+        }
+    }
+    let mut known: Vec<(u32, Vec<[u32; 4]>)> = wanted(rows.iter().map(|(_, place)| *place));
+    read_places(places, &mut known)?;
+    let first = |lines: &[[u32; 4]]| lines.first().filter(|[.., line, _]| *line != 0).copied();
+    let files = known.iter().filter_map(|(_, lines)| Some(first(lines)?[1]));
+    let mut names: Vec<(u32, String)> = wanted(files);
+    read_texts(texts, &mut names)?;
+    let names: Vec<(u32, Rc<str>)> =
+        names.into_iter().map(|(number, name)| (number, name.into())).collect();
+    let begin = |(offset, place): (u32, u32)| {
+        let known = &known[known.binary_search_by_key(&place, |(number, _)| *number).ok()?].1;
+        let [_, file, line, _] = first(known)?;
+        let name = names.binary_search_by_key(&file, |(number, _)| *number).ok()?;
+        Some(Begin { offset, file: Rc::clone(&names[name].1), line })
+    };
+    Ok(rows.into_iter().filter_map(begin).collect())
+}
+
 /// A place for each of these numbers, in their order; 0 is nothing's.
 fn wanted<T: Default>(numbers: impl Iterator<Item = u32>) -> Vec<(u32, T)> {
     let mut numbers: Vec<u32> = numbers.filter(|number| *number != 0).collect();
@@ -167,27 +216,49 @@ fn functions_at(mut bytes: Bytes<'_>, offsets: &[u32]) -> Shown<Vec<Option<Numbe
 }
 
 /// The last row of a function that begins at the offset or before.
-fn row_at(mut rows: Bytes<'_>, begin: u32, wanted: u32, function: Numbers) -> Shown<Numbers> {
+fn row_at(rows: Bytes<'_>, begin: u32, wanted: u32, function: Numbers) -> Shown<Numbers> {
     let mut found = function;
-    let (mut offset, mut source, mut place) = (begin, 0_u32, 0_u32);
-    while !rows.0.is_empty() {
-        let token = rows.unsigned()?;
-        let delta = u32::try_from(token >> 1).map_err(|_| ENDS)?;
-        offset = offset.checked_add(delta).ok_or(ENDS)?;
-        let is_none = token & 1 == 1;
-        if !is_none {
-            source = rows.moved(source)?;
-            place = rows.moved(place)?;
-        }
+    let mut rows = Rows::new(rows, begin);
+    while let Some((offset, at)) = rows.next()? {
         if offset > wanted {
             break;
         }
-        found = match is_none {
-            true => Numbers { source: None, place: 0, ..function },
-            false => Numbers { source: Some(source), place, ..function },
+        found = match at {
+            None => Numbers { source: None, place: 0, ..function },
+            Some((source, place)) => Numbers { source: Some(source), place, ..function },
         };
     }
     Ok(found)
+}
+
+/// The rows of a function, one by one.
+struct Rows<'a> {
+    bytes: Bytes<'a>,
+    offset: u32,
+    source: u32,
+    place: u32,
+}
+
+impl<'a> Rows<'a> {
+    fn new(bytes: Bytes<'a>, offset: u32) -> Self {
+        Self { bytes, offset, source: 0, place: 0 }
+    }
+
+    /// Where the next one begins, and its operator and place, where it has them.
+    fn next(&mut self) -> Shown<Option<(u32, Option<(u32, u32)>)>> {
+        if self.bytes.0.is_empty() {
+            return Ok(None);
+        }
+        let token = self.bytes.unsigned()?;
+        let delta = u32::try_from(token >> 1).map_err(|_| ENDS)?;
+        self.offset = self.offset.checked_add(delta).ok_or(ENDS)?;
+        if token & 1 == 1 {
+            return Ok(Some((self.offset, None)));
+        }
+        self.source = self.bytes.moved(self.source)?;
+        self.place = self.bytes.moved(self.place)?;
+        Ok(Some((self.offset, Some((self.source, self.place)))))
+    }
 }
 
 /// Reads the places that are wanted.

@@ -71,6 +71,14 @@ fn what_is_written_is_found() {
 }
 
 #[test]
+fn all_lines_are_listed() {
+    let begin = |offset, file: &str, line| Begin { offset, file: file.into(), line };
+    let all = [begin(70, "a.c", 7), begin(300, "b.c", 3)];
+    assert_eq!(lines(&table()).unwrap(), all);
+    assert_eq!(lines(&Table::default().finish()), Ok(Vec::new()));
+}
+
+#[test]
 fn a_file_about_something_else_names_both() {
     let head = Head::read(&file(), file().len() as u64).unwrap();
     assert_eq!(head.source, Sha256::of(b"source"));
@@ -108,8 +116,10 @@ fn no_table_makes_the_reader_panic() {
             let mut changed = table.clone();
             changed[at] = value;
             let _ = find(&changed, &[0, 64, 70, 300, 512, u32::MAX]);
+            let _ = lines(&changed);
         }
         let _ = find(&table[..at], &[64, 512]);
+        assert!(lines(&table[..at]).is_err());
     }
     let part = |bytes: &[u8]| [&(bytes.len() as u64).to_le_bytes()[..], bytes].concat();
     let with = |functions: &[u8], places: &[u8]| {

@@ -181,7 +181,7 @@ Running: as bls-load takes them (bls-load help run)
       --require-control-flow
       --invoke --argv0 --deterministic --seed --epoch --unknown-imports
       --report --receipt --receipt-key --metrics --account --log
-      --debug-file --coredump --perf-map --fuel-profile --explain
+      --debug-file --coredump --perf-map --jitdump --fuel-profile --explain
 
 bls-load is looked for beside this program, then in PATH, and verifies what was
 compiled as it does any artifact. Kept are at most 1 GiB, in ~/.cache/bls: what

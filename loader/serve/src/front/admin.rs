@@ -2,6 +2,7 @@
 
 use super::Front;
 use super::held::Held;
+use super::telemetry::Telemetry;
 use crate::metrics::Now;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
@@ -41,13 +42,14 @@ impl Front {
         (status, "text/plain; charset=utf-8", text.to_owned())
     }
 
-    fn now(&self) -> Now {
+    pub(super) fn now(&self) -> Now {
         Now {
             connections: self.connections.load(Ordering::Relaxed),
             active: self.active.load(Ordering::Relaxed),
             waiting: self.queue.waiting(),
             workers: self.queue.workers(),
             log_dropped: self.log.dropped(),
+            spans: self.telemetry.as_ref().map(Telemetry::spans),
         }
     }
 }

@@ -8,8 +8,9 @@ use super::held::Held;
 use super::queue::{Ending, Job};
 use crate::cgi::response::{self, Malformed};
 use crate::cgi::{self, Context, Ends};
-use crate::log::{GuestLine, Line};
+use crate::log::{GuestLine, Level, Line};
 use crate::metrics::Done;
+use crate::otlp::{form, trace};
 use crate::wire::{self, Answer, How};
 use bls_artifact::date::Date;
 use bytes::Bytes;
@@ -67,7 +68,8 @@ impl Front {
         let _ = self.active.fetch_add(1, Ordering::Relaxed);
         // Also where the client goes, and this is not polled to its end.
         let _active = super::Leaving(&self.active);
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
+        let context = self.telemetry.as_ref().and_then(|_| trace::Context::take(&mut head.headers));
         let mut progress = Progress::default();
         let answered = self.ask(&head, body, ends, &mut progress).await;
         let (response, refused) = match answered {
@@ -86,9 +88,30 @@ impl Front {
             answer: progress.answer.as_ref(),
             refusal: refused.as_ref().map(|refusal| refusal.word),
         });
-        if self.log.is_wanted() {
+        if let (Some(telemetry), Some(context)) = (&self.telemetry, context)
+            && context.is_recorded()
+        {
+            let (name, port) = cgi::server(&head, &ends);
+            telemetry.add(form::span(&form::Request {
+                context,
+                method: &head.method,
+                path: head.uri.path(),
+                route: progress.route.map(|index| self.route_name(index)),
+                version: head.version,
+                client: &ends.address(),
+                server: (&name, port),
+                status: response.status().as_u16(),
+                end: SystemTime::now(),
+                time,
+                refusal: refused.as_ref().map(|refusal| refusal.word),
+                answer: progress.answer.as_ref(),
+            }));
+        }
+        let level = Level::of(response.status().as_u16(), refused.is_some());
+        if self.log.is_wanted(level) {
             let seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
             self.log.add(&Line {
+                level,
                 time: Date(seconds.unwrap_or_default().as_secs()).to_string(),
                 client: ends.address(),
                 method: head.method.as_str(),

@@ -126,6 +126,8 @@ The run
                                 tools that read WebAssembly's core dumps
       --perf-map                names of functions for perf, in
                                 /tmp/perf-PID.map
+      --jitdump <DIR>           code and, with --debug-file, lines of functions
+                                for perf inject --jit, in DIR/jit-PID.dump
       --compile-with <PROGRAM>  bls-compile, for a configuration whose module
                                 is not installed
       --compile-key <KEY>       the key that it signs with [default: its own]

@@ -20,6 +20,7 @@ use crate::program::cli::{Artifact, Input, Options, ReportTarget};
 use crate::program::coredump::Coredump;
 use crate::program::debug_file::DebugFile;
 use crate::program::explain::{Stage, Stages, passed_over};
+use crate::program::jitdump;
 use crate::program::log;
 use crate::program::manner::Manner;
 use crate::program::module::ModuleError;
@@ -220,7 +221,7 @@ fn pipeline(
         stack: limits.stack,
         memory: limits.memory,
         // Of what is mapped from a file perf looks for names in the file.
-        in_own_memory: options.perf_map,
+        in_own_memory: options.perf_map || options.jitdump.is_some(),
         ..Guests::default()
     };
     let mapped = map_for(verified, &guests)?;
@@ -259,6 +260,12 @@ fn pipeline(
     }
     if built::DEBUG && options.perf_map {
         perf_map::write(linked.mapped().module())?;
+    }
+    if built::DEBUG
+        && let Some(folder) = &options.jitdump
+    {
+        let lines = jitdump::lines(debug.as_ref())?;
+        jitdump::write(linked.mapped().module(), &lines, folder)?;
     }
     let coredump = match &options.coredump {
         Some(path) if built::DEBUG => Some(Coredump::open(path)?),

@@ -31,6 +31,7 @@ const VALUES: [(&str, &str); 39] = [
     ("log", "syslog"),
     ("debug-file", "app.bls.debug"),
     ("coredump", "app.core"),
+    ("jitdump", "/tmp"),
     ("fuel-profile", "fuel.txt"),
     ("store", "/store"),
     ("compile-with", "/bin/bls-compile"),
