@@ -13,8 +13,9 @@
 //! Trusted with nothing: it runs inside the sandbox, metered as other code, and reaches nothing
 //! that the component could not reach by preview 1 itself.
 //!
-//! There are two of it: with `--cfg outgoing` for components that make requests by HTTP of their
-//! own, which import more of the host, and without it for all others.
+//! There are four of it: with `--cfg outgoing` for components that make requests by HTTP of their
+//! own, which import more of the host, and without it for all others; of each one with `--cfg
+//! typed` for libraries, whose functions are called by their types.
 #![no_std]
 #![cfg_attr(not(outgoing), allow(dead_code, reason = "what no requests are made of has no values"))]
 
@@ -33,6 +34,8 @@ mod poll;
 mod preview1;
 mod streams;
 mod transcode;
+#[cfg(typed)]
+mod typed;
 
 use core::cell::UnsafeCell;
 

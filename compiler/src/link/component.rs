@@ -46,6 +46,9 @@ mod world;
 const WASI: &[u8] = include_bytes!("../../../wasi02/wasi02.wasm");
 /// The same for components that make requests by HTTP, in terms of `bls_http` too.
 const WASI_HTTP: &[u8] = include_bytes!("../../../wasi02/wasi02-http.wasm");
+/// Both for libraries, whose functions are called by their types.
+const WASI_TYPED: &[u8] = include_bytes!("../../../wasi02/wasi02-typed.wasm");
+const WASI_TYPED_HTTP: &[u8] = include_bytes!("../../../wasi02/wasi02-typed-http.wasm");
 /// What these import.
 const OUTGOING: &str = "wasi:http/outgoing-handler";
 /// What its functions are called behind.
@@ -82,7 +85,12 @@ fn linked(component: &[u8], keep_pieces: bool) -> Result<(Vec<u8>, Option<Pieces
         }
         modules.push(module);
     }
-    let wasi = if flat.imports(OUTGOING) { WASI_HTTP } else { WASI };
+    let wasi = match (&flat.run, flat.imports(OUTGOING)) {
+        (flat::Run::Library(_), false) => WASI_TYPED,
+        (flat::Run::Library(_), true) => WASI_TYPED_HTTP,
+        (_, false) => WASI,
+        (_, true) => WASI_HTTP,
+    };
     modules.push(Module::read(WASI_NAME, wasi)?);
     let glued = glue::glue(&flat, &modules)?;
     let own = modules.len();

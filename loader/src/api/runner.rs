@@ -463,6 +463,7 @@ impl Runner {
             grant::grant_of(&self.asked.request, &self.rules, &limits, facts, &self.held)?.grants;
         granted.reach.outside = self.outside;
         let entry = entry(&linked)?;
+        link::give_typed_call(linked.mapped(), &self.asked.request, &mut granted.args);
         let [output, error] = &self.asked.outputs;
         granted.streams =
             Streams { input: self.asked.stdin.0, output: output.0.clone(), error: error.0.clone() };
