@@ -100,8 +100,22 @@ const SCALARS: [&str; 12] =
     ["bool", "s8", "u8", "s16", "u16", "s32", "u32", "s64", "u64", "f32", "f64", "char"];
 /// Names, keywords among them.
 const NAMES: [&str; 16] = [
-    "a", "b-c", "some", "none", "ok", "err", "true", "inf", "nan", "X", "two-words", "Y-2", "false",
-    "list", "i", "a1-b2",
+    "a",
+    "b-c",
+    "some",
+    "none",
+    "ok",
+    "err",
+    "true",
+    "inf",
+    "nan",
+    "X",
+    "two-words",
+    "Y-2",
+    "false",
+    "list",
+    "i",
+    "a1-b2",
 ];
 const LETTERS: [char; 16] = [
     'a', 'Z', '0', ' ', '"', '\'', '\\', '\n', '\t', '\0', '\u{7f}', 'é', '☃', '😀', '\u{301}',
@@ -135,8 +149,7 @@ impl Type {
             8 => Self::Tuple((0..=chance.below(4)).map(|_| inner(chance)).collect()),
             9 => {
                 let names = names(chance, 5).into_iter();
-                let payload =
-                    |chance: &mut Chance| (chance.below(3) > 0).then(|| inner(chance));
+                let payload = |chance: &mut Chance| (chance.below(3) > 0).then(|| inner(chance));
                 Self::Cases("variant", names.map(|name| (name, payload(chance))).collect())
             }
             10 => {

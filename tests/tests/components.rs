@@ -348,7 +348,10 @@ fn wasi02_is_made_of_its_source() {
     for name in ["wasi02", "wasi02-http", "wasi02-typed", "wasi02-typed-http"] {
         let name = format!("{name}.wasm");
         let made = fs::read(home.path("made").join(&name)).expect("a module");
-        assert!(made == fs::read(folder.join(&name)).expect("a module"), "{name} is another binary");
+        assert!(
+            made == fs::read(folder.join(&name)).expect("a module"),
+            "{name} is another binary"
+        );
     }
 }
 

@@ -63,7 +63,7 @@ extern "C" fn run() {
         bytes.set_len(size);
     }
     let types = Types::read(&bytes);
-    let arguments = preview1::texts(false);
+    let arguments = preview1::arguments();
     let Some(text) = arguments.get(1) else {
         let mut said = String::from(NOTHING_TO_CALL);
         find::list(&types, &mut said);

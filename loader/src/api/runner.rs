@@ -335,6 +335,8 @@ impl Runner {
     }
 
     /// Calls this export in the place of the one that is called by default, with these values.
+    /// Of a library that was made of a component it may be the text of a call by types,
+    /// `add(1, 2)`, without values: what comes of it is on standard output.
     #[must_use]
     pub fn invoke(mut self, export: &str, values: impl IntoIterator<Item = Val>) -> Self {
         self.asked.request.invoke = Some(export.to_owned());

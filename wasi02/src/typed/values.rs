@@ -279,6 +279,10 @@ impl Reader<'_> {
         let case = name.and_then(|name| of.parts.iter().position(|part| part.name == name));
         match case {
             Some(case) => self.payload(found, case, ty, of),
+            None if of.parts.iter().any(|part| part.name == found.written) => {
+                let wanted = format!("{} (this case is written with a %)", self.types.show(ty));
+                Err(self.wrong(found, &wanted))
+            }
             None => self.wrong_type(found, ty),
         }
     }

@@ -25,9 +25,9 @@ use crate::link::resolve::Item;
 use std::collections::HashMap;
 use wasm_encoder::ValType::{I32, I64};
 use wasm_encoder::{
-    BlockType, CodeSection, ConstExpr, DataCountSection, DataSection, EntityType, ExportKind, ExportSection, Function,
-    FunctionSection, GlobalSection, GlobalType, ImportSection, MemArg, MemoryType, NameMap,
-    NameSection, TypeSection, ValType,
+    BlockType, CodeSection, ConstExpr, DataCountSection, DataSection, EntityType, ExportKind,
+    ExportSection, Function, FunctionSection, GlobalSection, GlobalType, ImportSection, MemArg,
+    MemoryType, NameMap, NameSection, TypeSection, ValType,
 };
 use wasmparser::CompositeInnerType;
 
@@ -557,12 +557,7 @@ impl Glue<'_> {
         ((vec![I32], vec![I32]), body)
     }
 
-    fn finish(
-        self,
-        imported: u32,
-        bodies: Vec<(Signature, Function)>,
-        described: &[u8],
-    ) -> Glued {
+    fn finish(self, imported: u32, bodies: Vec<(Signature, Function)>, described: &[u8]) -> Glued {
         let (mut types, mut known) = (TypeSection::new(), HashMap::new());
         let mut number = |signature: &Signature| {
             let next = known.len() as u32;

@@ -58,8 +58,11 @@ fn a_component_becomes_one_module_and_the_same_each_time() {
             }
         }
         let is_library = text == FIXTURES[5];
-        let wanted: &[&str] =
-            if is_library { &["_start", glue::TYPED_CALL, "memory"] } else { &["_start", "memory"] };
+        let wanted: &[&str] = if is_library {
+            &["_start", glue::TYPED_CALL, "memory"]
+        } else {
+            &["_start", "memory"]
+        };
         assert_eq!(exports, wanted);
     }
 }
