@@ -1,6 +1,8 @@
 //! Calls of what a component exports, by its types: what they print, beside what wasmtime prints,
 //! and that every other text gets a sentence.
 
+use bls_artifact::key::PrivateKey;
+use bls_loader::{Loader, Outcome, Runner, Sink, Trust};
 use bls_tests::programs::{Ended, Home, compiler, fixtures, run, wasmtime};
 use bls_tests::typed::{Chance, Type, component};
 use std::fs;
@@ -322,4 +324,23 @@ fn a_library_is_an_artifact_as_any_other() {
     {
         assert!(!checked.contains(name), "{name} is in: {checked}");
     }
+}
+
+/// Whoever embeds the loader calls in the same way.
+#[test]
+fn an_embedder_calls_by_types() {
+    let home = Home::new();
+    let artifact = fs::read(home.compile(&library(), &[])).expect("an artifact");
+    let loader = Loader::new(Trust::key(PrivateKey::from_seed(&[7; 32]).public()));
+    let called = |text: &str| {
+        let code = loader.open_bytes("library", artifact.clone()).expect("a good artifact");
+        let runner = Runner::new(code).invoke(text, []);
+        runner.stdout(Sink::bytes()).stderr(Sink::bytes()).run().expect("a run")
+    };
+    let ended = called("add(1, 2)");
+    assert!(ended.outcome.is_success(), "{}", ended.outcome);
+    assert_eq!(ended.stdout, b"3\n");
+    let ended = called("add(1)");
+    assert!(matches!(ended.outcome, Outcome::Exited(2)), "{}", ended.outcome);
+    assert!(ended.stderr.starts_with(b"error: the value of parameter b is missing"));
 }

@@ -41,7 +41,10 @@ fn a_component_becomes_one_module_and_the_same_each_time() {
     for text in FIXTURES {
         let component = wat::parse_str(text).unwrap();
         let source = link(component.clone()).unwrap();
-        assert_eq!(source.wasm(), link(component).unwrap().wasm());
+        // What is in no order would come in the same one by chance, once or twice.
+        for _ in 0..12 {
+            assert_eq!(source.wasm(), link(component.clone()).unwrap().wasm());
+        }
         assert!(judge(source.wasm()));
         let mut exports = Vec::new();
         for payload in Parser::new(0).parse_all(source.wasm()) {

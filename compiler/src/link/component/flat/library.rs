@@ -36,7 +36,8 @@ pub(in super::super) struct Callable {
 }
 
 impl Reader<'_> {
-    /// All functions that are exported, in the component's order; nothing where there is none.
+    /// All functions that are exported, in the component's order, those of an interface by their
+    /// names; nothing where there is none.
     pub(super) fn library(&mut self) -> Result<Option<Library>, ComponentError> {
         let exports = self.translation.component.exports.raw_iter();
         let mut left: Vec<(String, String, ExportIndex)> =
@@ -56,10 +57,12 @@ impl Reader<'_> {
                         "" => name,
                         interface => format!("{interface}.{name}"),
                     };
-                    let inner = exports.raw_iter().map(|(name, (at, _))| (name.to_string(), *at));
-                    let mut inner: Vec<_> =
-                        inner.map(|(name, at)| (path.clone(), name, at)).collect();
-                    inner.reverse();
+                    let mut inner: Vec<_> = exports
+                        .raw_iter()
+                        .map(|(name, (at, _))| (path.clone(), name.to_string(), *at))
+                        .collect();
+                    // The translator has them in no order. The last is the first to be taken.
+                    inner.sort_unstable_by(|one, other| other.1.cmp(&one.1));
                     left.extend(inner);
                 }
                 _ => {}
