@@ -307,9 +307,16 @@ fn a_library_is_an_artifact_as_any_other() {
     let first = fs::read(&artifact).expect("an artifact");
     assert!(first == fs::read(home.compile(&component, &[])).expect("an artifact"));
     let mut command = Command::new(compiler());
-    let command = command.current_dir(home.path(".")).args(["verify", "--rebuild"]);
-    let command = command.arg(&component).arg("--trust").arg(home.public_key()).arg(&artifact);
-    let _ = run(command, b"").expect(0);
+    let command = command.current_dir(home.path(".")).arg("verify").arg(&artifact);
+    let _ = run(command.arg("--rebuild").arg(&component), b"").expect(0);
+    // Metered, it passes the audit.
+    let metered = home.path("metered.wasm");
+    let mut command = Command::new(compiler());
+    let _ =
+        run(command.args(["--emit", "wasm", "-o"]).arg(&metered).arg(&component), b"").expect(0);
+    let mut command = Command::new(compiler());
+    let audited = run(command.arg("audit").arg(&metered), b"").expect(0).text();
+    assert!(audited.contains("proved         yes"), "{audited}");
     let mut command = Command::new(compiler());
     let checked = run(command.arg("check").arg(&component), b"").expect(0).text();
     for line in ["export add\n", "export example:library/numbers@1.2.0\n"] {
