@@ -80,7 +80,8 @@ fn unknown(types: &Types, name: &str) -> NoCall {
     if name.is_empty() {
         said = String::from("there is no name before the values");
     }
-    let names = types.functions.iter().flat_map(|function| [function.name.clone(), function.path()]);
+    let names =
+        types.functions.iter().flat_map(|function| [function.name.clone(), function.path()]);
     let nearest = names.map(|one| (distance(name, &one), one)).min_by_key(|(far, _)| *far);
     if let Some((far, one)) = nearest
         && far * 3 <= name.len().max(3)

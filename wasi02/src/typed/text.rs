@@ -24,8 +24,7 @@ pub(super) enum Word {
 }
 
 /// Words with a meaning of their own: `%` before one makes it a name.
-pub(super) const KEYWORDS: [&str; 8] =
-    ["true", "false", "some", "none", "ok", "err", "inf", "nan"];
+pub(super) const KEYWORDS: [&str; 8] = ["true", "false", "some", "none", "ok", "err", "inf", "nan"];
 
 /// A text, and how much of it was read.
 #[derive(Clone, Copy)]

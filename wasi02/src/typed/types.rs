@@ -68,9 +68,8 @@ const KINDS: [Kind; 22] = [
     Kind::Resource,
 ];
 /// What those without parts are called.
-const WORDS: [&str; 13] = [
-    "bool", "s8", "u8", "s16", "u16", "s32", "u32", "s64", "u64", "f32", "f64", "char", "string",
-];
+const WORDS: [&str; 13] =
+    ["bool", "s8", "u8", "s16", "u16", "s32", "u32", "s64", "u64", "f32", "f64", "char", "string"];
 /// A type is shown in at most so many bytes, and a bit.
 const SHOWN_MAX: usize = 2000;
 
@@ -284,8 +283,7 @@ impl Types {
         if (ty.kind as usize) < WORDS.len() || ty.kind == Kind::Resource {
             return;
         }
-        let is_named =
-            matches!(ty.kind, Kind::Record | Kind::Variant | Kind::Enum | Kind::Flags);
+        let is_named = matches!(ty.kind, Kind::Record | Kind::Variant | Kind::Enum | Kind::Flags);
         to.push_str(if is_named { " { " } else { "<" });
         let parts = ty.parts.iter().filter(|part| is_named || part.ty.is_some());
         for (at, part) in parts.enumerate() {

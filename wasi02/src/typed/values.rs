@@ -85,9 +85,9 @@ impl Reader<'_> {
         };
         match found.word {
             Word::End => format!("the text ends where {wanted} is wanted{about}"),
-            _ => format!(
-                "at character {letters} is {shown}{more}, where {wanted} is wanted{about}"
-            ),
+            _ => {
+                format!("at character {letters} is {shown}{more}, where {wanted} is wanted{about}")
+            }
         }
     }
 
@@ -214,8 +214,7 @@ impl Reader<'_> {
         }
         let mut all = Vec::with_capacity(values.len());
         for (value, part) in values.into_iter().zip(&of.parts) {
-            let is_option =
-                part.ty.is_some_and(|part| self.types.get(part).kind == Kind::Option);
+            let is_option = part.ty.is_some_and(|part| self.types.get(part).kind == Kind::Option);
             all.push(match value {
                 Some(value) => value,
                 None if is_option => Value::Case(0, None),
@@ -253,13 +252,7 @@ impl Reader<'_> {
     }
 
     /// Which part of a type is called so.
-    fn named(
-        &self,
-        found: Found<'_>,
-        ty: usize,
-        of: &Type,
-        what: &str,
-    ) -> Result<usize, String> {
+    fn named(&self, found: Found<'_>, ty: usize, of: &Type, what: &str) -> Result<usize, String> {
         let is_name = |name: &str| of.parts.iter().position(|part| part.name == name);
         let name = match found.word {
             // A field may be called as a keyword is.
@@ -304,9 +297,9 @@ impl Reader<'_> {
         }
         let case = usize::from(is_option);
         let plain = of.parts.get(case).and_then(|part| part.ty);
-        match plain.filter(|plain| {
-            !matches!(self.types.get(*plain).kind, Kind::Option | Kind::Result)
-        }) {
+        match plain
+            .filter(|plain| !matches!(self.types.get(*plain).kind, Kind::Option | Kind::Result))
+        {
             Some(plain) => {
                 let value = self.value(plain)?;
                 Ok(Value::Case(case as u32, Some(Box::new(value))))
