@@ -16,7 +16,9 @@ fn main() {
         collect(&folder, &mut files);
     }
     // And WASI 0.2, which is linked into components.
-    for file in ["Cargo.lock", "wasi02/wasi02.wasm", "wasi02/wasi02-net.wasm"] {
+    let wasi = ["wasi02", "wasi02-net", "wasi02-typed", "wasi02-typed-net"];
+    let wasi = wasi.map(|name| format!("wasi02/{name}.wasm"));
+    for file in wasi.into_iter().chain(["Cargo.lock".to_owned()]) {
         let file = above.join(file);
         println!("cargo::rerun-if-changed={}", file.display());
         files.extend(file.is_file().then_some(file));

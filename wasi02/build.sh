@@ -1,5 +1,6 @@
 #!/bin/sh
-# Makes wasi02.wasm and wasi02-net.wasm from the source beside it.
+# Makes wasi02.wasm, wasi02-net.wasm and, for libraries, wasi02-typed.wasm and
+# wasi02-typed-net.wasm from the source beside it.
 #
 #   sh wasi02/build.sh [FOLDER]
 #
@@ -25,7 +26,7 @@ make() {
     $RUSTC_WASM --edition=2024 --target=wasm32-unknown-unknown --crate-name=wasi02 \
         --crate-type=cdylib -C linker="$LINKER_WASM" -C opt-level=s -C lto=fat -C codegen-units=1 \
         -C panic=abort -C strip=debuginfo -C symbol-mangling-version=v0 -C overflow-checks=no \
-        -C link-arg=-zstack-size=32768 -C link-arg=--stack-first --check-cfg='cfg(network)' \
+        -C link-arg=-zstack-size=32768 -C link-arg=--stack-first --check-cfg='cfg(network, typed)' \
         --remap-path-prefix="$PWD"=. --remap-path-prefix="$($RUSTC_WASM --print=sysroot)"=rust \
         "$@" src/lib.rs -o "$made/wasi02.wasm"
     cp "$made/wasi02.wasm" "$output/$file"
@@ -33,3 +34,6 @@ make() {
 }
 make wasi02.wasm
 make wasi02-net.wasm --cfg network
+# Values lie inside one another, and are read as they lie: a larger stack.
+make wasi02-typed.wasm --cfg typed -C link-arg=-zstack-size=262144
+make wasi02-typed-net.wasm --cfg typed --cfg network -C link-arg=-zstack-size=262144

@@ -17,8 +17,9 @@ use crate::verify::Facts;
 use bls_artifact::fuel;
 use bls_artifact::limits::RECIPE_MODULES_MAX;
 use bls_artifact::manifest::Kind;
-use bls_artifact::recipe::host_module;
+use bls_artifact::recipe::{TYPED_CALL, host_module};
 use std::fmt;
+use std::os::unix::ffi::OsStrExt as _;
 use wasmtime::{ExternType, FuncType, InstancePre, Linker, Val, ValType};
 
 /// Why a module cannot be linked.
@@ -399,7 +400,10 @@ pub(crate) fn check_budget(facts: &Facts, budget: Option<u64>) -> Result<(), Lin
 /// export, whose name is empty, or `_start`. `_initialize` comes before it.
 pub(crate) fn entry(mapped: &Mapped, request: &Request) -> Result<Entry, LinkError> {
     let (name, ty) = called(mapped, request.invoke.as_deref())?;
-    let values = &request.values;
+    let values = match &*name {
+        TYPED_CALL => &[][..],
+        _ => &request.values,
+    };
     check_count(&name, &ty, values.len())?;
     let mut arguments = Vec::with_capacity(values.len());
     for (ty, text) in ty.params().zip(values) {
@@ -447,11 +451,34 @@ pub(crate) fn no_such_export(mapped: &Mapped, name: &str) -> LinkError {
 fn called(mapped: &Mapped, invoke: Option<&str>) -> Result<(String, FuncType), LinkError> {
     match invoke {
         None => default_entry(mapped),
-        Some(name) => match function(mapped, name) {
-            Some(ty) => Ok((name.to_owned(), ty)),
-            None => Err(no_such_export(mapped, name)),
-        },
+        Some(name) => {
+            let export = if is_typed_call(mapped, invoke) { TYPED_CALL } else { name };
+            match function(mapped, export) {
+                Some(ty) => Ok((export.to_owned(), ty)),
+                None => Err(no_such_export(mapped, name)),
+            }
+        }
     }
+}
+
+/// Whether what `--invoke` names is the text of a call, which the artifact itself reads as its
+/// argument 1: it is no export, and the artifact has the one that does so.
+fn is_typed_call(mapped: &Mapped, invoke: Option<&str>) -> bool {
+    let is_export = |name| function(mapped, name).is_some();
+    invoke.is_some_and(|name| !is_export(name)) && is_export(TYPED_CALL)
+}
+
+/// Gives the guest the text of a call, where there is one; before its arguments, and before what
+/// stands where other calls have their values.
+pub(crate) fn give_typed_call(mapped: &Mapped, request: &Request, arguments: &mut Vec<Vec<u8>>) {
+    let invoke = request.invoke.as_deref();
+    let Some(text) = invoke.filter(|_| is_typed_call(mapped, invoke)) else { return };
+    if arguments.is_empty() {
+        // They are withheld; the call is none of them.
+        arguments.push(Vec::new());
+    }
+    let words = request.values.iter().map(|word| word.as_bytes().to_vec());
+    arguments.splice(1..1, std::iter::once(text.as_bytes().to_vec()).chain(words));
 }
 
 fn check_count(name: &str, ty: &FuncType, given: usize) -> Result<(), LinkError> {

@@ -25,6 +25,9 @@ const MARK: char = '@';
 pub const ENTRY_NAME: &str = "entry";
 /// The export that host functions work on.
 pub const MEMORY_EXPORT: &str = "memory";
+/// The function that a module exports which was made of a component's library: it takes and gives
+/// nothing, and calls what argument 1 says: `add(1, 2)`.
+pub const TYPED_CALL: &str = "bls:typed-call";
 
 /// Why something is no recipe.
 #[derive(Clone, Debug, PartialEq, Eq)]

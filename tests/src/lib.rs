@@ -47,5 +47,6 @@ pub mod sabotage;
 pub mod scene;
 pub mod serve;
 pub mod spec;
+pub mod typed;
 pub mod users;
 pub mod wasi_suite;

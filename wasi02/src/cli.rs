@@ -11,7 +11,10 @@ use alloc::vec::Vec;
 
 #[unsafe(export_name = "wasi:cli/environment#get-arguments")]
 extern "C" fn arguments(caller: Caller, to: u32) {
+    #[cfg(not(typed))]
     let all = preview1::texts(false);
+    #[cfg(typed)]
+    let all = crate::typed::without_call(preview1::arguments());
     let list = caller.room(4, all.len() * 8);
     let mut records = Vec::with_capacity(all.len() * 8);
     for argument in &all {

@@ -211,3 +211,11 @@ impl<const SIZE: usize> Record<SIZE> {
         &self.0
     }
 }
+
+#[cfg(typed)]
+impl Caller {
+    /// A caller by its number, as the linker says it.
+    pub(crate) fn new(number: u32) -> Self {
+        Self(number)
+    }
+}

@@ -13,8 +13,9 @@
 //! Trusted with nothing: it runs inside the sandbox, metered as other code, and reaches nothing
 //! that the component could not reach by preview 1 itself.
 //!
-//! There are two of it: with `--cfg network` for components that make requests by HTTP of their
-//! own or use sockets, which import more of the host, and without it for all others.
+//! There are four of it: with `--cfg network` for components that make requests by HTTP of their
+//! own or use sockets, which import more of the host, and without it for all others; of each one
+//! with `--cfg typed` for libraries, whose functions are called by their types.
 #![no_std]
 #![cfg_attr(not(network), allow(dead_code, reason = "what no requests are made of has no values"))]
 
@@ -35,6 +36,8 @@ mod preview1;
 mod sockets;
 mod streams;
 mod transcode;
+#[cfg(typed)]
+mod typed;
 
 use core::cell::UnsafeCell;
 

@@ -457,3 +457,21 @@ pub(crate) fn poll(wanted: &[Subscription], happened: &mut [Event]) -> Result<us
     done(unsafe { poll_oneoff(wanted.as_ptr(), happened.as_mut_ptr(), most as u32, &mut count) })?;
     Ok((count as usize).min(most))
 }
+
+/// Arguments alone: a library that is called by its types asks for no variables.
+#[cfg(typed)]
+pub(crate) fn arguments() -> alloc::vec::Vec<alloc::vec::Vec<u8>> {
+    let (mut count, mut bytes) = (0, 0);
+    // SAFETY: both are places of the right size.
+    if unsafe { args_sizes_get(&mut count, &mut bytes) } != 0 || count == 0 {
+        return alloc::vec::Vec::new();
+    }
+    let mut places = alloc::vec![core::ptr::null_mut(); count as usize];
+    let mut all = alloc::vec![0_u8; bytes as usize];
+    // SAFETY: there is room for as much as was said.
+    if unsafe { args_get(places.as_mut_ptr(), all.as_mut_ptr()) } != 0 {
+        return alloc::vec::Vec::new();
+    }
+    // They lie one behind the other.
+    all.split(|byte| *byte == 0).take(places.len()).map(<[u8]>::to_vec).collect()
+}

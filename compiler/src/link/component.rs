@@ -46,7 +46,10 @@ mod world;
 const WASI: &[u8] = include_bytes!("../../../wasi02/wasi02.wasm");
 /// The same for components that reach the network, in terms of `bls_http` and `bls_socket` too.
 const WASI_NETWORK: &[u8] = include_bytes!("../../../wasi02/wasi02-net.wasm");
-/// What these import, any of it: an interface, or a package.
+/// Both for libraries, whose functions are called by their types.
+const WASI_TYPED: &[u8] = include_bytes!("../../../wasi02/wasi02-typed.wasm");
+const WASI_TYPED_NETWORK: &[u8] = include_bytes!("../../../wasi02/wasi02-typed-net.wasm");
+/// What those for the network import, any of it: an interface, or a package.
 const NETWORK: [&str; 2] = ["wasi:http/outgoing-handler", "wasi:sockets/"];
 /// What its functions are called behind.
 const WASI_NAME: &str = "wasi";
@@ -82,7 +85,12 @@ fn linked(component: &[u8], keep_pieces: bool) -> Result<(Vec<u8>, Option<Pieces
         }
         modules.push(module);
     }
-    let wasi = if flat.imports_any(&NETWORK) { WASI_NETWORK } else { WASI };
+    let wasi = match (&flat.run, flat.imports_any(&NETWORK)) {
+        (flat::Run::Library(_), false) => WASI_TYPED,
+        (flat::Run::Library(_), true) => WASI_TYPED_NETWORK,
+        (_, false) => WASI,
+        (_, true) => WASI_NETWORK,
+    };
     modules.push(Module::read(WASI_NAME, wasi)?);
     let glued = glue::glue(&flat, &modules)?;
     let own = modules.len();

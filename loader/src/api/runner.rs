@@ -335,6 +335,8 @@ impl Runner {
     }
 
     /// Calls this export in the place of the one that is called by default, with these values.
+    /// Of a library that was made of a component it may be the text of a call by types,
+    /// `add(1, 2)`, without values: what comes of it is on standard output.
     #[must_use]
     pub fn invoke(mut self, export: &str, values: impl IntoIterator<Item = Val>) -> Self {
         self.asked.request.invoke = Some(export.to_owned());
@@ -463,6 +465,7 @@ impl Runner {
             grant::grant_of(&self.asked.request, &self.rules, &limits, facts, &self.held)?.grants;
         granted.reach.outside = self.outside;
         let entry = entry(&linked)?;
+        link::give_typed_call(linked.mapped(), &self.asked.request, &mut granted.args);
         let [output, error] = &self.asked.outputs;
         granted.streams =
             Streams { input: self.asked.stdin.0, output: output.0.clone(), error: error.0.clone() };

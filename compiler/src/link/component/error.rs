@@ -20,7 +20,7 @@ pub enum ComponentError {
     Import(Vec<String>),
     /// It imports a function of WASI as one of another type.
     ImportType(String),
-    /// It is no command and answers no requests: what it exports instead.
+    /// It exports no function: what it exports instead.
     NoRun(Vec<String>),
     /// There is more of something than a program may have: of what, how much, and the most.
     TooMany(&'static str, u64, u64),
@@ -58,14 +58,12 @@ impl fmt::Display for ComponentError {
             Self::NoRun(exports) if exports.is_empty() => {
                 write!(
                     f,
-                    "the component is no program: it exports nothing, and neither wasi:cli/run nor \
-                     wasi:http/incoming-handler"
+                    "the component is no program: it exports nothing, so there is nothing to call"
                 )
             }
             Self::NoRun(exports) => write!(
                 f,
-                "the component is no program: it exports {}, and neither wasi:cli/run nor \
-                 wasi:http/incoming-handler",
+                "the component is no program: it exports {}, and no function that could be called",
                 some(exports)
             ),
             Self::TooMany(what, found, most) => {
@@ -108,7 +106,7 @@ impl ComponentError {
             }
             Self::ImportType(_) => "is it built from another version of the interface?",
             Self::NoRun(_) => {
-                "build a program with a main function; libraries are composed into one first (wac plug)"
+                "build a program with a main function, or a library that exports functions"
             }
             Self::TooMany(..) => "split it",
         }

@@ -27,6 +27,10 @@ use wasmtime_environ::{
     EntityIndex, EntityRef as _, ModuleInternedTypeIndex, ScopeVec, Tunables, WasmValType,
 };
 
+mod library;
+
+pub(super) use library::Library;
+
 /// Numbers of resource types that a component defines begin here; below are WASI's.
 const DEFINED: u32 = 1 << 16;
 /// Numbers of types of interfaces that are closed begin here.
@@ -78,6 +82,8 @@ pub(super) enum Run {
     },
     /// A program for preview 1, and the memory that it works on.
     Program { start: Item, memory: Option<Item> },
+    /// Functions that are called by their types.
+    Library(Library),
 }
 
 /// An instance of a module.
@@ -496,7 +502,8 @@ impl<'t> Reader<'t> {
         })
     }
 
-    /// What runs: a command, or where there is none, what answers requests.
+    /// What runs: a command, or where there is none, what answers requests; else all that is
+    /// exported, to be called by its types.
     fn run(&mut self) -> Result<Run, ComponentError> {
         if let Some(index) = self.exported(RUN) {
             let lifted = self.lifted(index)?;
@@ -522,6 +529,9 @@ impl<'t> Reader<'t> {
             }
             let Lifted { function, after, instance, .. } = lifted;
             return Ok(Run::Handler { handle: function, instance, after });
+        }
+        if let Some(library) = self.library()? {
+            return Ok(Run::Library(library));
         }
         let exports = self.translation.component.exports.raw_iter();
         Err(ComponentError::NoRun(exports.map(|(name, _)| name.to_string()).collect()))

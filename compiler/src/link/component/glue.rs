@@ -16,7 +16,7 @@
 //! (`guest`). May assume valid instances. Guarantees that nothing of the WASI module is called
 //! while an allocator runs that it has called.
 
-use super::choose::{choose, key_is_context, key_is_parameter};
+use super::choose::{choose, key_is_parameter};
 use super::error::ComponentError;
 use super::flat::{Caller, Def, Flat, Handles, Import, Ours, Run};
 use super::make::Make;
@@ -25,19 +25,23 @@ use crate::link::resolve::Item;
 use std::collections::HashMap;
 use wasm_encoder::ValType::{I32, I64};
 use wasm_encoder::{
-    BlockType, CodeSection, ConstExpr, EntityType, ExportKind, ExportSection, Function,
-    FunctionSection, GlobalSection, GlobalType, ImportSection, MemArg, MemoryType, NameMap,
-    NameSection, TypeSection, ValType,
+    BlockType, CodeSection, ConstExpr, DataCountSection, DataSection, EntityType, ExportKind,
+    ExportSection, Function, FunctionSection, GlobalSection, GlobalType, ImportSection, MemArg,
+    MemoryType, NameMap, NameSection, TypeSection, ValType,
 };
 use wasmparser::CompositeInnerType;
 
 mod entry;
+mod library;
+mod memory;
 
 /// The most instances of components, and of memories with their allocators.
 const INSTANCES_MAX: u32 = 1 << 16;
 pub(super) const CONTEXTS_MAX: usize = 1 << 14;
 /// What preview 1 is imported from.
 pub(super) const HOST: &str = "wasi_snapshot_preview1";
+/// What a library exports, for hosts: calls the function that argument 1 names with its values.
+pub(super) const TYPED_CALL: &str = bls_artifact::recipe::TYPED_CALL;
 /// What the WASI module imports from this one.
 const GUEST: &str = "guest";
 
@@ -105,6 +109,10 @@ impl Glued {
             (GUEST, "read") => Make::Read,
             (GUEST, "write") => Make::Write,
             (GUEST, "realloc") => Make::Realloc,
+            (GUEST, "call") => Make::Call,
+            (GUEST, "after") => Make::After,
+            (GUEST, "description") => Make::Description,
+            (GUEST, "description-size") => Make::DescriptionSize,
             _ => return None,
         };
         self.function(&make, own)
@@ -144,7 +152,7 @@ pub(super) fn glue(flat: &Flat<'_>, modules: &[Module<'_>]) -> Result<Glued, Com
         }
     }
     match flat.run {
-        Run::Component { .. } | Run::Handler { .. } => {
+        Run::Component { .. } | Run::Handler { .. } | Run::Library(_) => {
             glue.make(Make::Start);
         }
         Run::Program { start, memory } => {
@@ -152,11 +160,18 @@ pub(super) fn glue(flat: &Flat<'_>, modules: &[Module<'_>]) -> Result<Glued, Com
             memory.map(|memory| glue.memory(memory));
         }
     }
+    // Whoever is called by types has an allocator, which is imported too.
+    glue.described()?;
     // To find all that is imported, which stands before what is defined.
     glue.bodies(0)?;
     if glue.uses_wasi() {
         for make in [Make::Read, Make::Write, Make::Realloc] {
             glue.make(make);
+        }
+        if glue.library().is_some() {
+            for make in [Make::Call, Make::After, Make::Description, Make::DescriptionSize] {
+                glue.make(make);
+            }
         }
         glue.bodies(0)?;
     }
@@ -171,7 +186,8 @@ pub(super) fn glue(flat: &Flat<'_>, modules: &[Module<'_>]) -> Result<Glued, Com
     }
     let imported = glue.functions.len() as u32;
     let bodies = glue.bodies(imported)?;
-    Ok(glue.finish(imported, bodies))
+    let described = glue.described()?;
+    Ok(glue.finish(imported, bodies, &described))
 }
 
 impl Glue<'_> {
@@ -293,6 +309,10 @@ impl Glue<'_> {
             Make::Write => self.copy(false),
             Make::Realloc => self.realloc(base),
             Make::Start => self.start(base)?,
+            Make::Call => self.call(base),
+            Make::After => self.after(base),
+            Make::Description => self.description()?,
+            Make::DescriptionSize => self.description_size()?,
         })
     }
 
@@ -537,55 +557,7 @@ impl Glue<'_> {
         ((vec![I32], vec![I32]), body)
     }
 
-    /// Bytes between the WASI module's memory and a caller's. `is_read`: out of the caller's.
-    fn copy(&mut self, is_read: bool) -> (Signature, Function) {
-        let own = self.memory(Item { module: self.wasi(), kind: Kind::Memory, index: 0 });
-        let callers: Vec<Option<Item>> = self.contexts.iter().map(|one| one.memory).collect();
-        let callers: Vec<Option<u32>> =
-            callers.into_iter().map(|memory| memory.map(|one| self.memory(one))).collect();
-        let mut body = Function::new([]);
-        let mut emit = |memory: &Option<u32>, body: &mut Function| {
-            let Some(memory) = *memory else {
-                body.instructions().unreachable();
-                return;
-            };
-            let (to, from) = if is_read { (own, memory) } else { (memory, own) };
-            let mut code = body.instructions();
-            code.local_get(1).local_get(2).local_get(3).memory_copy(to, from);
-        };
-        choose(&callers, 0, BlockType::Empty, &key_is_context, &mut emit, &mut body);
-        body.instructions().end();
-        ((vec![I32; 4], vec![]), body)
-    }
-
-    /// A caller's allocator. Nothing may leave the caller's instance while it runs.
-    fn realloc(&mut self, base: u32) -> (Signature, Function) {
-        let callers: Vec<(u32, Option<Def>)> =
-            self.contexts.iter().map(|one| (one.instance, one.realloc.clone())).collect();
-        let callers: Vec<Option<(u32, u32)>> = callers
-            .into_iter()
-            .map(|(instance, realloc)| {
-                let function = self.guest_function(&realloc?, &[I32; 4], &[I32], base);
-                Some((self.may_leave(instance), function))
-            })
-            .collect();
-        let mut body = Function::new([]);
-        let mut emit = |choice: &Option<(u32, u32)>, body: &mut Function| {
-            let mut code = body.instructions();
-            let Some((may_leave, function)) = *choice else {
-                code.unreachable();
-                return;
-            };
-            code.i32_const(0).global_set(may_leave);
-            code.local_get(1).local_get(2).local_get(3).local_get(4).call(function);
-            code.i32_const(1).global_set(may_leave);
-        };
-        choose(&callers, 0, BlockType::Result(I32), &key_is_context, &mut emit, &mut body);
-        body.instructions().end();
-        ((vec![I32; 5], vec![I32]), body)
-    }
-
-    fn finish(self, imported: u32, bodies: Vec<(Signature, Function)>) -> Glued {
+    fn finish(self, imported: u32, bodies: Vec<(Signature, Function)>, described: &[u8]) -> Glued {
         let (mut types, mut known) = (TypeSection::new(), HashMap::new());
         let mut number = |signature: &Signature| {
             let next = known.len() as u32;
@@ -624,11 +596,13 @@ impl Glue<'_> {
             None => 0,
         };
         exports.export("_start", ExportKind::Func, start);
+        if self.library().is_some() {
+            exports.export(TYPED_CALL, ExportKind::Func, start);
+        }
         let memory = match self.flat.run {
             Run::Program { memory, .. } => memory,
-            Run::Component { .. } | Run::Handler { .. } => {
-                let own = Item { module: self.wasi(), kind: Kind::Memory, index: 0 };
-                uses_wasi.then_some(own)
+            Run::Component { .. } | Run::Handler { .. } | Run::Library(_) => {
+                uses_wasi.then_some(self.own_memory())
             }
         };
         if let Some(at) = self.memories.iter().position(|one| Some(*one) == memory) {
@@ -642,7 +616,17 @@ impl Glue<'_> {
         section.functions(&names);
         let mut module = wasm_encoder::Module::new();
         module.section(&types).section(&imports).section(&functions);
-        module.section(&globals).section(&exports).section(&code).section(&section);
+        module.section(&globals).section(&exports);
+        let mut data = DataSection::new();
+        if !described.is_empty() {
+            data.passive(described.iter().copied());
+            module.section(&DataCountSection { count: 1 });
+        }
+        module.section(&code);
+        if !described.is_empty() {
+            module.section(&data);
+        }
+        module.section(&section);
         let memories = self.memories.iter().copied().map(Some);
         Glued {
             wasm: module.finish(),

@@ -15,6 +15,11 @@ pub(super) enum Make {
     Write,
     Realloc,
     Start,
+    /// What is called by its types, and what is said of it.
+    Call,
+    After,
+    Description,
+    DescriptionSize,
 }
 
 impl Make {
@@ -29,6 +34,10 @@ impl Make {
             Self::Write => "component::write",
             Self::Realloc => "component::realloc",
             Self::Start => "_start",
+            Self::Call => "component::call",
+            Self::After => "component::after",
+            Self::Description => "component::description",
+            Self::DescriptionSize => "component::description-size",
         };
         name.to_owned()
     }

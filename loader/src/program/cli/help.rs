@@ -103,7 +103,8 @@ Trust
       --require-control-flow    run it only if its code keeps to its functions
 The run
       --invoke <EXPORT>         call this export: ARGS are its values, and
-                                behind a -- the guest's arguments
+                                behind a -- the guest's arguments; of a library
+                                (component) a call by types: 'add(1, 2)'
       --argv0 <WORD>            the guest's argument 0 [default: ARTIFACT]
       --deterministic           clocks, randomness and listings by rule
       --seed <N>                of that randomness [default: 0]

@@ -236,6 +236,7 @@ fn pipeline(
 
     link::check_budget(mapped.facts(), limits.fuel)?;
     let entry = link::entry(&mapped, &options.request)?;
+    link::give_typed_call(&mapped, &options.request, &mut granted.grants.args);
     let linked = link::link(mapped, &|_, _, _| Ok(None), options.request.unknown_imports)?;
     recorder.linked(&linked, limits.fuel);
     stages.done(Stage::Link, || {

@@ -17,6 +17,7 @@ impl Glue<'_> {
             Run::Handler { handle, instance, after } => {
                 self.handler(handle, *instance, after.as_ref(), base)?
             }
+            Run::Library(_) => self.typed(),
             Run::Program { .. } => {
                 let mut body = Function::new([]);
                 body.instructions().end();
