@@ -276,26 +276,24 @@ impl Scene {
         &self.nodes[client / CLIENTS_OF_A_NODE]
     }
 
-    /// bls-load of a client's node.
-    fn load(&self, client: usize, words: &[&str]) -> Command {
-        let mut command = self.tend(client, words);
-        command.arg("--trust").arg(self.home.public_key());
+    /// bls-load of a client's node: a command, whether it asks whom to trust, and what follows; no
+    /// command for a run.
+    fn load(&self, client: usize, verb: &[&str], trusts: bool, words: &[&str]) -> Command {
+        let mut command = command(&self.home, &loader());
+        command.args(verb).arg("--store").arg(self.node(client).path.join("store"));
+        if trusts {
+            command.arg("--trust").arg(self.home.public_key());
+        }
+        command.args(words);
         command
     }
 
-    /// bls-load of that node, with what is installed under this name.
-    fn run(&self, client: usize, name: &str) -> Command {
-        let mut command = command(&self.home, &loader());
-        command.arg("--trust").arg(self.home.public_key()).arg("--store");
-        command.arg(self.node(client).path.join("store")).arg(name);
-        command
+    fn run(&self, client: usize, name: &str) -> Ended {
+        ended(&mut self.load(client, &[], true, &[name]))
     }
 
-    /// The same for what asks for nobody's trust.
-    fn tend(&self, client: usize, words: &[&str]) -> Command {
-        let mut command = command(&self.home, &loader());
-        command.args(words).arg("--store").arg(self.node(client).path.join("store"));
-        command
+    fn verify(&self, client: usize) -> Ended {
+        ended(&mut self.load(client, &["verify", "--all"], true, &[]))
     }
 
     /// Pulls and installs every artifact; a disk that is full grows.
@@ -303,8 +301,10 @@ impl Scene {
         self.phase("pull and install", |client, dice, counts| {
             for name in self.share(client) {
                 loop {
-                    let words = ["pull", &self.reference(&name)];
-                    let ended = counts.until_left_alone(dice, || self.load(client, &words));
+                    let reference = self.reference(&name);
+                    let ended = counts.until_left_alone(dice, || {
+                        self.load(client, &["pull"], true, &[&reference])
+                    });
                     if ended.code == Some(0) {
                         break;
                     }
@@ -319,11 +319,11 @@ impl Scene {
 
     /// While the disk is full: what is installed verifies, and this one runs or is not there.
     fn expect_whole_or_absent(&self, client: usize, name: &str) {
-        let listed = ended(&mut self.tend(client, &["list"]));
+        let listed = ended(&mut self.load(client, &["list"], false, &[]));
         if listed.code == Some(0) && !listed.text().is_empty() {
-            let _ = ended(&mut self.load(client, &["verify", "--all"])).expect(0);
+            let _ = self.verify(client).expect(0);
         }
-        let ran = ended(&mut self.run(client, name));
+        let ran = self.run(client, name);
         match ran.code {
             Some(0) => assert_eq!(ran.text(), format!("{name}\n")),
             _ => {
@@ -336,8 +336,8 @@ impl Scene {
     /// In the end: all is there, and runs, and nothing else is.
     fn expect_whole(&self) -> Phase {
         for client in (0..self.plan.clients).step_by(CLIENTS_OF_A_NODE) {
-            let _ = ended(&mut self.load(client, &["verify", "--all"])).expect(0);
-            let _ = ended(&mut self.tend(client, &["gc"])).expect(0);
+            let _ = self.verify(client).expect(0);
+            let _ = ended(&mut self.load(client, &["gc"], false, &[])).expect(0);
             let temporary = self.node(client).path.join("store/temporary");
             let left = fs::read_dir(&temporary).into_iter().flatten().count();
             assert_eq!(left, 0, "{}", temporary.display());
@@ -345,7 +345,7 @@ impl Scene {
         self.phase("run", |client, _, counts| {
             for name in self.share(client) {
                 let begin = Instant::now();
-                let ran = ended(&mut self.run(client, &name)).expect(0);
+                let ran = self.run(client, &name).expect(0);
                 counts.each.lock().expect("a list").push(begin.elapsed());
                 assert_eq!(ran.text(), format!("{name}\n"));
             }
