@@ -13,8 +13,10 @@ mod bombs;
 mod compile;
 mod cpu;
 mod deltas;
+mod distribution;
 mod dressed;
 mod embedding;
+mod fleet;
 mod fuel;
 mod instructions;
 mod load;
@@ -38,7 +40,7 @@ mod wall;
 pub const HELP: &str = "\
 Benchmarks of the two programs beside their peers. Prints tables, asserts nothing.
 
-Usage: cargo xtask bench [load|fuel|memory|ablation|cpu|size|sizes|deltas|compile|adversaries|bombs|embedding|wall|node|nans|oci|serve]... [RUNS] [--callgrind]
+Usage: cargo xtask bench [load|fuel|memory|ablation|cpu|size|sizes|deltas|compile|adversaries|bombs|embedding|wall|node|nans|oci|fleet|distribution|serve]... [RUNS] [--callgrind]
        cargo xtask bench page [RUNS] [--even-if-busy] [--json FILE]
 
   load         start of a process: hello, by size, large artifacts; from files and installed
@@ -56,6 +58,8 @@ Usage: cargo xtask bench [load|fuel|memory|ablation|cpu|size|sizes|deltas|compil
   node         200 requests of one function at once, as a node has them, beside wasmtime
   nans         float kernels with canonical NaNs, beside none and the engine's own rule
   oci          containers through containerd: start and memory, beside a static C program
+  fleet        many containers at once: start and memory of each, beside a static C program
+  distribution artifacts through one cache and one registry by 32 clients at once, some of them killed
   serve        requests a second of bls-serve, and how long they take, beside other servers
   embedding    the library: calls across the border, guests from a pool, beside wasmtime's own
   page         ours beside wasmtime, WasmEdge, WAMR, Node and native code, those that are on PATH: start,
@@ -63,13 +67,13 @@ Usage: cargo xtask bench [load|fuel|memory|ablation|cpu|size|sizes|deltas|compil
 
   RUNS         runs of each command [default: 300 for load and wall, 7 for fuel, memory, ablation and cpu, 5 for adversaries,
                25 for embedding, 60 for compile, 5 for node and serve, 15 for nans, 40 for oci,
-               11 for deltas, 9 for page: 20 times that for its starts, a third for compiling and
+               500 containers for fleet, 1000 artifacts for distribution, 11 for deltas, 9 for page: 20 times that for its starts, a third for compiling and
                techniques of the meter]
   --even-if-busy  with page: write it although others use the machine; its head says so
   --json FILE  with page: all figures
   --callgrind  with fuel and ablation: instructions executed by short programs, counted by valgrind (slow)
 
-Without a name, all of them but ablation, compile, cpu, deltas, memory, oci, page, serve, sizes and wall. BLS_SHARED names a folder with guests/ and bench/.
+Without a name, all of them but ablation, compile, cpu, deltas, distribution, fleet, memory, oci, page, serve, sizes and wall. BLS_SHARED names a folder with guests/ and bench/.
 ";
 
 /// What is measured, and how often.
@@ -97,6 +101,8 @@ enum Name {
     Node,
     Cpu,
     Deltas,
+    Distribution,
+    Fleet,
     Nans,
     Oci,
     Page,
@@ -130,6 +136,8 @@ impl Options {
                 "deltas" => options.names.push(Name::Deltas),
                 "cpu" => options.names.push(Name::Cpu),
                 "nans" => options.names.push(Name::Nans),
+                "fleet" => options.names.push(Name::Fleet),
+                "distribution" => options.names.push(Name::Distribution),
                 "oci" => options.names.push(Name::Oci),
                 "page" => options.names.push(Name::Page),
                 "serve" => options.names.push(Name::Serve),
@@ -197,6 +205,10 @@ pub fn run(options: &Options) -> Result<(), String> {
             Name::Node => node::run(&bench, options.runs.unwrap_or(node::RUNS))?,
             Name::Wall => wall::run(&bench, options.runs.unwrap_or(wall::RUNS))?,
             Name::Nans => nans::run(options.runs.unwrap_or(nans::RUNS))?,
+            Name::Fleet => fleet::run(options.runs.unwrap_or(fleet::RUNS))?,
+            Name::Distribution => {
+                distribution::run(options.runs.unwrap_or(distribution::RUNS));
+            }
             Name::Oci => oci::run_all(options.runs.unwrap_or(oci::RUNS))?,
             Name::Page => page::run(&bench, options.runs.unwrap_or(page::RUNS), &options.page)?,
             Name::Serve => serve::run(&bench, options.runs.unwrap_or(serve::RUNS))?,

@@ -68,13 +68,19 @@ impl Nginx {
         format!("http://{}/bls", self.host)
     }
 
+    /// The folder of what it keeps.
+    #[must_use]
+    pub fn kept(&self) -> PathBuf {
+        self.folder.path().join("kept/bls")
+    }
+
     /// The files of what it keeps, in the order of their names.
     ///
     /// # Panics
     /// When they cannot be listed.
     #[must_use]
     pub fn entries(&self) -> Vec<PathBuf> {
-        let folder = fs::read_dir(self.folder.path().join("kept/bls")).expect("a folder");
+        let folder = fs::read_dir(self.kept()).expect("a folder");
         let mut entries: Vec<PathBuf> =
             folder.map(|entry| entry.expect("an entry").path()).collect();
         entries.sort();

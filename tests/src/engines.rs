@@ -4,6 +4,7 @@
 //! engines that a machine may run is touched.
 
 use crate::programs::{Ended, Home, oci, run};
+use bls_artifact::digest::Sha256;
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -50,13 +51,28 @@ impl Containerd {
     /// When its folder cannot be made.
     #[must_use]
     pub fn start() -> Option<Self> {
+        Self::start_with(None)
+    }
+
+    /// The same by this configuration, in which `FOLDER` stands for a folder of its own.
+    ///
+    /// # Panics
+    /// When its folder cannot be made.
+    #[must_use]
+    pub fn start_with(config: Option<&str>) -> Option<Self> {
         if !has(&["containerd", "ctr", "runc"]) {
             return None;
         }
         let folder = tempfile::tempdir().expect("a folder");
         let path = |name: &str| folder.path().join(name);
         let socket = path("socket");
-        let mut process = Command::new("containerd")
+        let mut command = Command::new("containerd");
+        if let Some(config) = config {
+            let text = config.replace("FOLDER", folder.path().to_str().expect("a path"));
+            fs::write(path("config.toml"), text).expect("a file");
+            command.arg("--config").arg(path("config.toml"));
+        }
+        let mut process = command
             .args(["--root".into(), path("root"), "--state".into(), path("state")])
             .arg("--address")
             .arg(&socket)
@@ -79,6 +95,12 @@ impl Containerd {
         Some(Self { process, socket, folder })
     }
 
+    /// Where it listens.
+    #[must_use]
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
     /// `ctr`, with these words.
     #[must_use]
     pub fn command(&self, words: &[&str]) -> Command {
@@ -98,14 +120,29 @@ impl Containerd {
     /// # Panics
     /// When that fails.
     pub fn import(&self, tar: &Path) {
+        self.import_into("default", tar);
+    }
+
+    /// The same for those who use this namespace of it.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn import_into(&self, namespace: &str, tar: &Path) {
         let tar = tar.to_str().expect("a path");
-        let _ = self.run(&["images", "import", "--snapshotter", "native", tar]).expect(0);
+        let words = ["-n", namespace, "images", "import", "--snapshotter", "native", tar];
+        let _ = self.run(&words).expect(0);
     }
 
     /// Folders of containers that are there now.
     #[must_use]
     pub fn bundles(&self) -> Vec<String> {
-        let folder = self.folder.path().join("state/io.containerd.runtime.v2.task/default");
+        self.bundles_of("default")
+    }
+
+    /// The same of this namespace.
+    #[must_use]
+    pub fn bundles_of(&self, namespace: &str) -> Vec<String> {
+        let folder = self.folder.path().join("state/io.containerd.runtime.v2.task").join(namespace);
         let entries = fs::read_dir(folder).into_iter().flatten().flatten();
         entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
     }
@@ -245,6 +282,68 @@ impl OciNode {
         fs::write(path, format!("#!/bin/sh\n{lines}\n")).expect("a file");
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("a mode");
     }
+}
+
+/// A static native program made of this C.
+///
+/// # Panics
+/// When `cc` does not make it.
+pub fn static_program(source: &Path, to: &Path) {
+    let mut cc = Command::new("cc");
+    let _ = run(cc.args(["-O2", "-static", "-o"]).arg(to).arg(source), b"").expect(0);
+}
+
+/// An image, in this folder, of a static native program, which it starts.
+///
+/// # Panics
+/// When it cannot be made.
+#[must_use]
+pub fn native_image(folder: &Path, name: &str, program: &Path) -> PathBuf {
+    let root = folder.join(format!("{name}-image"));
+    let blobs = root.join("blobs/sha256");
+    fs::create_dir_all(&blobs).expect("a folder");
+    let put = |bytes: &[u8]| {
+        let digest = Sha256::of(bytes).to_string();
+        fs::write(blobs.join(&digest), bytes).expect("a file");
+        (format!("sha256:{digest}"), bytes.len())
+    };
+    let pack = |from: &Path, what: &str, to: &Path| {
+        let mut tar = Command::new("tar");
+        tar.arg("-C").arg(from).args(["--owner=0", "--group=0", "-cf"]).arg(to).arg(what);
+        let _ = run(&mut tar, b"").expect(0);
+    };
+    let layer = folder.join(format!("{name}-layer.tar"));
+    let (from, file) = (program.parent(), program.file_name().and_then(|file| file.to_str()));
+    let file = file.expect("a name");
+    pack(from.expect("a folder"), file, &layer);
+    let (layer, layer_length) = put(&fs::read(layer).expect("a file"));
+    let (config, config_length) = put(json!({
+        "architecture": if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" },
+        "os": "linux",
+        "config": { "Entrypoint": [format!("/{file}")] },
+        "rootfs": { "type": "layers", "diff_ids": [layer] },
+    })
+    .to_string()
+    .as_bytes());
+    let kind = |rest: &str| format!("application/vnd.oci.image.{rest}");
+    let descriptor = |rest: &str, digest: &str, length: usize| json!({ "mediaType": kind(rest), "digest": digest, "size": length });
+    let (manifest, manifest_length) = put(json!({
+        "schemaVersion": 2,
+        "mediaType": kind("manifest.v1+json"),
+        "config": descriptor("config.v1+json", &config, config_length),
+        "layers": [descriptor("layer.v1.tar", &layer, layer_length)],
+    })
+    .to_string()
+    .as_bytes());
+    let mut entry = descriptor("manifest.v1+json", &manifest, manifest_length);
+    entry["annotations"] =
+        json!({ "io.containerd.image.name": format!("localhost/{name}:latest") });
+    let index = json!({ "schemaVersion": 2, "manifests": [entry] });
+    fs::write(root.join("index.json"), index.to_string()).expect("a file");
+    fs::write(root.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).expect("a file");
+    let tar = folder.join(format!("{name}.tar"));
+    pack(&root, ".", &tar);
+    tar
 }
 
 /// An image of this artifact, which trusts the key of the home that it is in; with more options.

@@ -55,7 +55,7 @@ pub struct Registry {
     process: Child,
     /// Its host, with the port.
     pub host: String,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Registry {
@@ -104,7 +104,7 @@ impl Registry {
             .stderr(Stdio::null())
             .spawn()
             .expect("a process");
-        let mut registry = Self { process, host, _folder: folder };
+        let mut registry = Self { process, host, folder };
         listens(&mut registry.process, &registry.host).then_some(registry)
     }
 
@@ -112,6 +112,12 @@ impl Registry {
     #[must_use]
     pub fn reference(&self, rest: &str) -> String {
         format!("{}/{rest}", self.host)
+    }
+
+    /// The folder of what it keeps.
+    #[must_use]
+    pub fn kept(&self) -> PathBuf {
+        self.folder.path().join("store")
     }
 
     /// What it has under a path of the protocol, as JSON; null where that is none.

@@ -7,29 +7,37 @@
 
 use super::statistics::{Samples, interleave};
 use super::table::Table;
-use crate::engines::{Containerd, OciNode, fresh_name};
-use crate::programs::{fixtures, loader, run};
+use crate::engines::{Containerd, OciNode, fresh_name, static_program};
+use crate::programs::{fixtures, loader, oci, run};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Containers of each kind.
 pub(super) const RUNS: usize = 40;
-const PAUSE: &str = "#include <unistd.h>\nint main(void) { pause(); return 0; }\n";
+/// A program that waits.
+pub(super) const PAUSE: &str = "#include <unistd.h>\nint main(void) { pause(); return 0; }\n";
 
 /// One way to have a container.
-struct Row {
-    name: &'static str,
+pub(super) struct Row {
+    pub(super) name: &'static str,
     program: Option<PathBuf>,
     rootfs: PathBuf,
     words: &'static [&'static str],
 }
 
 impl Row {
-    fn command(&self, engine: &Containerd, container: &str, more: &[&str]) -> Command {
-        let mut command = engine.command(&["run", "--rm"]);
-        command.args(more);
+    fn command(&self, engine: &Containerd, container: &str) -> Command {
+        self.with(engine.command(&["run", "--rm"]), container)
+    }
+
+    /// The same for one that is left running.
+    pub(super) fn detached(&self, engine: &Containerd, container: &str) -> Command {
+        self.with(engine.command(&["run", "--detach", "--null-io"]), container)
+    }
+
+    fn with(&self, mut command: Command, container: &str) -> Command {
         if let Some(program) = &self.program {
             command.arg("--runc-binary").arg(program);
         }
@@ -44,7 +52,7 @@ pub(super) fn run_all(runs: usize) -> Result<(), String> {
     let node = OciNode::default();
     let rows = rows(&node, "hello", include_str!("hello.c"), "wat/hello.wat")?;
     let mut commands: Vec<Command> =
-        rows.iter().map(|row| row.command(&engine, &fresh_name(), &[])).collect();
+        rows.iter().map(|row| row.command(&engine, &fresh_name())).collect();
     let samples = interleave(&mut commands, runs)?;
     let waiting = rows_of_memory(&engine, &node)?;
     let mut table = Table::new(&["", "median", "over C by runc", "fastest", "memory (PSS)"]);
@@ -60,10 +68,84 @@ pub(super) fn run_all(runs: usize) -> Result<(), String> {
     table.print(&format!(
         "`ctr run --rm` of a hello, {runs} of each in turns; and the memory of one that waits."
     ));
+    alone(&node, &rows, runs, samples[0].median())
+}
+
+/// The same by the runtimes alone, without containerd and its shim: what of a start is whose. And
+/// a program in new namespaces, with nothing else of a container: the least that whoever made
+/// containers without runc had to do.
+fn alone(node: &OciNode, rows: &[Row; 4], runs: usize, whole: f64) -> Result<(), String> {
+    let text = |error: std::io::Error| error.to_string();
+    let bundle = node.home.path("bundle");
+    fs::create_dir_all(&bundle).map_err(text)?;
+    let mut spec = Command::new("runc");
+    if run(spec.arg("spec").current_dir(&bundle), b"").code != Some(0) {
+        return Err("runc spec fails".to_owned());
+    }
+    let config = bundle.join("config.json");
+    let spec: serde_json::Value =
+        serde_json::from_slice(&fs::read(&config).map_err(text)?).map_err(|e| e.to_string())?;
+    let program = direct(node)?;
+    let runc = Path::new("runc");
+    let ways = [
+        ("static C, by runc", runc, &rows[0]),
+        ("static C, by bls-oci", &program, &rows[1]),
+        ("artifact, ordinary", runc, &rows[2]),
+        ("artifact, by bls-oci", &program, &rows[3]),
+    ];
+    let mut samples = vec![Samples::default(); ways.len() + 1];
+    for _ in 0..runs {
+        for ((name, program, row), samples) in ways.iter().zip(&mut samples) {
+            // bls-oci has changed the last one.
+            let mut spec = spec.clone();
+            spec["process"]["terminal"] = false.into();
+            spec["process"]["args"] = row.words.into();
+            spec["root"]["path"] = row.rootfs.to_str().into();
+            fs::write(&config, spec.to_string()).map_err(text)?;
+            let mut command = Command::new(program);
+            command.args(["run", "--bundle"]).arg(&bundle).arg(fresh_name());
+            samples.push(timed(name, &mut command)?);
+        }
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--pid", "--ipc", "--uts", "--net", "--fork"]);
+        command.arg(rows[0].rootfs.join("program"));
+        samples[ways.len()].push(timed("unshare", &mut command)?);
+    }
+    let mut table = Table::new(&["", "median", "of `ctr run` of C", "fastest"]);
+    let names = ways.iter().map(|(name, ..)| *name).chain(["static C, by unshare"]);
+    for (name, times) in names.zip(&samples) {
+        table.row(vec![
+            name.to_owned(),
+            format!("{:.1} ms", times.median() / 1e3),
+            format!("{:.2}", times.median() / whole),
+            format!("{:.1} ms", times.minimum() / 1e3),
+        ]);
+    }
+    println!();
+    table.print(&format!(
+        "The same by the runtimes alone (`run --bundle`), {runs} of each in turns."
+    ));
     Ok(())
 }
 
-fn rows(node: &OciNode, name: &str, source: &str, guest: &str) -> Result<[Row; 4], String> {
+/// Microseconds of a whole process.
+fn timed(name: &str, command: &mut Command) -> Result<f64, String> {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let begin = Instant::now();
+    let status = command.status().map_err(|error| format!("{name}: {error}"))?;
+    if !status.success() {
+        return Err(format!("{name}: it ended with {status}"));
+    }
+    Ok(begin.elapsed().as_secs_f64() * 1e6)
+}
+
+/// Four of them that do the same: what is measured, and what it is measured beside.
+pub(super) fn rows(
+    node: &OciNode,
+    name: &str,
+    source: &str,
+    guest: &str,
+) -> Result<[Row; 4], String> {
     let text = |error: std::io::Error| error.to_string();
     let folder = |of: &str| -> Result<PathBuf, String> {
         let path = node.home.path(&format!("{name}-{of}"));
@@ -73,11 +155,7 @@ fn rows(node: &OciNode, name: &str, source: &str, guest: &str) -> Result<[Row; 4
     let (native, artifact) = (folder("native")?, folder("artifact")?);
     let c = node.home.path(&format!("{name}.c"));
     fs::write(&c, source).map_err(text)?;
-    let mut cc = Command::new("cc");
-    cc.args(["-O2", "-static", "-o"]).arg(native.join("program")).arg(&c);
-    if run(&mut cc, b"").code != Some(0) {
-        return Err("cc makes no static program here".to_owned());
-    }
+    static_program(&c, &native.join("program"));
     let compiled = node.home.compile(&fixtures().join(guest), &[]);
     let put = |from: &Path, to: PathBuf| fs::copy(from, to).map(drop).map_err(text);
     put(&compiled, artifact.join("app.bls"))?;
@@ -87,7 +165,7 @@ fn rows(node: &OciNode, name: &str, source: &str, guest: &str) -> Result<[Row; 4
     put(&compiled, ordinary.join("app.bls"))?;
     put(&loader(), ordinary.join("bls-load"))?;
     put(&node.home.public_key(), ordinary.join("trust.pub"))?;
-    let program = Some(node.program());
+    let program = Some(direct(node)?);
     let c = &["/program"][..];
     let own = &["/bls-load", "--trust", "/trust.pub", "/app.bls"][..];
     Ok([
@@ -98,13 +176,29 @@ fn rows(node: &OciNode, name: &str, source: &str, guest: &str) -> Result<[Row; 4
     ])
 }
 
+/// bls-oci with the node's configuration, which engines cannot name. A shell between would be
+/// measured as well, several times a container.
+fn direct(node: &OciNode) -> Result<PathBuf, String> {
+    let (own, config) = (oci(), node.home.path("oci.json"));
+    let source = format!(
+        "#include <unistd.h>\nint main(int count, char **words) {{\n\
+         char *all[count + 3];\nall[0] = words[0], all[1] = \"--bls-config\", all[2] = {config:?};\n\
+         for (int at = 1; at <= count; at++) all[at + 2] = words[at];\n\
+         execv({own:?}, all);\nreturn 127;\n}}\n"
+    );
+    let (c, program) = (node.home.path("direct.c"), node.home.path("direct"));
+    fs::write(&c, source).map_err(|error| error.to_string())?;
+    static_program(&c, &program);
+    Ok(program)
+}
+
 /// What each has in memory while it waits, in MiB.
 fn rows_of_memory(engine: &Containerd, node: &OciNode) -> Result<Vec<f64>, String> {
     let rows = rows(node, "wait", PAUSE, "wat/poll-forever.wat")?;
     let mut found = Vec::new();
     for row in &rows {
         let name = fresh_name();
-        let mut command = row.command(engine, &name, &[]);
+        let mut command = row.command(engine, &name);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = command.spawn().map_err(|error| error.to_string())?;
         let mut samples = Samples::default();

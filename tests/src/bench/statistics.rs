@@ -53,6 +53,16 @@ impl Samples {
         (self.quantile(0.25), self.quantile(0.75))
     }
 
+    /// Of a hundred 99 are not above this.
+    pub(super) fn ninety_ninth(&self) -> f64 {
+        self.quantile(0.99)
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// Nine of ten are not above this.
     pub(super) fn ninth_decile(&self) -> f64 {
         self.quantile(0.9)
