@@ -308,7 +308,21 @@ impl Cri {
     /// # Errors
     /// What the engine says.
     pub fn remove_pod(&self, pod: &Pod) -> Result<(), String> {
-        let request = Message::default().text(1, &pod.id);
+        self.remove_pod_called(&pod.id)
+    }
+
+    /// Ends and removes all pods.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn remove_pods(&self) -> Result<(), String> {
+        let answer = self.call("ListPodSandbox", &Message::default())?;
+        let pods = Read::parse(&answer).ok_or("no message")?.messages(1);
+        pods.iter().try_for_each(|pod| self.remove_pod_called(&pod.text(1)))
+    }
+
+    fn remove_pod_called(&self, id: &str) -> Result<(), String> {
+        let request = Message::default().text(1, id);
         let _ = self.call("StopPodSandbox", &request)?;
         self.call("RemovePodSandbox", &request).map(drop)
     }

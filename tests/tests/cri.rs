@@ -130,6 +130,15 @@ impl Node {
     }
 }
 
+impl Drop for Node {
+    fn drop(&mut self) {
+        // A test that failed has left some; the engine's own processes would stay with them.
+        if std::thread::panicking() {
+            let _ = self.cri.remove_pods();
+        }
+    }
+}
+
 fn named(name: &str) -> String {
     format!("localhost/{name}:latest")
 }
@@ -284,6 +293,23 @@ fn containers_are_stopped_and_removed() {
         node.cri.start(&second).unwrap();
         node.cri.remove(&first).unwrap();
         assert!(node.cri.status(&first).is_err());
+    });
+    node.is_empty();
+}
+
+#[test]
+fn fifty_run_in_one_pod() {
+    let Some(node) = Node::start(&["wat/hello.wat"]) else { return };
+    let hello = named("hello");
+    node.pod(BLS, &[], |pod| {
+        let wanted = Wanted { image: &hello, ..Wanted::default() };
+        let containers: Vec<String> =
+            (0..50).map(|_| node.cri.create(pod, &wanted).unwrap()).collect();
+        containers.iter().for_each(|container| node.cri.start(container).unwrap());
+        for container in &containers {
+            let ended = node.cri.wait(container).unwrap();
+            assert_eq!((ended.status.code, ended.stdout.as_str()), (0, "hello\n"));
+        }
     });
     node.is_empty();
 }
