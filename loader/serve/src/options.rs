@@ -73,7 +73,7 @@ The server
       --log-level <LEVEL>       info, warn (answered without a guest) or error
                                 (status 500 and above), and what is above it
                                 [default: info]
-      --otlp <URL>              a collector of OpenTelemetry (OTLP over HTTP, JSON):
+      --otlp <URL>              a collector of OpenTelemetry (OTLP over HTTP):
                                 spans and metrics; none for none
                                 [default: OTEL_EXPORTER_OTLP_ENDPOINT]
 Trust
