@@ -85,9 +85,7 @@ fn what_is_not_granted_is_an_error_and_no_trap() {
     let by_name = fixture(&home, "client", port, None);
     let artifact = home.compile(&by_name, &[]);
     // Nothing, a place that is another's, and one that is about HTTP: nothing is looked up.
-    for grants in
-        [&[][..], &["--allow-net=tcp://example.com"], &["--allow-net=http://localhost"]]
-    {
+    for grants in [&[][..], &["--allow-net=tcp://example.com"], &["--allow-net=http://localhost"]] {
         gives(home.load(grants, &artifact, &[]), PERMANENT_RESOLVER_FAILURE);
     }
     // Another port of it; an address of it that is refused.

@@ -8,10 +8,10 @@ use crate::http::{
 };
 #[cfg(network)]
 use crate::http::{Future, IncomingResponse};
-#[cfg(network)]
-use crate::sockets::{Names, Tcp};
 use crate::poll::Pollable;
 use crate::preview1::Errno;
+#[cfg(network)]
+use crate::sockets::{Names, Tcp};
 use crate::streams::{Input, Output};
 use crate::{Only, trap};
 use alloc::rc::Rc;

@@ -33,13 +33,7 @@ unsafe extern "C" {
     fn lookup(name: *const u8, length: usize) -> u32;
     fn connect(address: *const u8, length: usize, descriptor: *mut u32) -> u32;
     fn listen(address: *const u8, length: usize, descriptor: *mut u32) -> u32;
-    fn address(
-        descriptor: u32,
-        peer: u32,
-        buffer: *mut u8,
-        room: usize,
-        length: *mut u32,
-    ) -> u32;
+    fn address(descriptor: u32, peer: u32, buffer: *mut u8, room: usize, length: *mut u32) -> u32;
 }
 
 /// `wasi:sockets/network.error-code`, as far as it is given.
@@ -144,9 +138,8 @@ impl Socket {
         let mut text = [0; 72];
         let mut length = 0;
         // SAFETY: a place of that length, and one for how much of it is used.
-        let code = unsafe {
-            address(self.0, u32::from(peer), text.as_mut_ptr(), text.len(), &mut length)
-        };
+        let code =
+            unsafe { address(self.0, u32::from(peer), text.as_mut_ptr(), text.len(), &mut length) };
         let text = text.get(..length as usize).filter(|_| code == 0);
         let text = text.and_then(|text| core::str::from_utf8(text).ok());
         text.and_then(|text| text.parse().ok()).ok_or(Code::Unknown)

@@ -47,8 +47,8 @@ use http::Response;
 use refused::{bless_crawl, blockless_ipfs, blockless_llm, blockless_s3};
 use socket::drivers as blockless_drivers;
 use {
-    cgi as blockless_cgi, connections as bls_socket, exchange as bls_http, http as blockless_http, rpc as bless,
-    socket as blockless_socket, text as blockless_memory,
+    cgi as blockless_cgi, connections as bls_socket, exchange as bls_http, http as blockless_http,
+    rpc as bless, socket as blockless_socket, text as blockless_memory,
 };
 
 bls_artifact::for_each_blockless_function!(rows);

@@ -217,9 +217,10 @@ impl NetRules {
     #[must_use]
     pub fn allows_some_port(&self, host: &Host) -> bool {
         let ports = self.allow.iter().map(|grant| grant.port().unwrap_or(0));
-        ports.collect::<BTreeSet<_>>().into_iter().any(|port| {
-            self.allows_endpoint(&Endpoint { host: host.clone(), port })
-        })
+        ports
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .any(|port| self.allows_endpoint(&Endpoint { host: host.clone(), port }))
     }
 
     /// Whether `address`, which `host` stands for, may be connected to by TCP.

@@ -62,8 +62,7 @@ fn socket(
     host.purse.pay_text(address.length())?;
     let address = text(memory, address, TEXT)?;
     let endpoint = Endpoint::parse(address).map_err(|_| Failure::Code(PARAMETER))?;
-    let number =
-        open(host, &endpoint, request, false)?.map_err(|_| Failure::Code(PARAMETER))?;
+    let number = open(host, &endpoint, request, false)?.map_err(|_| Failure::Code(PARAMETER))?;
     memory.write_u32(descriptor, number)
 }
 
@@ -127,8 +126,8 @@ pub(super) mod drivers {
             return Err(Failure::Code(DENIED));
         }
         let connect = |endpoint| Request::Connect { endpoint };
-        let number = open(host, &endpoint, &connect, true)?
-            .map_err(|_| Failure::Code(NO_CONNECTION))?;
+        let number =
+            open(host, &endpoint, &connect, true)?.map_err(|_| Failure::Code(NO_CONNECTION))?;
         memory.write_u32(descriptor, number)
     }
 }
