@@ -347,11 +347,12 @@ impl Keeper {
     /// Makes the workers whose time has come, and the exporter.
     fn replace(&mut self, options: &Options, serving: &Serving) {
         let now = Instant::now();
-        if self.exporter.process.is_none() && self.exporter.next <= now {
-            if let Err(failure) = self.make_exporter(options) {
-                notice(&format!("no exporter can be made: {failure}"));
-                self.exporter.next = now + PAUSE_MAX;
-            }
+        if self.exporter.process.is_none()
+            && self.exporter.next <= now
+            && let Err(failure) = self.make_exporter(options)
+        {
+            notice(&format!("no exporter can be made: {failure}"));
+            self.exporter.next = now + PAUSE_MAX;
         }
         for number in 0..self.workers.len() {
             let slot = &self.workers[number];

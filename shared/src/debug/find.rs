@@ -231,6 +231,9 @@ fn row_at(rows: Bytes<'_>, begin: u32, wanted: u32, function: Numbers) -> Shown<
     Ok(found)
 }
 
+/// Where a row begins, and its operator and place, where it has them.
+type Row = (u32, Option<(u32, u32)>);
+
 /// The rows of a function, one by one.
 struct Rows<'a> {
     bytes: Bytes<'a>,
@@ -244,8 +247,8 @@ impl<'a> Rows<'a> {
         Self { bytes, offset, source: 0, place: 0 }
     }
 
-    /// Where the next one begins, and its operator and place, where it has them.
-    fn next(&mut self) -> Shown<Option<(u32, Option<(u32, u32)>)>> {
+    /// The next one.
+    fn next(&mut self) -> Shown<Option<Row>> {
         if self.bytes.0.is_empty() {
             return Ok(None);
         }

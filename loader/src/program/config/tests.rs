@@ -4,7 +4,7 @@ use super::*;
 use bls_artifact::options::{FILE_ONLY, RUN, Takes};
 
 /// A value for each option that takes one.
-const VALUES: [(&str, &str); 39] = [
+const VALUES: [(&str, &str); 40] = [
     ("dir", "/srv::/data"),
     ("dir-ro", "/etc::/etc"),
     ("env", "A=1"),
