@@ -12,7 +12,7 @@ pub struct Chance(pub u64);
 
 impl Chance {
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         // SplitMix64.
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
@@ -23,7 +23,7 @@ impl Chance {
 
     /// One below a bound.
     pub fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
+        (self.number() % bound as u64) as usize
     }
 
     /// One of these.
@@ -396,9 +396,9 @@ fn names(chance: &mut Chance, most: usize) -> Vec<String> {
 
 fn scalar(name: &str, chance: &mut Chance) -> String {
     let bits = match chance.below(3) {
-        0 => chance.next() >> chance.below(64),
-        1 => chance.next() | u64::MAX << chance.below(64),
-        _ => chance.next(),
+        0 => chance.number() >> chance.below(64),
+        1 => chance.number() | u64::MAX << chance.below(64),
+        _ => chance.number(),
     };
     match name {
         "bool" => (bits & 1 == 1).to_string(),
@@ -466,29 +466,29 @@ pub fn component(types: &[Type]) -> String {
         let parameters: Vec<&str> = flat.iter().map(|one| one.name()).collect();
         let parameters = parameters.join(" ");
         let _ = match flat.len() {
-            1 => write!(
+            1 => writeln!(
                 core,
                 "(func (export \"plain-{number}\") (param {parameters}) (result {parameters})
-                   (local.get 0))\n"
+                   (local.get 0))"
             ),
             2..=16 => {
                 let (size, align) = ty.layout();
                 let mut code = String::new();
                 ty.store(&flat, 0, 0, &mut code);
-                write!(
+                writeln!(
                     core,
                     "(func (export \"plain-{number}\") (param {parameters}) (result i32)
                        (local $to i32)
                        (local.set $to (call $realloc (i32.const 0) (i32.const 0)
                          (i32.const {align}) (i32.const {size})))
                        {code}
-                       (local.get $to))\n"
+                       (local.get $to))"
                 )
             }
             // It lies in memory already.
-            _ => write!(
+            _ => writeln!(
                 core,
-                "(func (export \"plain-{number}\") (param i32) (result i32) (local.get 0))\n"
+                "(func (export \"plain-{number}\") (param i32) (result i32) (local.get 0))"
             ),
         };
     }
