@@ -4,7 +4,7 @@
 use bls_tests::programs::{Ended, Home, fixtures, minimal, run, wasmtime};
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 
@@ -50,7 +50,7 @@ fn nobody() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|one| one.local_addr()).expect("a port").port()
 }
 
-fn ran(home: &Home, grants: &[&str], component: &PathBuf) -> Ended {
+fn ran(home: &Home, grants: &[&str], component: &Path) -> Ended {
     let artifact = home.compile(component, &[]);
     home.load(grants, &artifact, &[])
 }
