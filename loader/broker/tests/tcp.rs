@@ -104,7 +104,7 @@ fn what_is_not_granted_is_denied() {
     let mut broker = Broker::start(&granting(&["*"]));
     assert_eq!(reason(&mut broker, &connect(&format!("localhost:{port}"))), Reason::Denied);
     assert_eq!(reason(&mut broker, &connect("169.254.169.254:80")), Reason::Denied);
-    assert_eq!(reason(&mut broker, &connect("127.0.0.1:1")), Reason::Unreachable);
+    assert_eq!(reason(&mut broker, &connect("127.0.0.1:1")), Reason::ConnectionRefused);
     for wrong in ["", "x", "127.0.0.1", "h:99999", "unix:/run/x", "127.1:80", "/run/x:1"] {
         assert_eq!(reason(&mut broker, &connect(wrong)), Reason::Url, "{wrong}");
         assert_eq!(reason(&mut broker, &listen(wrong)), Reason::Url, "{wrong}");
