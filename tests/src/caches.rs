@@ -1,7 +1,8 @@
 //! A cache that builders share, on this machine, for the time of a test: nginx, which keeps what is
 //! PUT (Debian's `nginx-light` has that module).
 
-use crate::registries::{free_host, listens};
+use crate::ports;
+use crate::registries::listens;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -37,7 +38,7 @@ impl Nginx {
 
     fn try_start() -> Option<Self> {
         let folder = tempfile::tempdir().expect("a folder");
-        let host = free_host();
+        let host = ports::free().to_string();
         let path = folder.path().display();
         let config = format!(
             "daemon off;\nmaster_process off;\npid {path}/pid;\nerror_log {path}/log;\n\

@@ -41,6 +41,7 @@ pub mod oracle;
 pub mod pair;
 pub mod parts;
 pub mod peer;
+pub mod ports;
 pub mod preview1;
 pub mod programs;
 pub mod registries;

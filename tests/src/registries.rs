@@ -1,6 +1,7 @@
 //! Registries on this machine, for the time of a test: Debian's `docker-registry`, and one that
 //! answers whatever a test wants.
 
+use crate::ports;
 use crate::programs::{Home, compiler};
 use std::collections::BTreeMap;
 use std::fs;
@@ -82,7 +83,7 @@ impl Registry {
         let folder = tempfile::tempdir().expect("a folder");
         let path = |name: &str| folder.path().join(name);
         fs::write(path("htpasswd"), HTPASSWD).expect("a file");
-        let host = free_host();
+        let host = ports::free().to_string();
         let auth = match asks {
             true => format!(
                 "auth: {{htpasswd: {{realm: test, path: {}}}}}\n",
@@ -145,12 +146,6 @@ impl Drop for Registry {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
-}
-
-/// A host with a port that was free a moment ago.
-pub(crate) fn free_host() -> String {
-    let free = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
-    format!("127.0.0.1:{}", free.expect("a port").port())
 }
 
 /// Whether a server comes to listen there.

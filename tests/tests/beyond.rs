@@ -1,6 +1,7 @@
 //! What a guest gets beyond files, by the programs: the network, extensions, listeners, listed
 //! variables, and who says no. With a real bls-broker, and servers in the test's own process.
 
+use bls_tests::ports;
 use bls_tests::programs::{Home, broker, fixtures, run, shared};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -135,23 +136,19 @@ fn talk(mut command: Command, address: &str) -> String {
     text
 }
 
-/// An address of this machine that nobody listens on.
-fn free_address() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
-}
-
 #[test]
 fn a_guest_serves_on_a_listener_that_it_was_given() {
     let home = Home::new();
     let serve = fixture(&home, "serve", &[]);
-    let address = free_address();
+    let address = ports::free().to_string();
     let command = home.load_command(&["--listen", &address], &serve);
     assert_eq!(talk(command, &address), "over\n");
     // Behind the folders.
-    let _ = home.load(&["--dir", ".", "--listen", &free_address()], &serve, &[]).expect(57);
+    let _ =
+        home.load(&["--dir", ".", "--listen", &ports::free().to_string()], &serve, &[]).expect(57);
     let _ = home.load(&[], &serve, &[]).expect(8);
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let keep = TcpListener::bind(taken).unwrap();
+    let keep = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = keep.local_addr().unwrap();
     let _ = home
         .load(&["--listen", &taken.to_string()], &serve, &[])
         .expect(125)
@@ -286,7 +283,7 @@ fn needs_and_policies_know_places() {
     let options = ["--policy", policy, "--extensions", folder.to_str().unwrap()];
     let _ = home.load(&options, &extension, &["{}"]).expect(125).says(&["not allow extension"]);
     let serve = fixture(&home, "serve", &[]);
-    let options = ["--policy", policy, "--listen", &free_address()];
+    let options = ["--policy", policy, "--listen", &ports::free().to_string()];
     let _ = home.load(&options, &serve, &[]).expect(125).says(&["not allow sockets:tcp://"]);
     let input = fixture(&home, "input", &[]);
     let options = ["--policy", policy, "--list-env", "A=b"];
@@ -372,7 +369,7 @@ fn a_limit_on_time_ends_a_wait_for_the_network() {
     let options = ["--allow-net", &place, "--timeout", "300ms"];
     let _ = home.load(&options, &get, &[&format!("http://{place}/")]).expect(124);
     let serve = fixture(&home, "serve", &[]);
-    let options = ["--listen", &free_address(), "--timeout", "300ms"];
+    let options = ["--listen", &ports::free().to_string(), "--timeout", "300ms"];
     let _ = home.load(&options, &serve, &[]).expect(124);
 }
 

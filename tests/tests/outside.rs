@@ -5,6 +5,7 @@ use bls_artifact::net::NetGrant;
 use bls_loader::outside::{Answer, Broker, Outside, Reply, Request, Setup};
 use bls_loader::{Outcome, Sink};
 use bls_tests::embedded::runner;
+use bls_tests::ports;
 use bls_tests::programs::{broker, fixtures};
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -80,7 +81,7 @@ fn a_broker_answers_for_an_embedder() {
 
 #[test]
 fn a_guest_that_waits_for_somebody_is_stopped_in_time() {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = ports::free();
     let guest = runner("serve", &fixture("serve")).listen(free);
     let ended = guest.timeout(Duration::from_millis(200)).run().unwrap();
     assert!(matches!(ended.outcome, Outcome::Limit(..)), "{}", ended.outcome);
@@ -98,7 +99,7 @@ fn a_guest_that_waits_for_somebody_is_stopped_in_time() {
 
 #[test]
 fn listeners_and_variables_of_an_embedders() {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = ports::free();
     let guest = runner("serve", &fixture("serve")).listen(free);
     let served = thread::spawn(move || guest.run().unwrap());
     let mut stream = loop {

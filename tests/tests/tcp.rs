@@ -1,6 +1,7 @@
 //! Components that use sockets (`wasi:sockets`): with a real bls-broker, and the other end of each
 //! connection in the test's own process. The fixture traps at what is not as it must be.
 
+use bls_tests::ports;
 use bls_tests::programs::{Ended, Home, fixtures, minimal, run, wasmtime};
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -47,7 +48,7 @@ fn echo() -> u16 {
 
 /// A port where nobody listens.
 fn nobody() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|one| one.local_addr()).expect("a port").port()
+    ports::free().port()
 }
 
 fn ran(home: &Home, grants: &[&str], component: &Path) -> Ended {

@@ -1,5 +1,6 @@
 //! bls-serve and OpenTelemetry: what a collector is sent, and that no request notices what it does.
 
+use bls_tests::ports;
 use bls_tests::programs::{Home, fixtures, run};
 use bls_tests::serve::{Reply, Server, command, send};
 use rustix::process::Signal;
@@ -395,7 +396,7 @@ fn what_a_collector_does_not_take_is_counted() {
     const ENDLESS: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n";
     const PARTLY: &str = "HTTP/1.1 200 OK\r\nContent-Length: 42\r\nContent-Type: application/json\r\n\r\n\
          {\"partialSuccess\":{\"rejectedSpans\":\"9999\"}}";
-    let nobody = TcpListener::bind("127.0.0.1:0").expect("a listener").local_addr().unwrap();
+    let nobody = ports::free();
     let answers = [NOT_FOUND, GARBAGE, PARTLY].map(Collector::answering);
     let away = format!("--otlp=http://{nobody}");
     for option in answers.iter().map(Collector::option).chain([away]) {

@@ -10,13 +10,14 @@
 use super::Bench;
 use super::statistics::Samples;
 use super::table::{Table, megabytes, microseconds, ratio};
+use crate::ports;
 use crate::programs::fixtures;
 use crate::serve::{Server, send};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::Signal;
 use std::ffi::OsString;
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -228,12 +229,6 @@ fn load(server: &Measured, connections: usize) -> Result<[f64; 3], String> {
     Ok([rate, at(0.5), at(0.99)])
 }
 
-/// A port that is free at the moment.
-fn free_port() -> Result<SocketAddr, String> {
-    let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
-    listener.local_addr().map_err(|error| error.to_string())
-}
-
 /// Starts a server, and waits until it listens.
 fn start(
     name: &str,
@@ -257,7 +252,7 @@ fn wasmtime(bench: &Bench, component: &Path) -> Result<Measured, String> {
     let Some(program) = &bench.peers.wasmtime else {
         return Err("wasmtime is not on PATH: its row is left out.".into());
     };
-    let address = free_port()?;
+    let address = ports::free();
     let mut command = Command::new(program);
     command.arg("serve").arg(format!("--addr={address}")).arg(component);
     start("wasmtime serve", &mut command, address, false)
@@ -274,7 +269,7 @@ fn nginx(folder: &Path) -> Result<Measured, String> {
     let Some(program) = found("nginx") else {
         return Err("nginx is not installed: its row is left out.".into());
     };
-    let address = free_port()?;
+    let address = ports::free();
     let folder_name = folder.display();
     let configuration = format!(
         "daemon off; worker_processes auto; pid {folder_name}/nginx.pid; error_log /dev/null;\n\
@@ -308,7 +303,7 @@ fn busybox(folder: &Path) -> Result<Measured, String> {
     }
     let mode = std::fs::Permissions::from_mode(0o755);
     std::fs::set_permissions(&output, mode).map_err(|error| error.to_string())?;
-    let address = free_port()?;
+    let address = ports::free();
     let mut command = Command::new(program);
     command.args(["httpd", "-f", "-p", &address.to_string(), "-h"]).arg(folder);
     start("busybox httpd, native CGI", &mut command, address, true)
