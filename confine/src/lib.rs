@@ -13,6 +13,7 @@
 
 pub mod filter;
 pub mod landlock;
+pub mod service;
 mod sys;
 pub mod threads;
 

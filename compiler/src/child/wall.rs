@@ -10,8 +10,9 @@ use super::Allowance;
 use crate::sys;
 use bls_confine::filter::Argument;
 use bls_confine::landlock::Ruleset;
+use bls_confine::service::{self, limit};
 use bls_confine::{Capabilities, Filter};
-use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, setrlimit};
+use rustix::process::{Pid, Resource, Signal, getrlimit};
 use std::os::fd::OwnedFd;
 
 /// The signal that nobody can handle.
@@ -76,66 +77,19 @@ pub(super) fn raise(input: OwnedFd, output: OwnedFd, limits: Allowance) {
     let _ = filter().install();
 }
 
-/// No more of something than this, and never more than there was.
-fn limit(resource: Resource, most: u64) {
-    let before = getrlimit(resource).maximum;
-    let most = Some(before.map_or(most, |before| before.min(most)));
-    let _ = setrlimit(resource, Rlimit { current: most, maximum: most });
-}
-
 /// The calls that compiling makes.
 fn filter() -> Filter {
-    let mut filter = Filter::new();
-    filter.allow(&[
-        libc::SYS_read,
-        libc::SYS_write,
-        libc::SYS_writev,
-        libc::SYS_close,
-        // Memory.
-        libc::SYS_brk,
-        libc::SYS_munmap,
-        libc::SYS_mremap,
-        libc::SYS_madvise,
-        // Threads.
-        libc::SYS_futex,
-        libc::SYS_set_robust_list,
-        libc::SYS_rseq,
-        libc::SYS_sigaltstack,
-        libc::SYS_rt_sigaction,
-        libc::SYS_rt_sigprocmask,
-        libc::SYS_rt_sigreturn,
-        libc::SYS_sched_yield,
-        libc::SYS_sched_getaffinity,
-        libc::SYS_gettid,
-        libc::SYS_getpid,
-        libc::SYS_membarrier,
-        libc::SYS_restart_syscall,
-        libc::SYS_exit,
-        libc::SYS_exit_group,
-        // What the kernel mostly answers without a call.
-        libc::SYS_clock_gettime,
-        libc::SYS_clock_nanosleep,
-        libc::SYS_getrandom,
-    ]);
+    let mut filter = service::own();
     // Private memory counts, and shared memory would not.
     let not_executable = Argument::HasNoneOf(2, libc::PROT_EXEC as u32);
     let not_shared = Argument::HasNoneOf(3, libc::MAP_SHARED as u32);
     filter.allow_if_all(libc::SYS_mmap, vec![not_executable.clone(), not_shared]);
     filter.allow_if(libc::SYS_mprotect, not_executable);
-    // A thread of this process, and no other process. The newer call's flags are in memory,
-    // where a filter cannot look: the C library does without it.
-    filter.allow_if(libc::SYS_clone, Argument::HasAllOf(0, libc::CLONE_THREAD as u32));
-    filter.refuse(&[libc::SYS_clone3], libc::ENOSYS);
-    // By this signal to itself a process aborts.
-    let own = rustix::process::getpid().as_raw_nonzero().get().cast_unsigned();
-    filter.allow_if(libc::SYS_tgkill, Argument::IsOneOf(0, vec![own]));
+    filter.allow_threads();
     // The C library asks for these and does without an answer.
-    filter.refuse(&[libc::SYS_prctl, libc::SYS_prlimit64, libc::SYS_fstat], libc::EPERM);
-    filter.refuse(
-        &[libc::SYS_openat, libc::SYS_readlinkat, libc::SYS_statx, libc::SYS_newfstatat],
-        libc::EACCES,
-    );
+    filter.refuse(&[libc::SYS_fstat], libc::EPERM);
+    filter.refuse(&[libc::SYS_statx, libc::SYS_newfstatat], libc::EACCES);
     #[cfg(target_arch = "x86_64")]
-    filter.refuse(&[libc::SYS_open, libc::SYS_readlink, libc::SYS_stat], libc::EACCES);
+    filter.refuse(&[libc::SYS_stat], libc::EACCES);
     filter
 }

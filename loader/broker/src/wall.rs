@@ -13,27 +13,17 @@
 //! Where the kernel has not one of these the others stand, and it is named.
 
 use bls_artifact::net::NetRules;
+use bls_confine::Filter;
 use bls_confine::filter::{Argument, Listener, Number};
 use bls_confine::landlock::{Ports, Rights, Ruleset};
-use bls_confine::{Capabilities, Filter};
-use rustix::fs::{FileType, Mode, OFlags};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+pub use bls_confine::service::Missing;
+use bls_confine::service::{
+    self, RESOLVER_FILES, allow, give_up_privileges, limit, note, restrict,
+};
+use rustix::process::Resource;
 use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd, RawFd};
 use std::path::Path;
-
-/// What could not be given up, and why.
-pub type Missing = Vec<(&'static str, io::Error)>;
-
-/// Files by which the C library looks names up.
-const RESOLVER_FILES: [&str; 6] = [
-    "/etc/hosts",
-    "/etc/resolv.conf",
-    "/etc/nsswitch.conf",
-    "/etc/gai.conf",
-    "/etc/host.conf",
-    "/etc/services",
-];
 
 /// Folders and files with libraries, interpreters and their data.
 const SYSTEM: [&str; 13] = [
@@ -68,40 +58,6 @@ const DEVICES: [(&str, bool); 5] = [
 /// buffers of open answers take.
 const FRONT_MEMORY: u64 = 256 << 20;
 
-fn note(missing: &mut Missing, what: &'static str, outcome: io::Result<()>) {
-    if let Err(error) = outcome {
-        missing.push((what, error));
-    }
-}
-
-/// No more of something than this, and never more than there was.
-fn limit(resource: Resource, most: u64) {
-    let before = getrlimit(resource).maximum;
-    let most = Some(before.map_or(most, |before| before.min(most)));
-    let _ = setrlimit(resource, Rlimit { current: most, maximum: most });
-}
-
-/// Allows this beneath a path, or of a file. What is not there is not allowed.
-fn allow(ruleset: &Ruleset, path: &Path, rights: Rights) -> io::Result<()> {
-    let Ok(place) = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) else {
-        return Ok(());
-    };
-    let kind = FileType::from_raw_mode(rustix::fs::fstat(&place)?.st_mode);
-    let rights = if kind == FileType::Directory { rights } else { rights.of_file() };
-    ruleset.allow(place.as_fd(), rights)
-}
-
-/// Capabilities, dumps and new privileges.
-fn give_up_privileges(missing: &mut Missing) {
-    note(missing, "capabilities", bls_confine::drop_capabilities(Capabilities::NONE));
-    note(missing, "dumpable", bls_confine::forbid_dumps());
-    note(missing, "no-new-privs", bls_confine::forbid_new_privileges());
-}
-
-fn restrict(missing: &mut Missing, ruleset: io::Result<Ruleset>) {
-    note(missing, "landlock", ruleset.and_then(|ruleset| ruleset.restrict_self()));
-}
-
 /// Signals to other processes of the same user, for extensions: the filter cannot tell their
 /// numbers from those of an extension's own processes, so only Landlock keeps them inside.
 fn note_signals(missing: &mut Missing, are_kept: bool) {
@@ -113,26 +69,13 @@ fn note_signals(missing: &mut Missing, are_kept: bool) {
 /// The front's. While there is one thread.
 #[must_use]
 pub fn front(rules: &NetRules, keep: &[RawFd]) -> Missing {
-    let mut missing = Missing::new();
-    bls_confine::wipe_environment();
-    let ruleset = front_ruleset(rules);
-    let kept: Vec<RawFd> =
-        keep.iter().copied().chain(ruleset.as_ref().map(|rules| rules.as_raw_fd())).collect();
-    note(&mut missing, "descriptors", bls_confine::close_descriptors_but(&kept));
-    limit(Resource::Core, 0);
-    limit(Resource::Data, FRONT_MEMORY);
-    limit(Resource::Fsize, 0);
-    give_up_privileges(&mut missing);
-    // Older kernels do without: the filter lets no memory become executable.
-    let _ = bls_confine::forbid_new_code();
-    restrict(&mut missing, ruleset);
+    let limits = [(Resource::Data, FRONT_MEMORY), (Resource::Fsize, 0)];
+    let mut missing = service::begin(front_ruleset(rules), keep, &limits);
     note(&mut missing, "seccomp", front_filter(!rules.is_empty()).install());
     missing
 }
 
 fn front_ruleset(rules: &NetRules) -> io::Result<Ruleset> {
-    // DNS over TCP, where an answer is long.
-    const DNS: u16 = 53;
     let tcp = || rules.allow.iter().filter(|grant| grant.is_tcp());
     let ports = |all: bool| if all { Ports::All } else { Ports::Listed };
     let connect_all = rules.allow.iter().any(|grant| grant.port().is_none());
@@ -145,121 +88,21 @@ fn front_ruleset(rules: &NetRules) -> io::Result<Ruleset> {
         ruleset.allow_bind(port)?;
     }
     if !rules.is_empty() {
-        ruleset.allow_connect(DNS)?;
-        for file in RESOLVER_FILES {
-            allow(&ruleset, Path::new(file), Rights::READ)?;
-        }
+        service::allow_lookups(&ruleset)?;
     }
     Ok(ruleset)
 }
 
 /// The calls of TLS, sockets and threads.
 fn front_filter(network: bool) -> Filter {
-    let mut filter = Filter::new();
-    filter.allow(&[
-        libc::SYS_read,
-        libc::SYS_readv,
-        libc::SYS_write,
-        libc::SYS_writev,
-        libc::SYS_close,
-        libc::SYS_fcntl,
-        libc::SYS_ppoll,
-        libc::SYS_sendmsg,
-        libc::SYS_recvmsg,
-        libc::SYS_sendto,
-        libc::SYS_recvfrom,
-        libc::SYS_shutdown,
-        libc::SYS_wait4,
-        libc::SYS_waitid,
-        // Memory.
-        libc::SYS_brk,
-        libc::SYS_munmap,
-        libc::SYS_mremap,
-        libc::SYS_madvise,
-        // Threads.
-        libc::SYS_futex,
-        libc::SYS_set_robust_list,
-        libc::SYS_rseq,
-        libc::SYS_sigaltstack,
-        libc::SYS_rt_sigaction,
-        libc::SYS_rt_sigprocmask,
-        libc::SYS_rt_sigreturn,
-        libc::SYS_sched_yield,
-        libc::SYS_sched_getaffinity,
-        libc::SYS_gettid,
-        libc::SYS_getpid,
-        libc::SYS_restart_syscall,
-        libc::SYS_exit,
-        libc::SYS_exit_group,
-        libc::SYS_clock_gettime,
-        libc::SYS_clock_getres,
-        libc::SYS_clock_nanosleep,
-        libc::SYS_getrandom,
-        libc::SYS_getcpu,
-        libc::SYS_membarrier,
-    ]);
-    #[cfg(target_arch = "x86_64")]
-    filter.allow(&[libc::SYS_poll]);
-    // An error, for the C library looks for modules by which names are looked up, and does
-    // without those that it cannot load.
-    let no_code = || Argument::HasNoneOf(2, libc::PROT_EXEC as u32);
-    filter.allow_if_or_refuse(libc::SYS_mmap, no_code(), libc::EACCES);
-    filter.allow_if_or_refuse(libc::SYS_mprotect, no_code(), libc::EACCES);
-    // A thread of this process, and no other process.
-    filter.allow_if(libc::SYS_clone, Argument::HasAllOf(0, libc::CLONE_THREAD as u32));
-    filter.refuse(&[libc::SYS_clone3], libc::ENOSYS);
-    // By this signal to itself a process aborts.
-    let own = std::process::id();
-    filter.allow_if(libc::SYS_tgkill, Argument::IsOneOf(0, vec![own]));
-    filter.refuse(&[libc::SYS_prctl, libc::SYS_prlimit64], libc::EPERM);
+    let mut filter = service::own();
+    filter.allow_memory();
+    filter.allow_threads();
+    filter.allow_connections();
+    filter.allow(&[libc::SYS_wait4, libc::SYS_waitid]);
     if network {
-        filter.allow(&[
-            libc::SYS_connect,
-            libc::SYS_bind,
-            libc::SYS_listen,
-            libc::SYS_getsockname,
-            libc::SYS_getpeername,
-            libc::SYS_getsockopt,
-            libc::SYS_setsockopt,
-            libc::SYS_sendmmsg,
-            libc::SYS_recvmmsg,
-            libc::SYS_fstat,
-            libc::SYS_newfstatat,
-            libc::SYS_statx,
-            libc::SYS_lseek,
-            libc::SYS_uname,
-            libc::SYS_getuid,
-            libc::SYS_geteuid,
-            libc::SYS_gettimeofday,
-            // Sorting many addresses asks how much memory there is.
-            libc::SYS_sysinfo,
-        ]);
-        #[cfg(target_arch = "x86_64")]
-        filter.allow(&[libc::SYS_stat, libc::SYS_time]);
-        // What the resolver opens; Landlock says which files.
-        let writes = (libc::O_WRONLY | libc::O_RDWR | libc::O_CREAT | libc::O_TRUNC) as u32;
-        filter.allow_if_or_refuse(libc::SYS_openat, Argument::HasNoneOf(2, writes), libc::EACCES);
-        #[cfg(target_arch = "x86_64")]
-        filter.allow_if_or_refuse(libc::SYS_open, Argument::HasNoneOf(1, writes), libc::EACCES);
-        let families = vec![libc::AF_INET as u32, libc::AF_INET6 as u32];
-        filter.allow_if_or_refuse(
-            libc::SYS_socket,
-            Argument::IsOneOf(0, families),
-            libc::EAFNOSUPPORT,
-        );
-        let asks = vec![libc::FIONREAD as u32, libc::FIONBIO as u32, libc::TCGETS as u32];
-        filter.allow_if_or_refuse(libc::SYS_ioctl, Argument::IsOneOf(1, asks), libc::ENOTTY);
-        filter.refuse(
-            &[libc::SYS_readlinkat, libc::SYS_faccessat, libc::SYS_faccessat2, libc::SYS_getcwd],
-            libc::EACCES,
-        );
-        #[cfg(target_arch = "x86_64")]
-        filter.refuse(&[libc::SYS_readlink, libc::SYS_access], libc::EACCES);
-    } else {
-        filter.refuse(&[libc::SYS_socket], libc::EAFNOSUPPORT);
-        filter.refuse(&[libc::SYS_openat], libc::EACCES);
-        #[cfg(target_arch = "x86_64")]
-        filter.refuse(&[libc::SYS_open], libc::EACCES);
+        filter.allow_lookups();
+        filter.allow(&[libc::SYS_bind, libc::SYS_listen]);
     }
     filter
 }
@@ -280,20 +123,14 @@ pub struct Uses<'a> {
 /// The starter's. While there is one thread.
 #[must_use]
 pub fn starter(uses: &Uses<'_>, keep: &[RawFd]) -> Missing {
-    let mut missing = Missing::new();
-    bls_confine::wipe_environment();
     let ruleset = extension_ruleset(uses).and_then(|ruleset| {
         // How many processes an extension is (`starter/family.rs`).
         allow(&ruleset, Path::new("/proc"), Rights::READ)?;
         Ok(ruleset)
     });
-    let kept: Vec<RawFd> =
-        keep.iter().copied().chain(ruleset.as_ref().map(|rules| rules.as_raw_fd())).collect();
-    note(&mut missing, "descriptors", bls_confine::close_descriptors_but(&kept));
-    limit(Resource::Core, 0);
-    give_up_privileges(&mut missing);
-    note_signals(&mut missing, ruleset.as_ref().is_ok_and(Ruleset::keeps_signals));
-    restrict(&mut missing, ruleset);
+    let keeps_signals = ruleset.as_ref().is_ok_and(Ruleset::keeps_signals);
+    let mut missing = service::begin_to_execute(ruleset, keep, &[]);
+    note_signals(&mut missing, keeps_signals);
     let mut filter = extension_filter(uses.network, false);
     // Groups for extensions, and sealed memory in the place of files that others may write.
     filter.allow(&[libc::SYS_setpgid, libc::SYS_memfd_create]);
