@@ -1,6 +1,6 @@
 //! bls-serve as a person starts it, and a client that says exactly what a test wants said.
 
-use crate::programs::{Home, compiler};
+use crate::programs::{Home, compiler, fixtures};
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{JoinHandle, sleep};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The path of bls-serve: beside bls-compile.
 ///
@@ -34,6 +34,43 @@ pub fn command(home: &Home, words: &[OsString]) -> Command {
         .args(["--log", "log.json"])
         .args(words);
     command
+}
+
+/// A folder with the guest that does what its path says (`fixtures/cgi/words.wat`), and its
+/// artifact.
+///
+/// # Panics
+/// When it cannot be compiled.
+#[must_use]
+pub fn words() -> (Home, PathBuf) {
+    let home = Home::new();
+    let artifact = home.compile(&fixtures().join("cgi/words.wat"), &[]);
+    (home, artifact)
+}
+
+/// A server of [`words`], with these options.
+///
+/// # Panics
+/// When it does not listen.
+#[must_use]
+pub fn server(options: &[&str]) -> (Home, Server) {
+    let (home, artifact) = words();
+    let mut all: Vec<OsString> = options.iter().map(OsString::from).collect();
+    all.push(artifact.into());
+    let server = Server::start(&home, &all);
+    (home, server)
+}
+
+/// Waits until something holds.
+///
+/// # Panics
+/// When it does not come to hold in two minutes.
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < Duration::from_secs(120), "never: {what}");
+        sleep(Duration::from_millis(5));
+    }
 }
 
 /// A server that runs.
