@@ -5,7 +5,7 @@ use bls_tests::serve::{Server, command, connect, read_reply, send, server, until
 use rustix::process::Signal;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::Command;
 
