@@ -7,10 +7,14 @@
 //! there.
 
 mod broker;
+#[cfg(feature = "pool")]
+mod shared;
 
 pub use bls_artifact::broker::{Answer, ExtensionInfo, Reason, Refusal, Request, Setup};
 pub use broker::Broker;
 pub(crate) use broker::{BrokerError, beside};
+#[cfg(feature = "pool")]
+pub use shared::SharedBroker;
 use std::io;
 use std::os::fd::OwnedFd;
 

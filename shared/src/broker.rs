@@ -110,6 +110,10 @@ pub enum Request {
         /// Its variables.
         variables: Vec<(String, String)>,
     },
+    /// What comes from here on is another guest's: all that is open is ended, and requests and
+    /// bytes count anew. Denied where the set-up does not say [`Setup::several_guests`]. Answer:
+    /// [`Answer::Done`].
+    NextGuest,
 }
 
 /// What a broker answers.
@@ -349,6 +353,7 @@ impl Request {
                 .option(*connect_ms)
                 .option(*first_byte_ms)
                 .option(*between_bytes_ms),
+            Self::NextGuest => out.tag(10),
         };
         out.frame()
     }
@@ -390,6 +395,7 @@ impl Request {
                 first_byte_ms: rest.option()?,
                 between_bytes_ms: rest.option()?,
             },
+            10 => Self::NextGuest,
             _ => return Err(WireError::Kind),
         };
         rest.end()?;

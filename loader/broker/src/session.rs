@@ -132,7 +132,23 @@ impl<'e, N: Network> Session<'e, N> {
                 Some(extensions) => extensions.ask(&Request::Extensions),
             },
             Request::Start { .. } => self.start(&request),
+            Request::NextGuest if !self.setup.several_guests => {
+                Err(Refusal::new(Reason::Denied, "this broker answers for one guest"))
+            }
+            Request::NextGuest => {
+                self.forget();
+                plain(Answer::Done)
+            }
         }
+    }
+
+    /// Ends all that is open, and counts anew. No handle is given twice all the same.
+    fn forget(&mut self) {
+        for handle in self.open.keys().copied().collect::<Vec<_>>() {
+            // Whatever the starter says: here it is closed.
+            let _ = self.close(handle);
+        }
+        self.count = Count::new(&self.setup.limits);
     }
 
     /// Makes a request that sends a body of `length` bytes.

@@ -64,6 +64,7 @@ fn every_kind_has_its_number() {
                 between_bytes_ms: None,
             },
         ),
+        ("NextGuest", Request::NextGuest),
     ];
     let listed = numbered("### Requests");
     assert_eq!(listed.len(), requests.len());

@@ -11,7 +11,7 @@ use crate::options::{LogPlace, Options, Place};
 use crate::otlp::exporter;
 use crate::program::notice;
 use crate::serving::{self, Serving};
-use crate::worker::{self, BORN, Most};
+use crate::worker::{self, BORN, Most, WITH_ITS_BROKER};
 use crate::{Defect, Failure, sys};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
@@ -326,7 +326,8 @@ impl Keeper {
             let mut slots = self.workers.iter_mut().chain([&mut self.exporter]);
             let Some(slot) = slots.find(|slot| is_it(slot)) else { continue };
             let lived = slot.process.take().map(|(_, since)| since.elapsed()).unwrap_or_default();
-            slot.short = if lived < LIVED { slot.short.saturating_add(1) } else { 0 };
+            let is_done = status.exit_status() == Some(WITH_ITS_BROKER);
+            slot.short = if lived < LIVED && !is_done { slot.short.saturating_add(1) } else { 0 };
             let pause = match slot.short {
                 0 => Duration::ZERO,
                 short => PAUSE.saturating_mul(1 << (short - 1).min(10)).min(PAUSE_MAX),
@@ -336,7 +337,7 @@ impl Keeper {
                 (Some(signal), _) => format!("was ended by {}", sys::signal_name(signal)),
                 (None, code) => format!("ended with code {}", code.unwrap_or_default()),
             };
-            if is_the_end && status.exit_status() == Some(0) {
+            if is_done || is_the_end && status.exit_status() == Some(0) {
                 continue;
             }
             notice(&format!("{what} {} {how}; the next in {pause:?}", process.as_raw_nonzero()));
@@ -382,7 +383,15 @@ impl Keeper {
 fn stillborn(words: &str) -> Failure {
     let mut lines = words.lines();
     let (code, what, hint) = (lines.next(), lines.next(), lines.next());
-    let known = ["confine.incomplete", "confine.system", "confine.threads", "run.no-stack"];
+    let known = [
+        "broker.refused",
+        "broker.silent",
+        "broker.start",
+        "confine.incomplete",
+        "confine.system",
+        "confine.threads",
+        "run.no-stack",
+    ];
     let code = code.and_then(|code| known.into_iter().find(|known| *known == code));
     match (code, what) {
         (Some(code), Some(what)) => {

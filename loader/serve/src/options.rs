@@ -8,7 +8,8 @@ use crate::otlp::Otlp;
 use crate::program::notice;
 use crate::{Defect, Failure};
 use bls_artifact::capability::Capability;
-use bls_artifact::limits::{DESCRIPTORS_MAX, DESCRIPTORS_MIN};
+use bls_artifact::limits::{DESCRIPTORS_MAX, DESCRIPTORS_MIN, NET_RULES_MAX};
+use bls_artifact::net::{NetGrant, NetRules};
 use bls_artifact::{fuel, nearest, quantity};
 use lexopt::{Arg, Parser};
 use std::ffi::{OsStr, OsString};
@@ -43,6 +44,12 @@ Grants, to every guest
       --dir <HOST[::GUEST]>     grant a folder: files and folders, no devices
       --dir-ro <HOST[::GUEST]>  the same, read-only; holds inside a --dir too
       --env <K[=V]>             grant a variable, beside those of CGI
+      --allow-net <PLACE>,...   the network, by bls-broker: * | HOST[:PORT] |
+                                https://HOST[:PORT][/PATH] | tcp://HOST:PORT;
+                                private addresses only by address
+      --deny-net <PLACE>,...    of that, not these
+      --broker <PROGRAM>        [default: bls-broker beside bls-serve]
+      --authorities <FILE>      certificates (PEM) to trust beside its own
       --deny <CAPABILITY>       take a default away: random, clock.wall
       --policy <FILE>           policy, beside /etc/bls/policy.json
 Limits of each request
@@ -93,7 +100,7 @@ Examples:
 ";
 
 /// The options, without their dashes.
-const OPTIONS: [&str; 31] = [
+const OPTIONS: [&str; 35] = [
     "route",
     "listen",
     "admin",
@@ -101,6 +108,10 @@ const OPTIONS: [&str; 31] = [
     "dir",
     "dir-ro",
     "env",
+    "allow-net",
+    "deny-net",
+    "broker",
+    "authorities",
     "deny",
     "policy",
     "fuel",
@@ -180,6 +191,10 @@ pub(crate) struct Options {
     pub(crate) pass_authorization: bool,
     pub(crate) folders: Vec<Folder>,
     pub(crate) variables: Vec<(OsString, OsString)>,
+    pub(crate) network: NetRules,
+    /// The program that answers what guests ask of the network.
+    pub(crate) broker: Option<PathBuf>,
+    pub(crate) authorities: Option<PathBuf>,
     pub(crate) denied: Vec<Capability>,
     pub(crate) policy: Option<PathBuf>,
     pub(crate) fuel: Option<u64>,
@@ -215,6 +230,9 @@ impl Default for Options {
             pass_authorization: false,
             folders: Vec::new(),
             variables: Vec::new(),
+            network: NetRules::default(),
+            broker: None,
+            authorities: None,
             denied: Vec::new(),
             policy: None,
             fuel: None,
@@ -309,6 +327,10 @@ impl Options {
             "pass-authorization" => self.pass_authorization = true,
             "dir" | "dir-ro" => self.folders.push(folder(&value(parser)?, name == "dir-ro")?),
             "env" => self.variables.push(variable(&value(parser)?)?),
+            "allow-net" => places(&mut self.network.allow, parser, name)?,
+            "deny-net" => places(&mut self.network.deny, parser, name)?,
+            "broker" => self.broker = Some(value(parser)?.into()),
+            "authorities" => self.authorities = Some(value(parser)?.into()),
             "deny" => self.denied.extend(capabilities(&text(parser, name)?)?),
             "policy" => self.policy = Some(value(parser)?.into()),
             "fuel" => self.fuel = Some(count(parser, name, 0..=fuel::BUDGET_MAX)?),
@@ -378,6 +400,18 @@ impl Options {
 
 fn value(parser: &mut Parser) -> Result<OsString, Failure> {
     parser.value().map_err(malformed)
+}
+
+/// Places of the network, with commas between them.
+fn places(into: &mut Vec<NetGrant>, parser: &mut Parser, option: &str) -> Result<(), Failure> {
+    for place in text(parser, option)?.split(',') {
+        let place = NetGrant::parse(place);
+        into.push(place.map_err(|what| usage(format!("--{option}: {what}")))?);
+    }
+    if into.len() > NET_RULES_MAX {
+        return Err(usage(format!("--{option} takes at most {NET_RULES_MAX} places")));
+    }
+    Ok(())
 }
 
 fn text(parser: &mut Parser, option: &str) -> Result<String, Failure> {

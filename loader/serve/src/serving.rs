@@ -8,10 +8,12 @@
 use crate::cgi;
 use crate::options::Options;
 use bls_artifact::policy::Requirement;
+use bls_loader::outside::{Broker, Setup, SharedBroker};
 use bls_loader::{Access, Error, Loader, Pool, Runner, Sink, Source, Trust};
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::PathBuf;
 
 /// Guests of one artifact that a worker has at once.
 const AT_ONCE: u32 = 1;
@@ -22,6 +24,20 @@ pub(crate) struct Serving {
     pub(crate) pools: Vec<Pool>,
     /// The pool of each route.
     pub(crate) routes: Vec<usize>,
+    /// Who is started to answer what guests ask of the network, and what it may do; `None` where
+    /// no guest has anything to ask.
+    broker: Option<(PathBuf, Setup)>,
+}
+
+impl Serving {
+    /// Starts who answers the guests of one worker, where there is anything to answer.
+    ///
+    /// # Errors
+    /// As the loader has them.
+    pub(crate) fn start_broker(&self) -> Result<Option<SharedBroker>, Error> {
+        let broker = self.broker.as_ref();
+        broker.map(|(program, setup)| SharedBroker::new(program, setup)).transpose()
+    }
 }
 
 /// Verifies and maps what is to be served.
@@ -50,7 +66,7 @@ pub(crate) fn load(options: &Options) -> Result<Serving, Error> {
     if options.clock_unset {
         loader = loader.clock_unset();
     }
-    let mut serving = Serving { pools: Vec::new(), routes: Vec::new() };
+    let mut serving = Serving { pools: Vec::new(), routes: Vec::new(), broker: None };
     let mut known: HashMap<&OsStr, usize> = HashMap::new();
     for route in &options.routes {
         let index = match known.get(route.artifact.as_os_str()) {
@@ -63,7 +79,25 @@ pub(crate) fn load(options: &Options) -> Result<Serving, Error> {
         };
         serving.routes.push(index);
     }
+    serving.broker = broker(options, &serving.pools)?;
     Ok(serving)
+}
+
+/// The broker that answers the guests of these pools. All of them are granted the same.
+fn broker(options: &Options, pools: &[Pool]) -> Result<Option<(PathBuf, Setup)>, Error> {
+    let mut setup: Option<Setup> = None;
+    for pool in pools {
+        let Some(asked) = pool.broker_setup()? else { continue };
+        let demanded = setup.is_some_and(|setup| setup.require_sandbox);
+        setup = Some(Setup { require_sandbox: asked.require_sandbox || demanded, ..asked });
+    }
+    let Some(mut setup) = setup else { return Ok(None) };
+    // As it is named from here; a name that the system cannot complete is one that nobody opens.
+    let authorities = options.authorities.as_ref();
+    setup.authorities =
+        authorities.map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
+    let program = options.broker.clone().map_or_else(Broker::beside_this_program, Ok)?;
+    Ok(Some((program, setup)))
 }
 
 /// Whether a word names a file: as bls-load reads it.
@@ -84,6 +118,12 @@ fn pool(loader: &Loader, options: &Options, artifact: &OsStr) -> Result<Pool, Er
     }
     for (name, value) in &options.variables {
         runner = runner.env(name, value);
+    }
+    for place in &options.network.allow {
+        runner = runner.allow_net(place.clone());
+    }
+    for place in &options.network.deny {
+        runner = runner.deny_net(place.clone());
     }
     for capability in &options.denied {
         runner = runner.deny(*capability);
@@ -107,9 +147,18 @@ fn pool(loader: &Loader, options: &Options, artifact: &OsStr) -> Result<Pool, Er
     Ok(pool)
 }
 
-/// A runner of this pool, for a request with these variables and this body.
-pub(crate) fn runner(pool: &Pool, variables: &[(&[u8], &[u8])], body: &[u8]) -> Runner {
+/// A runner of this pool, for a request with these variables and this body, and who answers what
+/// its guest asks.
+pub(crate) fn runner(
+    pool: &Pool,
+    variables: &[(&[u8], &[u8])],
+    body: &[u8],
+    broker: Option<&SharedBroker>,
+) -> Runner {
     let own = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
-    let runner = pool.runner().stdin(Source::bytes(body));
+    let mut runner = pool.runner().stdin(Source::bytes(body));
+    if let Some(broker) = broker {
+        runner = runner.outside(broker.guest());
+    }
     variables.iter().fold(runner, |runner, (name, value)| runner.env(own(name), own(value)))
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! request   length:u32  route:u16  count:u32  (length:u32 name, length:u32 value)*  body
-//! answer    length:u32  how:u8  code:u32  fuel:u64  fuel-is:u8  memory:u64  microseconds:u64
+//! answer    length:u32  last:u8  how:u8  code:u32  fuel:u64  fuel-is:u8  memory:u64  microseconds:u64
 //!           length:u32 reason  length:u32 stderr  stdout
 //! ```
 //!
@@ -60,6 +60,8 @@ impl How {
 /// What became of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
+    /// Whether the worker ends behind it: then it is asked nothing more.
+    pub(crate) is_last: bool,
     pub(crate) how: How,
     /// The exit code.
     pub(crate) code: u32,
@@ -117,9 +119,10 @@ impl<'a> Request<'a> {
 impl Answer {
     /// Writes it, its length before it.
     pub(crate) fn write(&self, bytes: &mut Vec<u8>) {
-        let length = 1 + 4 + 8 + 1 + 8 + 8 + 4 + 4;
+        let length = 1 + 1 + 4 + 8 + 1 + 8 + 8 + 4 + 4;
         let texts = self.reason.len() + self.stderr.len() + self.stdout.len();
         put_length(bytes, length + texts);
+        bytes.push(u8::from(self.is_last));
         bytes.push(self.how.number());
         bytes.extend_from_slice(&self.code.to_le_bytes());
         let (units, kind) = match self.fuel {
@@ -140,6 +143,8 @@ impl Answer {
     /// Reads what is behind the length. The texts share its memory.
     pub(crate) fn read(bytes: &Bytes) -> Option<Self> {
         let mut rest = &bytes[..];
+        let [last] = take(&mut rest)?;
+        let is_last = [false, true].get(usize::from(last)).copied()?;
         let [how] = take(&mut rest)?;
         let how = *How::ALL.get(usize::from(how))?;
         let code = u32::from_le_bytes(take(&mut rest)?);
@@ -153,7 +158,7 @@ impl Answer {
         let microseconds = u64::from_le_bytes(take(&mut rest)?);
         let (reason, stderr) = (take_text(&mut rest)?, take_text(&mut rest)?);
         let [reason, stderr, stdout] = [reason, stderr, rest].map(|text| bytes.slice_ref(text));
-        Some(Self { how, code, fuel, memory, microseconds, reason, stderr, stdout })
+        Some(Self { is_last, how, code, fuel, memory, microseconds, reason, stderr, stdout })
     }
 }
 
@@ -187,6 +192,7 @@ mod tests {
 
     fn answer() -> Answer {
         Answer {
+            is_last: true,
             how: How::Limit,
             code: 7,
             fuel: Some((1 << 40, true)),
@@ -223,11 +229,13 @@ mod tests {
         for end in 0..whole.len() - 3 {
             assert_eq!(Answer::read(&whole.slice(..end)), None, "{end}");
         }
-        let mut wrong = whole.to_vec();
-        wrong[0] = 9;
-        assert_eq!(Answer::read(&Bytes::from(wrong)), None);
+        for place in [0, 1] {
+            let mut wrong = whole.to_vec();
+            wrong[place] = 9;
+            assert_eq!(Answer::read(&Bytes::from(wrong)), None);
+        }
         let mut long = whole.to_vec();
-        long[30..34].copy_from_slice(&u32::MAX.to_le_bytes());
+        long[31..35].copy_from_slice(&u32::MAX.to_le_bytes());
         assert_eq!(Answer::read(&Bytes::from(long)), None);
         for bytes in [&[][..], &[0; 5], &[0, 0, 255, 255, 255, 255], &[0, 0, 1, 0, 0, 0, 9]] {
             assert_eq!(Request::read(bytes), None, "{bytes:?}");

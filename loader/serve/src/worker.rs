@@ -9,7 +9,8 @@
 use crate::serving::{self, Serving};
 use crate::sys;
 use crate::wire::{self, Answer, How, LENGTH_BYTES, REASON_BYTES_MAX, STDERR_BYTES_MAX};
-use bls_loader::{Limit, Outcome, Wall};
+use bls_loader::outside::SharedBroker;
+use bls_loader::{Error, Limit, Outcome, Wall};
 use bytes::Bytes;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::{Errno, read, retry_on_intr, write};
@@ -32,16 +33,28 @@ pub(crate) struct Most {
 pub(crate) fn run(serving: &Serving, most: Most, socket: &OwnedFd, birth: OwnedFd) -> ! {
     let name = c"bls-serve: work";
     let _ = rustix::thread::set_name(name);
-    let standing = begin(serving, most, socket, &birth);
-    let is_born = standing.is_ok();
-    let said = standing.unwrap_or_else(|why| why);
+    let (said, broker) = match begin(serving, most, socket, &birth) {
+        Ok((missing, broker)) => (missing, Some(broker)),
+        Err(why) => (why, None),
+    };
     let _ = write_all(&birth, said.as_bytes());
     drop(birth);
-    if !is_born {
-        sys::exit_now(1);
+    let Some(broker) = broker else { sys::exit_now(1) };
+    match work(serving, most, socket, broker.as_ref()) {
+        End::Asked => sys::exit_now(0),
+        End::WithItsBroker => sys::exit_now(WITH_ITS_BROKER),
     }
-    work(serving, most, socket);
-    sys::exit_now(0)
+}
+
+/// The exit code of a worker whose broker answers no more: another is made at once.
+pub(crate) const WITH_ITS_BROKER: i32 = 3;
+
+/// Why a worker ends.
+enum End {
+    /// The front is gone, or says what makes no sense.
+    Asked,
+    /// Its broker answers no more.
+    WithItsBroker,
 }
 
 /// The first byte of what a worker says that begins to work; behind it, what its wall is without.
@@ -52,23 +65,26 @@ fn begin(
     most: Most,
     socket: &OwnedFd,
     birth: &OwnedFd,
-) -> Result<String, String> {
+) -> Result<(String, Option<SharedBroker>), String> {
+    let refused =
+        |error: &Error| format!("{}\n{error}\n{}", error.code(), error.hint().unwrap_or_default());
+    // While it may start a program.
+    let broker = serving.start_broker().map_err(|error| refused(&error))?;
     silence().map_err(|error| format!("serve.process\ncannot open /dev/null: {error}\n"))?;
     // A request is there as it came, and as the guest reads it; output as it was written, and as
     // it is sent; and both as a buffer grows.
     let beside = most.request.saturating_mul(3).saturating_add(most.output.saturating_mul(4));
     let wall = serving.pools.iter().fold(Wall::new(), Wall::around);
     let wall = wall.keep(socket).keep(birth).beside(beside.saturating_add(8 << 20));
+    let wall = broker.iter().fold(wall, Wall::asking);
     match wall.stand() {
         Ok(standing) => {
             let missing = standing.missing().iter();
             let missing: Vec<String> =
                 missing.map(|(piece, why)| format!("{piece} ({why})")).collect();
-            Ok(format!("{BORN}{}", missing.join(", ")))
+            Ok((format!("{BORN}{}", missing.join(", ")), broker))
         }
-        Err(error) => {
-            Err(format!("{}\n{error}\n{}", error.code(), error.hint().unwrap_or_default()))
-        }
+        Err(error) => Err(refused(&error)),
     }
 }
 
@@ -82,17 +98,23 @@ fn silence() -> Result<(), Errno> {
 }
 
 /// Answers, one request behind the other.
-fn work(serving: &Serving, most: Most, socket: &OwnedFd) {
+fn work(serving: &Serving, most: Most, socket: &OwnedFd, broker: Option<&SharedBroker>) -> End {
     let (mut frame, mut sent) = (Vec::new(), Vec::new());
     let longest =
         usize::try_from(most.request).unwrap_or(usize::MAX).saturating_add(HEAD_BYTES_MAX);
     while let Some(length) = receive(socket, &mut frame, longest) {
         let Some(request) = wire::Request::read(&frame[LENGTH_BYTES..LENGTH_BYTES + length]) else {
-            return;
+            return End::Asked;
         };
-        answer(serving, &request).write(&mut sent);
+        let mut answer = answer(serving, &request, broker);
+        // What it says next may be an answer to the guest before.
+        answer.is_last = broker.is_some_and(|broker| !broker.answers());
+        answer.write(&mut sent);
         if write_all(socket, &sent).is_err() {
-            return;
+            return End::Asked;
+        }
+        if answer.is_last {
+            return End::WithItsBroker;
         }
         // What one large request took is given back.
         if frame.len() > HEAD_BYTES_MAX {
@@ -101,6 +123,7 @@ fn work(serving: &Serving, most: Most, socket: &OwnedFd) {
         sent.clear();
         sent.shrink_to(HEAD_BYTES_MAX);
     }
+    End::Asked
 }
 
 /// Reads one frame; its length, or `None` where nothing comes any more, or more than may.
@@ -138,14 +161,14 @@ fn write_all(to: &OwnedFd, mut bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Runs a guest for a request.
-fn answer(serving: &Serving, request: &wire::Request<'_>) -> Answer {
+fn answer(serving: &Serving, request: &wire::Request<'_>, broker: Option<&SharedBroker>) -> Answer {
     let begun = Instant::now();
     let pool = serving.routes.get(usize::from(request.route));
     let pool = pool.and_then(|index| serving.pools.get(*index));
     let Some(pool) = pool else {
         return Answer { reason: Bytes::from_static(b"there is no such route"), ..nothing() };
     };
-    let ended = serving::runner(pool, &request.variables, request.body).run();
+    let ended = serving::runner(pool, &request.variables, request.body, broker).run();
     let microseconds = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
     match ended {
         Err(error) => {
@@ -167,6 +190,7 @@ fn answer(serving: &Serving, request: &wire::Request<'_>) -> Answer {
             };
             ended.stderr.truncate(STDERR_BYTES_MAX);
             Answer {
+                is_last: false,
                 how,
                 code,
                 fuel: ended.fuel.map(|fuel| (fuel.used, fuel.exact)),
@@ -183,6 +207,7 @@ fn answer(serving: &Serving, request: &wire::Request<'_>) -> Answer {
 /// The answer of a guest that was not run.
 fn nothing() -> Answer {
     Answer {
+        is_last: false,
         how: How::Refused,
         code: 0,
         fuel: None,

@@ -10,6 +10,7 @@ use super::{call::CallError, outcome::Ended};
 use crate::error::Error;
 use crate::grant::Held;
 use crate::link::Linked;
+use crate::outside::Setup;
 use crate::policy::{Rules, RunLimits};
 use crate::sys::interrupt::Places;
 use crate::verify::Facts;
@@ -63,6 +64,16 @@ impl Pool {
         let code = Code::Shared(Arc::clone(&self.linked), self.places.clone());
         let (rules, held) = (Arc::clone(&self.rules), Arc::clone(&self.held));
         Runner::with(code, rules, held, self.template.fresh())
+    }
+
+    /// What a broker is to be told that answers its guests
+    /// ([`SharedBroker`](crate::outside::SharedBroker)); `None` where they import nothing that asks
+    /// for what they were granted.
+    ///
+    /// # Errors
+    /// Where a policy forbids what the pool was made with.
+    pub fn broker_setup(&self) -> Result<Option<Setup>, Error> {
+        self.template.broker_setup(&self.linked, &self.rules, &self.limits, &self.held)
     }
 
     /// Runs a guest to its end.

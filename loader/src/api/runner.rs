@@ -115,6 +115,30 @@ impl Parts {
         let outputs = [outputs[0].fresh(), outputs[1].fresh()];
         Self { request: request.clone(), values: values.clone(), stdin: stdin.fresh(), outputs }
     }
+
+    /// Whether it may have connections or listeners.
+    #[cfg(feature = "pool")]
+    pub(crate) fn asks_for_sockets(&self) -> bool {
+        self.request.beyond.network.allow.iter().any(NetGrant::is_tcp)
+    }
+
+    /// What whoever answers such a guest may do for it; `None` where it imports nothing that asks
+    /// for what it was granted.
+    #[cfg(feature = "pool")]
+    pub(crate) fn broker_setup(
+        &self,
+        linked: &Linked,
+        rules: &Rules,
+        limits: &RunLimits,
+        held: &Held,
+    ) -> Result<Option<crate::outside::Setup>, Error> {
+        use bls_artifact::host_table::function;
+        let mapped = linked.mapped();
+        let granted = grant::grant_of(&self.request, rules, limits, mapped.facts(), held)?;
+        let imports = mapped.module().imports();
+        let functions = imports.filter_map(|import| function(import.module(), import.name()));
+        Ok(granted.asking.is_for(functions).then_some(granted.asking.setup))
+    }
 }
 
 impl fmt::Debug for Runner {
@@ -225,7 +249,8 @@ impl Runner {
 
     /// Who answers what it asks of the world outside: an [`Outside`] of one's own, or a
     /// [`Broker`](crate::outside::Broker). It is asked for nothing that was not allowed by name.
-    /// (Not for the guests of a pool together: each runner has its own.)
+    /// (Not for the guests of a pool together: each runner has its own. For those that run one
+    /// behind the other there is [`SharedBroker`](crate::outside::SharedBroker).)
     ///
     /// ```
     /// # use bls_loader::outside::{Answer, Outside, Reason, Refusal, Reply, Request};

@@ -10,6 +10,7 @@ use super::refusal::Refusal;
 use super::timer;
 use crate::confine::process::{Inside, Kept, confine_process};
 use crate::error::Error;
+use crate::outside::SharedBroker;
 use crate::sys::stack::left_bytes;
 use bls_artifact::policy::Requirement;
 use std::fmt;
@@ -57,6 +58,14 @@ impl<'a> Wall<'a> {
         self
     }
 
+    /// Leaves the guests of these pools who answers them: what they need to ask it, and to use the
+    /// sockets that it gives.
+    #[must_use]
+    pub fn asking(mut self, broker: &SharedBroker) -> Self {
+        self.kept.broker = Some(broker.descriptor());
+        self
+    }
+
     /// Leaves the embedder room for so many bytes of memory, beside the guests'.
     #[must_use]
     pub fn beside(mut self, bytes: u64) -> Self {
@@ -94,6 +103,7 @@ impl<'a> Wall<'a> {
         let inside = |pool: &&'a Pool| Inside {
             linked: &pool.linked,
             preopens: pool.held.preopens().collect(),
+            sockets: pool.template.asks_for_sockets(),
         };
         let all: Vec<Inside<'_>> = self.pools.iter().map(inside).collect();
         let sandbox = confine_process(&all, &self.kept, demanded, timer::start_and_wait)?;

@@ -22,6 +22,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub(crate) struct Inside<'a> {
     pub(crate) linked: &'a Linked,
     pub(crate) preopens: Vec<&'a Preopen>,
+    /// Whether its guests may have sockets, where somebody gives them some.
+    pub(crate) sockets: bool,
 }
 
 /// What the embedder keeps for itself.
@@ -29,6 +31,8 @@ pub(crate) struct Inside<'a> {
 pub(crate) struct Kept {
     /// Descriptors above 2. They are read and written.
     pub(crate) descriptors: Vec<RawFd>,
+    /// The descriptor over which guests ask what they were granted beyond files.
+    pub(crate) broker: Option<RawFd>,
     /// The most bytes of memory that the process takes from now on.
     pub(crate) memory: u64,
 }
@@ -58,6 +62,7 @@ pub(crate) fn confine_process(
         .map(|preopen| preopen.dir.as_fd().as_raw_fd())
         .chain(all.iter().filter_map(|inside| inside.linked.mapped().descriptor()))
         .chain(kept.descriptors.iter().copied())
+        .chain(kept.broker)
         .chain(ruleset.as_ref().map(|ruleset| ruleset.as_raw_fd()))
         .collect();
     sandbox.note(Piece::Limits, limit(kept.memory));
@@ -80,7 +85,9 @@ pub(crate) fn confine_process(
     sandbox.note(Piece::Landlock, ruleset.map(drop));
     // A thread is given what its maker has given up.
     start().map_err(|error| ConfineError::System("a thread", error))?;
-    let needs = Needs { folders: folders(preopens()), sockets: false, asks: false };
+    let asks = kept.broker.is_some();
+    let sockets = asks && all.iter().any(|inside| inside.sockets);
+    let needs = Needs { folders: folders(preopens()), sockets, asks };
     let imports = all.iter().flat_map(|inside| host_imports(inside.linked));
     let mut filter = calls::filter(imports, &needs, std::process::id());
     filter.allow(calls::CHANNEL);

@@ -67,6 +67,7 @@ impl Decided {
             extensions: None,
             authorities: None,
             require_sandbox: false,
+            several_guests: false,
             limits: BrokerLimits::default(),
         };
         Self {
@@ -111,6 +112,7 @@ impl Decision<'_> {
             extensions,
             authorities: beyond.authorities.as_ref().map(absolute).transpose()?,
             require_sandbox: self.requires(bls_artifact::policy::Requirement::Sandbox),
+            several_guests: false,
             limits: BrokerLimits::default(),
         };
         let reach = Reach { network: beyond.network.clone(), extensions: aliases, outside: None };

@@ -86,7 +86,7 @@ impl StageError for BrokerError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::NotFound(_) | Self::Start(..) => {
-                "put bls-broker beside bls-load, or name it: --broker PATH".into()
+                "put bls-broker beside this program, or name it: --broker PATH".into()
             }
             Self::Setup(_) => "see the paths behind --extensions and --authorities".into(),
             Self::Silent(..) => {
@@ -120,6 +120,14 @@ impl Broker {
     /// It cannot be started, does not answer, or does not do what it is told to.
     pub fn new(program: &Path, setup: &Setup) -> Result<Self, Error> {
         Ok(Self::start(program, setup)?)
+    }
+
+    /// The program that is looked for where none is named: `bls-broker` beside this one.
+    ///
+    /// # Errors
+    /// Where the system does not say where this one is.
+    pub fn beside_this_program() -> Result<PathBuf, Error> {
+        Ok(beside()?)
     }
 
     pub(crate) fn start(program: &Path, setup: &Setup) -> Result<Self, BrokerError> {

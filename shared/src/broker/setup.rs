@@ -30,6 +30,10 @@ pub struct Setup {
     /// Whether it refuses where it cannot confine itself wholly.
     #[serde(default)]
     pub require_sandbox: bool,
+    /// Whether it answers for several guests, one behind the other
+    /// ([`NextGuest`](super::Request::NextGuest)).
+    #[serde(default)]
+    pub several_guests: bool,
     /// How much of everything.
     #[serde(default)]
     pub limits: BrokerLimits,

@@ -36,6 +36,7 @@ fn requests() -> Vec<Request> {
             first_byte_ms: None,
             between_bytes_ms: Some(u64::MAX),
         },
+        Request::NextGuest,
     ]
 }
 
@@ -178,11 +179,12 @@ fn a_setup_is_whole_or_refused() {
         }),
         authorities: Some("/etc/ca.pem".into()),
         require_sandbox: true,
+        several_guests: true,
         limits: BrokerLimits { handles: 3, ..BrokerLimits::default() },
     };
     assert_eq!(Setup::parse(&setup.to_text().unwrap()), Ok(setup));
     let least = Setup::parse(br#"{"version":1}"#).unwrap();
-    assert!(least.net.is_empty() && least.extensions.is_none());
+    assert!(least.net.is_empty() && least.extensions.is_none() && !least.several_guests);
     for (text, words) in [
         (r#"{}"#, "version"),
         (r#"{"version":2}"#, "version 2"),

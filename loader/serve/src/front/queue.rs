@@ -1,7 +1,7 @@
 //! Requests that wait for a worker, and the workers that take them, each one at a time.
 //!
 //! Guarantees that no more wait than may, that one whose time is over is not begun, and that a
-//! worker's end costs the one request that it has. A worker that does not answer in its guest's
+//! worker's end costs at most the one request that it has. A worker that does not answer in its guest's
 //! time is killed by the keeper.
 
 use crate::control;
@@ -231,11 +231,15 @@ impl Work {
     /// Hands requests to a worker until it is gone.
     pub(super) async fn with(self: Arc<Self>, process: u32, socket: Socket) {
         let counted = Counted::new(&self.queue.workers);
+        let mut is_done = false;
         while let Some(job) = self.next(&socket).await {
             let mut job = job;
             let exchanged = timeout(self.time + GRACE, self.exchange(&socket, &mut job)).await;
             let (ending, goes_on) = match exchanged {
-                Ok(Exchanged::Answered(answer)) => (Ending::Answered(answer), true),
+                Ok(Exchanged::Answered(answer)) => {
+                    is_done = answer.is_last;
+                    (Ending::Answered(answer), !is_done)
+                }
                 Ok(Exchanged::Lost) => (Ending::Lost, false),
                 Ok(Exchanged::Undelivered) => {
                     // It was dead before: another takes it.
@@ -250,8 +254,13 @@ impl Work {
                 break;
             }
         }
-        control::kill(&*self.keeper, process);
         drop(counted);
+        // One that has said its last word ends by itself.
+        let mut more = Vec::with_capacity(1);
+        if is_done && timeout(GRACE, socket.receive(&mut more)).await.is_ok() {
+            return;
+        }
+        control::kill(&*self.keeper, process);
         self.metrics.lock().unwrap_or_else(PoisonError::into_inner).lost_a_worker();
     }
 

@@ -142,7 +142,9 @@ fn bytes_of_request(request: &Request) -> u64 {
         | Request::Exchange { method, url, headers, body, .. } => {
             method.len() + url.len() + bytes_of_headers(headers) + body.len()
         }
-        Request::Read { .. } | Request::Close { .. } | Request::Extensions => 0,
+        Request::Read { .. } | Request::Close { .. } | Request::Extensions | Request::NextGuest => {
+            0
+        }
         Request::Connect { endpoint } | Request::Listen { endpoint } => endpoint.len(),
         Request::HttpRpc { params, .. } => params.len(),
         Request::Start { alias, arguments, variables } => {
