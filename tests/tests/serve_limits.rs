@@ -1,10 +1,13 @@
 //! bls-serve's limits, and the life of its processes: what a request may take, who waits, who is
-//! replaced, and how all of it ends.
+//! replaced, what is read again, and how all of it ends.
 
-use bls_tests::serve::{connect, read_reply, send, server, until};
+use bls_tests::programs::fixtures;
+use bls_tests::serve::{Server, connect, read_reply, send, server, until, words};
 use rustix::process::Signal;
+use std::ffi::OsString;
 use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 #[test]
 fn each_request_has_its_limits() {
@@ -203,4 +206,83 @@ fn slow_clients_do_not_stay() {
     let mut taken = Vec::new();
     let _ = taking_nothing.read_to_end(&mut taken);
     assert!(taken.len() < body.len(), "all of it was sent");
+}
+
+#[test]
+fn what_is_served_is_read_again_when_asked() {
+    let (home, artifact) = words();
+    let place = home.path("app.bls");
+    std::fs::copy(&artifact, &place).expect("a copy");
+    let options = ["--workers=1", "--timeout=1s"].map(OsString::from);
+    let server = Server::start(&home, &[&options[..], &[place.clone().into()]].concat());
+    let ask = || server.get("/coun").text();
+    assert_eq!(ask(), "11");
+    // In one step, as a deployment does it.
+    let put = |bytes: &[u8]| {
+        std::fs::write(home.path("next"), bytes).expect("written");
+        std::fs::rename(home.path("next"), &place).expect("renamed");
+    };
+    let said = |what: &str| server.said().matches(what).count();
+    let reload = |what: &str| {
+        let before = said(what);
+        server.signal(Signal::HUP);
+        until(what, || said(what) > before);
+    };
+    let other = home.compile(&fixtures().join("cgi/hello.wat"), &[]);
+    put(&std::fs::read(other).expect("an artifact"));
+    assert_eq!(ask(), "11", "nobody asked yet");
+    let before = server.processes("work");
+    let mut busy = connect(server.address);
+    busy.write_all(b"GET /spin HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    until("it is at work", || server.metric("bls_serve_active_requests") == 1);
+    reload("bls-serve: reloaded");
+    assert_eq!(ask(), "hello");
+    // What had begun is ended by the one that began it, and that is gone then.
+    assert_eq!(read_reply(&mut busy).status, 504);
+    until("the worker is gone", || {
+        let now = server.processes("work");
+        now.len() == 1 && now != before
+    });
+    // What is refused takes nobody's place.
+    let workers = server.processes("work");
+    put(b"no artifact");
+    reload("not reloaded, what was served goes on");
+    assert!(server.said().contains("; code: framing."), "{}", server.said());
+    std::fs::remove_file(&place).expect("removed");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &place, rustix::fs::Mode::RWXU).expect("a pipe");
+    reload("is no file that can be read again; code: serve.reload");
+    assert_eq!(ask(), "hello");
+    assert_eq!(server.processes("work"), workers);
+    assert_eq!(server.metric("bls_serve_workers_lost_total"), 0);
+    assert!(!server.said().contains("worker"), "{}", server.said());
+}
+
+#[test]
+fn no_request_is_lost_while_it_reloads() {
+    let (_home, server) = server(&["--workers=2"]);
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let asking: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut count = 0;
+                    while !done.load(Ordering::Relaxed) {
+                        assert_eq!(server.get("/coun").both(), (200, "11".into()));
+                        count += 1;
+                    }
+                    count
+                })
+            })
+            .collect();
+        for round in 1..=5 {
+            server.signal(Signal::HUP);
+            until("it is reloaded", || {
+                server.said().matches("bls-serve: reloaded").count() == round
+            });
+        }
+        done.store(true, Ordering::Relaxed);
+        assert!(asking.into_iter().all(|one| one.join().expect("a thread") > 0));
+    });
+    until("two are left", || server.processes("work").len() == 2);
+    assert_eq!(server.metric("bls_serve_workers_lost_total"), 0);
 }

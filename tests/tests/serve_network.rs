@@ -84,7 +84,8 @@ fn what_is_granted_is_reached_and_nothing_else() {
     // Each worker is answered by one process, which ends with it.
     let children = || {
         let worker = server.processes("work")[0];
-        std::fs::read_to_string(format!("/proc/{worker}/task/{worker}/children")).unwrap_or_default()
+        std::fs::read_to_string(format!("/proc/{worker}/task/{worker}/children"))
+            .unwrap_or_default()
     };
     let before = children();
     assert_eq!(before.split_whitespace().count(), 1, "{before}");
@@ -131,10 +132,8 @@ fn a_guest_that_waits_too_long_takes_its_broker_with_it() {
         let _ = stream.read_to_end(&mut Vec::new());
     });
     let pages = pages();
-    let (_home, server) = server(&[
-        "--timeout=300ms",
-        &format!("--allow-net=http://{never},http://{pages}"),
-    ]);
+    let (_home, server) =
+        server(&["--timeout=300ms", &format!("--allow-net=http://{never},http://{pages}")]);
     for _ in 0..3 {
         let worker = server.processes("work");
         assert_eq!(server.get(&format!("/page?http://{never}/")).status, 504);

@@ -1,6 +1,6 @@
 //! What keeper and front say to each other: datagrams over a socket pair, with descriptors.
 //!
-//! Keeper to front: a listener, a worker, an exporter, that it is to drain. Front to keeper: that a worker is
+//! Keeper to front: a listener, a worker, that a worker is done, an exporter, that it is to drain. Front to keeper: that a worker is
 //! to be killed. Guarantees nothing of what the other does: the keeper takes the front's words
 //! only for what they can do, which is to end a worker.
 
@@ -26,6 +26,8 @@ pub(crate) enum Order {
     Admin(OwnedFd),
     /// A worker: its process's number, and the way to it.
     Worker(u32, OwnedFd),
+    /// The worker of this number gets no more; what it has begun it ends.
+    Retire(u32),
     /// Whoever sends to the collector is there, or another one.
     Exporter(OwnedFd),
     /// Take no more, and end when what has begun is done, or this time is over.
@@ -41,6 +43,7 @@ pub(crate) fn order(front: impl AsFd, order: Order) -> io::Result<()> {
         Order::Public(listener) => (b'P', 0, Some(listener)),
         Order::Admin(listener) => (b'A', 0, Some(listener)),
         Order::Worker(process, socket) => (b'W', u64::from(process), Some(socket)),
+        Order::Retire(process) => (b'R', u64::from(process), None),
         Order::Exporter(socket) => (b'E', 0, Some(socket)),
         Order::Drain(time) => (b'D', u64::try_from(time.as_millis()).unwrap_or(u64::MAX), None),
     };
@@ -84,6 +87,7 @@ pub(crate) fn next_order(keeper: impl AsFd) -> io::Result<Option<Order>> {
         (b'P', Some(listener)) => Order::Public(listener),
         (b'A', Some(listener)) => Order::Admin(listener),
         (b'W', Some(socket)) => Order::Worker(number as u32, socket),
+        (b'R', None) => Order::Retire(number as u32),
         (b'E', Some(socket)) => Order::Exporter(socket),
         (b'D', None) => Order::Drain(Duration::from_millis(number)),
         _ => return Err(Errno::PROTO.into()),
@@ -120,11 +124,13 @@ mod tests {
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).expect("a pair");
         let (reader, writer) = rustix::pipe::pipe().expect("a pipe");
         order(&keeper, Order::Worker(77, writer)).expect("sent");
+        order(&keeper, Order::Retire(77)).expect("sent");
         order(&keeper, Order::Drain(Duration::from_secs(3))).expect("sent");
         let Ok(Some(Order::Worker(77, writer))) = next_order(&front) else { panic!("no worker") };
         rustix::io::write(&writer, b"x").expect("written");
         let mut byte = [0];
         assert_eq!(rustix::io::read(&reader, &mut byte), Ok(1));
+        assert!(matches!(next_order(&front), Ok(Some(Order::Retire(77)))));
         assert!(matches!(
             next_order(&front),
             Ok(Some(Order::Drain(time))) if time == Duration::from_secs(3)

@@ -206,8 +206,10 @@ async fn serve(settings: Settings, control: OwnedFd, log: Log) -> io::Result<()>
                 tokio::spawn(listening);
             }
             Ok(Some(Order::Worker(process, socket))) => {
-                tokio::spawn(Arc::clone(&work).with(process, Socket::new(socket)?));
+                let retired = work.queue.expect(process);
+                tokio::spawn(Arc::clone(&work).with(process, Socket::new(socket)?, retired));
             }
+            Ok(Some(Order::Retire(process))) => work.queue.retire(process),
             Ok(Some(Order::Exporter(socket))) => {
                 if let Some(telemetry) = &front.telemetry {
                     telemetry.exporter(socket)?;

@@ -3,7 +3,8 @@
 //! It reads no byte of a client and runs no guest. Guarantees that the front was made before an
 //! artifact was read, and each worker from a process that has one thread; that nothing is
 //! listened on before all is verified; that a worker which ended is replaced, the more slowly
-//! the sooner it ended, and so is the exporter; and that no process of its outlives it.
+//! the sooner it ended, and so is the exporter; that what cannot be reloaded takes nobody's place; and
+//! that no process of its outlives it.
 
 use crate::control::{self, Order};
 use crate::front::{self, Settings};
@@ -11,8 +12,9 @@ use crate::options::{LogPlace, Options, Place};
 use crate::otlp::exporter;
 use crate::program::notice;
 use crate::serving::{self, Serving};
+use crate::sys::{self, Asked};
 use crate::worker::{self, BORN, Most, WITH_ITS_BROKER};
-use crate::{Defect, Failure, sys};
+use crate::{Defect, Failure};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::{
@@ -63,12 +65,13 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         control: ours,
         signals,
         workers: Vec::new(),
+        retired: Vec::new(),
         exporter: Slot { process: None, short: 0, next: Instant::now() },
         most: Most { request: options.request_max, output: options.output_max },
     };
     let served = loaded.and_then(|serving| {
         keeper.begin(options, &serving)?;
-        keeper.keep(options, &serving)
+        keeper.keep(options, serving)
     });
     keeper.end();
     served
@@ -160,6 +163,8 @@ struct Keeper {
     control: OwnedFd,
     signals: OwnedFd,
     workers: Vec<Slot>,
+    /// Workers that get no more, and when they are killed if they have not ended.
+    retired: Vec<(Pid, Instant)>,
     /// Who sends to the collector, where there is one.
     exporter: Slot,
     most: Most,
@@ -243,22 +248,24 @@ impl Keeper {
     }
 
     /// Serves until somebody asks for the end, and nothing that has begun is left.
-    fn keep(&mut self, options: &Options, serving: &Serving) -> Result<(), Failure> {
+    fn keep(&mut self, options: &Options, mut serving: Serving) -> Result<(), Failure> {
         let mut end: Option<Instant> = None;
         loop {
             let exporter = options.otlp.as_ref().map(|_| &self.exporter);
             let slots = self.workers.iter().chain(exporter);
             let next = slots.filter(|slot| slot.process.is_none());
-            let next = next.map(|slot| slot.next).chain(end).min();
+            let late = self.retired.iter().map(|(_, until)| *until);
+            let next = next.map(|slot| slot.next).chain(end).chain(late).min();
             self.wait(next);
             while let Some(worker) = control::next_wish(&self.control) {
                 self.kill(worker);
             }
-            let mut is_asked = false;
+            self.kill_late();
+            let mut asked = Vec::new();
             while let Some(signal) = self.signal() {
-                is_asked |= sys::asks_for_the_end(signal);
+                asked.extend(sys::asked_by(signal));
             }
-            if is_asked {
+            if asked.contains(&Asked::End) {
                 if end.is_some() {
                     notice("asked twice: ended at once");
                     return Ok(());
@@ -266,6 +273,14 @@ impl Keeper {
                 notice(&format!("takes no more; {:?} for what has begun", options.drain));
                 end = Some(Instant::now() + options.drain + GRACE);
                 self.tell(Order::Drain(options.drain))?;
+            } else if end.is_none() && asked.contains(&Asked::Reload) {
+                match self.reload(options, &mut serving) {
+                    Ok(()) => notice("reloaded"),
+                    Err(failure) => notice(&format!(
+                        "not reloaded, what was served goes on: {failure}; code: {}",
+                        failure.code
+                    )),
+                }
             }
             let front_is_gone = self.bury(end.is_some());
             match (front_is_gone, end) {
@@ -276,7 +291,44 @@ impl Keeper {
                 (false, Some(end)) if Instant::now() >= end => return Ok(()),
                 _ => {}
             }
-            self.replace(options, serving);
+            self.replace(options, &serving);
+        }
+    }
+
+    /// Reads artifacts, trust and policies again, and puts other workers in the place of those
+    /// that are there, which end what they have begun.
+    fn reload(&mut self, options: &Options, serving: &mut Serving) -> Result<(), Failure> {
+        serving::check_files(options)?;
+        let loaded = serving::load(options)?;
+        for number in 0..self.workers.len() {
+            let before = self.workers[number].process.take();
+            if let Err(failure) = self.make(number, &loaded) {
+                if number == 0 {
+                    // What it said of itself is said; it has ended.
+                    self.workers[number].process = before;
+                    return Err(failure);
+                }
+                notice(&format!("no worker can be made: {failure}"));
+            }
+            if let Some((process, _)) = before {
+                let until = Instant::now() + options.timeout + GRACE + GRACE;
+                self.retired.push((process, until));
+                self.tell(Order::Retire(process.as_raw_nonzero().get().cast_unsigned()))?;
+            }
+        }
+        *serving = loaded;
+        Ok(())
+    }
+
+    /// Kills the workers that should have ended.
+    fn kill_late(&mut self) {
+        let now = Instant::now();
+        for (process, until) in &mut self.retired {
+            if *until <= now {
+                let _ = kill_process(*process, Signal::KILL);
+                // It is heard of in a moment.
+                *until = now + GRACE;
+            }
         }
     }
 
@@ -303,7 +355,8 @@ impl Keeper {
     /// Kills a worker that is one.
     fn kill(&self, number: u32) {
         let is_it = |process: &Pid| process.as_raw_nonzero().get().cast_unsigned() == number;
-        let mut processes = self.workers.iter().filter_map(|slot| slot.process);
+        let working = self.workers.iter().filter_map(|slot| slot.process);
+        let mut processes = working.chain(self.retired.iter().copied());
         if let Some((process, _)) = processes.find(|(process, _)| is_it(process)) {
             let _ = kill_process(process, Signal::KILL);
         }
@@ -319,6 +372,11 @@ impl Keeper {
                 if let Some(signal) = status.terminating_signal() {
                     notice(&format!("the front was ended by {}", sys::signal_name(signal)));
                 }
+                continue;
+            }
+            let retired = self.retired.len();
+            self.retired.retain(|(one, _)| *one != process);
+            if self.retired.len() < retired {
                 continue;
             }
             let is_it = |slot: &Slot| slot.process.is_some_and(|(one, _)| one == process);
@@ -370,7 +428,8 @@ impl Keeper {
     /// Ends what is left of its processes, and waits for their end.
     fn end(&mut self) {
         let slots = self.workers.iter().chain([&self.exporter]);
-        let workers = slots.filter_map(|slot| slot.process).map(|(process, _)| process);
+        let workers = slots.filter_map(|slot| slot.process).chain(self.retired.iter().copied());
+        let workers = workers.map(|(process, _)| process);
         // The front first: what is cut off is not answered as if its worker had died.
         for process in self.front.into_iter().chain(workers) {
             let _ = kill_process(process, Signal::KILL);

@@ -58,6 +58,8 @@ pub enum Defect {
     Log,
     /// The system does not give a process, or one of ours ended that must not.
     Process,
+    /// What is served cannot be read again.
+    Reload,
 }
 
 impl Defect {
@@ -69,6 +71,7 @@ impl Defect {
             Self::Listen => "serve.listen",
             Self::Log => "serve.log",
             Self::Process => "serve.process",
+            Self::Reload => "serve.reload",
         }
     }
 }

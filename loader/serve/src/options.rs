@@ -92,6 +92,8 @@ Trust
   -h, --help                    this text
   -V, --version                 the release
 
+Signals: SIGTERM and SIGINT end it; SIGHUP has it read artifacts, trust and
+policies again, and goes on with what it has where one is refused.
 Exit codes: 0 ended by a signal, 2 usage, 125 refused or failed
 Examples:
   bls-serve app.bls

@@ -7,6 +7,7 @@
 
 use crate::cgi;
 use crate::options::Options;
+use crate::{Defect, Failure};
 use bls_artifact::policy::Requirement;
 use bls_loader::outside::{Broker, Setup, SharedBroker};
 use bls_loader::{Access, Error, Loader, Pool, Runner, Sink, Source, Trust};
@@ -38,6 +39,23 @@ impl Serving {
         let broker = self.broker.as_ref();
         broker.map(|(program, setup)| SharedBroker::new(program, setup)).transpose()
     }
+}
+
+/// Refuses where what is named is no file to be read again: a pipe would be waited for.
+///
+/// # Errors
+/// The artifact that is none.
+pub(crate) fn check_files(options: &Options) -> Result<(), Failure> {
+    let paths = options.routes.iter().map(|route| &route.artifact).filter(|word| is_file(word));
+    for path in paths {
+        if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+            let path = bls_artifact::text::printable_path(path.as_ref());
+            let hint = "serve a file or what is installed, or restart";
+            let what = format!("{path} is no file that can be read again");
+            return Err(Failure::new(Defect::Reload, what, hint));
+        }
+    }
+    Ok(())
 }
 
 /// Verifies and maps what is to be served.

@@ -35,7 +35,7 @@ pub(crate) fn exit_now(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
-/// The signals that the keeper hears: the ends that others ask for, and ends of its processes.
+/// The signals that the keeper hears: what others ask for, and ends of its processes.
 const HEARD: [libc::c_int; 4] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGCHLD];
 
 /// Has these signals wait until they are read, in this process and in those that it makes: a
@@ -63,9 +63,22 @@ pub(crate) fn signals() -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
-/// Whether the number is that of a signal by which somebody asks for the end.
-pub(crate) fn asks_for_the_end(signal: u32) -> bool {
-    signal != libc::SIGCHLD as u32
+/// What somebody asks for by a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// SIGTERM, SIGINT: the end.
+    End,
+    /// SIGHUP: that artifacts, trust and policies are read again.
+    Reload,
+}
+
+/// What is asked for by the signal of this number.
+pub(crate) fn asked_by(signal: u32) -> Option<Asked> {
+    match libc::c_int::try_from(signal) {
+        Ok(libc::SIGTERM | libc::SIGINT) => Some(Asked::End),
+        Ok(libc::SIGHUP) => Some(Asked::Reload),
+        _ => None,
+    }
 }
 
 /// Bytes of what is read for one signal, which begins with its number.

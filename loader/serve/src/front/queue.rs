@@ -59,6 +59,15 @@ enum Exchanged {
     Lost,
 }
 
+/// What a worker is to do next.
+enum Next {
+    Job(Job),
+    /// Nothing any more.
+    Retired,
+    /// It has ended meanwhile.
+    Gone,
+}
+
 /// Those that wait.
 #[derive(Debug)]
 pub(super) struct Queue {
@@ -69,6 +78,8 @@ pub(super) struct Queue {
     workers: AtomicUsize,
     /// Workers that have nothing to do.
     idle: AtomicUsize,
+    /// Each worker's number, and what it is told by when it gets no more.
+    known: Mutex<Vec<(u32, Arc<Notify>)>>,
 }
 
 impl Queue {
@@ -79,6 +90,7 @@ impl Queue {
             added: Notify::new(),
             workers: AtomicUsize::new(0),
             idle: AtomicUsize::new(0),
+            known: Mutex::default(),
         }
     }
 
@@ -89,6 +101,29 @@ impl Queue {
     /// How many workers there are.
     pub(super) fn workers(&self) -> usize {
         self.workers.load(Ordering::Relaxed)
+    }
+
+    fn lock_known(&self) -> MutexGuard<'_, Vec<(u32, Arc<Notify>)>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Knows a worker from now on; what it is told by when it gets no more.
+    pub(super) fn expect(&self, process: u32) -> Arc<Notify> {
+        let retired = Arc::new(Notify::new());
+        self.lock_known().push((process, Arc::clone(&retired)));
+        retired
+    }
+
+    /// Gives this worker no more.
+    pub(super) fn retire(&self, process: u32) {
+        for (_, retired) in self.lock_known().iter().filter(|(known, _)| *known == process) {
+            // Also one that is at work learns it, when it is done.
+            retired.notify_one();
+        }
+    }
+
+    fn forget(&self, retired: &Arc<Notify>) {
+        self.lock_known().retain(|(_, known)| !Arc::ptr_eq(known, retired));
     }
 
     /// How many requests wait.
@@ -229,11 +264,15 @@ impl Drop for Counted<'_> {
 
 impl Work {
     /// Hands requests to a worker until it is gone.
-    pub(super) async fn with(self: Arc<Self>, process: u32, socket: Socket) {
+    pub(super) async fn with(self: Arc<Self>, process: u32, socket: Socket, retired: Arc<Notify>) {
         let counted = Counted::new(&self.queue.workers);
         let mut is_done = false;
-        while let Some(job) = self.next(&socket).await {
-            let mut job = job;
+        let is_retired = loop {
+            let mut job = match self.next(&socket, &retired).await {
+                Next::Job(job) => job,
+                Next::Retired => break true,
+                Next::Gone => break false,
+            };
             let exchanged = timeout(self.time + GRACE, self.exchange(&socket, &mut job)).await;
             let (ending, goes_on) = match exchanged {
                 Ok(Exchanged::Answered(answer)) => {
@@ -244,17 +283,22 @@ impl Work {
                 Ok(Exchanged::Undelivered) => {
                     // It was dead before: another takes it.
                     self.queue.put_back(job);
-                    break;
+                    break false;
                 }
                 Err(_) => (Ending::Silent, false),
             };
             // Whoever asked may be gone.
             let _ = job.reply.send(ending);
             if !goes_on {
-                break;
+                break false;
             }
-        }
+        };
+        self.queue.forget(&retired);
         drop(counted);
+        if is_retired {
+            // It ends with its socket; the keeper sees to it.
+            return;
+        }
         // One that has said its last word ends by itself.
         let mut more = Vec::with_capacity(1);
         if is_done && timeout(GRACE, socket.receive(&mut more)).await.is_ok() {
@@ -264,15 +308,16 @@ impl Work {
         self.metrics.lock().unwrap_or_else(PoisonError::into_inner).lost_a_worker();
     }
 
-    /// The next request; `None` where the worker is gone meanwhile.
-    async fn next(&self, socket: &Socket) -> Option<Job> {
+    /// The next request for a worker.
+    async fn next(&self, socket: &Socket, retired: &Notify) -> Next {
         let _idle = Counted::new(&self.queue.idle);
         let mut unasked = Vec::with_capacity(1);
         tokio::select! {
             biased;
-            job = self.queue.next() => Some(job),
+            () = retired.notified() => Next::Retired,
+            job = self.queue.next() => Next::Job(job),
             // It has nothing to say.
-            _ = socket.receive(&mut unasked) => None,
+            _ = socket.receive(&mut unasked) => Next::Gone,
         }
     }
 
