@@ -11,6 +11,7 @@ mod adversaries;
 mod artifacts;
 mod bombs;
 mod compile;
+mod components;
 mod cpu;
 mod deltas;
 mod distribution;
@@ -40,7 +41,7 @@ mod wall;
 pub const HELP: &str = "\
 Benchmarks of the two programs beside their peers. Prints tables, asserts nothing.
 
-Usage: cargo xtask bench [load|fuel|memory|ablation|cpu|size|sizes|deltas|compile|adversaries|bombs|embedding|wall|node|nans|oci|fleet|distribution|serve]... [RUNS] [--callgrind]
+Usage: cargo xtask bench [load|fuel|memory|ablation|cpu|size|sizes|deltas|compile|adversaries|bombs|components|embedding|wall|node|nans|oci|fleet|distribution|serve]... [RUNS] [--callgrind]
        cargo xtask bench page [RUNS] [--even-if-busy] [--json FILE]
 
   load         start of a process: hello, by size, large artifacts; from files and installed
@@ -52,6 +53,7 @@ Usage: cargo xtask bench [load|fuel|memory|ablation|cpu|size|sizes|deltas|compil
   sizes        native images: beside the wasm, by section, by target
   deltas       what changed between two releases: length, install; beside bsdiff and zstd
   compile      time to compile, beside another bls-compile (BLS_COMPILE_OTHER)
+  components   components of WASI 0.2: size, fuel, time, memory, beside wasmtime's precompiled components
   adversaries  modules that are cheap in fuel and dear in time
   bombs        modules made to explode meter, audit or code generator
   wall         what giving up everything before a guest costs, beside another bls-load (BLS_LOAD_OTHER)
@@ -66,14 +68,14 @@ Usage: cargo xtask bench [load|fuel|memory|ablation|cpu|size|sizes|deltas|compil
                speed, metering, compiling, memory, sizes; writes BENCH.md and contrib/bench/*.svg
 
   RUNS         runs of each command [default: 300 for load and wall, 7 for fuel, memory, ablation and cpu, 5 for adversaries,
-               25 for embedding, 60 for compile, 5 for node and serve, 15 for nans, 40 for oci,
+               25 for embedding, 15 for components, 60 for compile, 5 for node and serve, 15 for nans, 40 for oci,
                500 containers for fleet, 1000 artifacts for distribution, 11 for deltas, 9 for page: 20 times that for its starts, a third for compiling and
                techniques of the meter]
   --even-if-busy  with page: write it although others use the machine; its head says so
   --json FILE  with page: all figures
   --callgrind  with fuel and ablation: instructions executed by short programs, counted by valgrind (slow)
 
-Without a name, all of them but ablation, compile, cpu, deltas, distribution, fleet, memory, oci, page, serve, sizes and wall. BLS_SHARED names a folder with guests/ and bench/.
+Without a name, all of them but ablation, compile, components, cpu, deltas, distribution, fleet, memory, oci, page, serve, sizes and wall. BLS_SHARED names a folder with guests/ and bench/.
 ";
 
 /// What is measured, and how often.
@@ -96,6 +98,7 @@ enum Name {
     Adversaries,
     Bombs,
     Compile,
+    Components,
     Embedding,
     Wall,
     Node,
@@ -132,6 +135,7 @@ impl Options {
                 "sizes" => options.names.push(Name::Sizes),
                 "bombs" => options.names.push(Name::Bombs),
                 "compile" => options.names.push(Name::Compile),
+                "components" => options.names.push(Name::Components),
                 "node" => options.names.push(Name::Node),
                 "deltas" => options.names.push(Name::Deltas),
                 "cpu" => options.names.push(Name::Cpu),
@@ -202,6 +206,9 @@ pub fn run(options: &Options) -> Result<(), String> {
             Name::Sizes => sizes::run()?,
             Name::Bombs => bombs::run(&bench)?,
             Name::Compile => compile::run(&bench, options.runs.unwrap_or(compile::RUNS))?,
+            Name::Components => {
+                components::run_all(&bench, options.runs.unwrap_or(components::RUNS))?;
+            }
             Name::Node => node::run(&bench, options.runs.unwrap_or(node::RUNS))?,
             Name::Wall => wall::run(&bench, options.runs.unwrap_or(wall::RUNS))?,
             Name::Nans => nans::run(options.runs.unwrap_or(nans::RUNS))?,

@@ -86,12 +86,21 @@ impl Peers {
 
     /// Runs a command; what the kernel counted of it and of its children.
     pub(super) fn usage(&self, command: &Command) -> Option<Usage> {
+        self.usage_with(command, None)
+    }
+
+    /// The same, with this file as its standard input.
+    pub(super) fn usage_with(&self, command: &Command, input: Option<&Path>) -> Option<Usage> {
+        let stdin = match input {
+            Some(path) => Stdio::from(std::fs::File::open(path).ok()?),
+            None => Stdio::null(),
+        };
         let mut measured = Command::new(self.measure.as_ref()?);
         measured.arg(command.get_program()).args(command.get_args());
         if let Some(folder) = command.get_current_dir() {
             measured.current_dir(folder);
         }
-        let output = measured.stdin(Stdio::null()).output().ok()?;
+        let output = measured.stdin(stdin).output().ok()?;
         let text = String::from_utf8_lossy(&output.stderr);
         let (kibibytes, microseconds) = text.lines().last()?.split_once(' ')?;
         Some(Usage {
