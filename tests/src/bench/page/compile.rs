@@ -1,4 +1,5 @@
-//! Compiling: processor time, memory and length of the result, beside `wasmtime compile`.
+//! Compiling: processor time, memory and length of the result, beside `wasmtime compile`, without
+//! its fuel and with it.
 
 use super::super::artifacts::{length, stem};
 use super::super::statistics::Samples;
@@ -37,6 +38,7 @@ pub(super) fn section(kit: &Kit<'_>, runs: usize) -> Result<Section, String> {
         "bls-compile, s",
         "wasmtime, s",
         "×",
+        "× with fuel",
         "× elapsed",
         "bls-compile, MB",
         "wasmtime, MB",
@@ -51,7 +53,7 @@ pub(super) fn section(kit: &Kit<'_>, runs: usize) -> Result<Section, String> {
         table.row(cells(&module, &costs));
         let each = costs
             .iter()
-            .zip(["bls-compile", "wasmtime"])
+            .zip(["bls-compile", "wasmtime", "wasmtime, fuel"])
             .map(|(cost, name)| (name.to_owned(), cost.json()));
         figures.push(json!({
             "module": stem(&module),
@@ -65,7 +67,8 @@ pub(super) fn section(kit: &Kit<'_>, runs: usize) -> Result<Section, String> {
         title: "Compiling",
         text: "`bls-compile` (meter, proof that it counts, checks of NaNs, code, signature) beside `wasmtime \
                compile` (code), in turns. Seconds: processor time of all threads and processes, medians; *×*: \
-               median of the ratios of pairs, *× elapsed*: of the time that a person waits. MB: the most that \
+               median of the ratios of pairs, *× with fuel*: to wasmtime where it meters too (`-W fuel`), \
+               *× elapsed*: of the time that a person waits, to wasmtime without. MB: the most that \
                one process had in memory. KB: the module, and what comes out. The longest is compiled once."
             .to_owned(),
         table,
@@ -89,15 +92,17 @@ fn guests() -> Vec<PathBuf> {
 /// Ours, and wasmtime's where it is there.
 fn costs(kit: &Kit<'_>, module: &Path, runs: usize) -> Result<Vec<Cost>, String> {
     let home = &kit.bench.home;
-    let outputs = [home.path("compiled.bls"), home.path("compiled.cwasm")];
+    let outputs =
+        ["compiled.bls", "compiled.cwasm", "compiled-fuel.cwasm"].map(|name| home.path(name));
     let mut ours = home.compile_command(module);
     ours.arg("--quiet").arg("-o").arg(&outputs[0]);
     let mut commands = vec![ours];
-    commands.extend(kit.bench.peers.wasmtime.as_ref().map(|wasmtime| {
+    for (options, output) in [(&[][..], &outputs[1]), (&["-W", "fuel=1000000000"], &outputs[2])] {
+        let Some(wasmtime) = &kit.bench.peers.wasmtime else { break };
         let mut command = Command::new(wasmtime);
-        command.arg("compile").arg(module).arg("-o").arg(&outputs[1]);
-        command
-    }));
+        command.arg("compile").args(options).arg(module).arg("-o").arg(output);
+        commands.push(command);
+    }
     let empty = || Cost { cpu: Samples::default(), wall: Samples::default(), peak: 0, made: 0 };
     let mut costs: Vec<Cost> = commands.iter().map(|_| empty()).collect();
     for _ in 0..runs {
@@ -127,7 +132,7 @@ impl Cost {
 }
 
 fn cells(module: &Path, costs: &[Cost]) -> Vec<String> {
-    let (ours, theirs) = (&costs[0], costs.get(1));
+    let (ours, theirs, fuelled) = (&costs[0], costs.get(1), costs.get(2));
     let seconds = |cost: &Cost| format!("{:.2}", cost.cpu.median() / 1e6);
     vec![
         stem(module),
@@ -135,6 +140,7 @@ fn cells(module: &Path, costs: &[Cost]) -> Vec<String> {
         seconds(ours),
         theirs.map_or_else(dash, seconds),
         ratio(theirs.map(|theirs| ours.cpu.median_over(&theirs.cpu))),
+        ratio(fuelled.map(|fuelled| ours.cpu.median_over(&fuelled.cpu))),
         ratio(theirs.map(|theirs| ours.wall.median_over(&theirs.wall))),
         megabytes(ours.peak),
         theirs.map_or_else(dash, |theirs| megabytes(theirs.peak)),
