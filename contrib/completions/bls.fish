@@ -369,8 +369,12 @@ complete -c bls-registry -n '__fish_seen_subcommand_from image' -l trust
 complete -c bls-registry -n '__fish_seen_subcommand_from cache' -l authorities
 complete -c bls-registry -n '__fish_seen_subcommand_from cache' -l max-time
 complete -c bls-serve -n 'true' -l admin
+complete -c bls-serve -n 'true' -l allow-net
+complete -c bls-serve -n 'true' -l authorities
+complete -c bls-serve -n 'true' -l broker
 complete -c bls-serve -n 'true' -l clock-unset
 complete -c bls-serve -n 'true' -l deny
+complete -c bls-serve -n 'true' -l deny-net
 complete -c bls-serve -n 'true' -l dir
 complete -c bls-serve -n 'true' -l dir-ro
 complete -c bls-serve -n 'true' -l drain

@@ -50,8 +50,8 @@ _bls() {
         bls-registry:cache) options=(--authorities --max-time) ;;
         bls-registry:) options=(cache image pull push) ;;
         bls-registry:*) options=() ;;
-        bls-serve:) options=(--admin --clock-unset --deny --dir --dir-ro --drain --env --fuel --header-timeout --help --idle-timeout --listen --log --log-level --max-connections --max-descriptors --max-memory --max-output --max-request --otlp --pass-authorization --policy --queue --require-fuel --require-sandbox --route --store --timeout --trust --version --workers) ;;
-        bls-serve:*) options=(--admin --clock-unset --deny --dir --dir-ro --drain --env --fuel --header-timeout --help --idle-timeout --listen --log --log-level --max-connections --max-descriptors --max-memory --max-output --max-request --otlp --pass-authorization --policy --queue --require-fuel --require-sandbox --route --store --timeout --trust --version --workers) ;;
+        bls-serve:) options=(--admin --allow-net --authorities --broker --clock-unset --deny --deny-net --dir --dir-ro --drain --env --fuel --header-timeout --help --idle-timeout --listen --log --log-level --max-connections --max-descriptors --max-memory --max-output --max-request --otlp --pass-authorization --policy --queue --require-fuel --require-sandbox --route --store --timeout --trust --version --workers) ;;
+        bls-serve:*) options=(--admin --allow-net --authorities --broker --clock-unset --deny --deny-net --dir --dir-ro --drain --env --fuel --header-timeout --help --idle-timeout --listen --log --log-level --max-connections --max-descriptors --max-memory --max-output --max-request --otlp --pass-authorization --policy --queue --require-fuel --require-sandbox --route --store --timeout --trust --version --workers) ;;
     esac
     if [[ $PREFIX == -* || -z $command ]]; then
         compadd -- $options

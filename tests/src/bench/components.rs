@@ -121,13 +121,11 @@ fn measure(bench: &Bench, recorded: &Run, runs: usize) -> Result<Measured, Strin
         Measured { samples: Default::default(), peaks: [None; 2], sizes, fuel: None };
     let ours = |folder: &Path| ours(bench, recorded, &made, folder);
     let peer = |folder: &Path| {
-        let mut command = bench.peers.wasmtime_run(&["-W", PROPOSALS], compiled.as_ref()?)?;
-        let module = command.get_args().next_back()?.to_owned();
-        // The grants stand before the module.
-        let mut words: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
-        let _ = words.pop();
-        command = Command::new(command.get_program());
-        command.args(words).args(recorded.grants(folder)).arg(module).args(&recorded.args);
+        let grants = recorded.grants(folder);
+        let options: Vec<&str> =
+            ["-W", PROPOSALS].into_iter().chain(grants.iter().map(String::as_str)).collect();
+        let mut command = bench.peers.wasmtime_run(&options, compiled.as_ref()?)?;
+        command.args(&recorded.args);
         Some(command)
     };
     // One round warms up.
