@@ -21,6 +21,9 @@ pub(super) const RUNS: usize = 15;
 /// What some of them use and wasmtime does not offer unasked.
 const PROPOSALS: &str = "exceptions=y,gc=y,function-references=y,tail-call=y,multi-memory=y";
 
+/// An interface that wasmtime has only where it is asked to.
+const HTTP: &[u8] = b"wasi:http/types@";
+
 /// Prints the tables.
 pub(super) fn run_all(bench: &Bench, runs: usize) -> Result<(), String> {
     let mut table = Table::new(&[
@@ -112,6 +115,7 @@ fn measure(bench: &Bench, recorded: &Run, runs: usize) -> Result<Measured, Strin
     // Not every build of wasmtime reads text.
     let binary = bench.home.path(&format!("{file}.component.wasm"));
     let bytes = wat::parse_file(&recorded.file).map_err(|error| error.to_string())?;
+    let asks_for_http = bytes.windows(HTTP.len()).any(|window| window == HTTP);
     std::fs::write(&binary, bytes).map_err(|error| error.to_string())?;
     let compiled = bench.peers.wasmtime_compile(&binary, &["-W", PROPOSALS]);
     let sizes = [made.bytes, compiled.as_deref().map_or(0, length)];
@@ -122,8 +126,10 @@ fn measure(bench: &Bench, recorded: &Run, runs: usize) -> Result<Measured, Strin
     let ours = |folder: &Path| ours(bench, recorded, &made, folder);
     let peer = |folder: &Path| {
         let grants = recorded.grants(folder);
+        let http: &[&str] = if asks_for_http { &["-S", "http"] } else { &[] };
+        let grants = grants.iter().map(String::as_str);
         let options: Vec<&str> =
-            ["-W", PROPOSALS].into_iter().chain(grants.iter().map(String::as_str)).collect();
+            ["-W", PROPOSALS].into_iter().chain(http.iter().copied()).chain(grants).collect();
         let mut command = bench.peers.wasmtime_run(&options, compiled.as_ref()?)?;
         command.args(&recorded.args);
         Some(command)
