@@ -524,9 +524,9 @@ pub(crate) fn one_module(
         Modules::Component(component) => clock.run(Stage::Link, || {
             link_component(component, options.debug_file).map_err(Error::Link)
         }),
-        Modules::Plugged(parts) => clock.run(Stage::Link, || {
-            link_plugged(parts, options.debug_file).map_err(Error::Link)
-        }),
+        Modules::Plugged(parts) => {
+            clock.run(Stage::Link, || link_plugged(parts, options.debug_file).map_err(Error::Link))
+        }
     }
 }
 

@@ -353,8 +353,11 @@ fn inspect_prints_the_world_of_a_component() {
     let _ = without_key(&home, &["inspect", "bad.wasm"]).expect(1).says(&["code: inspect.world"]);
     fs::write(home.path("bad.wat"), "(component (import").unwrap();
     let _ = without_key(&home, &["inspect", "bad.wat"]).expect(1).says(&["code: input.text"]);
-    fs::write(home.path("in.wat"), "(component (import \"x\" (instance (export \"y\" (instance)))))")
-        .unwrap();
+    fs::write(
+        home.path("in.wat"),
+        "(component (import \"x\" (instance (export \"y\" (instance)))))",
+    )
+    .unwrap();
     let _ = without_key(&home, &["inspect", "in.wat"]).expect(1).says(&["code: inspect.world"]);
 }
 

@@ -71,7 +71,10 @@ impl fmt::Display for ModulesError {
                 write!(f, "a configuration names its modules itself; --module and --plug do too")
             }
             Self::Plugs => {
-                write!(f, "--module is about modules, --plug about components, and INPUT is one of the two")
+                write!(
+                    f,
+                    "--module is about modules, --plug about components, and INPUT is one of the two"
+                )
             }
             Self::Md5(file, found, wanted) => {
                 write!(f, "{file} has the MD5 {found}, and should have {wanted:?}")
@@ -447,7 +450,10 @@ mod tests {
         assert_eq!(read(&app, &with(&["lib"], 1)).unwrap_err().code(), "options.plugs");
         let inputs = read(&app, &with(&[], 2)).unwrap();
         let names: Vec<_> = inputs.given.all().map(|(name, _)| name.unwrap().to_owned()).collect();
-        assert_eq!((&names[..], inputs.files.len()), (&["lib", "lib-2", "app"].map(String::from)[..], 3));
+        assert_eq!(
+            (&names[..], inputs.files.len()),
+            (&["lib", "lib-2", "app"].map(String::from)[..], 3)
+        );
         assert!(matches!(inputs.given, Given::Plugged(_)));
     }
 

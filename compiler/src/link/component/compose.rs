@@ -114,9 +114,7 @@ fn export<'b>(
         let index = outer.builder.alias_export(instance, name, kind);
         // A function's types are those that are exported here, by their new names.
         let of_type = match ty {
-            ComponentEntityType::Func(id) => {
-                Some(ComponentTypeRef::Func(outer.function(at, *id)?))
-            }
+            ComponentEntityType::Func(id) => Some(ComponentTypeRef::Func(outer.function(at, *id)?)),
             _ => None,
         };
         let exported = outer.builder.export(*name, kind, index, of_type);
@@ -231,7 +229,9 @@ fn wire<'a>(borders: &[Border<'a>]) -> Result<Wiring<'a>, LinkError> {
     used.pop();
     if let Some(plug) = used.iter().position(|used| !used) {
         let names = |all: &[&str]| all.iter().map(|name| (*name).to_owned()).collect();
-        let wanted: Vec<&str> = groups.iter().map(|group| group.name).collect();
+        let mut wanted: Vec<&str> = groups.iter().map(|group| group.name).collect();
+        // What is WASI's is there without a plug.
+        wanted.sort_by_key(|name| name.starts_with("wasi:"));
         return Err(LinkError::Component(ComponentError::PlugUnused {
             plug: borders[plug].name.to_owned(),
             exports: names(&borders[plug].exports),
@@ -289,7 +289,8 @@ fn judge(
     }
     let message = error.message();
     let at = begins.partition_point(|begin| *begin <= error.offset()).checked_sub(1);
-    let why = message.strip_prefix("type mismatch for import `").and_then(|rest| rest.split_once('`'));
+    let why =
+        message.strip_prefix("type mismatch for import `").and_then(|rest| rest.split_once('`'));
     let (Some(at), Some((import, why))) = (at, why) else {
         return Err(ComponentError::PlugBorder(in_one_line(message)).into());
     };
@@ -315,6 +316,8 @@ fn judge(
 
 /// What the validator says in a line for each level.
 fn in_one_line(message: &str) -> String {
+    // Numbers of resources say nothing outside of the validator.
+    let message = message.split(" (ResourceId").next().unwrap_or(message);
     let lines = message.lines().map(|line| line.strip_prefix("type mismatch in ").unwrap_or(line));
     lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(": ")
 }

@@ -108,7 +108,10 @@ impl fmt::Display for ComponentError {
                 some(wanted)
             ),
             Self::PlugType { plug, export, importer, import, what } if export == import => {
-                write!(f, "{plug:?} exports {export} otherwise than {importer:?} imports it: {what}")
+                write!(
+                    f,
+                    "{plug:?} exports {export} otherwise than {importer:?} imports it: {what}"
+                )
             }
             Self::PlugType { plug, export, importer, import, what } => write!(
                 f,

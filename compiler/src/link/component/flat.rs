@@ -275,7 +275,7 @@ pub(super) fn refusal(error: wasmparser::Error) -> ComponentError {
         Some(missing) if asynchronous.contains(missing) => ComponentError::Async(what),
         Some(missing) if threads.contains(missing) => ComponentError::Threads(what),
         Some(_) => ComponentError::Feature(message.to_owned()),
-        None => ComponentError::Invalid(message.to_owned(), Some(error.offset())),
+        None => ComponentError::Invalid(message.replace('\n', ": "), Some(error.offset())),
     }
 }
 

@@ -282,7 +282,8 @@ mod tests {
             parse(&["--max-compile-memory=1GiB", "--max-compile-time", "2m", "a"]).unwrap().bounded;
         assert_eq!(bounded.max_compile_memory, Some(1 << 30));
         assert_eq!(bounded.max_compile_time.map(|time| time.as_secs()), Some(120));
-        let run = parse(&["--plug=a.wasm", "--plug", "b.wasm", "--module", "m=c.wasm", "d"]).unwrap();
+        let run =
+            parse(&["--plug=a.wasm", "--plug", "b.wasm", "--module", "m=c.wasm", "d"]).unwrap();
         assert_eq!(run.with.plug, [PathBuf::from("a.wasm"), PathBuf::from("b.wasm")]);
         assert_eq!(run.with.module, [("m".to_owned(), PathBuf::from("c.wasm"))]);
         let run = parse(&["--no-fuel", "--", "-odd", "a"]).unwrap();
