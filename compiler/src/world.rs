@@ -50,7 +50,8 @@ mod tests {
         let component = wat::parse_str(
             r#"(component
                 (import "example:math/types@1.0.0" (instance
-                  (export "point" (type (record (field "x" s32) (field "y" s32))))))
+                  (type $point (record (field "x" s32) (field "y" s32)))
+                  (export "point" (type (eq $point)))))
                 (core module $m (func (export "add") (param i32 i32) (result i32)
                   (i32.add (local.get 0) (local.get 1))))
                 (core instance $i (instantiate $m))

@@ -190,7 +190,8 @@ fn all_types_are_written_again() {
               (export "[static]thing.open" (func (result (own $thing))))))
             (alias export $types "pair" (type $pair))
             (alias export $types "thing" (type $thing))
-            (import "number" (type $number (eq f64)))
+            (type $float f64)
+            (import "number" (type $number (eq $float)))
             (import "loose" (func (param "it" (own $thing)) (param "n" $number) (result $pair)))
             (import "a:b/user@1.0.1" (instance
               (alias outer 1 $pair (type $p)) (export "pair" (type $pair (eq $p)))

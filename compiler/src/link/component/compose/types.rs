@@ -14,8 +14,8 @@ use wasm_encoder::{
     ComponentTypeRef, ComponentValType, InstanceType, TypeBounds,
 };
 use wasmparser::component_types::{
-    self, ComponentAnyTypeId, ComponentDefinedType, ComponentDefinedTypeId, ComponentEntityType,
-    ComponentFuncTypeId, ResourceId,
+    self, AliasableResourceId, ComponentAnyTypeId, ComponentDefinedType, ComponentDefinedTypeId,
+    ComponentEntityType, ComponentFuncTypeId, ResourceId,
 };
 
 /// How deep types may be inside one another; the engine has the same bound.
@@ -24,7 +24,10 @@ const DEPTH_MAX: u32 = 100;
 /// A type at the border of a component, by the component's number.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Key {
+    /// A resource, by any of its names.
     Resource(usize, ResourceId),
+    /// A resource, by one of its names.
+    Alias(usize, AliasableResourceId),
     Defined(usize, ComponentDefinedTypeId),
 }
 
@@ -145,7 +148,7 @@ impl<'b> Outer<'b> {
         let index = self.builder.import(group.name, ty);
         for (part, name) in &group.members {
             if let ComponentEntityType::Type { created, .. } = self.parts[*part].import(name)? {
-                self.known.extend(Key::of(*part, *created).map(|key| (key, index)));
+                self.know(*part, *created, Some(index));
             }
         }
         self.states[at] = State::Done(index);
@@ -206,7 +209,21 @@ impl<'b> Outer<'b> {
 
     fn know(&mut self, part: usize, id: ComponentAnyTypeId, number: Option<u32>) {
         let known = self.inner.as_mut().map_or(&mut self.known, |inner| &mut inner.known);
-        known.extend(Key::of(part, id).zip(number));
+        let Some((key, number)) = Key::of(part, id).zip(number) else { return };
+        // The first of a resource's names stands for those that are not known.
+        known.entry(key).or_insert(number);
+        if let ComponentAnyTypeId::Resource(id) = id {
+            known.insert(Key::Alias(part, id), number);
+        }
+    }
+
+    fn known(&self, part: usize, id: ComponentAnyTypeId) -> Option<u32> {
+        let known = self.inner.as_ref().map_or(&self.known, |inner| &inner.known);
+        let by_name = match id {
+            ComponentAnyTypeId::Resource(id) => known.get(&Key::Alias(part, id)),
+            _ => None,
+        };
+        by_name.or_else(|| known.get(&Key::of(part, id)?)).copied()
     }
 
     /// What a type that has a name at a border is: a resource of its own, or one that is there.
@@ -230,7 +247,7 @@ impl<'b> Outer<'b> {
     /// What was exported as `index` has types that functions behind it may use.
     pub(super) fn exported(&mut self, part: usize, ty: &'b ComponentEntityType, index: u32) {
         if let ComponentEntityType::Type { created, .. } = ty {
-            self.known.extend(Key::of(part, *created).map(|key| (key, index)));
+            self.know(part, *created, Some(index));
             return;
         }
         for (created, export) in types_of(&self.parts[part], Some(ty)) {
@@ -287,9 +304,8 @@ impl<'b> Outer<'b> {
         let mut next = Some(id);
         while let Some(id) = next {
             let Some(key) = Key::of(part, id) else { break };
-            let known = self.inner.as_ref().map_or(&self.known, |inner| &inner.known);
-            if let Some(number) = known.get(&key) {
-                return Ok(*number);
+            if let Some(number) = self.known(part, id) {
+                return Ok(number);
             }
             if let Some(origin) = self.origins.get(&key).copied()
                 && let Some(number) = self.taken(origin)?
