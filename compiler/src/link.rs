@@ -19,7 +19,7 @@ use crate::validate::{Validated, validate};
 use bls_artifact::limits::MODULE_BYTES_MAX;
 use bls_artifact::recipe::{Ingredient, Recipe};
 use bls_artifact::target::EngineProfile;
-pub use component::{ComponentError, link_component, link_plugged};
+pub use component::{ComponentError, Misfit, link_component, link_plugged};
 pub use error::LinkError;
 use module::{Import, Module};
 use resolve::Program;

@@ -26,7 +26,7 @@ use super::{ComponentPart, write};
 use crate::input::{Component, Piece, Pieces, Source};
 use bls_artifact::limits::MODULE_BYTES_MAX;
 use bls_artifact::recipe::{Ingredient, Recipe};
-pub use error::ComponentError;
+pub use error::{ComponentError, Misfit};
 use flat::Def;
 use std::ops::Range;
 use wasmtime_environ::ScopeVec;

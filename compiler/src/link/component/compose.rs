@@ -13,7 +13,7 @@
 //! May assume nothing about the bytes. Guarantees that the same components give the same bytes, and
 //! that every plug fills something.
 
-use super::error::ComponentError;
+use super::error::{ComponentError, Misfit};
 use super::flat::{features, refusal};
 use crate::link::error::LinkError;
 use std::collections::HashMap;
@@ -299,13 +299,13 @@ fn judge(
     };
     let filling = border.imports.iter().zip(&fillings[at]).find(|(name, _)| **name == import);
     Err(LinkError::Component(match filling {
-        Some((_, Filling::Export(from, export))) => ComponentError::PlugType {
+        Some((_, Filling::Export(from, export))) => ComponentError::PlugType(Box::new(Misfit {
             plug: borders[*from].name.to_owned(),
             export: (*export).to_owned(),
             importer: border.name.to_owned(),
             import: import.to_owned(),
             what: in_one_line(why),
-        },
+        })),
         _ => ComponentError::PlugBorder(format!(
             "{import} remains imported, and {:?} imports it as another type than those before it: {}",
             border.name,

@@ -5,6 +5,35 @@ use std::fmt;
 /// How many names a sentence has.
 const NAMES_SHOWN: usize = 4;
 
+/// An export that does not fit an import.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misfit {
+    /// Whose export.
+    pub plug: String,
+    /// Its name.
+    pub export: String,
+    /// Whose import.
+    pub importer: String,
+    /// Its name.
+    pub import: String,
+    /// How the types differ.
+    pub what: String,
+}
+
+impl fmt::Display for Misfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { plug, export, importer, import, what } = self;
+        if export == import {
+            write!(f, "{plug:?} exports {export} otherwise than {importer:?} imports it: {what}")
+        } else {
+            write!(
+                f,
+                "{plug:?} exports {export}, and {importer:?} imports {import} of another type: {what}"
+            )
+        }
+    }
+}
+
 /// Why a component does not become a module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ComponentError {
@@ -34,18 +63,7 @@ pub enum ComponentError {
         wanted: Vec<String>,
     },
     /// An export of a plug that is of another type than the import that it would fill.
-    PlugType {
-        /// Whose export.
-        plug: String,
-        /// Its name.
-        export: String,
-        /// Whose import.
-        importer: String,
-        /// Its name.
-        import: String,
-        /// How the types differ.
-        what: String,
-    },
+    PlugType(Box<Misfit>),
     /// What several components import, or export together, cannot stand at one border: why.
     PlugBorder(String),
 }
@@ -107,16 +125,7 @@ impl fmt::Display for ComponentError {
                 some(exports),
                 some(wanted)
             ),
-            Self::PlugType { plug, export, importer, import, what } if export == import => {
-                write!(
-                    f,
-                    "{plug:?} exports {export} otherwise than {importer:?} imports it: {what}"
-                )
-            }
-            Self::PlugType { plug, export, importer, import, what } => write!(
-                f,
-                "{plug:?} exports {export}, and {importer:?} imports {import} of another type: {what}"
-            ),
+            Self::PlugType(misfit) => misfit.fmt(f),
             Self::PlugBorder(what) => {
                 write!(f, "the components cannot be put together: {what}")
             }
@@ -140,7 +149,7 @@ impl ComponentError {
             Self::NoRun(_) => "link.component-no-run",
             Self::TooMany(..) => "link.component-too-many",
             Self::PlugUnused { .. } => "link.plug-unused",
-            Self::PlugType { .. } => "link.plug-type",
+            Self::PlugType(_) => "link.plug-type",
             Self::PlugBorder(_) => "link.plug-border",
         }
     }
@@ -166,7 +175,7 @@ impl ComponentError {
             Self::PlugUnused { .. } => {
                 "leave it out; or, if another plug imports from it, name it before that one"
             }
-            Self::PlugType { .. } => {
+            Self::PlugType(_) => {
                 "build both from the same interface, and name a plug before those that import from it; bls-compile inspect shows what each of them says"
             }
             Self::PlugBorder(_) => {
