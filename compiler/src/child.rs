@@ -70,6 +70,8 @@ pub enum Job {
     Examine(WasmFeatures),
     /// The module that several are.
     Link(crate::options::Options),
+    /// The world of a component, as WIT.
+    World,
 }
 
 /// How the other process ended without an answer.

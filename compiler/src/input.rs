@@ -9,14 +9,16 @@
 use bls_artifact::artifact::{Foreign, MAGIC, foreign_kind};
 use bls_artifact::digest::Sha256;
 use bls_artifact::limits::{MODULE_BYTES_MAX, NAME_BYTES_MAX};
-use bls_artifact::recipe::{Ingredient, Recipe, RecipeError};
+use bls_artifact::recipe::Recipe;
 use std::fmt;
 use std::io::{self, Read};
 use std::path::Path;
 pub use text::TextError;
+pub use unread::{Given, Unread};
 
 mod legacy;
 mod text;
+mod unread;
 
 /// The name of standard input on the command line.
 pub const STDIN: &str = "-";
@@ -40,6 +42,8 @@ pub enum InputError {
     Foreign(&'static str),
     /// A component, where only a core module can be.
     Component,
+    /// A core module, where only a component can be.
+    Module,
     /// Neither a module nor text that begins like one.
     NotWebAssembly,
     /// Text that is no module; what and where.
@@ -66,6 +70,7 @@ impl fmt::Display for InputError {
             Self::Component => {
                 write!(f, "this is a WebAssembly component, and here only a core module can be")
             }
+            Self::Module => write!(f, "this is a core module, and here only a component can be"),
             Self::NotWebAssembly => {
                 write!(f, "this is neither a WebAssembly module nor its text format")
             }
@@ -89,6 +94,7 @@ impl InputError {
             Self::Version(_) => "input.version",
             Self::Foreign(_) => "input.foreign",
             Self::Component => "input.component",
+            Self::Module => "input.module",
             Self::NotWebAssembly => "input.not-webassembly",
             Self::Text(_) => "input.text",
         }
@@ -119,7 +125,10 @@ impl InputError {
             Self::Truncated => "fetch or build the file again",
             Self::Version(_) => "use a newer bls-compile, or build for WebAssembly 1.0 binaries",
             Self::Component => {
-                "compile it by itself: bls-compile app.component.wasm; its modules are linked then"
+                "compile it by itself: bls-compile app.component.wasm; components are put together by --plug"
+            }
+            Self::Module => {
+                "make a component of it (wasm-tools component new); modules are linked by --module NAME=FILE"
             }
             Self::Foreign("a .bls artifact") => {
                 "it is compiled already: bls-load app.bls runs it, bls-compile inspect app.bls shows it"
@@ -146,6 +155,8 @@ pub struct Source {
     given_bytes: u64,
     recipe: Option<Recipe>,
     world: Option<String>,
+    /// The functions of a component that are called by their types, each as WIT has it.
+    calls: Vec<String>,
     pieces: Option<Pieces>,
 }
 
@@ -178,7 +189,8 @@ impl Source {
         Binary::new(bytes, label)?.module()
     }
 
-    /// The module that a component became, whose world has this text.
+    /// The module that a component became, whose world has this text, and whose functions are
+    /// called by their types.
     ///
     /// # Errors
     /// [`InputError::TooLong`].
@@ -186,12 +198,14 @@ impl Source {
         wasm: Vec<u8>,
         component: Component,
         world: String,
+        calls: Vec<String>,
     ) -> Result<Self, InputError> {
         if wasm.len() as u64 > MODULE_BYTES_MAX {
             return Err(InputError::TooLong);
         }
         let Component { name, given, given_bytes, .. } = component;
-        Ok(Self { name, wasm, given, given_bytes, recipe: None, world: Some(world), pieces: None })
+        let (recipe, world, pieces) = (None, Some(world), None);
+        Ok(Self { name, wasm, given, given_bytes, recipe, world, calls, pieces })
     }
 
     /// A module that was linked of several, which had so many bytes together.
@@ -208,7 +222,8 @@ impl Source {
             return Err(InputError::TooLong);
         }
         let given = recipe.digest();
-        Ok(Self { name, wasm, given, given_bytes, recipe: Some(recipe), world: None, pieces: None })
+        let (recipe, world, calls, pieces) = (Some(recipe), None, Vec::new(), None);
+        Ok(Self { name, wasm, given, given_bytes, recipe, world, calls, pieces })
     }
 
     /// Reads a file, or standard input where `path` is `-`.
@@ -265,6 +280,17 @@ impl Source {
         self.world.as_deref()
     }
 
+    /// The functions of the component that are called by their types, each as WIT has it.
+    #[must_use]
+    pub fn calls(&self) -> &[String] {
+        &self.calls
+    }
+
+    /// The same, as what components became that have this border together.
+    pub(crate) fn with_world(self, world: String, calls: Vec<String>) -> Self {
+        Self { world: Some(world), calls, ..self }
+    }
+
     /// The same, with what it is made of.
     pub(crate) fn with_pieces(self, pieces: Option<Pieces>) -> Self {
         Self { pieces, ..self }
@@ -310,6 +336,18 @@ impl Component {
     pub fn wasm(&self) -> &[u8] {
         &self.wasm
     }
+
+    /// SHA-256 of the bytes that were given: of the text, where it was text.
+    #[must_use]
+    pub fn given(&self) -> Sha256 {
+        self.given
+    }
+
+    /// How many bytes were given.
+    #[must_use]
+    pub fn given_bytes(&self) -> u64 {
+        self.given_bytes
+    }
 }
 
 /// What can be compiled: a module or a component.
@@ -344,9 +382,17 @@ impl Binary {
                 if wasm.len() as u64 > MODULE_BYTES_MAX {
                     return Err(InputError::TooLong);
                 }
-                let (recipe, world) = (None, None);
-                let pieces = None;
-                Self::Module(Source { name, wasm, given, given_bytes, recipe, world, pieces })
+                let (recipe, world, calls, pieces) = (None, None, Vec::new(), None);
+                Self::Module(Source {
+                    name,
+                    wasm,
+                    given,
+                    given_bytes,
+                    recipe,
+                    world,
+                    calls,
+                    pieces,
+                })
             }
             Layer::Component => Self::Component(Component { name, wasm, given, given_bytes }),
         })
@@ -379,14 +425,6 @@ impl Binary {
         }
     }
 
-    /// Itself, where it may be: among several only a module.
-    ///
-    /// # Errors
-    /// [`InputError::Component`].
-    pub(crate) fn among(self, several: bool) -> Result<Self, InputError> {
-        if several { self.module().map(Self::Module) } else { Ok(self) }
-    }
-
     /// The bytes.
     #[must_use]
     pub fn wasm(&self) -> &[u8] {
@@ -394,78 +432,6 @@ impl Binary {
             Self::Module(source) => source.wasm(),
             Self::Component(component) => component.wasm(),
         }
-    }
-}
-
-/// Bytes that nobody has looked into.
-#[derive(Clone, Debug)]
-pub struct Unread {
-    /// What messages call them, usually a file's name.
-    pub label: String,
-    /// The bytes.
-    pub bytes: Vec<u8>,
-}
-
-/// What is to be compiled, before anybody has looked into it.
-#[derive(Clone, Debug)]
-pub enum Given {
-    /// A module.
-    One(Unread),
-    /// Several that become one, by their names, the entry last.
-    Several(Vec<(String, Unread)>),
-}
-
-impl Given {
-    /// A module alone.
-    #[must_use]
-    pub fn one(bytes: Vec<u8>, label: &str) -> Self {
-        Self::One(Unread { label: label.to_owned(), bytes })
-    }
-
-    /// What it is called; of several, the entry.
-    #[must_use]
-    pub fn label(&self) -> &str {
-        match self {
-            Self::One(one) => &one.label,
-            Self::Several(all) => all.last().map_or("", |(_, entry)| &entry.label),
-        }
-    }
-
-    /// All of it, with the names of several.
-    pub fn all(&self) -> impl Iterator<Item = (Option<&str>, &Unread)> {
-        let (one, all) = match self {
-            Self::One(one) => (Some(one), &[][..]),
-            Self::Several(all) => (None, all.as_slice()),
-        };
-        let named = all.iter().map(|(name, one)| (Some(name.as_str()), one));
-        one.into_iter().map(|one| (None, one)).chain(named)
-    }
-
-    /// All of it, without the names of several.
-    #[must_use]
-    pub fn into_all(self) -> Vec<Unread> {
-        match self {
-            Self::One(one) => vec![one],
-            Self::Several(all) => all.into_iter().map(|(_, one)| one).collect(),
-        }
-    }
-
-    /// The source that a manifest would name: SHA-256 of a module, or of a recipe.
-    ///
-    /// # Errors
-    /// [`RecipeError`], when these cannot be several modules of one program.
-    pub fn digest(&self) -> Result<Sha256, RecipeError> {
-        let all = match self {
-            Self::One(one) => return Ok(Sha256::of(&one.bytes)),
-            Self::Several(all) => all,
-        };
-        let ingredient = |(name, one): &(String, Unread)| Ingredient {
-            name: name.clone(),
-            sha256: Sha256::of(&one.bytes),
-        };
-        let mut modules: Vec<Ingredient> = all.iter().map(ingredient).collect();
-        let entry = modules.pop().ok_or(RecipeError::Text(1))?;
-        Recipe::new(modules, entry).map(|recipe| recipe.digest())
     }
 }
 

@@ -46,3 +46,4 @@ pub mod rebuild;
 pub mod sign;
 mod sys;
 pub mod validate;
+mod world;

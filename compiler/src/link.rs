@@ -19,7 +19,7 @@ use crate::validate::{Validated, validate};
 use bls_artifact::limits::MODULE_BYTES_MAX;
 use bls_artifact::recipe::{Ingredient, Recipe};
 use bls_artifact::target::EngineProfile;
-pub use component::{ComponentError, link_component};
+pub use component::{ComponentError, Misfit, link_component, link_plugged};
 pub use error::LinkError;
 use module::{Import, Module};
 use resolve::Program;
@@ -49,6 +49,15 @@ pub struct Part {
     pub source: Source,
 }
 
+/// A component that is put together with others.
+#[derive(Clone, Debug)]
+pub struct ComponentPart {
+    /// What messages and the recipe call it.
+    pub name: String,
+    /// The component.
+    pub component: Component,
+}
+
 /// What a program is made of.
 #[derive(Clone, Debug)]
 pub enum Modules {
@@ -58,6 +67,8 @@ pub enum Modules {
     Several(Vec<Part>),
     /// A component, whose modules become one.
     Component(Component),
+    /// Several components, the socket last, that become one component first.
+    Plugged(Vec<ComponentPart>),
 }
 
 impl From<Source> for Modules {
@@ -87,7 +98,17 @@ impl Modules {
                 };
                 parts.map(part).collect::<Option<_>>().map(Self::Several)
             }
-            Given::Several(_) => None,
+            Given::Plugged(all) if all.len() == read.len() => {
+                let parts = all.iter().zip(read);
+                let part = |((name, _), one): (&(String, Unread), Binary)| match one {
+                    Binary::Component(component) => {
+                        Some(ComponentPart { name: name.clone(), component })
+                    }
+                    Binary::Module(_) => None,
+                };
+                parts.map(part).collect::<Option<_>>().map(Self::Plugged)
+            }
+            Given::Several(_) | Given::Plugged(_) => None,
         }
     }
 
@@ -98,6 +119,7 @@ impl Modules {
             Self::One(source) => source.name(),
             Self::Several(parts) => parts.last().map_or("", |entry| entry.source.name()),
             Self::Component(component) => component.name(),
+            Self::Plugged(parts) => parts.last().map_or("", |socket| socket.component.name()),
         }
     }
 }

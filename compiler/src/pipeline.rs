@@ -11,7 +11,7 @@ use crate::debug::Traces;
 use crate::describe::{Description, describe};
 use crate::fuel_profile::{ProfileError, fuel_profile};
 use crate::input::{Binary, InputError, Source};
-use crate::link::{LinkError, Modules, Part, link, link_component};
+use crate::link::{LinkError, Modules, Part, link, link_component, link_plugged};
 use crate::needs::{self, NeedsError};
 pub use crate::options::Options;
 use crate::ready::{ReadyError, ready};
@@ -524,6 +524,9 @@ pub(crate) fn one_module(
         Modules::Component(component) => clock.run(Stage::Link, || {
             link_component(component, options.debug_file).map_err(Error::Link)
         }),
+        Modules::Plugged(parts) => {
+            clock.run(Stage::Link, || link_plugged(parts, options.debug_file).map_err(Error::Link))
+        }
     }
 }
 

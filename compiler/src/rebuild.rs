@@ -6,7 +6,7 @@
 //! compiled the same payload and the same parts from that source. Signing somebody
 //! else's artifact takes one (`sign.rs`). Does not look at signatures.
 
-use crate::assemble::Assembled;
+use crate::assemble::{Assembled, COMPONENT_EXTENSION};
 use crate::given::Given as Artifact;
 use crate::input::{Given, Unread};
 use crate::options::Options;
@@ -27,9 +27,10 @@ pub enum RebuildError {
     Engine(String),
     /// It was made from another source: what its manifest says, and what was given.
     Source(Sha256, Sha256),
-    /// It was linked of several modules, and this one was not given: its name and its digest.
+    /// It was made of several modules or components, and this one was not given: its name and its
+    /// digest.
     Module(String, Sha256),
-    /// It was made of one module, or of these, and more was given: what.
+    /// It was made of one, or of these, and more was given: what.
     TooMany(String),
     /// Its parts cannot have been made by one bls-compile.
     Parts(&'static str),
@@ -54,7 +55,7 @@ impl fmt::Display for RebuildError {
             }
             Self::Module(name, digest) => write!(
                 f,
-                "it was linked of several modules, and of these {} with SHA-256 {digest} was not given",
+                "it was made of several files, and of these {} with SHA-256 {digest} was not given",
                 name.escape_default()
             ),
             Self::TooMany(label) => write!(f, "it was not made of {label}"),
@@ -103,8 +104,8 @@ impl RebuildError {
     }
 }
 
-/// What an artifact was made of, out of what was found: a module, or those of its recipe, by their
-/// digests and in its order.
+/// What an artifact was made of, out of what was found: a module or a component, or those of its
+/// recipe, by their digests and in its order.
 ///
 /// # Errors
 /// [`RebuildError`], when one is missing, or there is one too many.
@@ -128,7 +129,11 @@ pub fn source(manifest: &Manifest, found: Vec<Unread>) -> Result<Given, RebuildE
             one.ok_or_else(|| RebuildError::Module(ingredient.name.clone(), ingredient.sha256))?;
         Ok((ingredient.name.clone(), one.clone()))
     };
-    recipe.modules().iter().map(part).collect::<Result<_, _>>().map(Given::Several)
+    let all = recipe.modules().iter().map(part).collect::<Result<_, _>>()?;
+    Ok(match manifest.extensions.contains_key(COMPONENT_EXTENSION) {
+        true => Given::Plugged(all),
+        false => Given::Several(all),
+    })
 }
 
 /// What the builder of `manifest` chose, for building the same from a source that has the

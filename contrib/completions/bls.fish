@@ -48,6 +48,7 @@ complete -c bls-compile -n '__fish_seen_subcommand_from run' -l no-fuel
 complete -c bls-compile -n '__fish_seen_subcommand_from run' -l only-declared
 complete -c bls-compile -n '__fish_seen_subcommand_from run' -l perf-map
 complete -c bls-compile -n '__fish_seen_subcommand_from run' -l permission
+complete -c bls-compile -n '__fish_seen_subcommand_from run' -l plug
 complete -c bls-compile -n '__fish_seen_subcommand_from run' -l policy
 complete -c bls-compile -n '__fish_seen_subcommand_from run' -l public-key
 complete -c bls-compile -n '__fish_seen_subcommand_from run' -l receipt
@@ -74,12 +75,15 @@ complete -c bls-compile -n '__fish_seen_subcommand_from check' -l json
 complete -c bls-compile -n '__fish_seen_subcommand_from check' -l max-compile-memory
 complete -c bls-compile -n '__fish_seen_subcommand_from check' -l max-compile-time
 complete -c bls-compile -n '__fish_seen_subcommand_from check' -l module
+complete -c bls-compile -n '__fish_seen_subcommand_from check' -l plug
 complete -c bls-compile -n '__fish_seen_subcommand_from check' -l target
 complete -c bls-compile -n '__fish_seen_subcommand_from audit' -l json
 complete -c bls-compile -n '__fish_seen_subcommand_from audit' -l max-compile-memory
 complete -c bls-compile -n '__fish_seen_subcommand_from audit' -l max-compile-time
 complete -c bls-compile -n '__fish_seen_subcommand_from audit' -l target
 complete -c bls-compile -n '__fish_seen_subcommand_from inspect' -l json
+complete -c bls-compile -n '__fish_seen_subcommand_from inspect' -l max-compile-memory
+complete -c bls-compile -n '__fish_seen_subcommand_from inspect' -l max-compile-time
 complete -c bls-compile -n '__fish_seen_subcommand_from strip' -l json
 complete -c bls-compile -n '__fish_seen_subcommand_from strip' -l output
 complete -c bls-compile -n '__fish_seen_subcommand_from strip' -l quiet
@@ -146,6 +150,7 @@ complete -c bls-compile -n 'not __fish_seen_subcommand_from run link check audit
 complete -c bls-compile -n 'not __fish_seen_subcommand_from run link check audit inspect strip sign verify delta symbolize push image key key-of trust' -l needs
 complete -c bls-compile -n 'not __fish_seen_subcommand_from run link check audit inspect strip sign verify delta symbolize push image key key-of trust' -l no-fuel
 complete -c bls-compile -n 'not __fish_seen_subcommand_from run link check audit inspect strip sign verify delta symbolize push image key key-of trust' -l output
+complete -c bls-compile -n 'not __fish_seen_subcommand_from run link check audit inspect strip sign verify delta symbolize push image key key-of trust' -l plug
 complete -c bls-compile -n 'not __fish_seen_subcommand_from run link check audit inspect strip sign verify delta symbolize push image key key-of trust' -l policy
 complete -c bls-compile -n 'not __fish_seen_subcommand_from run link check audit inspect strip sign verify delta symbolize push image key key-of trust' -l provenance
 complete -c bls-compile -n 'not __fish_seen_subcommand_from run link check audit inspect strip sign verify delta symbolize push image key key-of trust' -l public-key

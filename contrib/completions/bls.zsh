@@ -12,11 +12,11 @@ _bls() {
         fi
     done
     case $program:$command in
-        bls-compile:run) options=(--account --allow-extension --allow-net --argv0 --authorities --broker --clock-unset --compile-key --compile-with --coredump --cpu --debug-file --deny --deny-net --deterministic --dir --dir-ro --env --epoch --explain --extensions --fast-nans --fuel --fuel-profile --invoke --jitdump --key --list-env --listen --listen-passed --log --max-compile-memory --max-compile-time --max-descriptors --max-memory --max-output --max-sign-time --max-stack --memory --metrics --module --name --needs --no-fuel --only-declared --perf-map --permission --policy --public-key --receipt --receipt-key --report --require-control-flow --require-deterministic --require-fuel --require-sandbox --seed --stdin --store --timeout --trust --unknown-imports) ;;
+        bls-compile:run) options=(--account --allow-extension --allow-net --argv0 --authorities --broker --clock-unset --compile-key --compile-with --coredump --cpu --debug-file --deny --deny-net --deterministic --dir --dir-ro --env --epoch --explain --extensions --fast-nans --fuel --fuel-profile --invoke --jitdump --key --list-env --listen --listen-passed --log --max-compile-memory --max-compile-time --max-descriptors --max-memory --max-output --max-sign-time --max-stack --memory --metrics --module --name --needs --no-fuel --only-declared --perf-map --permission --plug --policy --public-key --receipt --receipt-key --report --require-control-flow --require-deterministic --require-fuel --require-sandbox --seed --stdin --store --timeout --trust --unknown-imports) ;;
         bls-compile:link) options=(--emit --json --max-compile-memory --max-compile-time --output --quiet --target) ;;
-        bls-compile:check) options=(--json --max-compile-memory --max-compile-time --module --target) ;;
+        bls-compile:check) options=(--json --max-compile-memory --max-compile-time --module --plug --target) ;;
         bls-compile:audit) options=(--json --max-compile-memory --max-compile-time --target) ;;
-        bls-compile:inspect) options=(--json) ;;
+        bls-compile:inspect) options=(--json --max-compile-memory --max-compile-time) ;;
         bls-compile:strip) options=(--json --output --quiet --target) ;;
         bls-compile:sign) options=(--json --key --max-compile-memory --max-compile-time --max-sign-time --output --public-key --quiet --rebuild) ;;
         bls-compile:verify) options=(--json --max-compile-memory --max-compile-time --rebuild) ;;
@@ -27,8 +27,8 @@ _bls() {
         bls-compile:key) options=() ;;
         bls-compile:key-of) options=(--json) ;;
         bls-compile:trust) options=(--key --max-sign-time --output --public-key) ;;
-        bls-compile:) options=(--cache --cache-size --cache-trust --compress --compress-window --cpu --debug-file --emit --expires --fast-nans --fuel-profile --if-changed --jobs --json --keep-going --key --max-compile-memory --max-compile-time --max-fuel --max-memory --max-sign-time --max-time --memory --module --name --needs --no-fuel --output --policy --provenance --public-key --quiet --sbom --sequence --target --wasm audit check delta image inspect key key-of link push run sign strip symbolize trust verify) ;;
-        bls-compile:*) options=(--cache --cache-size --cache-trust --compress --compress-window --cpu --debug-file --emit --expires --fast-nans --fuel-profile --if-changed --jobs --json --keep-going --key --max-compile-memory --max-compile-time --max-fuel --max-memory --max-sign-time --max-time --memory --module --name --needs --no-fuel --output --policy --provenance --public-key --quiet --sbom --sequence --target --wasm) ;;
+        bls-compile:) options=(--cache --cache-size --cache-trust --compress --compress-window --cpu --debug-file --emit --expires --fast-nans --fuel-profile --if-changed --jobs --json --keep-going --key --max-compile-memory --max-compile-time --max-fuel --max-memory --max-sign-time --max-time --memory --module --name --needs --no-fuel --output --plug --policy --provenance --public-key --quiet --sbom --sequence --target --wasm audit check delta image inspect key key-of link push run sign strip symbolize trust verify) ;;
+        bls-compile:*) options=(--cache --cache-size --cache-trust --compress --compress-window --cpu --debug-file --emit --expires --fast-nans --fuel-profile --if-changed --jobs --json --keep-going --key --max-compile-memory --max-compile-time --max-fuel --max-memory --max-sign-time --max-time --memory --module --name --needs --no-fuel --output --plug --policy --provenance --public-key --quiet --sbom --sequence --target --wasm) ;;
         bls-load:verify) options=(--all --clock-unset --digest --explain --store --target --trust) ;;
         bls-load:install) options=(--base --clock-unset --delta --digest --dry-run --explain --store --target --trust) ;;
         bls-load:pull) options=(--authorities --clock-unset --dry-run --explain --plain-http --store --target --trust) ;;

@@ -6,6 +6,7 @@
 
 use crate::audit::{AuditError, Rule};
 use crate::pipeline::Error;
+use crate::world::NoWorld;
 
 /// The most bytes of one text.
 const TEXT_BYTES_MAX: usize = 64 << 10;
@@ -13,13 +14,14 @@ const TEXT_BYTES_MAX: usize = 64 << 10;
 const LINES_MAX: usize = 8;
 
 /// Every code that may come from the other process, and the stage that says it.
-const KNOWN: [(&str, &str); 57] = [
+const KNOWN: [(&str, &str); 62] = [
     ("input.empty", "input"),
     ("input.too-long", "input"),
     ("input.truncated", "input"),
     ("input.version", "input"),
     ("input.foreign", "input"),
     ("input.component", "input"),
+    ("input.module", "input"),
     ("input.not-webassembly", "input"),
     ("input.text", "input"),
     ("link.modules", "link"),
@@ -37,6 +39,9 @@ const KNOWN: [(&str, &str); 57] = [
     ("link.component-import-type", "link"),
     ("link.component-no-run", "link"),
     ("link.component-too-many", "link"),
+    ("link.plug-unused", "link"),
+    ("link.plug-type", "link"),
+    ("link.plug-border", "link"),
     ("link.too-long", "link"),
     ("link.defect", "link"),
     ("validate.invalid", "validate"),
@@ -71,6 +76,7 @@ const KNOWN: [(&str, &str); 57] = [
     ("needs.indefinite", "needs"),
     ("needs.unused", "needs"),
     ("needs.too-many", "needs"),
+    ("inspect.world", "inspect"),
 ];
 
 /// Why there is nothing.
@@ -102,6 +108,21 @@ impl From<Error> for Refusal {
             what: error.to_string(),
             excerpt: error.excerpt().to_vec(),
             hint: error.hint(),
+            rule: None,
+            function: None,
+            offset: None,
+        }
+    }
+}
+
+impl From<NoWorld> for Refusal {
+    fn from(error: NoWorld) -> Self {
+        Self {
+            stage: "inspect",
+            code: error.code(),
+            what: error.to_string(),
+            excerpt: Vec::new(),
+            hint: Some(error.hint().to_owned()),
             rule: None,
             function: None,
             offset: None,

@@ -144,7 +144,7 @@ impl Child {
                         _ => return Err(out_of_turn()),
                     },
                 };
-                let one = one.and_then(|one| one.among(name.is_some()));
+                let one = one.and_then(|one| given.admit(one));
                 read.push(one.map_err(|error| Error::of_input(name, error))?);
             }
             self.modules = Modules::of(&given, read);
@@ -162,6 +162,20 @@ impl Child {
         let Message::Linked(wasm) = self.next()? else { return Err(out_of_turn()) };
         match self.next()? {
             Message::Done => Ok(wasm),
+            _ => Err(out_of_turn()),
+        }
+    }
+
+    /// The world of a component, as WIT: as the other process says it, for it is only shown.
+    ///
+    /// # Errors
+    /// [`ChildError`].
+    pub fn world(mut self) -> Result<String, ChildError> {
+        let _ = self.read()?;
+        self.go()?;
+        let Message::World(text) = self.next()? else { return Err(out_of_turn()) };
+        match self.next()? {
+            Message::Done => Ok(text),
             _ => Err(out_of_turn()),
         }
     }

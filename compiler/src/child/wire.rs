@@ -22,6 +22,8 @@ use std::time::Duration;
 
 /// The most bytes of all words of a refusal together.
 const REFUSAL_BYTES_MAX: u64 = 1 << 20;
+/// The most bytes of a world.
+const WORLD_BYTES_MAX: u64 = 64 << 20;
 /// The most bytes of what a panic says.
 pub(super) const PANIC_BYTES_MAX: usize = 4096;
 
@@ -46,6 +48,8 @@ pub(super) enum Message {
     Linked(Vec<u8>),
     /// What a debug file says of the image before it.
     Debug(Vec<u8>),
+    /// The world of a component, as WIT.
+    World(String),
     /// There is nothing, and why.
     Refused(Refusal),
     /// A defect of ours, and where.
@@ -92,8 +96,11 @@ const PANICKED: (u8, u64) = (9, PANIC_BYTES_MAX as u64);
 const DONE: (u8, u64) = (10, 0);
 const LINKED: (u8, u64) = (11, MODULE_BYTES_MAX);
 const DEBUG: (u8, u64) = (12, TABLE_BYTES_MAX);
-const KINDS: [(u8, u64); 12] =
-    [STAGE, TOOK, ENCODED, READY, PROFILE, IMAGE, FINDINGS, REFUSED, PANICKED, DONE, LINKED, DEBUG];
+const WORLD: (u8, u64) = (13, WORLD_BYTES_MAX);
+const KINDS: [(u8, u64); 13] = [
+    STAGE, TOOK, ENCODED, READY, PROFILE, IMAGE, FINDINGS, REFUSED, PANICKED, DONE, LINKED, DEBUG,
+    WORLD,
+];
 
 /// Writes one message: its kind, then `parts` one behind the other.
 fn write(output: &mut impl Write, kind: (u8, u64), parts: &[&[u8]]) -> io::Result<()> {
@@ -170,6 +177,11 @@ pub(super) fn debug(output: &mut impl Write, table: &[u8]) -> io::Result<()> {
     write(output, DEBUG, &[table])
 }
 
+/// The world of a component, as WIT.
+pub(super) fn world(output: &mut impl Write, text: &str) -> io::Result<()> {
+    write(output, WORLD, &[text.as_bytes()])
+}
+
 /// There is nothing, and why.
 pub(super) fn refused(output: &mut impl Write, refusal: &Refusal) -> io::Result<()> {
     write(output, REFUSED, &[&refusal.to_bytes()])
@@ -240,6 +252,10 @@ fn message(kind: u8, mut bytes: Vec<u8>) -> Result<Message, WireError> {
         PROFILE => Message::Profile(bytes),
         LINKED => Message::Linked(bytes),
         DEBUG => Message::Debug(bytes),
+        WORLD => {
+            const NO_TEXT: WireError = WireError::Nonsense("a world that is no text");
+            Message::World(String::from_utf8(bytes).map_err(|_| NO_TEXT)?)
+        }
         IMAGE => {
             let ([target, is_full], _) = bytes.split_first_chunk().ok_or(SHORT)?;
             let target = Target::ALL.get(usize::from(*target));
@@ -315,6 +331,7 @@ mod tests {
             written(&|to| done(to)),
             written(&|to| linked(to, b"\0asm")),
             written(&|to| debug(to, b"table")),
+            written(&|to| world(to, "world root {}")),
         ]
     }
 
@@ -355,6 +372,7 @@ mod tests {
                 (10, Message::Done) => true,
                 (11, Message::Linked(wasm)) => wasm == b"\0asm",
                 (12, Message::Debug(table)) => table == b"table",
+                (13, Message::World(text)) => text == "world root {}",
                 _ => false,
             };
             assert!(is_right, "{at}: {message:?}");
@@ -384,7 +402,8 @@ mod tests {
             assert!(none.is_empty() && matches!(error, WireError::Nonsense(_)), "{kind}");
         }
         let nonsense = |bytes: &[u8]| matches!(read_all(bytes, 99).1, WireError::Nonsense(_));
-        assert!(nonsense(&[0; 9]) && nonsense(&[13, 0, 0, 0, 0, 0, 0, 0, 0]));
+        assert!(nonsense(&[0; 9]) && nonsense(&[14, 0, 0, 0, 0, 0, 0, 0, 0]));
+        assert!(nonsense(&[13, 1, 0, 0, 0, 0, 0, 0, 0, 0xff]), "a world that is no text");
         assert!(nonsense(&[1, 0, 0, 0, 0, 0, 0, 0, 0]), "no stage");
         assert!(nonsense(&[1, 1, 0, 0, 0, 0, 0, 0, 0, 99]), "a stage that there is none of");
         assert!(nonsense(&[8, 1, 0, 0, 0, 0, 0, 0, 0, 0]), "a refusal without words");

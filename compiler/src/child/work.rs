@@ -14,6 +14,7 @@ use crate::link::Modules;
 use crate::pipeline::{Clock, Error, Options, Stage, judge, needs_of, one_module};
 use crate::ready::ready;
 use crate::sys;
+use crate::world::wit;
 use rustix::process::Pid;
 use std::cell::RefCell;
 use std::io::{self, Read, Write};
@@ -89,7 +90,7 @@ fn work(task: &Task<'_>) -> Result<(), Stop> {
     wire::stage(&mut Pipe, Stage::Input)?;
     let mut read = Vec::new();
     for (name, Unread { bytes, label }) in task.given.all() {
-        let one = Binary::new(bytes.clone(), label).and_then(|one| one.among(name.is_some()));
+        let one = Binary::new(bytes.clone(), label).and_then(|one| task.given.admit(one));
         let one = one.map_err(|error| Error::of_input(name, error))?;
         if !is_binary(bytes) {
             wire::encoded(&mut Pipe, one.wasm())?;
@@ -110,12 +111,20 @@ fn work(task: &Task<'_>) -> Result<(), Stop> {
             let (validated, _) = judge(linked, options, &mut Clock::new(&mut |_| {}))?;
             Ok(wire::linked(&mut Pipe, validated.bytes())?)
         }
+        Job::World => match modules {
+            Modules::Component(component) => match wit(component.wasm()) {
+                Ok(text) => Ok(wire::world(&mut Pipe, &text)?),
+                Err(error) => Err(Stop::Refused(Box::new(error.into()))),
+            },
+            Modules::One(_) => Err(Error::Input(InputError::Module).into()),
+            Modules::Several(_) | Modules::Plugged(_) => Err(Stop::Nobody),
+        },
         Job::Examine(features) => {
             wire::stage(&mut Pipe, Stage::Audit)?;
             let source = match modules {
                 Modules::One(source) => source,
                 Modules::Component(_) => return Err(Error::Input(InputError::Component).into()),
-                Modules::Several(_) => return Err(Stop::Nobody),
+                Modules::Several(_) | Modules::Plugged(_) => return Err(Stop::Nobody),
             };
             match examine(source.wasm(), *features) {
                 Ok(found) => Ok(wire::findings(&mut Pipe, &found)?),

@@ -6,6 +6,8 @@
 //!           instances + WASI module + glue ─ resolve, reach, write ─► one module
 //! ```
 //!
+//! Several components become one before that (`compose`).
+//!
 //! Instances begin in the component's order, and their start functions run in it. `_start` is
 //! made of `wasi:cli/run`: its error is exit code 1. WASI 0.2 is a module of this program
 //! (`wasi02`), in terms of preview 1, with a memory of its own: the one that the host works on.
@@ -20,11 +22,13 @@ use super::error::LinkError;
 use super::module::Module;
 use super::resolve::Program;
 use super::types::Types;
-use super::write;
+use super::{ComponentPart, write};
 use crate::input::{Component, Piece, Pieces, Source};
 use bls_artifact::limits::MODULE_BYTES_MAX;
-pub use error::ComponentError;
+use bls_artifact::recipe::{Ingredient, Recipe};
+pub use error::{ComponentError, Misfit};
 use flat::Def;
+use std::ops::Range;
 use wasmtime_environ::ScopeVec;
 use world::world;
 
@@ -32,6 +36,7 @@ mod adapter;
 mod choose;
 mod closed;
 mod collapse;
+mod compose;
 mod count;
 mod does;
 mod error;
@@ -59,22 +64,106 @@ const WASI_NAME: &str = "wasi";
 /// # Errors
 /// [`LinkError`].
 pub fn link_component(component: Component, keep_pieces: bool) -> Result<Source, LinkError> {
-    let (wasm, pieces) = linked(component.wasm(), keep_pieces)?;
-    let bytes = wasm.len() as u64;
-    let world = world(component.wasm()).to_text();
-    let linked = Source::of_component(wasm, component, world);
-    Ok(linked.map_err(|_| LinkError::TooLong(bytes))?.with_pieces(pieces))
+    let whole = Whole { wasm: component.wasm(), parts: vec![("", 0..component.wasm().len())] };
+    let linked = linked(&whole, keep_pieces)?;
+    let bytes = linked.wasm.len() as u64;
+    let source = Source::of_component(linked.wasm, component, linked.world, linked.calls);
+    Ok(source.map_err(|_| LinkError::TooLong(bytes))?.with_pieces(linked.pieces))
 }
 
-fn linked(component: &[u8], keep_pieces: bool) -> Result<(Vec<u8>, Option<Pieces>), LinkError> {
+/// Puts components together, the socket last, and links what comes of it to one module; and keeps
+/// what that is made of, where somebody asks.
+///
+/// # Errors
+/// [`LinkError`].
+pub fn link_plugged(parts: Vec<ComponentPart>, keep_pieces: bool) -> Result<Source, LinkError> {
+    let recipe = recipe(&parts)?;
+    let given_bytes = parts.iter().map(|part| part.component.given_bytes()).sum();
+    let together: u64 = parts.iter().map(|part| part.component.wasm().len() as u64).sum();
+    if together > MODULE_BYTES_MAX {
+        return Err(LinkError::TooLong(together));
+    }
+    let named: Vec<(&str, &[u8])> =
+        parts.iter().map(|part| (&*part.name, part.component.wasm())).collect();
+    let compose::Composition { wasm, places } = compose::compose(&named)?;
+    // What nobody named is the socket's.
+    let mut names: Vec<&str> = parts.iter().map(|part| &*part.name).collect();
+    if let Some(socket) = names.last_mut() {
+        *socket = "";
+    }
+    let whole = Whole { wasm: &wasm, parts: names.into_iter().zip(places).collect() };
+    let linked = linked(&whole, keep_pieces)?;
+    let bytes = linked.wasm.len() as u64;
+    let name = parts.last().map_or("", |socket| socket.component.name()).to_owned();
+    let source = Source::linked(linked.wasm, name, recipe, given_bytes);
+    let source = source.map_err(|_| LinkError::TooLong(bytes))?.with_pieces(linked.pieces);
+    Ok(source.with_world(linked.world, linked.calls))
+}
+
+/// What is put together of what.
+fn recipe(parts: &[ComponentPart]) -> Result<Recipe, LinkError> {
+    let ingredient = |part: &ComponentPart| Ingredient {
+        name: part.name.clone(),
+        sha256: part.component.given(),
+    };
+    let mut plugs: Vec<Ingredient> = parts.iter().map(ingredient).collect();
+    let nobody = || LinkError::Defect("no component to link".to_owned());
+    let socket = plugs.pop().ok_or_else(nobody)?;
+    Recipe::new(plugs, socket).map_err(LinkError::Recipe)
+}
+
+/// A component, and which of its bytes are of which that was given.
+struct Whole<'a> {
+    wasm: &'a [u8],
+    parts: Vec<(&'a str, Range<usize>)>,
+}
+
+impl Whole<'_> {
+    /// Of which part a module is, and where in that it begins; nothing of what was generated.
+    fn find(&self, module: &[u8]) -> Option<(usize, u32)> {
+        let at = module.as_ptr().addr().wrapping_sub(self.wasm.as_ptr().addr());
+        let part = self.parts.iter().position(|(_, range)| range.contains(&at))?;
+        Some((part, (at - self.parts[part].1.start) as u32))
+    }
+
+    /// A name for each instance, before the names of what it has. The largest of a part has the
+    /// part's name.
+    fn names(&self, flat: &flat::Flat<'_>) -> Vec<String> {
+        let parts: Vec<Option<usize>> =
+            flat.instances.iter().map(|one| Some(self.find(one.wasm)?.0)).collect();
+        let largest = |part: usize| {
+            let own = flat.instances.iter().zip(&parts).enumerate();
+            let own = own.filter(|(_, (_, of))| **of == Some(part));
+            own.max_by_key(|(_, (one, _))| one.wasm.len()).map(|(at, _)| at)
+        };
+        let largest: Vec<Option<usize>> = (0..self.parts.len()).map(largest).collect();
+        let name = |at: usize| match largest.iter().position(|largest| *largest == Some(at)) {
+            Some(part) => self.parts[part].0.to_owned(),
+            None => format!("module{at}"),
+        };
+        (0..flat.instances.len()).map(name).collect()
+    }
+}
+
+/// The module that a component became.
+struct Linked {
+    wasm: Vec<u8>,
+    pieces: Option<Pieces>,
+    /// The names at its border, a line each.
+    world: String,
+    /// The functions that are called by their types.
+    calls: Vec<String>,
+}
+
+fn linked(whole: &Whole<'_>, keep_pieces: bool) -> Result<Linked, LinkError> {
     let scope = ScopeVec::new();
-    let flat = adapter::without_adapter(flat::flatten(component, &scope)?)?;
+    let flat = adapter::without_adapter(flat::flatten(whole.wasm, &scope)?)?;
     // A module may be there many times.
     let together: u64 = flat.instances.iter().map(|one| one.wasm.len() as u64).sum();
     if together > MODULE_BYTES_MAX {
         return Err(LinkError::TooLong(together));
     }
-    let names = names(&flat);
+    let names = whole.names(&flat);
     let mut modules = Vec::with_capacity(flat.instances.len() + 2);
     for (instance, name) in flat.instances.iter().zip(&names) {
         let mut module = Module::read(name, instance.wasm)?;
@@ -124,23 +213,13 @@ fn linked(component: &[u8], keep_pieces: bool) -> Result<(Vec<u8>, Option<Pieces
             name: module.name.to_owned(),
             wasm: module.wasm.to_vec(),
             // What was generated is nowhere in it.
-            begin: begin_of(component, module.wasm),
+            begin: whole.find(module.wasm).map_or(0, |(_, begin)| begin),
         };
         Pieces { modules: program.modules.iter().map(piece).collect(), functions }
     });
-    Ok((wasm, pieces))
-}
-
-/// Where a module begins in the component that holds it; 0 where that does not.
-fn begin_of(component: &[u8], module: &[u8]) -> u32 {
-    let begin = module.as_ptr().addr().wrapping_sub(component.as_ptr().addr());
-    if begin < component.len() { begin as u32 } else { 0 }
-}
-
-/// A name for each instance, before the names of what it has; the largest has none.
-fn names(flat: &flat::Flat<'_>) -> Vec<String> {
-    let largest = flat.instances.iter().enumerate().max_by_key(|(_, one)| one.wasm.len());
-    let largest = largest.map(|(at, _)| at);
-    let name = |at: usize| if Some(at) == largest { String::new() } else { format!("module{at}") };
-    (0..flat.instances.len()).map(name).collect()
+    let calls = match &flat.run {
+        flat::Run::Library(library) => library.signatures(),
+        _ => Vec::new(),
+    };
+    Ok(Linked { wasm, pieces, world: world(whole.wasm).to_text(), calls })
 }

@@ -57,6 +57,8 @@ pub enum LinkError {
     TableInitial(String),
     /// A component that does not become a module.
     Component(ComponentError),
+    /// One of several components that is refused by itself; its name.
+    Composed(String, ComponentError),
     /// All together are longer than one module may be.
     TooLong(u64),
     /// A valid module cannot be read again, or what is made of it is none: a defect of ours.
@@ -104,6 +106,7 @@ impl fmt::Display for LinkError {
                 "a table of {name:?} begins with a global of another module that is no plain reference"
             ),
             Self::Component(error) => error.fmt(f),
+            Self::Composed(name, error) => write!(f, "{name:?}: {error}"),
             Self::TooLong(bytes) => write!(
                 f,
                 "the linked module has {bytes} bytes; at most {MODULE_BYTES_MAX} are allowed"
@@ -137,7 +140,7 @@ impl LinkError {
             Self::ExportType { .. } => "link.export-type",
             Self::Initializer(_) => "link.initializer",
             Self::TableInitial(_) => "link.table-initial",
-            Self::Component(error) => error.code(),
+            Self::Component(error) | Self::Composed(_, error) => error.code(),
             Self::TooLong(_) => "link.too-long",
             Self::Defect(_) => "link.defect",
         }
@@ -180,7 +183,7 @@ impl LinkError {
                     .to_owned()
             }
             Self::TableInitial(_) => "fill the table by an element segment or by code".to_owned(),
-            Self::Component(error) => error.hint().to_owned(),
+            Self::Component(error) | Self::Composed(_, error) => error.hint().to_owned(),
             Self::TooLong(_) => "strip debug information: wasm-opt --strip-debug".to_owned(),
             Self::Defect(_) => "please report this, with the modules".to_owned(),
         })

@@ -104,12 +104,31 @@ pub struct Compile {
     /// Whether one that fails keeps the others from being compiled.
     #[arg(long)]
     pub keep_going: bool,
-    /// Modules that it imports from.
-    #[arg(long, value_name = "NAME=FILE", value_parser = named_file)]
-    pub module: Vec<(String, PathBuf)>,
+    /// What it is linked or put together with.
+    #[command(flatten)]
+    pub with: With,
     /// How.
     #[command(flatten)]
     pub build: Build,
+}
+
+/// What becomes one program with INPUT.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
+pub struct With {
+    /// Modules that it imports from.
+    #[arg(long, value_name = "NAME=FILE", value_parser = named_file)]
+    pub module: Vec<(String, PathBuf)>,
+    /// Components whose exports fill its imports.
+    #[arg(long, value_name = "FILE")]
+    pub plug: Vec<PathBuf>,
+}
+
+impl With {
+    /// Whether there is nothing but INPUT.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.module.is_empty() && self.plug.is_empty()
+    }
 }
 
 /// `bls-compile key-of INPUT...`
@@ -363,9 +382,9 @@ pub struct Check {
     /// The module.
     #[arg(value_name = "INPUT")]
     pub input: PathBuf,
-    /// Modules that it imports from.
-    #[arg(long, value_name = "NAME=FILE", value_parser = named_file)]
-    pub module: Vec<(String, PathBuf)>,
+    /// What it is linked or put together with.
+    #[command(flatten)]
+    pub with: With,
     /// What it would be compiled for.
     #[arg(long, value_name = "TARGET", value_delimiter = ',', value_parser = target)]
     pub target: Vec<TargetWord>,
@@ -395,13 +414,16 @@ pub struct Audit {
     pub json: bool,
 }
 
-/// `bls-compile inspect ARTIFACT`
+/// `bls-compile inspect FILE`
 #[derive(Debug, Args)]
 #[command(override_help = HELP_INSPECT)]
 pub struct Inspect {
-    /// The artifact.
-    #[arg(value_name = "ARTIFACT")]
-    pub artifact: PathBuf,
+    /// The artifact, or the component.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// What looking into a component may take.
+    #[command(flatten)]
+    pub bounded: Bounded,
     /// The result as JSON.
     #[arg(long)]
     pub json: bool,

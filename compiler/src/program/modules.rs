@@ -1,13 +1,14 @@
-//! What is to be compiled, from files: a module, several that are linked, or a configuration that
-//! names them.
+//! What is to be compiled, from files: a module, several that are linked, components that are put
+//! together, or a configuration that names modules.
 //!
 //! Guarantees that a digest which a configuration gives is one of the bytes that are then used:
 //! each file is read once. Looks into no module. MD5 is read for compatibility; it says that the
 //! file is the one that was meant, and nothing against whoever can choose both.
 
-use crate::input::{self, Given, InputError, Source, Unread};
+use crate::input::{self, Given, InputError, Source, Unread, artifact_name};
 use crate::link::LinkError;
 use crate::options::Options;
+use crate::program::cli::With;
 use bls_artifact::capability::Permission;
 use bls_artifact::config::{CONFIG_BYTES_MAX, Config, ConfigError, ModuleEntry, ModuleKind};
 use bls_artifact::digest::Sha256;
@@ -33,8 +34,10 @@ pub enum ModulesError {
     Config(String, ConfigError),
     /// The configuration is longer than any.
     ConfigTooLong(String),
-    /// A configuration, and modules beside it.
+    /// A configuration, and modules or plugs beside it.
     Both,
+    /// Modules that are linked, and components that are put together.
+    Plugs,
     /// A file has another MD5 than the configuration says: the file, the one that is there, the
     /// one that should be.
     Md5(String, String, String),
@@ -65,7 +68,13 @@ impl fmt::Display for ModulesError {
                 write!(f, "{name} is longer than {CONFIG_BYTES_MAX} bytes")
             }
             Self::Both => {
-                write!(f, "a configuration names its modules itself, and --module does too")
+                write!(f, "a configuration names its modules itself; --module and --plug do too")
+            }
+            Self::Plugs => {
+                write!(
+                    f,
+                    "--module is about modules, --plug about components, and INPUT is one of the two"
+                )
             }
             Self::Md5(file, found, wanted) => {
                 write!(f, "{file} has the MD5 {found}, and should have {wanted:?}")
@@ -87,6 +96,7 @@ impl ModulesError {
         match self {
             Self::Input(_) => "input",
             Self::Link(error) => error.stage(),
+            Self::Plugs => "options",
             _ => "config",
         }
     }
@@ -99,6 +109,7 @@ impl ModulesError {
             Self::Config(_, error) => error.code(),
             Self::ConfigTooLong(_) => "config.too-long",
             Self::Both => "config.modules",
+            Self::Plugs => "options.plugs",
             Self::Md5(..) => "config.md5",
             Self::Sha256(..) => "config.sha256",
             Self::Link(error) => error.code(),
@@ -112,7 +123,7 @@ impl ModulesError {
             Self::Input(error) => return error.hint().map(str::to_owned),
             Self::Config(_, error) => error.hint().to_owned(),
             Self::ConfigTooLong(_) => "is it a configuration at all?".to_owned(),
-            Self::Both => "give one of the two".to_owned(),
+            Self::Both | Self::Plugs => "give one of the two".to_owned(),
             Self::Md5(..) | Self::Sha256(..) => {
                 "put the right file there, or its digest into the configuration".to_owned()
             }
@@ -134,32 +145,55 @@ pub struct Inputs {
     pub files: Vec<PathBuf>,
 }
 
-/// Reads a module or a configuration; with `libraries`, by their names, which are linked.
+/// Reads a module, a component or a configuration, and what is linked or put together with it.
 ///
 /// # Errors
 /// [`ModulesError`].
-pub fn read(input: &Path, libraries: &[(String, PathBuf)]) -> Result<Inputs, ModulesError> {
+pub fn read(input: &Path, with: &With) -> Result<Inputs, ModulesError> {
     let bytes = Source::read_bytes(input)?;
     if is_config(&bytes) {
-        if !libraries.is_empty() {
+        if !with.is_empty() {
             return Err(ModulesError::Both);
         }
         return of_config(input, &bytes);
     }
-    let mut files = vec![input.to_owned()];
     let entry = Unread { label: input::label(input), bytes };
-    if libraries.is_empty() {
-        let entry_file = input.to_owned();
-        return Ok(Inputs { given: Given::One(entry), entry: entry_file, config: None, files });
-    }
     let mut room = Room(MODULE_BYTES_MAX);
-    let mut all = Vec::new();
-    for (name, file) in libraries {
-        all.push((name.clone(), room.read(file)?));
-        files.push(file.clone());
-    }
-    all.push((ENTRY_NAME.to_owned(), room.take(entry)?));
-    Ok(Inputs { given: several(all)?, entry: input.to_owned(), config: None, files })
+    let mut files = vec![input.to_owned()];
+    let given = match (&with.module[..], &with.plug[..]) {
+        ([], []) => Given::One(entry),
+        (libraries, []) => {
+            let mut all = Vec::new();
+            for (name, file) in libraries {
+                all.push((name.clone(), room.read(file)?));
+                files.push(file.clone());
+            }
+            all.push((ENTRY_NAME.to_owned(), room.take(entry)?));
+            checked_names(Given::Several(all))?
+        }
+        ([], plugs) => {
+            let mut all: Vec<(String, Unread)> = Vec::new();
+            for file in plugs {
+                let plug = room.read(file)?;
+                all.push((plug_name(&plug.label, &all), plug));
+                files.push(file.clone());
+            }
+            all.push((plug_name(&entry.label, &all), room.take(entry)?));
+            checked_names(Given::Plugged(all))?
+        }
+        _ => return Err(ModulesError::Plugs),
+    };
+    Ok(Inputs { given, entry: input.to_owned(), config: None, files })
+}
+
+/// What a component is called among others: the stem of its file, with a number where that is
+/// another one's.
+fn plug_name(label: &str, others: &[(String, Unread)]) -> String {
+    let stem = artifact_name(label);
+    let is_free = |name: &str| others.iter().all(|(other, _)| other != name);
+    let numbered = (2..).map(|number| format!("{stem}-{number}"));
+    let mut names = std::iter::once(stem.clone()).chain(numbered);
+    names.find(|name| is_free(name)).unwrap_or(stem)
 }
 
 /// Reads modules that are linked, by their names, the entry last.
@@ -171,16 +205,15 @@ pub fn read_all(modules: &[(String, PathBuf)]) -> Result<Inputs, ModulesError> {
     let read = |(name, file): &(String, PathBuf)| Ok((name.clone(), room.read(file)?));
     let all = modules.iter().map(read).collect::<Result<Vec<_>, ModulesError>>()?;
     Ok(Inputs {
-        given: several(all)?,
+        given: checked_names(Given::Several(all))?,
         entry: modules.last().map(|(_, file)| file.clone()).unwrap_or_default(),
         config: None,
         files: modules.iter().map(|(_, file)| file.clone()).collect(),
     })
 }
 
-/// Modules of which one may be made.
-fn several(all: Vec<(String, Unread)>) -> Result<Given, ModulesError> {
-    let given = Given::Several(all);
+/// Refuses names and numbers that those of one program cannot have.
+fn checked_names(given: Given) -> Result<Given, ModulesError> {
     given.digest()?;
     Ok(given)
 }
@@ -248,7 +281,7 @@ fn of_config(path: &Path, bytes: &[u8]) -> Result<Inputs, ModulesError> {
     let entry = files.last().cloned().unwrap_or_default();
     let given = match config.version {
         0 => Given::One(all.swap_remove(0).1),
-        _ => several(all)?,
+        _ => checked_names(Given::Several(all))?,
     };
     Ok(Inputs { given, entry, config: Some(config), files })
 }
@@ -333,7 +366,7 @@ mod tests {
                 {{\"file\": {lib:?}, \"name\": \"lib\", \"type\": \"module\"{more}}}]}}"
         );
         fs::write(&path, text).unwrap();
-        read(&path, &[])
+        read(&path, &With::default())
     }
 
     #[test]
@@ -375,7 +408,7 @@ mod tests {
                 "{{\"entry\": {app:?}, \"modules\": [{{\"file\": {app:?}, \"name\": \"x\", \"md5\": \"{md5}\"}}]}}"
             );
             fs::write(&path, text).unwrap();
-            read(&path, &[])
+            read(&path, &With::default())
         };
         let md5: String =
             Md5::digest(b"(module (func))").iter().map(|byte| format!("{byte:02x}")).collect();
@@ -402,14 +435,26 @@ mod tests {
         let folder = folder();
         let path = folder.path().join("config.json");
         fs::write(&path, "{\"entry\": 1}").unwrap();
-        assert!(matches!(read(&path, &[]), Err(ModulesError::Config(..))));
-        let library = [("lib".to_owned(), folder.path().join("lib.wat"))];
-        assert_eq!(read(&path, &library).unwrap_err().code(), "config.modules");
+        assert!(matches!(read(&path, &With::default()), Err(ModulesError::Config(..))));
+        let lib = folder.path().join("lib.wat");
+        let with = |names: &[&str], plugs: usize| With {
+            module: names.iter().map(|name| ((*name).to_owned(), lib.clone())).collect(),
+            plug: vec![lib.clone(); plugs],
+        };
+        assert_eq!(read(&path, &with(&["lib"], 0)).unwrap_err().code(), "config.modules");
+        assert_eq!(read(&path, &with(&[], 1)).unwrap_err().code(), "config.modules");
         let app = folder.path().join("app.wat");
-        let inputs = read(&app, &library).unwrap();
+        let inputs = read(&app, &with(&["lib"], 0)).unwrap();
         assert_eq!(inputs.given.all().count(), 2);
-        let twice = [library[0].clone(), library[0].clone()];
-        assert_eq!(read(&app, &twice).unwrap_err().code(), "link.modules");
+        assert_eq!(read(&app, &with(&["lib", "lib"], 0)).unwrap_err().code(), "link.modules");
+        assert_eq!(read(&app, &with(&["lib"], 1)).unwrap_err().code(), "options.plugs");
+        let inputs = read(&app, &with(&[], 2)).unwrap();
+        let names: Vec<_> = inputs.given.all().map(|(name, _)| name.unwrap().to_owned()).collect();
+        assert_eq!(
+            (&names[..], inputs.files.len()),
+            (&["lib", "lib-2", "app"].map(String::from)[..], 3)
+        );
+        assert!(matches!(inputs.given, Given::Plugged(_)));
     }
 
     #[test]

@@ -5,6 +5,35 @@ use std::fmt;
 /// How many names a sentence has.
 const NAMES_SHOWN: usize = 4;
 
+/// An export that does not fit an import.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misfit {
+    /// Whose export.
+    pub plug: String,
+    /// Its name.
+    pub export: String,
+    /// Whose import.
+    pub importer: String,
+    /// Its name.
+    pub import: String,
+    /// How the types differ.
+    pub what: String,
+}
+
+impl fmt::Display for Misfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { plug, export, importer, import, what } = self;
+        if export == import {
+            write!(f, "{plug:?} exports {export} otherwise than {importer:?} imports it: {what}")
+        } else {
+            write!(
+                f,
+                "{plug:?} exports {export}, and {importer:?} imports {import} of another type: {what}"
+            )
+        }
+    }
+}
+
 /// Why a component does not become a module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ComponentError {
@@ -24,6 +53,19 @@ pub enum ComponentError {
     NoRun(Vec<String>),
     /// There is more of something than a program may have: of what, how much, and the most.
     TooMany(&'static str, u64, u64),
+    /// A plug that fills no import of those behind it.
+    PlugUnused {
+        /// Its name.
+        plug: String,
+        /// What it exports.
+        exports: Vec<String>,
+        /// What nobody fills.
+        wanted: Vec<String>,
+    },
+    /// An export of a plug that is of another type than the import that it would fill.
+    PlugType(Box<Misfit>),
+    /// What several components import, or export together, cannot stand at one border: why.
+    PlugBorder(String),
 }
 
 /// Some names, and how many there are beside them.
@@ -69,6 +111,24 @@ impl fmt::Display for ComponentError {
             Self::TooMany(what, found, most) => {
                 write!(f, "the component has {found} {what}; at most {most} are allowed")
             }
+            Self::PlugUnused { plug, exports, .. } if exports.is_empty() => {
+                write!(f, "the plug {plug:?} fills nothing: it exports nothing")
+            }
+            Self::PlugUnused { plug, exports, wanted } if wanted.is_empty() => write!(
+                f,
+                "the plug {plug:?} fills nothing: it exports {}, and no import is left to be filled",
+                some(exports)
+            ),
+            Self::PlugUnused { plug, exports, wanted } => write!(
+                f,
+                "the plug {plug:?} fills nothing: it exports {}, and what is left to be filled is {}",
+                some(exports),
+                some(wanted)
+            ),
+            Self::PlugType(misfit) => misfit.fmt(f),
+            Self::PlugBorder(what) => {
+                write!(f, "the components cannot be put together: {what}")
+            }
         }
     }
 }
@@ -88,6 +148,9 @@ impl ComponentError {
             Self::ImportType(_) => "link.component-import-type",
             Self::NoRun(_) => "link.component-no-run",
             Self::TooMany(..) => "link.component-too-many",
+            Self::PlugUnused { .. } => "link.plug-unused",
+            Self::PlugType(_) => "link.plug-type",
+            Self::PlugBorder(_) => "link.plug-border",
         }
     }
 
@@ -102,13 +165,22 @@ impl ComponentError {
             Self::Threads(_) => "build it without threads",
             Self::Feature(_) => "build it without that",
             Self::Import(_) => {
-                "compose it with a component that exports them (wac plug), or build for WASI 0.2"
+                "name a component that exports them: --plug FILE; or build for WASI 0.2"
             }
             Self::ImportType(_) => "is it built from another version of the interface?",
             Self::NoRun(_) => {
                 "build a program with a main function, or a library that exports functions"
             }
             Self::TooMany(..) => "split it",
+            Self::PlugUnused { .. } => {
+                "leave it out; or, if another plug imports from it, name it before that one"
+            }
+            Self::PlugType(_) => {
+                "build both from the same interface, and name a plug before those that import from it; bls-compile inspect shows what each of them says"
+            }
+            Self::PlugBorder(_) => {
+                "bls-compile inspect shows what each imports and exports; fill more of it by plugs, or build them from the same interfaces"
+            }
         }
     }
 }

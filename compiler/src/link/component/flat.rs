@@ -28,6 +28,7 @@ use wasmtime_environ::{
 };
 
 mod library;
+mod signature;
 
 pub(super) use library::Library;
 
@@ -194,7 +195,7 @@ const RESOURCES: [(&str, &str, u32); 22] = [
 /// What a component may be made of: all that a module may, several memories, which fused
 /// adapters need, and the component model without what is not supported. What a module may have
 /// is judged again when all are one.
-fn features() -> WasmFeatures {
+pub(super) fn features() -> WasmFeatures {
     let core = WasmFeatures::GC_TYPES | WasmFeatures::COMPONENT_MODEL;
     Feature::ALL.into_iter().fold(core, |all, feature| all | wasm_feature(feature))
 }
@@ -261,7 +262,7 @@ fn throws(component: &[u8]) -> Result<bool, wasmparser::Error> {
 }
 
 /// What the validator says, as one of our refusals.
-fn refusal(error: wasmparser::Error) -> ComponentError {
+pub(super) fn refusal(error: wasmparser::Error) -> ComponentError {
     let asynchronous = WasmFeatures::CM_ASYNC
         | WasmFeatures::CM_ASYNC_STACKFUL
         | WasmFeatures::CM_MORE_ASYNC_BUILTINS
@@ -274,7 +275,7 @@ fn refusal(error: wasmparser::Error) -> ComponentError {
         Some(missing) if asynchronous.contains(missing) => ComponentError::Async(what),
         Some(missing) if threads.contains(missing) => ComponentError::Threads(what),
         Some(_) => ComponentError::Feature(message.to_owned()),
-        None => ComponentError::Invalid(message.to_owned(), Some(error.offset())),
+        None => ComponentError::Invalid(message.replace('\n', ": "), Some(error.offset())),
     }
 }
 

@@ -20,7 +20,7 @@ becomes one module first. A file called \"check\" is
   link      several modules become one
   check     what a module is and needs; write nothing
   audit     prove that a metered module counts
-  inspect   everything that is in an artifact
+  inspect   everything that is in an artifact; the types of a component
   strip     keep some parts of an artifact, and its signatures
   sign      add your signature to what you have rebuilt
   verify    was it made from this source, to the byte?
@@ -42,6 +42,8 @@ becomes one module first. A file called \"check\" is
       --max-sign-time <DURATION>  for an agent or a program [default: 1m]
       --module <NAME=FILE>  a module that INPUT imports from by that name, for
                           each: all become one program
+      --plug <FILE>       a component whose exports fill what INPUT imports, for
+                          each; one that others need stands before them
       --target <TARGET>   aarch64, x86_64, riscv64gc, s390x, pulley64, pulley32,
                           with commas for more [default: this system]; with a
                           CPU behind it: x86_64:v3, aarch64:+lse+fp16
@@ -104,6 +106,7 @@ Examples:
   bls-compile app.wasm --target x86_64:v3,x86_64,aarch64,riscv64
   bls-compile app.wasm --name app --sequence 7 --expires 2027-12-31
   bls-compile app.wasm --module math=math.wasm
+  bls-compile app.component.wasm --plug store.component.wasm
   bls-compile build/ -o dist/ --cache ~/.cache/ci --key ssh-agent:ci.pub
   bls-compile key export > builder.pub
 ";
@@ -161,6 +164,7 @@ Compiling
       --public-key <FILE>  the public half that KEY must have
       --max-sign-time <DURATION>  for an agent or a program [default: 1m]
       --module <NAME=FILE>  a module that INPUT imports from
+      --plug <FILE>       a component whose exports fill what INPUT imports
       --name <NAME>       [default: STEM.local, so that no installed release of
                           that name stands in the way]
       --needs <CAP:WHAT>  never to start without: fs.write:/data, env:TOKEN
@@ -234,6 +238,7 @@ Usage: bls-compile check [OPTIONS] <INPUT>
 INPUT is .wasm, .wat, a configuration (.json) or - (stdin).
 
       --module <NAME=FILE>  a module that INPUT imports from
+      --plug <FILE>       a component whose exports fill what INPUT imports
       --target <TARGET>   [default: this system]
       --max-compile-memory <SIZE>    what that may take [default: 16GiB]
       --max-compile-time <DURATION>  [default: 4h]
@@ -266,16 +271,22 @@ Examples:
 ";
 
 pub(super) const HELP_INSPECT: &str = "\
-Show everything in an artifact. Checks its form, not whom to trust.
+Show everything in an artifact. Checks its form, not whom to trust. Of a
+component: what it imports and exports, with all types, as WIT.
 
-Usage: bls-compile inspect [OPTIONS] <ARTIFACT>
+Usage: bls-compile inspect [OPTIONS] <FILE>
 
+FILE is an artifact, or a component (.wasm, .wat).
+
+      --max-compile-memory <SIZE>    what a component may take [default: 16GiB]
+      --max-compile-time <DURATION>  [default: 4h]
       --json              as JSON on stdout
 
-Exit codes: 0 done, 1 not an artifact, 2 usage
+Exit codes: 0 done, 1 neither of the two, 2 usage
 Examples:
   bls-compile inspect app.bls
   bls-compile inspect --json app.bls
+  bls-compile inspect app.component.wasm
 ";
 
 pub(super) const HELP_STRIP: &str = "\
@@ -306,7 +317,8 @@ to the byte.
 Usage: bls-compile sign [OPTIONS] --rebuild <INPUT> <ARTIFACT>
 
       --rebuild <INPUT>   the source: .wasm, .wat or - (stdin); of a linked one
-                          each module, in any order, or their configuration
+                          each module or plug, in any order, or their
+                          configuration
   -o, --output <FILE>     [default: ARTIFACT itself; - is stdout]
       --key <KEY>         name, FILE, env:V, ssh-agent:WHICH or exec:PROGRAM
                           [default: yours, made at once]
@@ -334,7 +346,8 @@ to trust.
 Usage: bls-compile verify [OPTIONS] --rebuild <INPUT> <ARTIFACT>
 
       --rebuild <INPUT>   the source: .wasm, .wat or - (stdin); of a linked one
-                          each module, in any order, or their configuration
+                          each module or plug, in any order, or their
+                          configuration
       --max-compile-memory <SIZE>    what building may take [default: 16GiB]
       --max-compile-time <DURATION>  [default: 4h]
       --json              result as JSON on stdout

@@ -3,7 +3,7 @@
 //! Guarantees that words keep their order and their bytes. Options of a run are known by
 //! name only: bls-load reads their values. Looks at no file.
 
-use super::{Bounded, Memory, Signing, named_file};
+use super::{Bounded, Memory, Signing, With, named_file};
 use bls_artifact::capability::Permission;
 use bls_artifact::nearest::nearest;
 use bls_artifact::options::{self, Takes};
@@ -14,8 +14,9 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::PathBuf;
 
 /// Options that say how to compile; those with a value are followed by it.
-const COMPILING: [(&str, Takes); 13] = [
+const COMPILING: [(&str, Takes); 14] = [
     ("module", Takes::Value),
+    ("plug", Takes::Value),
     ("key", Takes::Value),
     ("public-key", Takes::Value),
     ("max-sign-time", Takes::Value),
@@ -65,8 +66,8 @@ pub struct Run {
     pub signing: Signing,
     /// The artifact's name.
     pub name: Option<String>,
-    /// Modules that it imports from.
-    pub modules: Vec<(String, PathBuf)>,
+    /// What it is linked or put together with.
+    pub with: With,
     /// What a loader must grant.
     pub needs: Vec<Permission>,
     /// No metering.
@@ -177,7 +178,7 @@ impl Run {
     }
 
     fn compiling(&mut self, name: &str, value: Option<OsString>) -> Result<(), RunWords> {
-        let text = || match value.map(OsString::into_string) {
+        let text = || match value.clone().map(OsString::into_string) {
             Some(Ok(text)) => Ok(text),
             _ => Err(wrong(format!("--{name}: the value is not UTF-8"))),
         };
@@ -189,7 +190,8 @@ impl Run {
             }
             "name" => self.name = Some(text()?),
             "cpu" => self.cpu = Some(text()?),
-            "module" => self.modules.push(named_file(&text()?).map_err(wrong)?),
+            "module" => self.with.module.push(named_file(&text()?).map_err(wrong)?),
+            "plug" => self.with.plug.extend(value.map(PathBuf::from)),
             "needs" => {
                 for word in text()?.split(',') {
                     let permission = Permission::parse(word);
@@ -280,6 +282,10 @@ mod tests {
             parse(&["--max-compile-memory=1GiB", "--max-compile-time", "2m", "a"]).unwrap().bounded;
         assert_eq!(bounded.max_compile_memory, Some(1 << 30));
         assert_eq!(bounded.max_compile_time.map(|time| time.as_secs()), Some(120));
+        let run =
+            parse(&["--plug=a.wasm", "--plug", "b.wasm", "--module", "m=c.wasm", "d"]).unwrap();
+        assert_eq!(run.with.plug, [PathBuf::from("a.wasm"), PathBuf::from("b.wasm")]);
+        assert_eq!(run.with.module, [("m".to_owned(), PathBuf::from("c.wasm"))]);
         let run = parse(&["--no-fuel", "--", "-odd", "a"]).unwrap();
         assert_eq!((run.input, run.arguments), ("-odd".into(), vec!["a".into()]));
         assert_eq!(parse(&["-"]).unwrap().input, "-");

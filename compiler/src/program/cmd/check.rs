@@ -12,7 +12,8 @@ use bls_artifact::cpu::Machine;
 use bls_artifact::host_table::{Provided, provided};
 use bls_artifact::manifest::{Import, Kind, Memory, Module};
 use bls_artifact::quantity::show_size;
-use bls_artifact::text::{NAME_BYTES_SHOWN, shortened};
+use bls_artifact::recipe::TYPED_CALL;
+use bls_artifact::text::{NAME_BYTES_SHOWN, printable, shortened};
 use serde_json::json;
 use std::fmt::Write as _;
 
@@ -34,7 +35,7 @@ pub(super) fn run(arguments: &Check) -> Result<(), Failure> {
 
 /// The module, if it would become an artifact.
 fn checked(arguments: &Check, options: &mut Options) -> Result<Front, Failure> {
-    let Inputs { given, config, .. } = modules::read(&arguments.input, &arguments.module)?;
+    let Inputs { given, config, .. } = modules::read(&arguments.input, &arguments.with)?;
     if let Some(config) = config {
         modules::apply(&config, options);
     }
@@ -52,6 +53,7 @@ fn accepted(front: &Front, description: &Description, options: &Options) -> serd
         "source_sha256": source.given(),
         "sizes": { "source": source.given_bytes(), "metered": front.audited.wasm().len() },
         "component": source.world().map(|world| world.lines().collect::<Vec<_>>()),
+        "calls": source.calls(),
         "functions": description.functions,
         "module": description.module,
         "may_use": description.may_use,
@@ -80,11 +82,20 @@ fn table(front: &Front, description: &Description) -> String {
     let _ = writeln!(text, "name       {}", source.name());
     let _ = writeln!(text, "size       {} ({given} bytes)", show_size(given));
     let _ = writeln!(text, "sha256     {}", source.given());
+    for part in source.recipe().iter().flat_map(|recipe| recipe.modules()) {
+        let _ = writeln!(text, "linked     {} {}", part.sha256, escaped(&part.name));
+    }
     for line in source.world().iter().flat_map(|world| world.lines()) {
         let _ = writeln!(text, "component  {line}");
     }
     let _ = writeln!(text, "functions  {}", description.functions);
     write_module(&mut text, &description.module, None, &description.may_use, &[]);
+    if !source.calls().is_empty() {
+        let _ = writeln!(text, "calls      {}, by their types", source.calls().len());
+    }
+    for function in source.calls() {
+        let _ = writeln!(text, "  {}", printable(function));
+    }
     write_unprovided(&mut text, &description.module);
     if let Some(fuel) = front.audited.fuel() {
         let _ = writeln!(
@@ -140,6 +151,9 @@ pub(super) fn write_module(
     needs: &[Permission],
 ) {
     let kind = match module.kind {
+        Kind::Command if module.exports.iter().any(|export| export.name == TYPED_CALL) => {
+            "library (its functions are called by their types)"
+        }
         Kind::Command if module.exports.iter().any(|export| export.name.is_empty()) => {
             "command (has a default export)"
         }

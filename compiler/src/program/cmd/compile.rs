@@ -11,7 +11,7 @@ use crate::input::{Given, STDIN, Source, is_component};
 use crate::needs;
 use crate::pipeline::{Options, Stage};
 use crate::program::cache::{BYTES_MAX, Cache, Folder, Server, is_server};
-use crate::program::cli::{Build, Compile, Emit};
+use crate::program::cli::{Build, Compile, Emit, With};
 use crate::program::keystore;
 use crate::program::modules::{self, Inputs, ModulesError};
 use crate::program::output::{Destination, OutputError};
@@ -49,7 +49,7 @@ pub(super) fn run(arguments: &Compile) -> Result<(), Failure> {
     let named = destination(build, input, emit);
     check(build, &named, input)?;
     let reading = Instant::now();
-    let inputs = modules::read(input, &arguments.module)?;
+    let inputs = modules::read(input, &arguments.with)?;
     let destination = match &inputs.config {
         None => named,
         // Named after what is compiled, and not after what names it.
@@ -93,7 +93,7 @@ pub(super) fn make(
     files.clone().try_for_each(|file| destination.check(Some(file)))?;
     let is_linked = match &inputs.given {
         Given::One(one) => is_component(&one.bytes),
-        Given::Several(_) => true,
+        Given::Several(_) | Given::Plugged(_) => true,
     };
     if emit == Emit::Linked && !is_linked {
         return Err(Failure::usage(
@@ -223,6 +223,10 @@ impl Begun<'_> {
             .map(|(name, one)| json!({ "name": name, "sha256": Sha256::of(&one.bytes) }))
             .collect();
         let given_bytes = given.all().map(|(_, one)| one.bytes.len() as u64).sum();
+        let kind = match given {
+            Given::Plugged(_) => "components",
+            Given::One(_) | Given::Several(_) => "modules",
+        };
         let (child, progress) = self.child(given, Job::Link(options))?;
         progress.stage(Stage::Link);
         let wasm = child.link()?;
@@ -239,7 +243,7 @@ impl Begun<'_> {
         }
         let how = match modules.len() {
             1 => "linked of a component".to_owned(),
-            count => format!("linked of {count} modules"),
+            count => format!("linked of {count} {kind}"),
         };
         self.say_sizes(given_bytes, wasm.len() as u64, &how);
         Ok(())
@@ -281,7 +285,7 @@ impl Task<'_> {
         ready: &mut dyn FnMut() -> Result<(), OutputError>,
     ) -> Result<(How, String, Value), Failure> {
         let reading = Instant::now();
-        let inputs = modules::read(input, &[])?;
+        let inputs = modules::read(input, &With::default())?;
         if inputs.config.is_some() {
             return Err(Failure::usage(
                 "a configuration names the modules of one program, and is compiled alone",

@@ -1,20 +1,25 @@
-//! `bls-compile inspect`: everything in an artifact.
+//! `bls-compile inspect`: everything in an artifact; of a component its world, as WIT.
 //!
-//! Checks framing, digests, canonical forms and that parts and manifest agree,
+//! A component is looked into in a process of its own, as when it is compiled. Of an artifact this
+//! checks framing, digests, canonical forms and that parts and manifest agree,
 //! as a loader does before it asks whom to trust; that question is the loader's.
 
 use super::check::write_module;
 use super::{Failure, print, print_json};
 use crate::assemble::COMPONENT_EXTENSION;
+use crate::child::{Child, Job};
 use crate::given::{self, Given};
+use crate::input::{self, is_component};
 use crate::program::cli::Inspect;
 use bls_artifact::artifact::FORMAT_VERSION;
 use bls_artifact::cpu;
 use bls_artifact::date::Date;
+use bls_artifact::digest::Sha256;
 use bls_artifact::manifest::{Encoding, Part};
 use bls_artifact::quantity::{show_size, write_time};
 use bls_artifact::recipe::{self, Recipe};
 use bls_artifact::target::{Bounds, Language, Target};
+use bls_artifact::text::printable_lines;
 use object::{Object as _, ObjectSection as _};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -35,9 +40,12 @@ struct Section {
 }
 
 pub(super) fn run(arguments: &Inspect) -> Result<(), Failure> {
-    let path = &arguments.artifact;
+    let path = &arguments.file;
     let refused = super::artifact_error("inspect");
     let bytes = given::read(path).map_err(&refused)?;
+    if is_component(&bytes) {
+        return component(arguments, bytes);
+    }
     let given = Given::parse(&bytes, path).map_err(&refused)?;
     let sections = (0..given.parts.len())
         .map(|part| image_sections(&given, part))
@@ -51,6 +59,17 @@ pub(super) fn run(arguments: &Inspect) -> Result<(), Failure> {
         })?;
     let inspected = Inspected { given, sections };
     if arguments.json { print_json(&inspected.json()) } else { print(&inspected.table()) }
+}
+
+/// The world of a component.
+fn component(arguments: &Inspect, bytes: Vec<u8>) -> Result<(), Failure> {
+    let digest = Sha256::of(&bytes);
+    let given = input::Given::one(bytes, &input::label(&arguments.file));
+    let world = Child::start(given, Job::World, arguments.bounded.into())?.world()?;
+    match arguments.json {
+        true => print_json(&json!({ "source_sha256": digest, "world": world })),
+        false => print(&printable_lines(&world)),
+    }
 }
 
 /// The sections of the image of this part; none where the file was stripped of it.

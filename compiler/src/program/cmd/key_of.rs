@@ -18,16 +18,16 @@ pub(super) fn run(arguments: &KeyOf) -> Result<(), Failure> {
     let [inputs @ .., last] = &compile.inputs[..] else {
         return Err(Failure::usage("no INPUT", None));
     };
-    if !inputs.is_empty() && !compile.module.is_empty() {
+    if !inputs.is_empty() && !compile.with.is_empty() {
         return Err(Failure::usage(
-            "--module is about one artifact, and there are several",
+            "--module and --plug are about one artifact, and there are several",
             Some("ask for that one by itself".to_owned()),
         ));
     }
     let options = compile::options(build, Emit::Artifact)?;
     for input in inputs.iter().chain([last]) {
         let mut options = options.clone();
-        let read = modules::read(input, &compile.module)?;
+        let read = modules::read(input, &compile.with)?;
         if let Some(config) = &read.config {
             modules::apply(config, &mut options);
         }

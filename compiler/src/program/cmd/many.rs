@@ -213,8 +213,11 @@ fn refuse(arguments: &Compile) -> Result<(), Failure> {
     if build.name.is_some() {
         return Err(single("--name"));
     }
-    if !arguments.module.is_empty() {
+    if !arguments.with.module.is_empty() {
         return Err(single("--module"));
+    }
+    if !arguments.with.plug.is_empty() {
+        return Err(single("--plug"));
     }
     if build.emit.is_some_and(|emit| emit != Emit::Artifact) {
         return Err(single("--emit"));

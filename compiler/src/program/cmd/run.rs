@@ -67,7 +67,7 @@ pub(super) fn run(words: &[OsString]) -> Result<(), Failure> {
 /// The artifact of a module: kept from before, or compiled now.
 fn artifact(run: &Run) -> Result<PathBuf, Failure> {
     let reading = Instant::now();
-    let Inputs { given, config, .. } = modules::read(Path::new(&run.input), &run.modules)?;
+    let Inputs { given, config, .. } = modules::read(Path::new(&run.input), &run.with)?;
     if config.is_some() {
         return Err(Failure::usage(
             "a configuration says how to run what it names, and this takes a module",

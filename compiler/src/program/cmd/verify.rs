@@ -3,7 +3,7 @@
 use super::{Failure, artifact_error, print, print_json};
 use crate::child::{Allowance, Child, Job};
 use crate::given::{self, Given};
-use crate::program::cli::Verify;
+use crate::program::cli::{Verify, With};
 use crate::program::modules::{self, Inputs, ModulesError};
 use crate::program::progress::Progress;
 use crate::rebuild::{self, Comparison, PartResult, RebuildError};
@@ -53,7 +53,7 @@ pub(super) fn rebuilt<'a>(
         |error: RebuildError| Failure::new(stage, error.code(), &error, Some(error.hint()));
     let mut found = Vec::new();
     for input in inputs {
-        let Inputs { given, .. } = modules::read(input, &[])?;
+        let Inputs { given, .. } = modules::read(input, &With::default())?;
         found.extend(given.into_all());
     }
     let source = rebuild::source(&given.manifest, found).map_err(refused)?;

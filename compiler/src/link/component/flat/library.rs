@@ -4,6 +4,7 @@
 //! The types are written down as `wasi02/src/typed/types.rs` reads them, which has the format.
 //! Guarantees that a type's parts have lower numbers than itself, and one number each.
 
+use super::signature::signature;
 use super::{Caller, Def, Lifted, Reader};
 use crate::link::component::error::ComponentError;
 use std::collections::HashMap;
@@ -17,6 +18,13 @@ pub(in super::super) struct Library {
     /// All types, as they are written down.
     pub(in super::super) types: Vec<u8>,
     pub(in super::super) functions: Vec<Callable>,
+}
+
+impl Library {
+    /// Its functions in words, one each.
+    pub(in super::super) fn signatures(&self) -> Vec<String> {
+        self.functions.iter().map(|one| one.words.clone()).collect()
+    }
 }
 
 /// A function that is called so.
@@ -33,6 +41,8 @@ pub(in super::super) struct Callable {
     pub(in super::super) after: Option<Def>,
     /// Its parameters and its result, as they are written down.
     pub(in super::super) signature: Vec<u8>,
+    /// Its name and its types, for people.
+    words: String,
 }
 
 impl Reader<'_> {
@@ -96,9 +106,10 @@ impl Types<'_> {
         lifted: Lifted,
         caller: Caller,
     ) -> Callable {
+        let words = signature(self.all, &interface, &name, lifted.ty);
         let signature = self.signature(lifted.ty);
         let Lifted { function, parameters, results, after, .. } = lifted;
-        Callable { interface, name, function, parameters, results, caller, after, signature }
+        Callable { interface, name, function, parameters, results, caller, after, signature, words }
     }
 
     fn signature(&mut self, ty: TypeFuncIndex) -> Vec<u8> {
