@@ -3,22 +3,25 @@
 //! One value, so that whoever ends the run, the main thread, the watcher or a panic, writes
 //! the same form. Guarantees that only one of them does ([`Recorder::claim`]), and that
 //! nobody waits for a thread that may have stopped: what the guest did last is read from
-//! atomics ([`Observed`]). Without a report and without an account it collects nothing.
+//! atomics ([`Observed`]). Without a report, an account and a log it collects nothing.
 
 use super::ReportError;
 use super::form::{self, Artifact, Fuel, LeftOut, Report};
 use super::form::{PeakMemory, Trap};
+use super::logged;
 use crate::error::Failure;
 use crate::host::observed::Observed;
 use crate::program::account::Accountant;
 use crate::program::cli::ReportTarget;
 use crate::program::deliver::Destination;
+use crate::program::log::{Event, LogError, Sink, Value};
 use crate::program::manner::Manner;
 use crate::run::outcome::Outcome;
 use crate::sys;
 use crate::sys::signal::Thread;
 use bls_artifact::date::Date;
 use bls_artifact::fuel::BUDGET_MAX;
+use bls_artifact::policy::LogLevel;
 use bls_artifact::text::printable_json;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
@@ -32,6 +35,8 @@ struct Collected {
     destination: Option<(Destination, String)>,
     /// Who keeps the account of the run.
     account: OnceLock<Accountant>,
+    /// Where it is said what runs and how it ended.
+    logs: OnceLock<Vec<Sink>>,
     report: Mutex<Report>,
     /// From the moment the guest runs.
     running: OnceLock<Running>,
@@ -44,9 +49,10 @@ struct Running {
     observed: Arc<Observed>,
 }
 
-/// A report that only needs to be written: the text, and for the account the same in a line.
+/// A report that only needs to be written: the text, for the account the same in a line, and what
+/// each log is told.
 #[derive(Debug)]
-pub(crate) struct Composed<'a>(Option<(&'a Collected, Vec<u8>, Vec<u8>)>);
+pub(crate) struct Composed<'a>(Option<(&'a Collected, Vec<u8>, Vec<u8>, Vec<(&'a Sink, String)>)>);
 
 /// What is known about a run.
 #[derive(Debug)]
@@ -87,6 +93,34 @@ impl Recorder {
     pub(crate) fn account_by(&self, account: Accountant) {
         // A run has one.
         let _ = self.collected.get_or_init(Collected::default).account.set(account);
+    }
+
+    /// Collects for these logs too. Before anything is noted.
+    pub(crate) fn log_to(&self, logs: Vec<Sink>) {
+        if !logs.is_empty() {
+            // A run has one list of them.
+            let _ = self.collected.get_or_init(Collected::default).logs.set(logs);
+        }
+    }
+
+    /// Tells the logs that want it what has happened.
+    pub(super) fn log(
+        &self,
+        level: LogLevel,
+        name: &'static str,
+        fields: impl FnOnce(&Report) -> Vec<(&'static str, Value)>,
+    ) -> Result<(), LogError> {
+        let Some(collected) = self.collected.get() else { return Ok(()) };
+        let logs = collected.logs.get().into_iter().flatten();
+        let mut logs = logs.filter(|log| log.wants(level)).peekable();
+        if logs.peek().is_none() {
+            return Ok(());
+        }
+        let report = collected.report.lock().unwrap_or_else(PoisonError::into_inner);
+        let fields = fields(&report);
+        drop(report);
+        let event = Event { level, name, fields };
+        logs.try_for_each(|log| log.write(&log.line(&event)))
     }
 
     /// Whether somebody keeps an account of the run.
@@ -130,6 +164,8 @@ impl Recorder {
         let mut all = destination.map(|(report, _)| report.descriptors()).unwrap_or_default();
         let account = collected.and_then(|collected| collected.account.get());
         all.extend(account.map(Accountant::descriptor));
+        let logs = collected.and_then(|collected| collected.logs.get());
+        all.extend(logs.into_iter().flatten().map(Sink::descriptor));
         all.extend(self.log.as_ref().map(AsRawFd::as_raw_fd));
         all
     }
@@ -229,9 +265,13 @@ impl Recorder {
             }
         }
         report.left_out = LeftOut::of(&report);
+        let logs = collected.logs.get().into_iter().flatten();
+        let event = logged::end(&report, outcome);
+        let logs = logs.filter(|log| log.wants(event.level));
+        let logs = logs.map(|log| (log, log.line(&event))).collect();
         let text = as_text(&report);
         let line = as_line(&text);
-        Composed(Some((collected, text, line)))
+        Composed(Some((collected, text, line, logs)))
     }
 }
 
@@ -285,7 +325,7 @@ impl Composed<'_> {
     /// Writes it, if there is one; the guest can run no more. Waits for a reader and for who
     /// keeps the account a little, and for nothing else.
     pub(crate) fn write(&self) -> Result<(), Failure> {
-        let Some((collected, text, line)) = &self.0 else { return Ok(()) };
+        let Some((collected, text, line, _)) = &self.0 else { return Ok(()) };
         let written = match &collected.destination {
             Some((destination, _)) => destination.write(text),
             None => Ok(()),
@@ -301,6 +341,12 @@ impl Composed<'_> {
             _ => Ok(()),
         }
     }
+
+    /// Tells each log how the run ended, whatever becomes of the others.
+    pub(crate) fn log(&self) -> Result<(), LogError> {
+        let logs = self.0.iter().flat_map(|(.., logs)| logs);
+        logs.map(|(log, line)| log.write(line)).fold(Ok(()), Result::and)
+    }
 }
 
 impl Default for Collected {
@@ -309,6 +355,7 @@ impl Default for Collected {
         Self {
             destination: None,
             account: OnceLock::new(),
+            logs: OnceLock::new(),
             report: Mutex::default(),
             running: OnceLock::new(),
         }
