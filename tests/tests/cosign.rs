@@ -55,6 +55,20 @@ fn openssl_accepts(home: &Home, signed: &[u8], layer: &Value, key: &Path) -> Opt
     Some(output.status.success())
 }
 
+/// Whether cosign takes what a reference names for signed by a key; `None`, and a line, where there
+/// is no cosign.
+fn cosign_accepts(home: &Home, reference: &str, key: &Path) -> Option<bool> {
+    let mut verify = command(home, Path::new("cosign"));
+    verify.env("HOME", home.path("")).args(["verify", "--insecure-ignore-tlog=true"]);
+    verify.args(["--allow-http-registry", "--key"]).arg(key).arg(reference);
+    let Ok(output) = verify.output() else {
+        println!("cosign is not installed: left out");
+        return None;
+    };
+    println!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    Some(output.status.success())
+}
+
 #[test]
 fn the_signature_is_where_cosign_looks_and_good() {
     let Some(registry) = Registry::start(false) else { return };
@@ -93,6 +107,8 @@ fn the_signature_is_where_cosign_looks_and_good() {
     let other = Home::with_seed(9);
     assert_ne!(openssl_accepts(&home, &signed, layer, &other.public_key()), Some(true));
     assert_ne!(openssl_accepts(&home, b"else", layer, &home.public_key()), Some(true));
+    assert_ne!(cosign_accepts(&home, &reference, &home.public_key()), Some(false));
+    assert_ne!(cosign_accepts(&home, &reference, &other.public_key()), Some(true));
 
     // The same again is the same, to the byte; and what is pulled is what it was.
     let again = push_signed(&home, &[&reference, text(&artifact), "--json"]).expect(0);
@@ -112,6 +128,9 @@ fn the_signature_is_where_cosign_looks_and_good() {
     assert_eq!(both["layers"][0], *layer);
     let second = &both["layers"][1];
     assert_ne!(openssl_accepts(&home, &signed, second, &other.public_key()), Some(false));
+    for builder in [&home, &other] {
+        assert_ne!(cosign_accepts(&home, &reference, &builder.public_key()), Some(false));
+    }
     let config: Value = serde_json::from_slice(&blob(&both["config"])).unwrap();
     assert_eq!(config["rootfs"]["diff_ids"].as_array().unwrap().len(), 2);
     let _ = push_signed(&home, &[&reference, text(&artifact)]).expect(0);
@@ -132,6 +151,7 @@ fn of_several_architectures_the_index_is_signed_and_of_an_image_too() {
     let whole = registry.bytes("app/manifests/latest");
     assert_eq!(digest, Sha256::of(&whole).to_string());
     assert_eq!(signatures(&registry, "app", &digest)["layers"].as_array().unwrap().len(), 1);
+    assert_ne!(cosign_accepts(&home, &reference, &home.public_key()), Some(false));
     for one in index["manifests"].as_array().unwrap() {
         let digest = one["digest"].as_str().unwrap().strip_prefix("sha256:").unwrap();
         assert!(signatures(&registry, "app", digest).get("layers").is_none());
@@ -144,6 +164,7 @@ fn of_several_architectures_the_index_is_signed_and_of_an_image_too() {
     let digest = pushed(&push_signed(&home, &[&reference, "app.oci.tar"]).expect(0));
     let manifest = signatures(&registry, "image", &digest);
     assert_eq!(manifest["layers"][0]["mediaType"], SIGNED_TEXT);
+    assert_ne!(cosign_accepts(&home, &reference, &home.public_key()), Some(false));
 }
 
 #[test]
