@@ -293,7 +293,9 @@ impl Rules {
     /// Where the policies say that a run is logged, and how much of it.
     pub(crate) fn logs(&self) -> impl Iterator<Item = (&Log, LogLevel)> {
         let all = self.files.iter();
-        all.filter_map(|(_, policy)| Some((policy.log.as_ref()?, policy.log_level.unwrap_or_default())))
+        all.filter_map(|(_, policy)| {
+            Some((policy.log.as_ref()?, policy.log_level.unwrap_or_default()))
+        })
     }
 
     /// The accounts that the policies demand of every run.

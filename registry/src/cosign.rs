@@ -69,11 +69,7 @@ pub fn tag(digest: Sha256) -> String {
 ///
 /// # Errors
 /// The registry does not take it, or has something else under that tag.
-pub fn put(
-    client: &mut Client,
-    reference: &Reference,
-    signature: &Signature,
-) -> Result<(), Error> {
+pub fn put(client: &mut Client, reference: &Reference, signature: &Signature) -> Result<(), Error> {
     let tag = tag(signature.digest);
     let text = signed_text(&reference.repository(), signature.digest);
     let mut layer = Descriptor::of(SIGNED_TEXT, text.as_bytes());

@@ -65,7 +65,11 @@ fn cosign_accepts(home: &Home, reference: &str, key: &Path) -> Option<bool> {
         println!("cosign is not installed: left out");
         return None;
     };
-    println!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    println!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
     Some(output.status.success())
 }
 
@@ -248,6 +252,7 @@ fn what_cannot_be_signed_is_not_pushed() {
     assert_eq!(liar.asked().len(), 0);
     let _ = registry(&["--cosign", &reference, file]).expect(2).says(&["bls-compile push"]);
     let zeros = format!("--signature=sha256:{}={}", "0".repeat(64), BASE64.encode([0; 64]));
-    let _ = registry(&[&zeros, &reference, file]).expect(2).says(&["the signature is for sha256:0"]);
+    let _ =
+        registry(&[&zeros, &reference, file]).expect(2).says(&["the signature is for sha256:0"]);
     let _ = registry(&["--signature=x", &reference, file]).expect(2).says(&["sha256:HEX=BASE64"]);
 }

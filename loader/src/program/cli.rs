@@ -28,9 +28,8 @@ use std::path::PathBuf;
 pub(crate) use trust::Trust;
 pub(crate) use values::{Input, ReportTarget};
 use values::{
-    budget, capabilities, count, digest, folder, input, log, log_level, machine, number, report, size,
-    text,
-    unknown_imports, variable,
+    budget, capabilities, count, digest, folder, input, log, log_level, machine, number, report,
+    size, text, unknown_imports, variable,
 };
 
 mod about;

@@ -58,7 +58,10 @@ impl StageError for LogError {
     }
 
     fn hint(&self) -> Option<String> {
-        Some("see that the system's log runs, or that you may write there; --log stderr needs none".into())
+        Some(
+            "see that the system's log runs, or that you may write there; --log stderr needs none"
+                .into(),
+        )
     }
 
     fn cause(&self) -> Cause {
@@ -309,7 +312,10 @@ mod tests {
         assert_eq!((&json["fuel"], &json["keys"][0]), (&u64::MAX.into(), &"x".into()));
         assert_eq!(json["pid"], std::process::id());
         let words = event.words();
-        assert!(words.starts_with("withheld: name=\"a \\\"b\\\"\\\\??[0m?ü\" fuel=1844"), "{words}");
+        assert!(
+            words.starts_with("withheld: name=\"a \\\"b\\\"\\\\??[0m?ü\" fuel=1844"),
+            "{words}"
+        );
         let journald = event.journald();
         assert!(journald.contains("\nPRIORITY=4\nSYSLOG_IDENTIFIER=bls-load\n"), "{journald}");
         assert!(journald.contains("\nBLS_NAME=a \"b\"\\??[0m?ü\nBLS_FUEL=1844"), "{journald}");
