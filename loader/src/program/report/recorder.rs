@@ -49,10 +49,20 @@ struct Running {
     observed: Arc<Observed>,
 }
 
-/// A report that only needs to be written: the text, for the account the same in a line, and what
-/// each log is told.
+/// What only needs to be written.
 #[derive(Debug)]
-pub(crate) struct Composed<'a>(Option<(&'a Collected, Vec<u8>, Vec<u8>, Vec<(&'a Sink, String)>)>);
+pub(crate) struct Composed<'a>(Option<Whole<'a>>);
+
+/// A report, and all that is made of it.
+#[derive(Debug)]
+struct Whole<'a> {
+    collected: &'a Collected,
+    text: Vec<u8>,
+    /// For the account: the same in a line.
+    line: Vec<u8>,
+    /// What each log is told.
+    logs: Vec<(&'a Sink, String)>,
+}
 
 /// What is known about a run.
 #[derive(Debug)]
@@ -271,7 +281,7 @@ impl Recorder {
         let logs = logs.map(|log| (log, log.line(&event))).collect();
         let text = as_text(&report);
         let line = as_line(&text);
-        Composed(Some((collected, text, line, logs)))
+        Composed(Some(Whole { collected, text, line, logs }))
     }
 }
 
@@ -325,7 +335,7 @@ impl Composed<'_> {
     /// Writes it, if there is one; the guest can run no more. Waits for a reader and for who
     /// keeps the account a little, and for nothing else.
     pub(crate) fn write(&self) -> Result<(), Failure> {
-        let Some((collected, text, line, _)) = &self.0 else { return Ok(()) };
+        let Some(Whole { collected, text, line, .. }) = &self.0 else { return Ok(()) };
         let written = match &collected.destination {
             Some((destination, _)) => destination.write(text),
             None => Ok(()),
@@ -344,7 +354,7 @@ impl Composed<'_> {
 
     /// Tells each log how the run ended, whatever becomes of the others.
     pub(crate) fn log(&self) -> Result<(), LogError> {
-        let logs = self.0.iter().flat_map(|(.., logs)| logs);
+        let logs = self.0.iter().flat_map(|whole| &whole.logs);
         logs.map(|(log, line)| log.write(line)).fold(Ok(()), Result::and)
     }
 }
