@@ -291,11 +291,14 @@ impl Rules {
     }
 
     /// Where the policies say that a run is logged, and how much of it.
-    pub(crate) fn logs(&self) -> impl Iterator<Item = (&Log, LogLevel)> {
-        let all = self.files.iter();
-        all.filter_map(|(_, policy)| {
-            Some((policy.log.as_ref()?, policy.log_level.unwrap_or_default()))
-        })
+    pub(crate) fn logs(&self) -> Vec<(&Log, LogLevel)> {
+        let mut logs = Vec::new();
+        for (_, policy) in &self.files {
+            if let Some(log) = &policy.log {
+                logs.push((log, policy.log_level.unwrap_or_default()));
+            }
+        }
+        logs
     }
 
     /// The accounts that the policies demand of every run.

@@ -197,6 +197,14 @@ fn milliseconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bound, D::
     })
 }
 
+/// Reads a level by its name. By way of a text, which policies have anyway: a reader of its own
+/// would be as long.
+fn log_level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<LogLevel>, D::Error> {
+    let word = Option::<String>::deserialize(deserializer)?;
+    let wrong = || D::Error::custom("log-level takes error, warn, info or debug");
+    word.map(|word| LogLevel::from_word(&word).ok_or_else(wrong)).transpose()
+}
+
 /// Limits of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -264,7 +272,7 @@ pub struct Policy {
     #[serde(default)]
     pub log: Option<Log>,
     /// How much of that is wanted.
-    #[serde(default, rename = "log-level")]
+    #[serde(default, rename = "log-level", deserialize_with = "log_level")]
     pub log_level: Option<LogLevel>,
     /// The account that is kept of every run.
     #[serde(default)]

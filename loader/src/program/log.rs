@@ -12,7 +12,7 @@
 //! characters, and written at once; and that nobody is waited for long. Once the guest runs, a
 //! line takes no system call that not every run has: sockets are connected before.
 
-use crate::error::{Cause, StageError, printable};
+use crate::error::{Cause, Failure, StageError, printable};
 use crate::program::deliver::write_within;
 use crate::sys;
 use bls_artifact::date::Date;
@@ -22,7 +22,7 @@ use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -41,7 +41,7 @@ const FACILITY: u32 = 3 << 3;
 
 /// A line could not be written there, or nothing is there.
 #[derive(Debug)]
-pub(crate) struct LogError(String, std::io::Error);
+struct LogError(String, std::io::Error);
 
 impl fmt::Display for LogError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -69,45 +69,29 @@ impl StageError for LogError {
     }
 }
 
-/// What an event says.
+/// What an event says: bounded, and of plain characters.
 #[derive(Debug)]
-pub(crate) enum Value {
+enum Value {
     Text(String),
     Number(u64),
     List(Vec<String>),
 }
 
-/// Something that happened, with its fields by their names.
+/// Something that happened, with its fields in the order in which they were given.
 #[derive(Debug)]
 pub(crate) struct Event {
-    pub(crate) level: LogLevel,
-    pub(crate) name: &'static str,
-    pub(crate) fields: Vec<(&'static str, Value)>,
+    level: LogLevel,
+    name: &'static str,
+    fields: Vec<(&'static str, Value)>,
 }
 
 impl Value {
-    /// A text, or a list, that is bounded and plain.
-    pub(crate) fn text(text: &str) -> Self {
-        Self::Text(bounded(text, TEXT_BYTES_MAX))
-    }
-
-    pub(crate) fn list<T: AsRef<str>>(all: impl Iterator<Item = T>) -> Self {
-        let mut all = all;
-        let mut items: Vec<String> =
-            all.by_ref().take(ITEMS_MAX).map(|one| bounded(one.as_ref(), ITEM_BYTES_MAX)).collect();
-        match all.count() {
-            0 => {}
-            more => items.push(format!("{more} more")),
-        }
-        Self::List(items)
-    }
-
     /// As it stands in a line of words.
     fn word(&self) -> String {
         match self {
             Self::Number(number) => number.to_string(),
             Self::List(items) => items.join(","),
-            Self::Text(text) if text.contains([' ', '"', '=']) || text.is_empty() => quoted(text),
+            Self::Text(text) if text.contains([' ', '"', '=']) => quoted(text),
             Self::Text(text) => text.clone(),
         }
     }
@@ -118,7 +102,7 @@ impl Value {
             Self::Text(text) => quoted(text),
             Self::List(items) => {
                 let items: Vec<String> = items.iter().map(|item| quoted(item)).collect();
-                format!("[{}]", items.join(","))
+                ["[", &items.join(","), "]"].concat()
             }
         }
     }
@@ -130,49 +114,95 @@ fn bounded(text: &str, bytes_max: usize) -> String {
 
 /// A text of plain characters as JSON writes it.
 fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+    let mut quoted = String::from("\"");
+    for letter in text.chars() {
+        if matches!(letter, '"' | '\\') {
+            quoted.push('\\');
+        }
+        quoted.push(letter);
+    }
+    quoted + "\""
 }
 
 impl Event {
+    pub(crate) fn new(level: LogLevel, name: &'static str) -> Self {
+        Self { level, name, fields: Vec::new() }
+    }
+
+    /// How much it matters.
+    pub(crate) fn level(&self) -> LogLevel {
+        self.level
+    }
+
+    pub(crate) fn text(&mut self, name: &'static str, text: &str) {
+        self.fields.push((name, Value::Text(bounded(text, TEXT_BYTES_MAX))));
+    }
+
+    /// A number, where it is known.
+    pub(crate) fn number(&mut self, name: &'static str, number: Option<u64>) {
+        if let Some(number) = number {
+            self.fields.push((name, Value::Number(number)));
+        }
+    }
+
+    /// The first of these, and how many more there are.
+    pub(crate) fn list(&mut self, name: &'static str, all: Vec<String>) {
+        let more = all.len().saturating_sub(ITEMS_MAX);
+        let first = all.iter().take(ITEMS_MAX);
+        let mut items: Vec<String> = first.map(|one| bounded(one, ITEM_BYTES_MAX)).collect();
+        if more > 0 {
+            items.push(format!("{more} more"));
+        }
+        self.fields.push((name, Value::List(items)));
+    }
+
     /// In words, without a space in a value that is not quoted.
     fn words(&self) -> String {
-        let mut text = format!("{}:", self.name);
+        let mut text = [self.name, ":"].concat();
         for (key, value) in &self.fields {
-            // Writing to a String does not fail.
-            let _ = write!(text, " {key}={}", value.word());
+            for piece in [" ", key, "=", &value.word()] {
+                text += piece;
+            }
         }
         text
     }
 
     fn json(&self) -> String {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let mut text = format!(
-            "{{\"time\":\"{}\",\"level\":\"{}\",\"event\":\"{}\",\"pid\":{}",
-            Date(now.as_secs()),
-            self.level.name(),
-            self.name,
-            std::process::id()
-        );
+        let mut text = String::from("{");
+        let mut put = |between: &str, key: &str, value: &str| {
+            for piece in [between, "\"", key, "\":", value] {
+                text += piece;
+            }
+        };
+        put("", "time", &quoted(&Date(now.as_secs()).to_string()));
+        put(",", "level", &quoted(self.level.name()));
+        put(",", "event", &quoted(self.name));
+        put(",", "pid", &std::process::id().to_string());
         for (key, value) in &self.fields {
-            let _ = write!(text, ",\"{key}\":{}", value.json());
+            put(",", key, &value.json());
         }
         text + "}\n"
     }
 
     /// As journald reads a datagram: a field a line. No value has the end of one in it.
     fn journald(&self) -> String {
-        let mut text = format!(
-            "MESSAGE={}\nPRIORITY={}\nSYSLOG_IDENTIFIER=bls-load\nBLS_EVENT={}\n",
-            self.words(),
-            self.level.severity(),
-            self.name
-        );
+        let mut text = String::new();
+        let mut put = |before: &str, key: &str, value: &str| {
+            for piece in [before, key, "=", value, "\n"] {
+                text += piece;
+            }
+        };
+        put("", "MESSAGE", &self.words());
+        put("", "PRIORITY", &self.level.severity().to_string());
+        put("", "SYSLOG_IDENTIFIER", "bls-load");
+        put("BLS_", "EVENT", self.name);
         for (key, value) in &self.fields {
-            let value = match value {
-                Value::Text(text) => text.clone(),
-                other => other.word(),
-            };
-            let _ = writeln!(text, "BLS_{}={value}", key.to_ascii_uppercase());
+            let key = key.to_ascii_uppercase();
+            match value {
+                Value::Text(text) => put("BLS_", &key, text),
+                other => put("BLS_", &key, &other.word()),
+            }
         }
         text
     }
@@ -198,30 +228,28 @@ pub(crate) struct Sink {
 }
 
 /// Opens each of these places once: with the level that takes more, where two are wanted.
-pub(crate) fn open<'a>(
-    places: impl Iterator<Item = (&'a Log, LogLevel)>,
-) -> Result<Vec<Sink>, LogError> {
+pub(crate) fn open(places: &[(&Log, LogLevel)]) -> Result<Vec<Sink>, Failure> {
     let mut sinks: Vec<Sink> = Vec::new();
     for (place, level) in places {
-        match sinks.iter_mut().find(|sink| sink.place == *place) {
-            Some(sink) => sink.least = sink.least.max(level),
-            None => sinks.push(Sink::open(place, level)?),
+        match sinks.iter_mut().find(|sink| sink.place == **place) {
+            Some(sink) => sink.least = sink.least.max(*level),
+            None => sinks.push(Sink::open(place, *level)?),
         }
     }
     Ok(sinks)
 }
 
 impl Sink {
-    fn open(place: &Log, least: LogLevel) -> Result<Self, LogError> {
+    fn open(place: &Log, least: LogLevel) -> Result<Self, Failure> {
         let opened = match place {
             Log::Stderr => writable(2).map(|to| (to, Form::Words)),
-            Log::Descriptor(number) => writable(*number).map(|to| (to, Form::Json)),
+            Log::Descriptor(number) => writable((*number).into()).map(|to| (to, Form::Json)),
             Log::Socket(path) => connected(path).map(|to| (to, Form::Syslog)),
             Log::Journald(path) => connected(path).map(|to| (to, Form::Journald)),
             Log::File(path) if is_socket(path) => connected(path).map(|to| (to, Form::Syslog)),
             Log::File(path) => appended(path).map(|to| (to, Form::Json)),
         };
-        let (to, form) = opened.map_err(|error| LogError(place.to_string(), error))?;
+        let (to, form) = opened.map_err(|error| failure(place, error))?;
         Ok(Self { place: place.clone(), least, to, form })
     }
 
@@ -251,10 +279,17 @@ impl Sink {
     }
 
     /// Writes a line. Allocates only where that fails.
-    pub(crate) fn write(&self, line: &str) -> Result<(), LogError> {
+    pub(crate) fn write(&self, line: &str) -> Result<(), Failure> {
         write_within(self.to.as_fd(), line.as_bytes(), Some(PATIENCE))
-            .map_err(|error| LogError(self.place.to_string(), error))
+            .map_err(|error| failure(&self.place, error))
     }
+}
+
+/// In one place for all, for it is seldom and its code is not short.
+#[cold]
+#[inline(never)]
+fn failure(place: &Log, error: std::io::Error) -> Failure {
+    LogError(place.to_string(), error).into()
 }
 
 fn is_socket(path: &str) -> bool {
@@ -291,19 +326,22 @@ fn connected(path: &str) -> std::io::Result<OwnedFd> {
 mod tests {
     use super::*;
 
-    fn event(fields: Vec<(&'static str, Value)>) -> Event {
-        Event { level: LogLevel::Warn, name: "withheld", fields }
+    fn event(fill: impl FnOnce(&mut Event)) -> Event {
+        let mut event = Event::new(LogLevel::Warn, "withheld");
+        fill(&mut event);
+        event
     }
 
     /// JSON of its own making is read by a real parser, whatever a text holds.
     #[test]
     fn a_line_of_json_says_what_the_event_does() {
         let text = "a \"b\"\\\n\u{1b}[0m\u{202e}ü";
-        let event = event(vec![
-            ("name", Value::text(text)),
-            ("fuel", Value::Number(u64::MAX)),
-            ("keys", Value::list(["x", text].iter())),
-        ]);
+        let event = event(|event| {
+            event.text("name", text);
+            event.number("fuel", Some(u64::MAX));
+            event.number("signal", None);
+            event.list("keys", vec!["x".to_owned(), text.to_owned()]);
+        });
         let line = event.json();
         assert!(line.ends_with("}\n") && line.matches('\n').count() == 1, "{line}");
         let json: serde_json::Value = serde_json::from_str(&line).unwrap();
@@ -311,11 +349,10 @@ mod tests {
         assert_eq!((&json["level"], &json["event"]), (&"warn".into(), &"withheld".into()));
         assert_eq!((&json["fuel"], &json["keys"][0]), (&u64::MAX.into(), &"x".into()));
         assert_eq!(json["pid"], std::process::id());
+        assert!(json.get("signal").is_none(), "{line}");
         let words = event.words();
-        assert!(
-            words.starts_with("withheld: name=\"a \\\"b\\\"\\\\??[0m?ü\" fuel=1844"),
-            "{words}"
-        );
+        let expected = "withheld: name=\"a \\\"b\\\"\\\\??[0m?ü\" fuel=1844";
+        assert!(words.starts_with(expected), "{words}");
         let journald = event.journald();
         assert!(journald.contains("\nPRIORITY=4\nSYSLOG_IDENTIFIER=bls-load\n"), "{journald}");
         assert!(journald.contains("\nBLS_NAME=a \"b\"\\??[0m?ü\nBLS_FUEL=1844"), "{journald}");
@@ -324,14 +361,21 @@ mod tests {
     #[test]
     fn no_line_is_longer_than_a_pipe_takes_at_once() {
         let long = "\"".repeat(5000);
-        let lists = event(vec![("a", Value::list(std::iter::repeat_n(&long, 100)))]);
-        let texts = event(vec![("a", Value::text(&long)), ("b", Value::text(&long))]);
-        for event in [lists, texts] {
+        // Keys are sixteen at most, and 64 digits.
+        let keys = vec!["f".repeat(64); 16];
+        let texts = event(|event| ["a", "b"].into_iter().for_each(|name| event.text(name, &long)));
+        let run = event(|event| {
+            event.text("name", &long);
+            event.list("keys", keys);
+            ["a", "b", "c", "d"].into_iter().for_each(|name| event.number(name, Some(u64::MAX)));
+        });
+        let lists = event(|event| event.list("capabilities", vec![long.clone(); 100]));
+        for event in [texts, run, lists] {
             for line in [event.json(), event.words(), event.journald()] {
                 assert!(line.len() <= LINE_BYTES_MAX, "{}", line.len());
             }
         }
-        let Value::List(items) = Value::list(std::iter::repeat_n("x", 100)) else { panic!() };
-        assert_eq!((items.len(), items.last().unwrap().as_str()), (17, "84 more"));
+        let many = event(|event| event.list("a", vec!["x".to_owned(); 100]));
+        assert!(many.words().ends_with(",x,84 more"), "{}", many.words());
     }
 }

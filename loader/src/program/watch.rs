@@ -159,7 +159,7 @@ pub(crate) fn end(recorder: &Recorder, outcome: Outcome, patience: Option<Durati
     }
     // The guest has had its run, and somebody may wait for its exit code.
     if let Err(error) = report.log() {
-        let text = manner.message(&Outcome::Failed(error.into())).map(|message| message + "\n");
+        let text = manner.message(&Outcome::Failed(error)).map(|message| message + "\n");
         tell(&text.unwrap_or_default(), patience);
     }
     signal::leave(recorder.exit_code())

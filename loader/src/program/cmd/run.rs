@@ -124,9 +124,11 @@ fn prepared(options: &Options, recorder: &Arc<Recorder>) -> Result<Outcome, Fail
     sys::allocator::share_one_heap();
     let mut stages = Stages::new(recorder, options.explain);
     let rules = policy::load(options.policy.as_deref());
-    let own = options.log_run.iter().map(|log| (log, options.log_level.unwrap_or_default()));
-    let of_policies = rules.iter().flat_map(Rules::logs);
-    recorder.log_to(log::open(of_policies.chain(own))?);
+    let mut logs = rules.as_ref().map_or_else(|_| Vec::new(), Rules::logs);
+    if let Some(log) = &options.log_run {
+        logs.push((log, options.log_level.unwrap_or_default()));
+    }
+    recorder.log_to(log::open(&logs)?);
     let rules = rules?;
     rules.check_clock(options.clock_unset)?;
     let limits = rules.limits(&options.request.limits)?;

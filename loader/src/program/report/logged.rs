@@ -12,113 +12,101 @@
 
 use super::Recorder;
 use super::form::{Fuel, Report};
-use crate::error::Cause;
+use crate::error::{Cause, Failure};
 use crate::grant::Granted;
-use crate::program::log::{Event, LogError, Value};
+use crate::program::log::Event;
 use crate::run::outcome::Outcome;
 use crate::verify::Facts;
 use bls_artifact::policy::LogLevel;
 
-/// Fields of an event, by their names.
-type Fields = Vec<(&'static str, Value)>;
-
 impl Recorder {
     /// A stage is over.
     pub(crate) fn log_stage(&self, stage: &str, microseconds: u64) {
-        let fields = |_: &Report| {
-            vec![("stage", Value::text(stage)), ("microseconds", Value::Number(microseconds))]
-        };
         // What comes after it says whether there is a log.
-        let _ = self.log(LogLevel::Debug, "stage", fields);
+        let _ = self.log(LogLevel::Debug, "stage", &|_, event| {
+            event.text("stage", stage);
+            event.number("microseconds", Some(microseconds));
+        });
     }
 
     /// What the artifact may use, and does not get though nobody took it away.
-    pub(crate) fn log_withheld(&self, granted: &Granted) -> Result<(), LogError> {
+    pub(crate) fn log_withheld(&self, granted: &Granted) -> Result<(), Failure> {
         if granted.kept_back.is_empty() {
             return Ok(());
         }
-        self.log(LogLevel::Warn, "withheld", |report| {
+        self.log(LogLevel::Warn, "withheld", &|report, event| {
+            say_whose(report, event);
             let names = granted.kept_back.iter().map(|(permission, _)| permission.to_string());
-            let mut fields = whose(report);
-            fields.push(("capabilities", Value::list(names)));
-            fields
+            event.list("capabilities", names.collect());
         })
     }
 
     /// The guest is about to run.
-    pub(crate) fn log_run(&self, facts: &Facts) -> Result<(), LogError> {
-        self.log(LogLevel::Info, "run", |report| {
-            let mut fields = vec![
-                ("name", Value::text(&facts.manifest.name)),
-                ("release", Value::Number(facts.manifest.sequence)),
-                ("identity", identity(&facts.identity.to_string())),
-                ("keys", Value::list(facts.key_ids.iter().map(ToString::to_string))),
-            ];
+    pub(crate) fn log_run(&self, facts: &Facts) -> Result<(), Failure> {
+        self.log(LogLevel::Info, "run", &|report, event| {
+            event.text("name", &facts.manifest.name);
+            event.number("release", Some(facts.manifest.sequence));
+            event.text("identity", &format!("sha256:{}", facts.identity));
+            event.list("keys", facts.key_ids.iter().map(ToString::to_string).collect());
             if let Some(limits) = &report.limits {
-                let all = [
-                    ("fuel_limit", limits.fuel),
-                    ("time_limit_ms", limits.timeout_ms),
-                    ("memory_limit_bytes", Some(limits.memory_bytes)),
-                    ("output_limit_bytes", limits.output_bytes),
-                ];
-                let there = all.into_iter().filter_map(|(name, limit)| Some((name, limit?)));
-                fields.extend(there.map(|(name, limit)| (name, Value::Number(limit))));
+                event.number("fuel_limit", limits.fuel);
+                event.number("time_limit_ms", limits.timeout_ms);
+                event.number("memory_limit_bytes", Some(limits.memory_bytes));
+                event.number("output_limit_bytes", limits.output_bytes);
             }
-            fields
         })
     }
 }
 
 /// How the run ended.
 pub(super) fn end(report: &Report, outcome: &Outcome) -> Event {
-    let mut fields = whose(report);
-    if let Outcome::Failed(failure) = outcome {
-        fields.extend([
-            ("stage", Value::text(failure.stage)),
-            ("code", Value::text(failure.code)),
-            ("message", Value::text(&failure.what)),
-        ]);
-        let name = if failure.cause == Cause::Refused { "refused" } else { "failed" };
-        return Event { level: LogLevel::Error, name, fields };
-    }
-    let (kind, more) = match outcome {
-        Outcome::Exited(code) => ("exited", Some(("exit_code", Value::Number((*code).into())))),
-        Outcome::Trapped(trap) => ("trap", Some(("trap", Value::text(trap.kind)))),
-        Outcome::OutOfFuel => ("out-of-fuel", None),
-        Outcome::Limit(limit, _) => ("limit", Some(("limit", Value::text(limit.name())))),
-        Outcome::Signal(number) => {
-            ("signal", Some(("signal", Value::Number(number.unsigned_abs().into()))))
+    let (level, name) = match outcome {
+        Outcome::Exited(_) => (LogLevel::Info, "ended"),
+        Outcome::Failed(failure) if failure.cause == Cause::Refused => (LogLevel::Error, "refused"),
+        Outcome::Failed(_) => (LogLevel::Error, "failed"),
+        _ => (LogLevel::Warn, "ended"),
+    };
+    let mut event = Event::new(level, name);
+    say_whose(report, &mut event);
+    match outcome {
+        Outcome::Failed(failure) => {
+            event.text("stage", failure.stage);
+            event.text("code", failure.code);
+            event.text("message", &failure.what);
+            return event;
         }
-        Outcome::Failed(_) => ("failed", None),
-    };
-    fields.push(("outcome", Value::text(kind)));
-    fields.extend(more);
-    if let Some(Fuel::Metered(fuel)) = &report.fuel {
-        let counted = fuel.consumed.map(|units| ("fuel", units));
-        let counted = counted.or(fuel.at_least.map(|units| ("fuel_at_least", units)));
-        fields.extend(counted.map(|(name, units)| (name, Value::Number(units))));
+        Outcome::Exited(code) => {
+            event.text("outcome", "exited");
+            event.number("exit_code", Some((*code).into()));
+        }
+        Outcome::Trapped(trap) => {
+            event.text("outcome", "trap");
+            event.text("trap", trap.kind);
+        }
+        Outcome::OutOfFuel => event.text("outcome", "out-of-fuel"),
+        Outcome::Limit(limit, _) => {
+            event.text("outcome", "limit");
+            event.text("limit", limit.name());
+        }
+        Outcome::Signal(number) => {
+            event.text("outcome", "signal");
+            event.number("signal", Some(number.unsigned_abs().into()));
+        }
     }
-    let time = report.microseconds.as_ref().and_then(|all| all.run);
+    if let Some(Fuel::Metered(fuel)) = &report.fuel {
+        event.number("fuel", fuel.consumed);
+        event.number("fuel_at_least", fuel.at_least);
+    }
+    event.number("microseconds", report.microseconds.as_ref().and_then(|all| all.run));
     let memory = report.peak_memory_bytes.as_ref().and_then(|peak| peak.guest);
-    let used = [("microseconds", time), ("peak_memory_bytes", memory)];
-    fields.extend(used.into_iter().filter_map(|(name, used)| Some((name, Value::Number(used?)))));
-    let level = match outcome {
-        Outcome::Exited(_) => LogLevel::Info,
-        _ => LogLevel::Warn,
-    };
-    Event { level, name: "ended", fields }
+    event.number("peak_memory_bytes", memory);
+    event
 }
 
-/// Which artifact a line is about, once that is known.
-fn whose(report: &Report) -> Fields {
-    let artifact = report.artifact.iter();
-    let known = artifact.flat_map(|artifact| {
-        let identity = identity(artifact.identity.as_str());
-        [("name", Value::text(artifact.name.as_str())), ("identity", identity)]
-    });
-    known.collect()
-}
-
-fn identity(digits: &str) -> Value {
-    Value::text(&format!("sha256:{digits}"))
+/// Says which artifact an event is about, once that is known.
+fn say_whose(report: &Report, event: &mut Event) {
+    if let Some(artifact) = &report.artifact {
+        event.text("name", artifact.name.as_str());
+        event.text("identity", &format!("sha256:{}", artifact.identity.as_str()));
+    }
 }

@@ -14,7 +14,7 @@ use crate::host::observed::Observed;
 use crate::program::account::Accountant;
 use crate::program::cli::ReportTarget;
 use crate::program::deliver::Destination;
-use crate::program::log::{Event, LogError, Sink, Value};
+use crate::program::log::{Event, Sink};
 use crate::program::manner::Manner;
 use crate::run::outcome::Outcome;
 use crate::sys;
@@ -118,19 +118,21 @@ impl Recorder {
         &self,
         level: LogLevel,
         name: &'static str,
-        fields: impl FnOnce(&Report) -> Vec<(&'static str, Value)>,
-    ) -> Result<(), LogError> {
+        fill_in: &dyn Fn(&Report, &mut Event),
+    ) -> Result<(), Failure> {
         let Some(collected) = self.collected.get() else { return Ok(()) };
-        let logs = collected.logs.get().into_iter().flatten();
-        let mut logs = logs.filter(|log| log.wants(level)).peekable();
-        if logs.peek().is_none() {
+        let Some(logs) = collected.logs.get() else { return Ok(()) };
+        if !logs.iter().any(|log| log.wants(level)) {
             return Ok(());
         }
+        let mut event = Event::new(level, name);
         let report = collected.report.lock().unwrap_or_else(PoisonError::into_inner);
-        let fields = fields(&report);
+        fill_in(&report, &mut event);
         drop(report);
-        let event = Event { level, name, fields };
-        logs.try_for_each(|log| log.write(&log.line(&event)))
+        for log in logs.iter().filter(|log| log.wants(level)) {
+            log.write(&log.line(&event))?;
+        }
+        Ok(())
     }
 
     /// Whether somebody keeps an account of the run.
@@ -275,10 +277,13 @@ impl Recorder {
             }
         }
         report.left_out = LeftOut::of(&report);
-        let logs = collected.logs.get().into_iter().flatten();
-        let event = logged::end(&report, outcome);
-        let logs = logs.filter(|log| log.wants(event.level));
-        let logs = logs.map(|log| (log, log.line(&event))).collect();
+        let mut logs = Vec::new();
+        if let Some(all) = collected.logs.get() {
+            let event = logged::end(&report, outcome);
+            for log in all.iter().filter(|log| log.wants(event.level())) {
+                logs.push((log, log.line(&event)));
+            }
+        }
         let text = as_text(&report);
         let line = as_line(&text);
         Composed(Some(Whole { collected, text, line, logs }))
@@ -353,9 +358,14 @@ impl Composed<'_> {
     }
 
     /// Tells each log how the run ended, whatever becomes of the others.
-    pub(crate) fn log(&self) -> Result<(), LogError> {
-        let logs = self.0.iter().flat_map(|whole| &whole.logs);
-        logs.map(|(log, line)| log.write(line)).fold(Ok(()), Result::and)
+    pub(crate) fn log(&self) -> Result<(), Failure> {
+        let mut written = Ok(());
+        if let Some(whole) = &self.0 {
+            for (log, line) in &whole.logs {
+                written = written.and(log.write(line));
+            }
+        }
+        written
     }
 }
 
