@@ -111,14 +111,14 @@ fn a_level_takes_what_matters_as_much_and_more() {
     assert_eq!(stages, ["policy", "open", "verify", "grant", "map", "link", "confine", "run"]);
     assert_eq!(all.last().unwrap()["event"], "ended");
     // Something that it may use and does not get.
-    let cat = home.compile(&fixtures().join("wat/hello.wat"), &["--needs", "stdin"]);
+    let cat = home.compile(&fixtures().join("wat/cat.wat"), &["--needs", "stdin"]);
     let log = home.path("withheld");
     let options = ["--log", text(&log), "--log-level=warn", "--only-declared"];
     let ended = home.load(&options, &cat, &[]);
     assert!(ended.stderr.contains("may use more than it gets"), "{}", ended.stderr);
     let withheld = &lines(&log)[0];
     assert_eq!((&withheld["event"], &withheld["level"]), (&json!("withheld"), &json!("warn")));
-    assert_eq!(withheld["capabilities"], json!(["stdout"]));
+    assert_eq!(withheld["capabilities"], json!(["stdout", "stderr"]));
 
     for (options, says) in [
         (&["--log-level", "warn"][..], "means nothing without --log"),
@@ -160,7 +160,7 @@ fn journald_gets_fields_in_its_own_protocol() {
     // Without who listens nothing runs.
     drop(socket);
     let ended = home.load(&["--log", &to], &hello, &[]).expect(125);
-    let _ = ended.says(&["bls-load: log: cannot log this run to", "code: log.system\n"]);
+    let ended = ended.says(&["bls-load: log: cannot log this run to", "code: log.system\n"]);
     assert!(ended.stdout.is_empty());
 }
 

@@ -116,8 +116,8 @@ The run
       --receipt-key <FILE>      the key that signs it: PEM, this user's alone
       --metrics <FILE|fd:N>     count this run in FILE, for Prometheus
       --account <PROGRAM>       [default: bls-account beside bls-load]
-      --log <WHERE>             what runs and how it ended, a line each: stderr |
-                                syslog | journald | fd:N | FILE, as JSON
+      --log <WHERE>             a line for each event: stderr | syslog |
+                                journald | fd:N | FILE, or a socket's path
       --log-level <LEVEL>       error | warn | info | debug [default: info]
       --fuel-profile[=FILE]     fuel by function, on stderr; compile with
                                 --fuel-profile
