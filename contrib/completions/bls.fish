@@ -32,6 +32,7 @@ complete -c bls-compile -n '__fish_seen_subcommand_from run' -l list-env
 complete -c bls-compile -n '__fish_seen_subcommand_from run' -l listen
 complete -c bls-compile -n '__fish_seen_subcommand_from run' -l listen-passed
 complete -c bls-compile -n '__fish_seen_subcommand_from run' -l log
+complete -c bls-compile -n '__fish_seen_subcommand_from run' -l log-level
 complete -c bls-compile -n '__fish_seen_subcommand_from run' -l max-compile-memory
 complete -c bls-compile -n '__fish_seen_subcommand_from run' -l max-compile-time
 complete -c bls-compile -n '__fish_seen_subcommand_from run' -l max-descriptors
@@ -105,10 +106,16 @@ complete -c bls-compile -n '__fish_seen_subcommand_from delta' -l json
 complete -c bls-compile -n '__fish_seen_subcommand_from delta' -l output
 complete -c bls-compile -n '__fish_seen_subcommand_from delta' -l quiet
 complete -c bls-compile -n '__fish_seen_subcommand_from push' -l authorities
+complete -c bls-compile -n '__fish_seen_subcommand_from push' -l cosign
+complete -c bls-compile -n '__fish_seen_subcommand_from push' -l dry-run
 complete -c bls-compile -n '__fish_seen_subcommand_from push' -l json
+complete -c bls-compile -n '__fish_seen_subcommand_from push' -l key
+complete -c bls-compile -n '__fish_seen_subcommand_from push' -l max-sign-time
 complete -c bls-compile -n '__fish_seen_subcommand_from push' -l max-time
 complete -c bls-compile -n '__fish_seen_subcommand_from push' -l plain-http
+complete -c bls-compile -n '__fish_seen_subcommand_from push' -l public-key
 complete -c bls-compile -n '__fish_seen_subcommand_from push' -l quiet
+complete -c bls-compile -n '__fish_seen_subcommand_from push' -l signature
 complete -c bls-compile -n '__fish_seen_subcommand_from push' -l source
 complete -c bls-compile -n '__fish_seen_subcommand_from image' -l json
 complete -c bls-compile -n '__fish_seen_subcommand_from image' -l loader
@@ -274,6 +281,7 @@ complete -c bls-load -n '__fish_seen_subcommand_from run' -l list-env
 complete -c bls-load -n '__fish_seen_subcommand_from run' -l listen
 complete -c bls-load -n '__fish_seen_subcommand_from run' -l listen-passed
 complete -c bls-load -n '__fish_seen_subcommand_from run' -l log
+complete -c bls-load -n '__fish_seen_subcommand_from run' -l log-level
 complete -c bls-load -n '__fish_seen_subcommand_from run' -l max-descriptors
 complete -c bls-load -n '__fish_seen_subcommand_from run' -l max-memory
 complete -c bls-load -n '__fish_seen_subcommand_from run' -l max-output
@@ -327,6 +335,7 @@ complete -c bls-load -n 'not __fish_seen_subcommand_from verify install pull rol
 complete -c bls-load -n 'not __fish_seen_subcommand_from verify install pull rollback list remove gc binfmt trust ext verify-receipt node run' -l listen
 complete -c bls-load -n 'not __fish_seen_subcommand_from verify install pull rollback list remove gc binfmt trust ext verify-receipt node run' -l listen-passed
 complete -c bls-load -n 'not __fish_seen_subcommand_from verify install pull rollback list remove gc binfmt trust ext verify-receipt node run' -l log
+complete -c bls-load -n 'not __fish_seen_subcommand_from verify install pull rollback list remove gc binfmt trust ext verify-receipt node run' -l log-level
 complete -c bls-load -n 'not __fish_seen_subcommand_from verify install pull rollback list remove gc binfmt trust ext verify-receipt node run' -l max-descriptors
 complete -c bls-load -n 'not __fish_seen_subcommand_from verify install pull rollback list remove gc binfmt trust ext verify-receipt node run' -l max-memory
 complete -c bls-load -n 'not __fish_seen_subcommand_from verify install pull rollback list remove gc binfmt trust ext verify-receipt node run' -l max-output
@@ -352,10 +361,16 @@ complete -c bls-load -n 'not __fish_seen_subcommand_from verify install pull rol
 complete -c bls-load -n 'not __fish_seen_subcommand_from verify install pull rollback list remove gc binfmt trust ext verify-receipt node run' -l version
 complete -c bls-registry -n 'not __fish_seen_subcommand_from push pull image cache' -a 'push pull image cache'
 complete -c bls-registry -n '__fish_seen_subcommand_from push' -l authorities
+complete -c bls-registry -n '__fish_seen_subcommand_from push' -l cosign
+complete -c bls-registry -n '__fish_seen_subcommand_from push' -l dry-run
 complete -c bls-registry -n '__fish_seen_subcommand_from push' -l json
+complete -c bls-registry -n '__fish_seen_subcommand_from push' -l key
+complete -c bls-registry -n '__fish_seen_subcommand_from push' -l max-sign-time
 complete -c bls-registry -n '__fish_seen_subcommand_from push' -l max-time
 complete -c bls-registry -n '__fish_seen_subcommand_from push' -l plain-http
+complete -c bls-registry -n '__fish_seen_subcommand_from push' -l public-key
 complete -c bls-registry -n '__fish_seen_subcommand_from push' -l quiet
+complete -c bls-registry -n '__fish_seen_subcommand_from push' -l signature
 complete -c bls-registry -n '__fish_seen_subcommand_from push' -l source
 complete -c bls-registry -n '__fish_seen_subcommand_from pull' -l authorities
 complete -c bls-registry -n '__fish_seen_subcommand_from pull' -l json

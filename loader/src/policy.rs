@@ -18,7 +18,7 @@ use bls_artifact::limits::{
 };
 use bls_artifact::manifest;
 use bls_artifact::policy::{
-    self, Account, Bound, Bounds, FolderGrant, Log, Policy, Requirement, SYSTEM_FILE,
+    self, Account, Bound, Bounds, FolderGrant, Log, LogLevel, Policy, Requirement, SYSTEM_FILE,
 };
 use bls_artifact::quantity;
 use std::fmt;
@@ -290,9 +290,15 @@ impl Rules {
         all.map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// Where the policies say that a run is logged.
-    pub(crate) fn logs(&self) -> impl Iterator<Item = &Log> {
-        self.files.iter().filter_map(|(_, policy)| policy.log.as_ref())
+    /// Where the policies say that a run is logged, and how much of it.
+    pub(crate) fn logs(&self) -> Vec<(&Log, LogLevel)> {
+        let mut logs = Vec::new();
+        for (_, policy) in &self.files {
+            if let Some(log) = &policy.log {
+                logs.push((log, policy.log_level.unwrap_or_default()));
+            }
+        }
+        logs
     }
 
     /// The accounts that the policies demand of every run.

@@ -14,6 +14,7 @@
 //! | [`package`] | an artifact as the manifests that describe it |
 //! | [`client`] | the requests to a registry, its authentication among them |
 //! | [`push`], [`pull`] | what is sent, and what is taken |
+//! | [`cosign`] | a signature beside what is pushed, which is made elsewhere |
 //! | [`image`], [`layout`] | an image of two files, and the tar that images are kept in |
 //! | [`cache`] | what many builders keep, by GET and PUT |
 //! | [`peer`] | whoever is at the other end: times, bounds, what goes wrong |
@@ -26,6 +27,7 @@
 
 pub mod cache;
 pub mod client;
+pub mod cosign;
 pub mod error;
 pub mod form;
 pub mod image;

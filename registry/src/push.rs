@@ -1,9 +1,11 @@
 //! Puts artifacts and images into a registry.
 //!
-//! Blobs first, then the manifests that name them, then what the tag means, then what is attached
-//! to that: whoever pulls meanwhile finds the whole of the old or the whole of the new.
+//! Blobs first, then the manifests that name them, then a signature of what the tag will mean, then
+//! the tag, then what is attached to that: whoever pulls meanwhile finds the whole of the old or the
+//! whole of the new, and nothing new without its signature.
 
 use crate::client::Client;
+use crate::cosign::{self, Signature};
 use crate::error::Error;
 use crate::form::{
     ARTIFACT, Annotations, Descriptor, EMPTY_BYTES, INDEX, Index, MANIFEST, Manifest, Read, WASM,
@@ -38,7 +40,19 @@ pub fn tag(reference: &Reference) -> Result<&str, Error> {
     }
 }
 
-/// Pushes artifacts, and with them what they were made of.
+/// What the tag will mean where these are pushed.
+#[must_use]
+pub fn top(packages: &Packages) -> Descriptor {
+    match packages.all.as_slice() {
+        [one] => Descriptor { platform: None, ..one.descriptor.clone() },
+        _ => Descriptor {
+            artifact_type: Some(ARTIFACT.to_owned()),
+            ..Descriptor::of(INDEX, &index(packages))
+        },
+    }
+}
+
+/// Pushes artifacts, and with them what they were made of, and a signature.
 ///
 /// # Errors
 /// The registry does not take something.
@@ -47,8 +61,10 @@ pub fn artifacts(
     reference: &Reference,
     packages: &Packages,
     source: Option<&[u8]>,
+    signature: Option<&Signature>,
 ) -> Result<Pushed, Error> {
     let tag = tag(reference)?;
+    let top = top(packages);
     if let Some(module) = source {
         check_source(packages, module)?;
     }
@@ -56,20 +72,18 @@ pub fn artifacts(
     for package in &packages.all {
         client.put_blob(&package.layer)?;
     }
-    let top = match packages.all.as_slice() {
-        [one] => {
-            let _ = client.put_manifest(tag, MANIFEST, &one.manifest)?;
-            Descriptor { platform: None, ..one.descriptor.clone() }
-        }
-        several => {
-            for one in several {
-                let under = format!("sha256:{}", one.descriptor.digest);
-                let _ = client.put_manifest(&under, MANIFEST, &one.manifest)?;
-            }
-            let index = index(packages);
-            let _ = client.put_manifest(tag, INDEX, &index)?;
-            Descriptor { artifact_type: Some(ARTIFACT.to_owned()), ..Descriptor::of(INDEX, &index) }
-        }
+    let several = match packages.all.as_slice() {
+        [_] => &[][..],
+        several => several,
+    };
+    for one in several {
+        let under = format!("sha256:{}", one.descriptor.digest);
+        let _ = client.put_manifest(&under, MANIFEST, &one.manifest)?;
+    }
+    signature.map_or(Ok(()), |signature| cosign::put(client, reference, signature))?;
+    let _ = match packages.all.as_slice() {
+        [one] => client.put_manifest(tag, MANIFEST, &one.manifest)?,
+        _ => client.put_manifest(tag, INDEX, &index(packages))?,
     };
     let source = match source {
         None => None,
@@ -89,8 +103,11 @@ pub fn index(packages: &Packages) -> Vec<u8> {
     })
 }
 
-/// Refuses what the artifact was not made of.
-fn check_source(packages: &Packages, module: &[u8]) -> Result<(), Error> {
+/// Refuses what the artifacts were not made of.
+///
+/// # Errors
+/// [`Defect::OtherSource`].
+pub fn check_source(packages: &Packages, module: &[u8]) -> Result<(), Error> {
     let (made_of, given) = (packages.source, Sha256::of(module));
     if made_of == given {
         return Ok(());
@@ -142,7 +159,7 @@ fn list_referrer(client: &mut Client, subject: Sha256, new: &Descriptor) -> Resu
     client.put_manifest(&tag, INDEX, &to_bytes(&index)).map(drop)
 }
 
-/// Pushes an image, or whatever else a layout holds.
+/// Pushes an image, or whatever else a layout holds, and a signature.
 ///
 /// # Errors
 /// The registry does not take something; the layout names what it does not hold.
@@ -150,6 +167,7 @@ pub fn layout(
     client: &mut Client,
     reference: &Reference,
     layout: &Layout,
+    signature: Option<&Signature>,
 ) -> Result<Descriptor, Error> {
     let tag = tag(reference)?;
     let top = layout.top()?;
@@ -173,10 +191,12 @@ pub fn layout(
                 let _ =
                     client.put_manifest(&format!("sha256:{}", entry.digest), MANIFEST, &bytes)?;
             }
+            signature.map_or(Ok(()), |signature| cosign::put(client, reference, signature))?;
             let _ = client.put_manifest(tag, INDEX, bytes)?;
         }
         _ => {
             let bytes = put(client, top)?;
+            signature.map_or(Ok(()), |signature| cosign::put(client, reference, signature))?;
             let _ = client.put_manifest(tag, MANIFEST, &bytes)?;
         }
     }

@@ -89,6 +89,12 @@ impl Reference {
         Self { tag: None, digest: Some(digest), ..self.clone() }
     }
 
+    /// The repository, as it was named: `HOST/NAME`.
+    #[must_use]
+    pub fn repository(&self) -> String {
+        format!("{}/{}", self.host, self.name)
+    }
+
     /// What a manifest is asked for by: the digest where it is known.
     #[must_use]
     pub fn wanted(&self) -> String {

@@ -19,7 +19,7 @@ pub enum Takes {
 use Takes::{MaybeValue, Nothing, Value};
 
 /// Every option that a run of any artifact can have, without its dashes.
-pub const RUN: [(&str, Takes); 50] = [
+pub const RUN: [(&str, Takes); 51] = [
     ("dir", Value),
     ("dir-ro", Value),
     ("env", Value),
@@ -51,6 +51,7 @@ pub const RUN: [(&str, Takes); 50] = [
     ("metrics", Value),
     ("account", Value),
     ("log", Value),
+    ("log-level", Value),
     ("debug-file", Value),
     ("coredump", Value),
     ("perf-map", Nothing),

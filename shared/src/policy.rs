@@ -5,9 +5,12 @@
 //! (`needs`). Guarantees after a parse: no unknown field, no default above its
 //! bound. Reads no file and grants nothing: the programs do.
 
+mod log;
+
 use crate::capability::{Capability, Permission};
 use crate::digest::Sha256;
 use crate::quantity::{parse_count, parse_size, parse_time};
+pub use log::{Log, LogLevel};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, Visitor};
 use std::collections::BTreeMap;
@@ -85,39 +88,6 @@ pub struct FolderGrant {
     /// Whether it may be changed.
     #[serde(default)]
     pub write: bool,
-}
-
-/// Where the line goes that says which artifact ran.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub enum Log {
-    /// To standard error.
-    Stderr,
-    /// To the socket of this path, as syslog(3) writes to its own.
-    Socket(String),
-}
-
-impl Log {
-    /// Where the system's log listens, whoever keeps it.
-    pub const SYSLOG: &str = "/dev/log";
-
-    /// What a word means: `stderr`, `syslog`, or a path.
-    #[must_use]
-    pub fn from_word(word: &str) -> Option<Self> {
-        match word {
-            "stderr" => Some(Self::Stderr),
-            "syslog" => Some(Self::Socket(Self::SYSLOG.to_owned())),
-            _ => word.starts_with('/').then(|| Self::Socket(word.to_owned())),
-        }
-    }
-}
-
-impl TryFrom<String> for Log {
-    type Error = &'static str;
-
-    fn try_from(word: String) -> Result<Self, Self::Error> {
-        Self::from_word(&word).ok_or("log takes stderr, syslog, or the path of a socket")
-    }
 }
 
 /// The account that is kept of every run: paths of this machine. Receipts and the key that signs
@@ -227,6 +197,14 @@ fn milliseconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bound, D::
     })
 }
 
+/// Reads a level by its name. By way of a text, which policies have anyway: a reader of its own
+/// would be as long.
+fn log_level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<LogLevel>, D::Error> {
+    let word = Option::<String>::deserialize(deserializer)?;
+    let wrong = || D::Error::custom("log-level takes error, warn, info or debug");
+    word.map(|word| LogLevel::from_word(&word).ok_or_else(wrong)).transpose()
+}
+
 /// Limits of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -290,9 +268,12 @@ pub struct Policy {
     /// Limits.
     #[serde(default)]
     pub limits: Bounds,
-    /// Where the line goes that says which artifact ran.
+    /// Where the lines go that say what runs and how it ended.
     #[serde(default)]
     pub log: Option<Log>,
+    /// How much of that is wanted.
+    #[serde(default, rename = "log-level", deserialize_with = "log_level")]
+    pub log_level: Option<LogLevel>,
     /// The account that is kept of every run.
     #[serde(default)]
     pub account: Option<Account>,
@@ -319,6 +300,10 @@ impl Policy {
         let is_half = |account: &Account| account.receipts.is_some() != account.key.is_some();
         if policy.account.as_ref().is_some_and(is_half) {
             let what = "an account's receipts and the key that signs them come together";
+            return Err(PolicyError::Json(what.to_owned()));
+        }
+        if policy.log.is_none() && policy.log_level.is_some() {
+            let what = "a log-level says how much of a log is wanted, and there is no log";
             return Err(PolicyError::Json(what.to_owned()));
         }
         Ok(Self { digest: Some(Sha256::of(text)), ..policy })
@@ -440,6 +425,9 @@ mod tests {
             r#"{"version": 1, "limits": {"fuel": {"default": 2, "max": 1}}}"#,
             r#"{"version": 1, "limits": {"fuel": {"max": -1}}}"#,
             r#"{"version": 1, "version": 1}"#,
+            r#"{"version": 1, "log": "runs.log"}"#,
+            r#"{"version": 1, "log-level": "warn"}"#,
+            r#"{"version": 1, "log": "stderr", "log-level": "loud"}"#,
         ] {
             assert!(Policy::parse(text.as_bytes()).is_err(), "{text}");
         }

@@ -1,9 +1,10 @@
-//! What is said of registries in both programs: the kinds of what can go wrong, and which
-//! architecture of an index a target is.
+//! What is said of registries in both programs: the kinds of what can go wrong, which
+//! architecture of an index a target is, and what cosign has signed.
 //!
 //! `bls-registry` speaks with a registry; `bls-load` starts it, and finds the kind of a failure
 //! by its code in the last line. Guarantees that each kind has one code.
 
+use crate::digest::Sha256;
 use crate::target::Target;
 
 /// The variable with what a cache is to be told of who asks: the value of the header
@@ -211,6 +212,15 @@ pub fn architecture(target: Target) -> &'static str {
     }
 }
 
+/// What cosign has signed for a digest in a repository (`HOST/NAME`, whose characters JSON holds as
+/// they are): one spelling, which begins as no envelope's message does.
+#[must_use]
+pub fn signed_text(repository: &str, digest: Sha256) -> String {
+    format!(
+        r#"{{"critical":{{"identity":{{"docker-reference":"{repository}"}},"image":{{"docker-manifest-digest":"sha256:{digest}"}},"type":"cosign container image signature"}},"optional":null}}"#
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -225,6 +235,18 @@ mod tests {
             assert!(defect.hint().len() > 10, "{defect:?}");
         }
         assert_eq!(Defect::from_code("registry.nonsense"), None);
+    }
+
+    #[test]
+    fn what_cosign_signs_is_json_of_one_spelling() {
+        let digest = Sha256::of(b"x");
+        let text = signed_text("r.example:5000/a/b", digest);
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let critical = &value["critical"];
+        assert_eq!(critical["identity"]["docker-reference"], "r.example:5000/a/b");
+        assert_eq!(critical["image"]["docker-manifest-digest"], format!("sha256:{digest}"));
+        assert_eq!(critical["type"], "cosign container image signature");
+        assert_eq!(value.to_string(), text);
     }
 
     #[test]

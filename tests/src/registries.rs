@@ -127,6 +127,15 @@ impl Registry {
     /// When it does not answer.
     #[must_use]
     pub fn json(&self, path: &str) -> serde_json::Value {
+        serde_json::from_slice(&self.bytes(path)).unwrap_or_default()
+    }
+
+    /// The same, as it came.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    #[must_use]
+    pub fn bytes(&self, path: &str) -> Vec<u8> {
         let mut stream = TcpStream::connect(&self.host).expect("a connection");
         let kinds =
             "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json";
@@ -135,9 +144,9 @@ impl Registry {
         stream.write_all(request.as_bytes()).expect("a request");
         let mut bytes = Vec::new();
         let _ = stream.read_to_end(&mut bytes).expect("an answer");
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        let body = text.split_once("\r\n\r\n").expect("a body").1.to_owned();
-        serde_json::from_str(&body).unwrap_or_default()
+        let end = b"\r\n\r\n";
+        let head = bytes.windows(end.len()).position(|window| window == end).expect("a body");
+        bytes.split_off(head + end.len())
     }
 }
 

@@ -213,7 +213,7 @@ pub fn main() -> ExitCode {
             or_json(arguments.build.json, link::run(arguments, matches))
         }
         Some(Command::Run(arguments)) => run::run(&arguments.words),
-        Some(Command::Push(arguments)) => registry::hand_over("push", &arguments.words),
+        Some(Command::Push(arguments)) => registry::push(&arguments.words),
         Some(Command::Image(arguments)) => registry::hand_over("image", &arguments.words),
         Some(Command::Check(arguments)) => check::run(arguments),
         Some(Command::Audit(arguments)) => audit::run(arguments),

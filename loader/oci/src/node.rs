@@ -223,8 +223,8 @@ impl NodePolicy {
         if rules.account.is_some() {
             return Err(wrong("an account cannot be kept in a container".to_owned()));
         }
-        if let Some(policy::Log::Socket(path)) = &rules.log {
-            return Err(wrong(format!("the log {path} cannot be reached in a container")));
+        if let Some(log) = rules.log.as_ref().filter(|log| **log != policy::Log::Stderr) {
+            return Err(wrong(format!("the log {log} cannot be reached in a container")));
         }
         Ok(Self { path: path_found, rules })
     }
@@ -345,6 +345,7 @@ mod tests {
         let path = folder.path().join("policy.json");
         for (text, says) in [
             (r#"{"version": 1, "log": "syslog"}"#, "/dev/log"),
+            (r#"{"version": 1, "log": "/var/log/runs.jsonl"}"#, "/var/log/runs.jsonl"),
             (r#"{"version": 1, "account": {"metrics": "/m"}}"#, "account"),
             (r#"{"version": 3}"#, "version 3"),
         ] {

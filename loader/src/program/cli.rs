@@ -17,7 +17,7 @@ use bls_artifact::cpu::Machine;
 use bls_artifact::digest::Sha256;
 use bls_artifact::limits::{DESCRIPTORS_MAX, DESCRIPTORS_MIN, STACK_BYTES_MAX, STACK_BYTES_MIN};
 use bls_artifact::name::is_name;
-use bls_artifact::policy::{Log, Requirement};
+use bls_artifact::policy::{Log, LogLevel, Requirement};
 use bls_artifact::{artifact, fuel, options, quantity, target};
 use lexopt::{Arg, Parser};
 use std::ffi::{OsStr, OsString};
@@ -28,8 +28,8 @@ use std::path::PathBuf;
 pub(crate) use trust::Trust;
 pub(crate) use values::{Input, ReportTarget};
 use values::{
-    budget, capabilities, count, digest, folder, input, machine, number, report, size, text,
-    unknown_imports, variable,
+    budget, capabilities, count, digest, folder, input, log, log_level, machine, number, report,
+    size, text, unknown_imports, variable,
 };
 
 mod about;
@@ -228,8 +228,9 @@ pub(crate) struct Options {
     pub(crate) plain_http: bool,
     pub(crate) report: Option<ReportTarget>,
     pub(crate) account: AccountOptions,
-    /// Where it is said which artifact ran.
+    /// Where it is said what runs and how it ended, and how much of that.
     pub(crate) log_run: Option<Log>,
+    pub(crate) log_level: Option<LogLevel>,
     /// Whether fuel by function is shown; in this file, or on stderr.
     pub(crate) fuel_profile: Option<Option<PathBuf>>,
     pub(crate) explain: bool,
@@ -275,6 +276,7 @@ impl Default for Options {
             report: None,
             account: AccountOptions::default(),
             log_run: None,
+            log_level: None,
             fuel_profile: None,
             explain: false,
             debug_file: None,
@@ -506,6 +508,9 @@ impl Words {
         self.options.artifact = Artifact::from_word(self.artifact.take().unwrap_or(word))?;
         self.check_digest()?;
         self.options.account.check()?;
+        if self.options.log_level.is_some() && self.options.log_run.is_none() {
+            return Err(usage("--log-level means nothing without --log"));
+        }
         self.options.take_words(parser.raw_args().map_err(malformed)?.collect());
         let determinism = determinism(self.deterministic, self.seed, self.epoch)?;
         let extensions = &self.options.request.beyond.extensions;
@@ -631,11 +636,8 @@ fn run_option(name: &str, options: &mut Options, parser: &mut Parser) -> Result<
         "perf-map" => options.perf_map = true,
         "jitdump" => options.jitdump = Some(parser.value().map_err(malformed)?.into()),
         "report" => options.report = Some(report(parser.value().map_err(malformed)?, name)?),
-        "log" => {
-            let log = Log::from_word(&text(parser, name)?);
-            let wrong = || usage("--log takes stderr, syslog, or the path of a socket");
-            options.log_run = Some(log.ok_or_else(wrong)?);
-        }
+        "log" => options.log_run = Some(log(&text(parser, name)?)?),
+        "log-level" => options.log_level = Some(log_level(&text(parser, name)?)?),
         _ => beyond::option(name, request, parser)?,
     }
     Ok(())

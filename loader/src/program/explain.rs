@@ -73,6 +73,7 @@ impl<'a> Stages<'a> {
             say(&format_args!("bls-load: {}: {what} ({microseconds} µs)", stage.name()));
         }
         self.recorder.stage_took(stage, microseconds);
+        self.recorder.log_stage(stage.name(), microseconds);
         self.began = Instant::now();
     }
 }

@@ -5,6 +5,7 @@
 //! | `form` | the structs that are written as JSON: the form, and what each field means |
 //! | `bounded` | texts and lists that are never longer than a report may hold |
 //! | `convert` | what the stages found, in that form |
+//! | `logged` | what of it is said in a log |
 //! | `recorder` | what is known so far, and who may end the run |
 //!
 //! Guarantees that a report that cannot be written is known before the guest starts, and
@@ -14,6 +15,7 @@
 mod bounded;
 mod convert;
 mod form;
+mod logged;
 mod recorder;
 #[cfg(test)]
 mod schema;

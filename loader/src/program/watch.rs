@@ -1,7 +1,7 @@
 //! The watcher: ends a run that a signal or the clock ends.
 //!
 //! One thread that sleeps in the kernel until a signal that ends a process, or the
-//! deadline. It exists only when there is a timeout or a report to write. Assumes that it
+//! deadline. It exists only when there is a timeout, or a report, an account or a log to write. Assumes that it
 //! is started before any other thread, so that all of them have those signals
 //! blocked. Guarantees that the run ends even while the guest is in a busy loop or
 //! blocked in a system call: it claims the run, stops the guest, writes the report and
@@ -156,6 +156,11 @@ pub(crate) fn end(recorder: &Recorder, outcome: Outcome, patience: Option<Durati
         if failed != message {
             tell(&failed.unwrap_or_default(), patience);
         }
+    }
+    // The guest has had its run, and somebody may wait for its exit code.
+    if let Err(error) = report.log() {
+        let text = manner.message(&Outcome::Failed(error)).map(|message| message + "\n");
+        tell(&text.unwrap_or_default(), patience);
     }
     signal::leave(recorder.exit_code())
 }

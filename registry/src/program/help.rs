@@ -25,6 +25,14 @@ artifact, or several of one release for different architectures; or one
 .oci.tar. What is printed is the reference by digest, which nobody can change.
 
       --source <FILE>     push what the artifact was made of too, attached to it
+      --cosign            and a signature of the digest, which cosign verify
+                          --key takes
+      --key <KEY>         the key that signs it, as for compiling [default: key]
+      --public-key <FILE>  the public half that the key must have
+      --max-sign-time <DURATION>  how long a signer may take [default: 1m]
+      --dry-run           say the reference by digest, and send nothing
+      --signature <sha256:HEX=BASE64>  a signature that was made before: for
+                          bls-registry, which has no key
       --plain-http        without TLS; to this machine that is the default
       --authorities <FILE>  certificates (PEM) to trust beside Mozilla's
       --max-time <DURATION>  for all of it [default: 10m]
@@ -38,6 +46,7 @@ Exit codes: 0 done, 1 refused or failed, 2 usage
 Examples:
   bls-compile push ghcr.io/ann/app:1.2 app.bls
   bls-compile push localhost:5000/app:1 app.bls --source app.wasm
+  bls-compile push --cosign --key release ghcr.io/ann/app:1.2 app.bls
   bls-compile push ghcr.io/ann/app-image:1.2 app.oci.tar
 ";
 

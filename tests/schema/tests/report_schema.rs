@@ -223,6 +223,43 @@ fn a_receipt_is_as_its_schema_says_and_the_report_in_it_too() {
 }
 
 #[test]
+fn each_line_of_a_log_is_as_its_schema_says() {
+    let (home, schema) = (Home::new(), Schema::of("log.schema.json"));
+    let hello = fixture(&home, "wat/hello.wat");
+    let trap = fixture(&home, "wat/trap-unreachable.wat");
+    let spin = fixture(&home, "wat/spin.wat");
+    let (writer, missing) = (fixture(&home, "wat/write-forever.wat"), home.path("missing.bls"));
+    let undeclared = home.compile(&fixtures().join("wat/cat.wat"), &["--needs", "stdin"]);
+    let every = ["--fuel=1M", "--timeout=1h", "--max-output=1MiB", "--log-level=debug"];
+    let runs: [(&[&str], &Path); 8] = [
+        (&every, &hello),
+        (&["--deterministic"], &hello),
+        (&[], &trap),
+        (&["--fuel=30000"], &spin),
+        (&["--timeout=200ms"], &spin),
+        (&["--max-output=10"], &writer),
+        (&["--only-declared"], &undeclared),
+        (&[], &missing),
+    ];
+    let log = home.path("runs.jsonl");
+    for (options, artifact) in runs {
+        let options = [&["--log", log.to_str().unwrap()], options].concat();
+        let _ = home.load(&options, artifact, &[]);
+    }
+    let mut seen = BTreeSet::new();
+    for line in std::fs::read_to_string(&log).unwrap().lines() {
+        assert!(line.len() < 4096, "{line}");
+        let line: Value = serde_json::from_str(line).expect("JSON");
+        schema.check(&line);
+        let word = |field: &str| line[field].as_str().unwrap_or("-").to_owned();
+        let _ = seen.insert(format!("{} {}", word("event"), word("outcome")));
+    }
+    let expected = ["run -", "stage -", "withheld -", "refused -", "ended exited", "ended trap"];
+    let expected = expected.into_iter().chain(["ended out-of-fuel", "ended limit"]);
+    assert_eq!(seen, expected.map(str::to_owned).collect());
+}
+
+#[test]
 fn what_is_no_report_is_not_taken_for_one() {
     let (home, schema) = (Home::new(), Schema::new());
     let (_, report) = home.report(&[], &fixture(&home, "wat/exit-42.wat"));

@@ -184,7 +184,7 @@ Running: as bls-load takes them (bls-load help run)
       --require-fuel --require-deterministic --require-sandbox
       --require-control-flow
       --invoke --argv0 --deterministic --seed --epoch --unknown-imports
-      --report --receipt --receipt-key --metrics --account --log
+      --report --receipt --receipt-key --metrics --account --log --log-level
       --debug-file --coredump --perf-map --jitdump --fuel-profile --explain
 
 bls-load is looked for beside this program, then in PATH, and verifies what was

@@ -116,8 +116,9 @@ The run
       --receipt-key <FILE>      the key that signs it: PEM, this user's alone
       --metrics <FILE|fd:N>     count this run in FILE, for Prometheus
       --account <PROGRAM>       [default: bls-account beside bls-load]
-      --log <WHERE>             a line that says which artifact ran: stderr |
-                                syslog | a socket's path
+      --log <WHERE>             a line for each event: stderr | syslog |
+                                journald | fd:N | FILE, or a socket's path
+      --log-level <LEVEL>       error | warn | info | debug [default: info]
       --fuel-profile[=FILE]     fuel by function, on stderr; compile with
                                 --fuel-profile
       --explain                 say what was checked, on stderr

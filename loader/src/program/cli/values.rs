@@ -8,6 +8,7 @@ use crate::request::{Folder, UnknownImports};
 use bls_artifact::capability::Capability;
 use bls_artifact::cpu::Machine;
 use bls_artifact::digest::Sha256;
+use bls_artifact::policy::{Log, LogLevel};
 use bls_artifact::{fuel, quantity};
 use lexopt::Parser;
 use std::ffi::{OsStr, OsString};
@@ -116,6 +117,18 @@ pub(super) fn report(value: OsString, option: &str) -> Result<ReportTarget, Usag
             _ => Err(usage(&format!("--{option} fd:N takes the number of an open descriptor"))),
         },
     }
+}
+
+/// Where the log goes.
+pub(super) fn log(word: &str) -> Result<Log, UsageError> {
+    let wrong = || usage("--log takes stderr, syslog, journald, fd:N, or a file or socket");
+    Log::from_word(word).ok_or_else(wrong)
+}
+
+/// How much of it is wanted.
+pub(super) fn log_level(word: &str) -> Result<LogLevel, UsageError> {
+    let wrong = || usage("--log-level takes error, warn, info or debug");
+    LogLevel::from_word(word).ok_or_else(wrong)
 }
 
 /// A plain number.

@@ -39,7 +39,7 @@ use crate::{grant, link, run, sys};
 use bls_artifact::cpu;
 use bls_artifact::host_table::function;
 use bls_artifact::manifest::Encoding;
-use bls_artifact::policy::Requirement;
+use bls_artifact::policy::{Log, Requirement};
 use bls_artifact::quantity::show_size;
 use std::os::fd::RawFd;
 use std::os::unix::fs::MetadataExt as _;
@@ -71,7 +71,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     watch::end(&recorder, outcome, None)
 }
 
-/// Refuses a report or a profile that would take the place of a file that is read.
+/// Refuses a report, a profile or a log that would take the place of a file that is read.
 fn keep_what_is_read(options: &Options) -> Result<(), Failure> {
     let report = match &options.report {
         Some(ReportTarget::File(path)) => Some(path),
@@ -83,7 +83,11 @@ fn keep_what_is_read(options: &Options) -> Result<(), Failure> {
         _ => None,
     };
     let receipt = options.account.receipt.as_ref();
-    let written = [report, profile, metrics, receipt, options.coredump.as_ref()];
+    let log = match &options.log_run {
+        Some(Log::File(path)) => Some(PathBuf::from(path)),
+        _ => None,
+    };
+    let written = [report, profile, metrics, receipt, log.as_ref(), options.coredump.as_ref()];
     let artifact = match &options.artifact {
         Artifact::File(path) | Artifact::Executed(path, _) => Some(path),
         Artifact::Installed(_) | Artifact::Registry(_) => None,
@@ -119,12 +123,18 @@ fn keep_what_is_read(options: &Options) -> Result<(), Failure> {
 fn prepared(options: &Options, recorder: &Arc<Recorder>) -> Result<Outcome, Failure> {
     sys::allocator::share_one_heap();
     let mut stages = Stages::new(recorder, options.explain);
-    let rules = policy::load(options.policy.as_deref())?;
+    let rules = policy::load(options.policy.as_deref());
+    let mut logs = rules.as_ref().map_or_else(|_| Vec::new(), Rules::logs);
+    if let Some(log) = &options.log_run {
+        logs.push((log, options.log_level.unwrap_or_default()));
+    }
+    recorder.log_to(log::open(&logs)?);
+    let rules = rules?;
     rules.check_clock(options.clock_unset)?;
     let limits = rules.limits(&options.request.limits)?;
     stages.done(Stage::Policy, || explain_rules(&rules));
-    let account = keep_account(options, &rules, recorder)?;
-    let watcher = match limits.timeout.is_some() || options.report.is_some() || account {
+    keep_account(options, &rules, recorder)?;
+    let watcher = match limits.timeout.is_some() || recorder.is_on() {
         true => Some(watch::start(Arc::clone(recorder), limits.timeout)?),
         false => None,
     };
@@ -134,19 +144,18 @@ fn prepared(options: &Options, recorder: &Arc<Recorder>) -> Result<Outcome, Fail
     })
 }
 
-/// Starts who keeps the account of this run, where one is asked for; whether.
-fn keep_account(options: &Options, rules: &Rules, recorder: &Recorder) -> Result<bool, Failure> {
+/// Starts who keeps the account of this run, where one is asked for.
+fn keep_account(options: &Options, rules: &Rules, recorder: &Recorder) -> Result<(), Failure> {
     if !built::NODE {
         return match options.account.is_any() || rules.accounts().next().is_some() {
             true => Err(NotBuilt::Node.into()),
-            false => Ok(false),
+            false => Ok(()),
         };
     }
     rules.check_account_by(options.account.program.as_deref())?;
     let account = Accountant::start(&options.account, rules)?;
-    let has_account = account.is_some();
     account.into_iter().for_each(|account| recorder.account_by(account));
-    Ok(has_account)
+    Ok(())
 }
 
 /// What is kept of a guest for its account.
@@ -208,6 +217,7 @@ fn pipeline(
     streams::redirect(&options.outputs, options.root.as_deref())?;
     granted.grants.accounting = accounting(options, rules);
     recorder.granted(&granted, options.request.determinism);
+    recorder.log_withheld(&granted)?;
     if granted.grants.accounting == Some(Accounting::CallsAndStreams) {
         recorder.given(&granted, rules);
     }
@@ -253,8 +263,7 @@ fn pipeline(
         let program = program.display();
         stages.done(Stage::Broker, || format!("{program} answers for what it asks"));
     }
-    let logs = rules.logs().chain(&options.log_run);
-    log::log(logs, linked.mapped().facts())?;
+    recorder.log_run(linked.mapped().facts())?;
     recorder.begin()?;
     if let Some(profile) = &profile {
         profile.begin()?;

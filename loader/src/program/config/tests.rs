@@ -4,7 +4,7 @@ use super::*;
 use bls_artifact::options::{FILE_ONLY, RUN, Takes};
 
 /// A value for each option that takes one.
-const VALUES: [(&str, &str); 40] = [
+const VALUES: [(&str, &str); 41] = [
     ("dir", "/srv::/data"),
     ("dir-ro", "/etc::/etc"),
     ("env", "A=1"),
@@ -29,6 +29,7 @@ const VALUES: [(&str, &str); 40] = [
     ("metrics", "runs.prom"),
     ("account", "/usr/libexec/bls-account"),
     ("log", "syslog"),
+    ("log-level", "warn"),
     ("debug-file", "app.bls.debug"),
     ("coredump", "app.core"),
     ("jitdump", "/tmp"),
@@ -68,6 +69,7 @@ fn every_option_says_the_same_in_a_configuration() {
     let with = |option: &str| match option {
         "seed" | "epoch" => (vec!["--deterministic".to_owned()], ", \"deterministic\": true"),
         "allow-extension" => (vec!["--extensions=e".to_owned()], ", \"extensions\": \"e\""),
+        "log-level" => (vec!["--log=syslog".to_owned()], ", \"log\": \"syslog\""),
         "receipt" => (vec!["--receipt-key=k".to_owned()], ", \"receipt_key\": \"k\""),
         "receipt-key" => (vec!["--receipt=r".to_owned()], ", \"receipt\": \"r\""),
         _ => (Vec::new(), ""),

@@ -27,6 +27,11 @@ impl Text {
     pub(super) fn new(text: &str) -> Self {
         Self(shortened(text, TEXT_BYTES_MAX).into_owned())
     }
+
+    /// What is shown.
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 /// A list of at most 6 KiB of JSON; `left_out` says how much is missing.

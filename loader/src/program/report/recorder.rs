@@ -3,22 +3,25 @@
 //! One value, so that whoever ends the run, the main thread, the watcher or a panic, writes
 //! the same form. Guarantees that only one of them does ([`Recorder::claim`]), and that
 //! nobody waits for a thread that may have stopped: what the guest did last is read from
-//! atomics ([`Observed`]). Without a report and without an account it collects nothing.
+//! atomics ([`Observed`]). Without a report, an account and a log it collects nothing.
 
 use super::ReportError;
 use super::form::{self, Artifact, Fuel, LeftOut, Report};
 use super::form::{PeakMemory, Trap};
+use super::logged;
 use crate::error::Failure;
 use crate::host::observed::Observed;
 use crate::program::account::Accountant;
 use crate::program::cli::ReportTarget;
 use crate::program::deliver::Destination;
+use crate::program::log::{Event, Sink};
 use crate::program::manner::Manner;
 use crate::run::outcome::Outcome;
 use crate::sys;
 use crate::sys::signal::Thread;
 use bls_artifact::date::Date;
 use bls_artifact::fuel::BUDGET_MAX;
+use bls_artifact::policy::LogLevel;
 use bls_artifact::text::printable_json;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
@@ -32,6 +35,8 @@ struct Collected {
     destination: Option<(Destination, String)>,
     /// Who keeps the account of the run.
     account: OnceLock<Accountant>,
+    /// Where it is said what runs and how it ended.
+    logs: OnceLock<Vec<Sink>>,
     report: Mutex<Report>,
     /// From the moment the guest runs.
     running: OnceLock<Running>,
@@ -44,9 +49,20 @@ struct Running {
     observed: Arc<Observed>,
 }
 
-/// A report that only needs to be written: the text, and for the account the same in a line.
+/// What only needs to be written.
 #[derive(Debug)]
-pub(crate) struct Composed<'a>(Option<(&'a Collected, Vec<u8>, Vec<u8>)>);
+pub(crate) struct Composed<'a>(Option<Whole<'a>>);
+
+/// A report, and all that is made of it.
+#[derive(Debug)]
+struct Whole<'a> {
+    collected: &'a Collected,
+    text: Vec<u8>,
+    /// For the account: the same in a line.
+    line: Vec<u8>,
+    /// What each log is told.
+    logs: Vec<(&'a Sink, String)>,
+}
 
 /// What is known about a run.
 #[derive(Debug)]
@@ -87,6 +103,36 @@ impl Recorder {
     pub(crate) fn account_by(&self, account: Accountant) {
         // A run has one.
         let _ = self.collected.get_or_init(Collected::default).account.set(account);
+    }
+
+    /// Collects for these logs too. Before anything is noted.
+    pub(crate) fn log_to(&self, logs: Vec<Sink>) {
+        if !logs.is_empty() {
+            // A run has one list of them.
+            let _ = self.collected.get_or_init(Collected::default).logs.set(logs);
+        }
+    }
+
+    /// Tells the logs that want it what has happened.
+    pub(super) fn log(
+        &self,
+        level: LogLevel,
+        name: &'static str,
+        fill_in: &dyn Fn(&Report, &mut Event),
+    ) -> Result<(), Failure> {
+        let Some(collected) = self.collected.get() else { return Ok(()) };
+        let Some(logs) = collected.logs.get() else { return Ok(()) };
+        if !logs.iter().any(|log| log.wants(level)) {
+            return Ok(());
+        }
+        let mut event = Event::new(level, name);
+        let report = collected.report.lock().unwrap_or_else(PoisonError::into_inner);
+        fill_in(&report, &mut event);
+        drop(report);
+        for log in logs.iter().filter(|log| log.wants(level)) {
+            log.write(&log.line(&event))?;
+        }
+        Ok(())
     }
 
     /// Whether somebody keeps an account of the run.
@@ -130,6 +176,8 @@ impl Recorder {
         let mut all = destination.map(|(report, _)| report.descriptors()).unwrap_or_default();
         let account = collected.and_then(|collected| collected.account.get());
         all.extend(account.map(Accountant::descriptor));
+        let logs = collected.and_then(|collected| collected.logs.get());
+        all.extend(logs.into_iter().flatten().map(Sink::descriptor));
         all.extend(self.log.as_ref().map(AsRawFd::as_raw_fd));
         all
     }
@@ -229,9 +277,16 @@ impl Recorder {
             }
         }
         report.left_out = LeftOut::of(&report);
+        let mut logs = Vec::new();
+        if let Some(all) = collected.logs.get() {
+            let event = logged::end(&report, outcome);
+            for log in all.iter().filter(|log| log.wants(event.level())) {
+                logs.push((log, log.line(&event)));
+            }
+        }
         let text = as_text(&report);
         let line = as_line(&text);
-        Composed(Some((collected, text, line)))
+        Composed(Some(Whole { collected, text, line, logs }))
     }
 }
 
@@ -285,7 +340,7 @@ impl Composed<'_> {
     /// Writes it, if there is one; the guest can run no more. Waits for a reader and for who
     /// keeps the account a little, and for nothing else.
     pub(crate) fn write(&self) -> Result<(), Failure> {
-        let Some((collected, text, line)) = &self.0 else { return Ok(()) };
+        let Some(Whole { collected, text, line, .. }) = &self.0 else { return Ok(()) };
         let written = match &collected.destination {
             Some((destination, _)) => destination.write(text),
             None => Ok(()),
@@ -301,6 +356,17 @@ impl Composed<'_> {
             _ => Ok(()),
         }
     }
+
+    /// Tells each log how the run ended, whatever becomes of the others.
+    pub(crate) fn log(&self) -> Result<(), Failure> {
+        let mut written = Ok(());
+        if let Some(whole) = &self.0 {
+            for (log, line) in &whole.logs {
+                written = written.and(log.write(line));
+            }
+        }
+        written
+    }
 }
 
 impl Default for Collected {
@@ -309,6 +375,7 @@ impl Default for Collected {
         Self {
             destination: None,
             account: OnceLock::new(),
+            logs: OnceLock::new(),
             report: Mutex::default(),
             running: OnceLock::new(),
         }
