@@ -75,7 +75,7 @@ impl ConfigError {
     pub fn hint(&self) -> &'static str {
         match self.kind {
             Mistake::Json => "it is JSON, with // and /* */ comments where you like",
-            Mistake::Field => "README.md has the fields, in \"Moving from bls-runtime\"",
+            Mistake::Field => "docs/bls-runtime.md has the fields",
             Mistake::Version => "0: entry is a file; 1: modules, and entry is an export",
             Mistake::Entry => {
                 "version 0: \"entry\": \"app.wasm\"; version 1: one module of \"type\": \"entry\""

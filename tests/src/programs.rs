@@ -77,6 +77,20 @@ fn named(variable: &str) -> PathBuf {
     PathBuf::from(path)
 }
 
+/// What README.md and the guides in docs/ say, one behind the other.
+///
+/// # Panics
+/// When they cannot be read.
+#[must_use]
+pub fn manual() -> String {
+    let root = fixtures().join("..");
+    let guides = std::fs::read_dir(root.join("docs")).expect("docs/");
+    let mut paths: Vec<PathBuf> = guides.map(|entry| entry.expect("a guide").path()).collect();
+    paths.sort();
+    paths.insert(0, root.join("README.md"));
+    paths.iter().map(|path| std::fs::read_to_string(path).expect("a text")).collect()
+}
+
 /// The folder `fixtures/`.
 #[must_use]
 pub fn fixtures() -> PathBuf {

@@ -4,7 +4,7 @@
 
 use bls_artifact::debug::{HEAD_BYTES, Head};
 use bls_tests::lines::{GUESTS, expected, fixture, lines, marked};
-use bls_tests::programs::{Home, compiler, fixtures, run};
+use bls_tests::programs::{Home, compiler, fixtures, manual, run};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -101,7 +101,7 @@ fn the_readme_shows_what_is_said() {
     let home = Home::new();
     let (artifact, debug) = compile(&home, "deep-c.wasm", &[]);
     let ended = home.load(&["--debug-file", debug.to_str().unwrap()], &artifact, &[]).expect(134);
-    let readme = fs::read_to_string(fixtures().join("../README.md")).unwrap();
+    let readme = manual();
     for line in ended.stderr.lines() {
         assert!(readme.contains(&format!("\n    {line}\n")), "{line}");
     }

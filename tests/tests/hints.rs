@@ -3,7 +3,7 @@
 //!
 //! Hints that name a command are followed: the command does what was wanted.
 
-use bls_tests::programs::{Ended, Home, compiler, fixtures, loader, run};
+use bls_tests::programs::{Ended, Home, compiler, fixtures, loader, manual, run};
 use bls_tests::users::{FreshUser, may_make_users};
 use serde_json::Value;
 use std::fs;
@@ -290,8 +290,7 @@ fn failures_of_the_compiler_have_codes() {
 /// What README prints of its first example is what it prints: sizes, output, identity.
 #[test]
 fn the_readme_shows_what_is_printed() {
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md"));
-    let readme = readme.unwrap();
+    let readme = manual();
     let home = Home::new();
     let module = fixtures().join("c/compute.wasm");
     let made = run(&mut home.compile_command(&module), b"").expect(0);

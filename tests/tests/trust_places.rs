@@ -5,7 +5,7 @@
 //! home are empty. For others these tests say so, and pass.
 
 use bls_artifact::key::PrivateKey;
-use bls_tests::programs::{Ended, Home, compiler, fixtures, loader, run};
+use bls_tests::programs::{Ended, Home, compiler, fixtures, loader, manual, run};
 use bls_tests::users::{FreshUser, may_make_users};
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
@@ -357,9 +357,8 @@ fn the_readmes_installing_works_for_a_user_and_for_root() {
     if !may_make_users() {
         return;
     }
-    let readme = fixtures().join("../README.md");
-    let readme = std::fs::read_to_string(readme).unwrap();
-    let (_, section) = readme.split_once("**Installing.**").unwrap();
+    let readme = manual();
+    let (_, section) = readme.split_once("\n## Installing\n").unwrap();
     let block = section.split("\n\n").find(|block| block.starts_with("    ")).unwrap();
     let lines: Vec<&str> =
         block.lines().map(|line| line.split('#').next().unwrap().trim()).collect();

@@ -101,6 +101,11 @@ fn stage(tree: &Path) -> std::io::Result<()> {
     for document in ["README.md", "SECURITY.md", "FORMAT.md", "FUEL.md", "CHANGELOG.md"] {
         put(root().join(document), &format!("usr/share/doc/bls/{document}"), 0o644)?;
     }
+    for guide in fs::read_dir(root().join("docs"))? {
+        let name = guide?.file_name();
+        let name = name.to_string_lossy();
+        put(root().join("docs").join(&*name), &format!("usr/share/doc/bls/docs/{name}"), 0o644)?;
+    }
     put(root().join("LICENSE"), "usr/share/doc/bls/copyright", 0o644)?;
 
     let bytes: u64 = PROGRAMS

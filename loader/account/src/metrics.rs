@@ -9,7 +9,7 @@
 //!
 //! A run is a process, and a counter outlives it: so a file is read, added to and put in its own
 //! place, while whoever else wants to waits. That is the form that the textfile collector of
-//! Prometheus' node exporter reads. The names are listed in README.md and stay; the network's
+//! Prometheus' node exporter reads. The names are listed in docs/metrics.md and stay; the network's
 //! runtime has some of its own (`b7s_…`), which mean here what they mean there. Guarantees that a
 //! reader finds a whole file at any time, and that a file which holds something else is left as it
 //! is. Sums end at what 64 bits hold.

@@ -151,8 +151,7 @@ impl Asked {
 }
 
 fn wrong(name: &str, what: &str) -> Refusal {
-    let hint =
-        "see the README, \"Registries and containers\", for the annotations and their values";
+    let hint = "see docs/containers.md for the annotations and their values";
     Refusal::new(Defect::Annotation, format!("the annotation {PREFIX}{name}: {what}"), hint)
 }
 

@@ -25,7 +25,7 @@ const VERSION: u64 = 1;
 const FOLDERS: [&str; 2] = ["/usr/local/bin", "/usr/bin"];
 /// Whom files belong to whose owner has no number in a user namespace.
 const NOBODY: u32 = 65534;
-const MEND: &str = "see the README, \"Registries and containers\", for what may stand in it";
+const MEND: &str = "see docs/containers.md for what may stand in it";
 
 /// What happens to a bundle that is no artifact.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]

@@ -1,5 +1,5 @@
 //! What is counted, and the text format of Prometheus for it (version 0.0.4). The names are listed
-//! in README.md and stay. Sums end at what 64 bits hold.
+//! in docs/serving.md and stay. Sums end at what 64 bits hold.
 
 use crate::wire::{Answer, How};
 use std::borrow::Cow;

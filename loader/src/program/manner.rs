@@ -2,7 +2,7 @@
 //!
 //! A node compares (stdout, stderr, exit code) of many machines, so there both streams are the
 //! guest's, and only what kept it from running at all is said, in one line. Its exit codes are
-//! the ones that its operators know (README.md, "Moving from bls-runtime"). Guarantees that each
+//! the ones that its operators know (docs/bls-runtime.md). Guarantees that each
 //! way to end has one code in either manner.
 
 use crate::error::{Failure, printable};

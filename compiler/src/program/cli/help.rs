@@ -54,7 +54,7 @@ becomes one module first. A file called \"check\" is
       --max-memory <SIZE>, --max-fuel <UNITS>, --max-time <DURATION>
                           limits written into the manifest: no run goes beyond
       --needs <CAP:WHAT>  never to start without: fs.write:/data, env:TOKEN
-      --policy <FILE>     needs from a JSON file (README)
+      --policy <FILE>     needs from a JSON file
       --compress[=LEVEL]  store native code as zstd
       --compress-window <SIZE>  what decompressing may take beside the code, for
                           small devices: a power of two [default: up to 8MiB]
