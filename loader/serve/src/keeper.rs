@@ -110,23 +110,37 @@ fn open_log(place: &LogPlace) -> Result<Option<File>, Failure> {
     })
 }
 
-/// A listener, and how its address is written.
+/// A listener, and how its address is written. Of a server that was killed a moment ago a process
+/// may still be about to end: it is waited for.
 fn listen(place: &Place) -> Result<(OwnedFd, String), Failure> {
-    let failed = |error: io::Error| {
-        let hint = match error.kind() {
-            io::ErrorKind::AddrInUse => "another program listens there: name another --listen",
-            io::ErrorKind::PermissionDenied => {
-                "ports below 1024 are root's, or CAP_NET_BIND_SERVICE's"
+    const ENDING: Duration = Duration::from_secs(1);
+    const STEP: Duration = Duration::from_millis(10);
+    let begun = Instant::now();
+    loop {
+        match listen_once(place) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && begun.elapsed() < ENDING => {
+                std::thread::sleep(STEP);
             }
-            _ => "name an address of this machine",
-        };
-        Failure::new(Defect::Listen, format!("cannot listen on {place}: {error}"), hint)
+            other => return other.map_err(|error| no_listener(place, &error)),
+        }
+    }
+}
+
+fn no_listener(place: &Place, error: &io::Error) -> Failure {
+    let hint = match error.kind() {
+        io::ErrorKind::AddrInUse => "another program listens there: name another --listen",
+        io::ErrorKind::PermissionDenied => "ports below 1024 are root's, or CAP_NET_BIND_SERVICE's",
+        _ => "name an address of this machine",
     };
+    Failure::new(Defect::Listen, format!("cannot listen on {place}: {error}"), hint)
+}
+
+fn listen_once(place: &Place) -> io::Result<(OwnedFd, String)> {
     match place {
         Place::Tcp(address) => {
-            let listener = TcpListener::bind(address).map_err(failed)?;
-            let address = listener.local_addr().map_err(failed)?;
-            listener.set_nonblocking(true).map_err(failed)?;
+            let listener = TcpListener::bind(address)?;
+            let address = listener.local_addr()?;
+            listener.set_nonblocking(true)?;
             Ok((listener.into(), Place::Tcp(address).to_string()))
         }
         Place::Unix(path) => {
@@ -134,10 +148,10 @@ fn listen(place: &Place) -> Result<(OwnedFd, String), Failure> {
             let is_socket =
                 std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
             if is_socket && std::os::unix::net::UnixStream::connect(path).is_err() {
-                std::fs::remove_file(path).map_err(failed)?;
+                std::fs::remove_file(path)?;
             }
-            let listener = UnixListener::bind(path).map_err(failed)?;
-            listener.set_nonblocking(true).map_err(failed)?;
+            let listener = UnixListener::bind(path)?;
+            listener.set_nonblocking(true)?;
             Ok((listener.into(), place.to_string()))
         }
     }
