@@ -476,9 +476,10 @@ fn the_time_to_drain_is_limited_and_a_second_signal_ends_at_once() {
 #[test]
 fn no_process_outlives_the_first() {
     let (_home, mut server) = server(&["--workers=2"]);
-    let all: Vec<u32> =
-        server.processes("work").into_iter().chain(server.processes("net")).collect();
-    assert_eq!(all.len(), 3);
+    let every = || [server.processes("work"), server.processes("net")].concat();
+    // Each names itself, when it comes to it.
+    until("all have begun", || every().len() == 3);
+    let all = every();
     server.signal(Signal::KILL);
     assert!(!server.wait().success());
     let is_there = |process: &u32| {
