@@ -41,7 +41,7 @@ const FACILITY: u32 = 3 << 3;
 
 /// A line could not be written there, or nothing is there.
 #[derive(Debug)]
-struct LogError(String, std::io::Error);
+pub(super) struct LogError(pub(super) String, pub(super) std::io::Error);
 
 impl fmt::Display for LogError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

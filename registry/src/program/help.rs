@@ -25,8 +25,8 @@ artifact, or several of one release for different architectures; or one
 .oci.tar. What is printed is the reference by digest, which nobody can change.
 
       --source <FILE>     push what the artifact was made of too, attached to it
-      --cosign            and a signature of the digest, which cosign verify
-                          --key takes
+      --cosign            and a signature of the digest, such as cosign
+                          verify --key takes
       --key <KEY>         the key that signs it, as for compiling [default: key]
       --public-key <FILE>  the public half that the key must have
       --max-sign-time <DURATION>  how long a signer may take [default: 1m]

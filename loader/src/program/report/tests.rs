@@ -16,6 +16,7 @@ use crate::open::{Irregular, OpenError};
 use crate::outside::BrokerError;
 use crate::policy::PolicyError;
 use crate::program::account::AccountError;
+use crate::program::log::LogError;
 use crate::program::module::ModuleError;
 use crate::program::profile::ProfileError;
 use crate::program::pull::PullError;
@@ -151,6 +152,7 @@ fn all() -> Vec<Failure> {
             AccountError::Start(path(), io()).into(),
             BrokerError::Start(path(), io()).into(),
             StdinError(path(), io()).into(),
+            LogError(name(), io()).into(),
             ModuleError::Unreadable(name(), io()).into(),
             ModuleError::Compiler(path(), io()).into(),
             PullError::Start(path(), io()).into(),
